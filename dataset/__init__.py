@@ -1,0 +1,1 @@
+"""The ground floor: schema, ids, codecs, encoder, manifest, store, streaming and stats."""

@@ -1,0 +1,37 @@
+"""The exceptions a user can meet; each message says what, the rule, what was found, and the next step.
+
+ExphilError
+├── ReplayError      a replay cannot be read; carries a short reason for the tally of rejects
+├── SchemaError      data on disk does not have the shape this exphil reads
+├── ConfigError      settings contradict each other or cannot take effect
+├── CheckpointError  a run folder or checkpoint is missing, damaged or made for other data
+└── DolphinError     the emulator, its pipes or the spectator stream failed
+"""
+
+
+class ExphilError(Exception):
+    """Base of every error that is the user's to solve; the command line prints it without a traceback."""
+
+
+class ReplayError(ExphilError):
+    """A replay cannot be read. ``reason`` is a short stable slug that tallies count by."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SchemaError(ExphilError):
+    """Stored data does not have the shape, version or content this exphil reads."""
+
+
+class ConfigError(ExphilError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class CheckpointError(ExphilError):
+    """A checkpoint is missing, damaged, or belongs to another schema, codec or encoder."""
+
+
+class DolphinError(ExphilError):
+    """Dolphin, its controller pipes, or the spectator stream failed."""

@@ -1,0 +1,1 @@
+"""Replays in: find, parse, clean, judge, and write the frame store."""

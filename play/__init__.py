@@ -1,0 +1,1 @@
+"""Live frames in, controllers out: agents, runners and Dolphin sessions."""

@@ -1,0 +1,1 @@
+"""Backbones, heads, policies, the training loop, evaluation and checkpoints."""
