@@ -1,0 +1,123 @@
+"""Window shards: plain tar files in WebDataset's layout, one replay a sample, encoded from side a, column-major, zstd.
+
+A sample has two members: ``<id>.json`` (what it is) and ``<id>.zst`` (its numbers, column after column). Nothing here knows
+the store; writing is deterministic, so equal frames give equal bytes. The surprise: both perspectives come from one sample,
+on load, by ``dataset.encode.perspective``.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from dataset.encode import FEATURES, INDICES, Encoded
+from dataset.errors import SchemaError
+
+COMPRESSION_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded replay."""
+
+    id: str
+    """Content hash of the replay."""
+    ports: tuple[int, int]
+    """Physical ports of sides a and b, ascending, 1–4."""
+    characters: tuple[int, int]
+    """Internal ids of the characters picked by sides a and b (from Game Start)."""
+    stage: int
+    """Stage index."""
+    frames: NDArray[np.int32]
+    """[N] Slippi frame indices, strictly increasing."""
+    encoded: Encoded
+    """Features and indices [·, N] from side a."""
+    classes: NDArray[np.uint8]
+    """[2, K, N] the codec's classes of both sides' controllers; row t acted in frame t."""
+
+    @property
+    def num_frames(self) -> int:
+        """Rows of the replay."""
+        return len(self.frames)
+
+
+def pack(sample: Sample) -> tuple[bytes, bytes]:
+    """The two members of a sample: (json, zst)."""
+    about = {
+        "id": sample.id,
+        "ports": sample.ports,
+        "characters": sample.characters,
+        "stage": sample.stage,
+        "frames": sample.num_frames,
+        "components": sample.classes.shape[1],
+    }
+    arrays = (sample.frames, sample.encoded.continuous, sample.encoded.indices, sample.classes)
+    numbers = b"".join(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
+    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers)
+    return json.dumps(about, separators=(",", ":")).encode(), packed
+
+
+def unpack(about_json: bytes, packed: bytes) -> Sample:
+    """The sample of two members.
+
+    Raises:
+        SchemaError: the numbers are not of the size that ``about_json`` announces.
+    """
+    about = json.loads(about_json)
+    num_frames, components = about["frames"], about["components"]
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = (
+        ("<i4", (num_frames,)),
+        ("<f2", (len(FEATURES), num_frames)),
+        ("<u2", (len(INDICES), num_frames)),
+        ("<u1", (2, components, num_frames)),
+    )
+    sizes = [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
+    numbers = zstandard.ZstdDecompressor().decompress(packed, max_output_size=sum(sizes))
+    if len(numbers) != sum(sizes):
+        raise SchemaError(
+            f"sample {about['id']}: {num_frames} frames take {sum(sizes)} bytes in this encoder's layout, found "
+            f"{len(numbers)}; run 'exphil encode' to write the window shards again"
+        )
+    starts = np.cumsum([0, *sizes])
+    frames, continuous, indices, classes = (
+        np.frombuffer(numbers, dtype=dtype, count=int(np.prod(shape)), offset=int(start)).reshape(shape)
+        for (dtype, shape), start in zip(shapes, starts[:-1], strict=True)
+    )
+    return Sample(
+        id=about["id"],
+        ports=tuple(about["ports"]),
+        characters=tuple(about["characters"]),
+        stage=about["stage"],
+        frames=frames,
+        encoded=Encoded(continuous, indices),
+        classes=classes,
+    )
+
+
+def write_shard(file: BinaryIO, samples: Iterable[Sample]) -> int:
+    """Write a tar of samples; returns their number. Same samples, same bytes."""
+    count = 0
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for count, sample in enumerate(samples, 1):
+            for suffix, data in zip(("json", "zst"), pack(sample), strict=True):
+                member = tarfile.TarInfo(f"{sample.id}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return count
+
+
+def read_shard(data: bytes) -> Iterator[Sample]:
+    """The samples of a shard's bytes, which the caller has checked against the manifest."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = {member.name: member for member in tar.getmembers()}
+        for name in members:
+            if name.endswith(".json"):
+                parts = (tar.extractfile(members[name]), tar.extractfile(members[name.removesuffix("json") + "zst"]))
+                about, packed = (part.read() for part in parts if part is not None)
+                yield unpack(about, packed)
