@@ -148,7 +148,7 @@ FEATURE_ROW = {feature.name: row for row, feature in enumerate(FEATURES)}
 INDEX_ROW = {name: row for row, (name, _) in enumerate(INDICES)}
 
 _LEDGE_X = np.full(NUM_STAGES, np.nan, dtype=np.float32)
-_LEDGE_X[[stage.index for stage in STAGES]] = [stage.ledge_x for stage in STAGES]
+_LEDGE_X[[stage.number for stage in STAGES]] = [stage.ledge_x for stage in STAGES]
 
 ENCODER_DIGEST = hashlib.sha256(
     repr((ENCODER_VERSION, FEATURES, INDICES, HITSTUN_STATES, CLIP, _LEDGE_X.tolist())).encode()

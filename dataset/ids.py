@@ -90,7 +90,7 @@ class Stage(NamedTuple):
     """
 
     name: str
-    index: int
+    number: int
     slippi: int
     libmelee: int
     ledge_x: float
@@ -104,15 +104,15 @@ STAGES: tuple[Stage, ...] = (
     Stage("battlefield", 4, 31, 0x18, 71.3079),
     Stage("final_destination", 5, 32, 0x19, 88.4735),
 )
-"""The six legal stages; a stage's index is its row in the compact stage embedding table."""
+"""The six legal stages; a stage's number is its row in the compact stage embedding table."""
 
 OTHER_STAGE = 6
 """Stage index of everything that is not a legal stage."""
 
 NUM_STAGES = 7
 
-_STAGE_BY_SLIPPI = {stage.slippi: stage.index for stage in STAGES}
-_STAGE_BY_LIBMELEE = {stage.libmelee: stage.index for stage in STAGES}
+_STAGE_BY_SLIPPI = {stage.slippi: stage.number for stage in STAGES}
+_STAGE_BY_LIBMELEE = {stage.libmelee: stage.number for stage in STAGES}
 _STAGE_BY_NAME = {stage.name: stage for stage in STAGES}
 
 

@@ -104,7 +104,8 @@ def write_shard(file: BinaryIO, samples: Iterable[Sample]) -> int:
     """Write a tar of samples; returns their number. Same samples, same bytes."""
     count = 0
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for count, sample in enumerate(samples, 1):
+        for sample in samples:
+            count += 1
             for suffix, data in zip(("json", "zst"), pack(sample), strict=True):
                 member = tarfile.TarInfo(f"{sample.id}.{suffix}")
                 member.size = len(data)

@@ -17,7 +17,7 @@ def split_key(match_id: str | None, content_hash: str) -> str:
 
 def split_of(key: str, seed: int) -> Split:
     """80 % train, 10 % val, 10 % test by hash."""
-    share = xxhash.xxh3_64_intdigest(f"{seed}:{key}") / 2**64
+    share = xxhash.xxh3_64_intdigest(f"{seed}:{key}".encode()) / 2**64
     if share < _VAL_FROM:
         return "train"
     return "val" if share < _TEST_FROM else "test"
