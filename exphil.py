@@ -1,0 +1,65 @@
+"""The command ``exphil``: composes the four stages' command lines and prints their errors as one sentence."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from dataset.errors import ConfigError, ExphilError
+
+EXTRAS = {
+    "peppi_py": "ingest",
+    "melee": "play",
+    "enet": "play",
+    "safetensors": "train",
+    "torch": "train",
+    "wandb": "train",
+}
+
+
+def build_app() -> typer.Typer:
+    """Every command of every stage; importing a stage's cli imports nothing heavy."""
+    app = typer.Typer(
+        name="exphil",
+        help="Slippi replays in, a playing Melee policy out.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for stage in ("ingest", "dataset", "train", "play"):
+        import_module(f"{stage}.cli").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 the work failed, 2 wrong usage."""
+    try:
+        _refuse_foreign_dataset()
+        build_app()()
+    except ExphilError as error:
+        _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        _fail(f"{error.name} is not installed; this command needs it: pip install 'exphil[{extra}]'", 1)
+
+
+def _refuse_foreign_dataset() -> None:
+    """PyPI has a package named ``dataset`` too; whichever was installed last wins."""
+    package = import_module("dataset")
+    if not (Path(str(package.__file__)).parent / "schema.py").exists():
+        raise ExphilError(
+            f"package 'dataset': exphil's own must come first on the path, found {package.__file__}; "
+            "use an environment of its own for exphil, or uninstall the other package"
+        )
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The command as a whole: light to import, honest about what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "polars", "pyarrow", "peppi_py", "melee", "wandb", "numpy")
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, exphil\nexphil.build_app()\nprint([m for m in %r if m in sys.modules])" % (HEAVY,)
+    assert run_python(code).stdout.strip() == "[]"
+
+
+def test_dataset_is_our_package_and_not_the_one_on_pypi() -> None:
+    assert Path(str(dataset.__file__)).resolve() == ROOT / "dataset" / "__init__.py"
+
+
+def test_a_foreign_dataset_package_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "__init__.py").write_text("")
+    (tmp_path / "dataset" / "errors.py").write_text((ROOT / "dataset" / "errors.py").read_text())
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['exphil', '--help']; import exphil; exphil.main()"
+    done = run_python(code)
+    assert done.returncode == 1
+    assert f"found {tmp_path / 'dataset' / '__init__.py'}" in done.stderr
+
+
+def test_a_missing_library_is_one_sentence_that_names_the_extra() -> None:
+    code = (
+        "import exphil, sys\n"
+        "def app(): raise ModuleNotFoundError('No module', name='melee')\n"
+        "exphil.build_app = lambda: app\n"
+        "exphil.main()"
+    )
+    done = run_python(code)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: melee is not installed; this command needs it: pip install 'exphil[play]'"
+
+
+def test_errors_of_usage_exit_2_and_errors_of_work_exit_1() -> None:
+    template = (
+        "import exphil\nfrom dataset.errors import *\n"
+        "def app(): raise {}('broken')\n"
+        "exphil.build_app = lambda: app\n"
+        "exphil.main()"
+    )
+    assert run_python(template.format("ConfigError")).returncode == 2
+    assert run_python(template.format("SchemaError")).returncode == 1
