@@ -41,7 +41,8 @@ def align(classes: NDArray[np.uint8], frames: NDArray[np.int32], delay: int) -> 
     rows = np.arange(num_rows)
     previous_row = np.minimum(rows + delay, num_rows - 1)
     target_row = np.minimum(rows + delay + 1, num_rows - 1)
-    mask = (frames[target_row] - frames) == delay + 1
+    # Near the end the clamped row may, across a gap, hold the right frame by chance; it still has no p.
+    mask = (rows + delay + 1 < num_rows) & (frames[target_row] - frames == delay + 1)
     return Aligned(classes[previous_row], classes[target_row], mask)
 
 
