@@ -6,8 +6,6 @@ from pathlib import Path
 
 import typer
 
-from dataset.errors import ConfigError, ExphilError
-
 EXTRAS = {
     "peppi_py": "ingest",
     "melee": "play",
@@ -34,8 +32,10 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 the work failed, 2 wrong usage."""
+    _refuse_foreign_dataset()
+    from dataset.errors import ConfigError, ExphilError
+
     try:
-        _refuse_foreign_dataset()
         build_app()()
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
@@ -50,9 +50,10 @@ def _refuse_foreign_dataset() -> None:
     """PyPI has a package named ``dataset`` too; whichever was installed last wins."""
     package = import_module("dataset")
     if not (Path(str(package.__file__)).parent / "schema.py").exists():
-        raise ExphilError(
+        _fail(
             f"package 'dataset': exphil's own must come first on the path, found {package.__file__}; "
-            "use an environment of its own for exphil, or uninstall the other package"
+            "use an environment of its own for exphil, or uninstall the other package",
+            1,
         )
 
 

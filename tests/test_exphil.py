@@ -26,7 +26,6 @@ def test_dataset_is_our_package_and_not_the_one_on_pypi() -> None:
 def test_a_foreign_dataset_package_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "__init__.py").write_text("")
-    (tmp_path / "dataset" / "errors.py").write_text((ROOT / "dataset" / "errors.py").read_text())
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['exphil', '--help']; import exphil; exphil.main()"
     done = run_python(code)
     assert done.returncode == 1
