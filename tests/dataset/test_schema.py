@@ -1,0 +1,60 @@
+import numpy as np
+
+from dataset import encode, schema
+
+
+def test_column_names_are_unique() -> None:
+    names = [column.name for column in schema.COLUMNS]
+    assert len(set(names)) == len(names)
+
+
+def test_every_dtype_is_a_numpy_name_of_at_most_four_bytes() -> None:
+    sizes = {column.name: np.dtype(column.dtype).itemsize for column in schema.COLUMNS}
+    assert {name: size for name, size in sizes.items() if size > 4} == {}
+    assert {column.name for column in schema.COLUMNS if np.dtype(column.dtype).name != column.dtype} == set()
+
+
+def test_both_sides_have_the_same_columns() -> None:
+    a, b = ([c.name.removeprefix(f"{side}_") for c in schema.side_columns(side)] for side in schema.SIDES)
+    assert a == b
+    assert len(schema.COLUMNS) == len(schema.FRAME_COLUMNS) + 2 * len(a) + len(schema.item_columns())
+
+
+def test_nana_has_no_character_and_no_controller_of_her_own() -> None:
+    nana = {c.name.removeprefix("a_nana_") for c in schema.side_columns("a") if c.name.startswith("a_nana_")}
+    assert nana == {"exists"} | {c.name for c in schema.STATE_COLUMNS} - {"character"}
+
+
+def test_version_groups_follow_slippis_specification() -> None:
+    since = {column.name: column.since for column in schema.COLUMNS}
+    known = {
+        "a_x": (0, 1, 0),
+        "a_action_frame": (0, 2, 0),
+        "a_misc": (2, 0, 0),
+        "b_hurtbox": (2, 1, 0),
+        "num_items": (3, 0, 0),
+        "a_speed_y": (3, 5, 0),
+        "item0_owner": (3, 6, 0),
+        "a_hitlag": (3, 8, 0),
+        "a_raw_x": (1, 2, 0),
+        "a_raw_y": (3, 15, 0),
+        "b_raw_c_x": (3, 17, 0),
+    }
+    assert {name: since[name] for name in known} == known
+
+
+def test_the_encoder_reads_only_columns_that_the_schema_has_and_live_play_sees() -> None:
+    names = {column.name for column in schema.COLUMNS}
+    record = {f"{s}_{c.name}" for s in schema.SIDES for c in schema.RECORD_COLUMNS + schema.PHYSICAL_COLUMNS}
+    read = {name for name in encode.RAW_NAMES if not name.startswith("has_")}
+    assert read - names == set()
+    assert read & record == set()
+
+
+def test_controllers_stack_in_the_codecs_order() -> None:
+    columns = {
+        f"a_{name}": np.array([i, -i], dtype=np.int16)
+        for i, name in enumerate(("main_x", "main_y", "c_x", "c_y", "trigger", "buttons"))
+    }
+    assert schema.controller_matrix(columns, "a").tolist() == [[0, 1, 2, 3, 4, 5], [0, -1, -2, -3, -4, -5]]
+    assert schema.controller_matrix(columns, "a").dtype == np.int32
