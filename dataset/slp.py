@@ -138,6 +138,9 @@ class Header:
     is_frozen: bool | None
     match_id: str | None
     game_number: int | None
+    tiebreaker: int | None
+    """Which tie-break of that game; 0 is the game itself."""
+    is_teams: bool
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,8 @@ def header_of(payload: bytes | memoryview) -> Header:
         is_frozen=bool(start["is_frozen"]) if "is_frozen" in names else None,
         match_id=_text(start["match_id"]) if "match_id" in names else None,
         game_number=int(start["game_number"]) if "game_number" in names and start["game_number"] else None,
+        tiebreaker=int(start["tiebreaker"]) if "tiebreaker" in names else None,
+        is_teams=bool(start["is_teams"]),
     )
 
 

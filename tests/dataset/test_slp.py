@@ -121,6 +121,7 @@ def test_a_header_names_ports_and_external_ids() -> None:
     start["display_name"][0, 1] = "ばか".encode("shift-jis")
     start["match_id"] = b"mode.direct-x"
     start["game_number"] = 3
+    start["tiebreaker"] = 1
     assert slp.header_of(start.tobytes()) == slp.Header(
         version=(3, 18, 0),
         stage=32,
@@ -134,6 +135,8 @@ def test_a_header_names_ports_and_external_ids() -> None:
         is_frozen=False,
         match_id="mode.direct-x",
         game_number=3,
+        tiebreaker=1,
+        is_teams=False,
     )
 
 
@@ -241,7 +244,7 @@ def test_headers_of_real_replays_agree_with_peppi(tmp_path: Path) -> None:
         except OSError:  # unfinished files: the header is there, peppi asks for the whole
             continue
         versions.add(header.version)
-        match = start.get("match") or {"id": None, "game": None}
+        match = start.get("match") or {"id": None, "game": None, "tiebreaker": None}
         assert header == slp.Header(
             version=tuple(start["slippi"]["version"]),
             stage=start["stage"],
@@ -250,6 +253,8 @@ def test_headers_of_real_replays_agree_with_peppi(tmp_path: Path) -> None:
             is_frozen=start.get("is_frozen_ps"),
             match_id=match["id"] or None,
             game_number=match["game"] or None,
+            tiebreaker=match["tiebreaker"],
+            is_teams=start["is_teams"],
         ), name
     assert len(versions) > 10
 
