@@ -26,21 +26,24 @@ def test_nana_has_no_character_and_no_controller_of_her_own() -> None:
 
 
 def test_version_groups_follow_slippis_specification() -> None:
-    since = {column.name: column.since for column in schema.COLUMNS}
-    known = {
-        "a_x": (0, 1, 0),
-        "a_action_frame": (0, 2, 0),
-        "a_misc": (2, 0, 0),
-        "b_hurtbox": (2, 1, 0),
-        "num_items": (3, 0, 0),
-        "a_speed_y": (3, 5, 0),
-        "item0_owner": (3, 6, 0),
-        "a_hitlag": (3, 8, 0),
-        "a_raw_x": (1, 2, 0),
-        "a_raw_y": (3, 15, 0),
-        "b_raw_c_x": (3, 17, 0),
+    late: dict[schema.Version, set[str]] = {}
+    for column in schema.STATE_COLUMNS + schema.CONTROLLER_COLUMNS + schema.PHYSICAL_COLUMNS:
+        if column.since > (0, 1, 0):
+            late.setdefault(column.since, set()).add(column.name)
+    assert late == {
+        (0, 2, 0): {"action_frame"},
+        (1, 2, 0): {"raw_x"},
+        (2, 0, 0): {"misc", "on_ground", "jumps"},
+        (2, 1, 0): {"hurtbox"},
+        (3, 5, 0): {"speed_air_x", "speed_y", "speed_attack_x", "speed_attack_y", "speed_ground_x"},
+        (3, 8, 0): {"hitlag"},
+        (3, 15, 0): {"raw_y"},
+        (3, 17, 0): {"raw_c_x", "raw_c_y"},
     }
-    assert {name: since[name] for name in known} == known
+    assert {c.name: c.since for c in schema.ITEM_COLUMNS if c.since != (3, 0, 0)} == {
+        "owner": (3, 6, 0),
+        "misc": (3, 2, 0),
+    }
 
 
 def test_the_encoder_reads_only_columns_that_the_schema_has_and_live_play_sees() -> None:
