@@ -28,7 +28,10 @@ BUTTONS: tuple[tuple[str, int], ...] = (
 
 BUTTON_MASK = sum(bit for _, bit in BUTTONS)
 DIGITAL_SHOULDERS = 0x0040 | 0x0020
-"""L and R: a digital press forces the analog trigger to 1.0 in Melee."""
+"""L and R: a digital press forces the analog trigger to 1.0 in Melee (149 622 of 149 622 recorded presses)."""
+
+Z_BUTTON = 0x0010
+"""Z holds the trigger at 49/140, even with L or R pressed (3 898 of 3 898 recorded presses, 138 of them with L or R)."""
 
 STICK_DEAD_ZONE = 23
 """Melee reads |v| < 23/80 on either axis as 0 (exact on 219 217 of 219 217 recorded samples)."""
@@ -91,6 +94,7 @@ class Axis17:
     def digest(self) -> str:
         """Changes whenever any class means something else."""
         tables = f"{self.name}:{self.components}:{_STICK_LEVELS.tolist()}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}"
+        tables += f":{DIGITAL_SHOULDERS}:{Z_BUTTON}"
         return hashlib.sha256(tables.encode()).hexdigest()[:16]
 
     def encode(self, controllers: Controllers) -> Classes:
@@ -102,11 +106,11 @@ class Axis17:
         return np.concatenate([sticks, trigger, buttons], axis=-1).astype(np.uint8)
 
     def decode(self, classes: Classes) -> Controllers:
-        """The controller to send; a digital L or R takes its analog to 1.0."""
+        """The controller to send; a digital L or R takes its analog to 1.0, unless Z holds it down."""
         out = np.empty((*classes.shape[:-1], 6), dtype=np.int32)
         out[..., _AXIS_SOURCE] = _STICK_LEVELS[classes[..., :4]]
         out[..., 5] = (classes[..., 5:] * _BITS).sum(axis=-1)
-        digital = (out[..., 5] & DIGITAL_SHOULDERS) != 0
+        digital = ((out[..., 5] & DIGITAL_SHOULDERS) != 0) & ((out[..., 5] & Z_BUTTON) == 0)
         out[..., 4] = np.where(digital, 140, _TRIGGER_LEVELS[classes[..., 4]])
         return out
 

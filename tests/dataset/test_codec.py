@@ -27,16 +27,17 @@ def _stick_pairs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _reachable() -> Controllers:
-    """Every stick pair on both sticks, every trigger, every button mask (a digital L or R takes the trigger to 140)."""
+    """Every stick pair on both sticks, every trigger, every button mask with the trigger it forces."""
     x, y = _stick_pairs()
     triggers = np.array([0, *range(codecs.TRIGGER_DEAD_ZONE, 141)])
     masks = np.arange(0x2000)
+    forced = np.where(masks & codecs.Z_BUTTON, 49, np.where(masks & codecs.DIGITAL_SHOULDERS, 140, 0))
     return np.concatenate(
         [
             _controllers(main_x=x, main_y=y),
             _controllers(c_x=x, c_y=y),
             _controllers(trigger=triggers),
-            _controllers(buttons=masks, trigger=np.where(masks & codecs.DIGITAL_SHOULDERS, 140, 0)),
+            _controllers(buttons=masks, trigger=forced),
         ]
     )
 
@@ -100,6 +101,11 @@ def test_a_digital_shoulder_press_forces_the_trigger_and_z_does_not(codec: Codec
     assert decoded[0, 4:].tolist() == [trigger, buttons]
 
 
+def test_z_keeps_a_digital_shoulder_press_at_its_own_light_press(codec: Codec) -> None:
+    recorded = _controllers(buttons=[0x0050, 0x0030, 0x0010], trigger=49)
+    assert np.array_equal(codec.decode(codec.encode(recorded)), recorded)
+
+
 def test_buttons_no_policy_may_press_are_dropped(codec: Codec) -> None:
     start_and_other_directions = 0x1000 | 0x0001 | 0x0002 | 0x0004 | 0x8000
     assert np.array_equal(
@@ -140,7 +146,7 @@ def test_axis17_buttons_are_independent_columns() -> None:
 
 
 def test_the_digest_is_pinned() -> None:
-    assert {name: codec.digest for name, codec in CODECS.items() if name == "axis17"} == {"axis17": "2d330866123c9c11"}
+    assert {name: codec.digest for name, codec in CODECS.items() if name == "axis17"} == {"axis17": "1b08fe88c404de7b"}
 
 
 def test_an_unknown_codec_lists_the_known_ones() -> None:
