@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import Tensor
+
+from dataset.errors import ConfigError
+from tests.train.builders import CODEC, SIZES
+from train.components import Components
+from train.heads import HEADS, Head, build_head, inverse_cdf
+
+COMPONENTS = Components.of(CODEC)
+
+
+def build(name: str) -> Head:
+    torch.manual_seed(5)
+    head = build_head(name, CODEC, 12).double()
+    for parameter in head.parameters():  # larger than at the start, so that every dependence shows
+        torch.nn.init.normal_(parameter, std=0.7)
+    return head
+
+
+def of_component(logits: Tensor, k: int) -> Tensor:
+    column = COMPONENTS.columns[k]
+    return logits[..., column : column + SIZES[k]]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("name", HEADS)
+def test_sampling_follows_the_teacher_forced_distribution_of_what_was_chosen(name: str, temperature: float) -> None:
+    head, y = build(name), torch.randn(400, 12, dtype=torch.float64)
+    noise = torch.rand(400, 13, dtype=torch.float64)
+    sampled = head.sample(y, noise, temperature)
+    logits = head(y, sampled) / temperature
+    expected = [inverse_cdf(of_component(logits, k), noise[:, k]) for k in range(13)]
+    assert torch.equal(sampled, torch.stack(expected, dim=-1))
+    assert all(sampled[:, k].max() > sampled[:, k].min() for k in range(13))
+
+
+def test_each_component_sees_the_earlier_ones_and_no_later_one() -> None:
+    head, y = build("autoregressive"), torch.randn(1, 12, dtype=torch.float64)
+    target = torch.zeros(1, 13, dtype=torch.uint8)
+    base = head(y, target)
+    for j in range(13):
+        changed = target.clone()
+        changed[0, j] = 1
+        logits = head(y, changed)
+        differs = [not torch.equal(of_component(logits, k), of_component(base, k)) for k in range(13)]
+        assert differs == [k > j for k in range(13)]
+
+
+def test_the_independent_head_sees_no_other_component() -> None:
+    head, y = build("independent"), torch.randn(4, 12, dtype=torch.float64)
+    zeros, ones = torch.zeros(4, 13, dtype=torch.uint8), torch.ones(4, 13, dtype=torch.uint8)
+    assert torch.equal(head(y, zeros), head(y, ones))
+
+
+def test_the_inverse_cdf_picks_the_class_whose_share_of_the_unit_interval_holds_the_noise() -> None:
+    logits = torch.log(torch.tensor([0.25, 0.0, 0.5, 0.25]))
+    noise = torch.tensor([0.01, 0.24, 0.26, 0.74, 0.76, 0.9999999])
+    assert inverse_cdf(logits.expand(6, 4), noise).tolist() == [0, 0, 2, 2, 3, 3]
+
+
+def test_temperature_sharpens_every_component() -> None:
+    head, y = build("autoregressive"), torch.randn(1, 12, dtype=torch.float64).expand(500, 12)
+    noise = torch.rand(500, 13, dtype=torch.float64)
+    cold = head.sample(y, noise, 1e-6)
+    assert bool((cold == cold[0]).all())
+
+
+def test_equal_noise_gives_equal_samples() -> None:
+    head, y = build("autoregressive"), torch.randn(50, 12, dtype=torch.float64)
+    noise = torch.rand(50, 13, dtype=torch.float64)
+    assert torch.equal(head.sample(y, noise), head.sample(y, noise))
+
+
+def test_an_unknown_head_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="head 'joint': unknown; use one of autoregressive, independent"):
+        build_head("joint", CODEC, 4)

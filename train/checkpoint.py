@@ -1,0 +1,186 @@
+"""Run folders: what is written there, how it is written so that a kill at any instant leaves it readable, and loading it.
+
+``config.json`` holds everything that rebuilds the policy and says what it was trained on; ``best.safetensors`` and
+``last.safetensors`` hold weights only; ``last.state.pt`` holds what resuming needs and is read with ``weights_only=True``,
+so nothing is ever unpickled. A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from dataset.codec import Codec, get_codec
+from dataset.encode import ENCODER_DIGEST
+from dataset.errors import CheckpointError
+from dataset.schema import SCHEMA_VERSION
+from train.config import RunConfig, from_json, to_json
+from train.policy import Policy
+
+RUNS = Path("runs")
+"""Where run names are looked up, under the working directory."""
+
+CONTRACT = "stream"
+"""How context reaches the policy: a state carried without end from a replay's first frame, in training as in play."""
+
+WEIGHTS = ("best", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPolicy:
+    """A policy ready to play or to be measured."""
+
+    policy: Policy
+    """In eval mode, on the CPU."""
+    config: RunConfig
+    codec: Codec
+    contract: str
+    """How the policy expects context; see ``CONTRACT``."""
+    delay: int
+    """Frames between seeing and acting that it was trained for."""
+    record: Mapping[str, Any]
+    """The whole ``config.json``."""
+    run: Path
+    """The run folder."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk, then give it its name."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save_weights(policy: Policy, path: Path) -> None:
+    """Write the policy's weights as safetensors."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
+    write_atomically(path, save(tensors))
+
+
+def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
+    """What ``config.json`` says: the config, the digests of all that gives the weights their meaning, and ``facts``."""
+    codec = get_codec(config.policy.codec)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "encoder_digest": ENCODER_DIGEST,
+        "codec": codec.name,
+        "codec_digest": codec.digest,
+        "contract": CONTRACT,
+        "config": to_json(config),
+        **facts,
+    }
+
+
+def save_record(run: Path, record: Mapping[str, Any]) -> None:
+    """Write ``config.json``."""
+    write_atomically(run / "config.json", json.dumps(record, indent=2).encode())
+
+
+def find_run(run: Path | str, weights: str = "best", runs: Path = RUNS) -> tuple[Path, Path]:
+    """The run folder and the weights file that a run argument means."""
+    path = Path(run)
+    if path.suffix == ".safetensors" and path.is_file():
+        return path.parent, path
+    for folder in (path, runs / path):
+        if (folder / "config.json").is_file():
+            return folder, folder / f"{weights}.safetensors"
+    known = sorted(config.parent.name for config in runs.glob("*/config.json"))
+    raise CheckpointError(
+        f"run '{run}': a run folder, a name under {runs}/ or a .safetensors file in a run is needed, found none there; "
+        f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
+    )
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a run folder, checked against this exphil's schema, codec and encoder."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: every run folder holds one, found none; copy the whole folder, or train again")
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: must be JSON, found {error}; copy the run folder again") from error
+    known = {
+        "schema_version": SCHEMA_VERSION,
+        "encoder_digest": ENCODER_DIGEST,
+        "codec_digest": get_codec(record.get("codec", "")).digest,
+        "contract": CONTRACT,
+    }
+    for name, ours in known.items():
+        if record.get(name) != ours:
+            raise CheckpointError(
+                f"{path}: this exphil reads {name} {ours}, found {record.get(name)}; "
+                "use the exphil that trained it, or train again"
+            )
+    return record
+
+
+def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:
+    """The policy of a run argument, in eval mode on the CPU.
+
+    Args:
+        run: a run folder, a run name, or a ``.safetensors`` file (which then says which weights).
+        weights: ``best`` (by val NLL) or ``last``.
+
+    Raises:
+        CheckpointError: there is no such run, it is damaged, or it belongs to another schema, codec or encoder.
+    """
+    if weights not in WEIGHTS:
+        raise CheckpointError(f"weights '{weights}': a run keeps {' and '.join(WEIGHTS)}; use one of them")
+    folder, path = find_run(run, weights)
+    record = load_record(folder)
+    config = from_json(RunConfig, record["config"])
+    policy = Policy(config.policy)
+    load_weights(policy, path)
+    return LoadedPolicy(
+        policy=policy.eval(),
+        config=config,
+        codec=get_codec(config.policy.codec),
+        contract=record["contract"],
+        delay=config.data.delay,
+        record=record,
+        run=folder,
+    )
+
+
+def load_weights(policy: Policy, path: Path) -> None:
+    """Read a safetensors file into a policy built from the same config."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: weights are needed, found no such file; the run may not have finished an epoch")
+    try:
+        policy.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: must hold the weights that config.json describes, found {error}; copy the run folder again"
+        ) from error
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write what resuming needs: tensors, numbers and strings in dicts, lists and tuples, nothing else."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What ``save_state`` wrote; refuses anything but plain values and tensors."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: --resume continues from it, found no such file; train without --resume")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path}: must be a saved training state, found {error}; train again") from error
+    return state

@@ -1,0 +1,211 @@
+"""Everything a run can be told, as frozen dataclasses that refuse settings which contradict each other.
+
+``RunConfig`` is saved whole in the run folder and rebuilt from there; a policy needs only ``PolicyConfig``. The surprise:
+what is written here is what acts. A setting that could not take effect raises ``ConfigError``, it is never ignored.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
+
+from dataset.codec import get_codec
+from dataset.errors import ConfigError
+from dataset.ids import character_from_name
+from train.backbones.base import Shape
+from train.backbones.registry import get_backbone
+from train.heads import HEADS
+
+LrSchedule = Literal["constant", "cosine"]
+
+
+def _require(is_met: bool, message: str) -> None:
+    if not is_met:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """What a policy is made of."""
+
+    codec: str = "axis17"
+    """How controllers become classes."""
+    backbone: str = "gru"
+    """The sequence model."""
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    """Width of every layer of the backbone."""
+    head: str = "autoregressive"
+    """Whether components are predicted given each other."""
+    dropout: float = 0.0
+    """Probability of dropping a unit between the backbone's layers and after the last."""
+    prev_dropout: float = 0.0
+    """Probability of hiding the previous controller from a lane for one window of training."""
+
+    def __post_init__(self) -> None:
+        get_codec(self.codec)
+        is_temporal = get_backbone(self.backbone).is_temporal
+        _require(self.head in HEADS, f"head '{self.head}': unknown; use one of {', '.join(HEADS)}")
+        _require(
+            len(self.hidden_sizes) > 0 and min(self.hidden_sizes) > 0,
+            f"--hidden-sizes: one or more widths above 0, found {self.hidden_sizes}; give e.g. 256,256",
+        )
+        _require(
+            not is_temporal or len(set(self.hidden_sizes)) == 1,
+            f"--hidden-sizes: the layers of {self.backbone} share one width, found "
+            f"{','.join(map(str, self.hidden_sizes))}; repeat one number, or use --backbone mlp",
+        )
+        for name, share in (("--dropout", self.dropout), ("--prev-dropout", self.prev_dropout)):
+            _require(0.0 <= share < 1.0, f"{name}: a probability from 0 to below 1, found {share}; give e.g. 0.1")
+
+    @property
+    def shape(self) -> Shape:
+        """The size of the backbone."""
+        return Shape(hidden_sizes=self.hidden_sizes, dropout=self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What a policy is trained on and how it is laid into batches."""
+
+    character: str | None = None
+    """Whose players are imitated; ``None``: all players."""
+    delay: int = 0
+    """Frames between seeing and acting."""
+    lanes: int = 32
+    """Rows of a batch, each walking one replay (``--batch-size``)."""
+    window_size: int = 64
+    """Frames a lane advances in one step; gradients reach no further back."""
+
+    def __post_init__(self) -> None:
+        if self.character is not None:
+            character_from_name(self.character)
+        _require(0 <= self.delay <= 60, f"--delay: 0 to 60 frames, found {self.delay}; 0 acts on the very next frame")
+        _require(self.lanes > 0, f"--batch-size: at least 1 lane, found {self.lanes}; give e.g. 32")
+        _require(self.window_size > 0, f"--window-size: at least 1 frame, found {self.window_size}; give e.g. 64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How the weights are moved."""
+
+    epochs: int = 10
+    """Times each imitated frame is trained on."""
+    lr: float = 1e-3
+    """Peak learning rate of AdamW."""
+    lr_schedule: LrSchedule = "cosine"
+    """Cosine falls to 0 at the run's last step, after the warm-up."""
+    warmup_steps: int = 0
+    """Steps of linear rise to the peak."""
+    weight_decay: float = 0.01
+    """AdamW's decay of matrices; tables, biases and norms have none."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them."""
+    early_stopping: bool = False
+    """Whether to stop when the val NLL no longer falls."""
+    patience: int = 5
+    """Epochs without a better val NLL before stopping."""
+
+    def __post_init__(self) -> None:
+        schedules = get_args(LrSchedule)
+        _require(self.epochs > 0, f"--epochs: at least 1, found {self.epochs}; give e.g. 10")
+        _require(self.lr > 0, f"--lr: above 0, found {self.lr}; give e.g. 0.001")
+        _require(
+            self.lr_schedule in schedules,
+            f"--lr-schedule '{self.lr_schedule}': unknown; use one of {', '.join(schedules)}",
+        )
+        for name, value in (
+            ("--warmup-steps", self.warmup_steps),
+            ("--weight-decay", self.weight_decay),
+            ("--max-grad-norm", self.max_grad_norm),
+        ):
+            _require(value >= 0, f"{name}: 0 or more, found {value}; 0 turns it off")
+        _require(self.patience > 0, f"--patience: at least 1 epoch, found {self.patience}; give e.g. 5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What training minimises; val loss is plain NLL whatever stands here, so that recipes compare."""
+
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes of sticks and trigger; buttons are left alone."""
+    focal_gamma: float = 0.0
+    """Each decision counts (1 − p)^gamma times (Lin et al. 2017, arXiv:1708.02002); 0 is plain NLL."""
+    button_pos_weight: float = 1.0
+    """How many times a pressed button counts against a released one."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0.0 <= self.label_smoothing < 1.0,
+            f"--label-smoothing: from 0 to below 1, found {self.label_smoothing}; give e.g. 0.05",
+        )
+        _require(self.focal_gamma >= 0, f"--focal-gamma: 0 or more, found {self.focal_gamma}; give e.g. 2.0")
+        _require(
+            self.button_pos_weight > 0, f"--button-pos-weight: above 0, found {self.button_pos_weight}; 1 is neutral"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training run."""
+
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    seed: int = 0
+    """Of the initial weights, the order of replays and dropout."""
+
+
+Config = TypeVar("Config")
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """The config that ``to_json`` wrote; an unknown field is an error, a missing one takes its default."""
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ConfigError(
+            f"{kind.__name__}: holds only {', '.join(sorted(hints))}, found {', '.join(unknown)}; it was written by "
+            "another exphil, use that one"
+        )
+    return kind(**{name: _value(hints[name], value) for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_json(cast(type, hint), value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_temporal(is_temporal: bool | None, backbone: str) -> None:
+    """Refuse ``--temporal`` or ``--no-temporal`` where it contradicts the backbone; ``None`` was not said."""
+    if is_temporal is None or is_temporal == get_backbone(backbone).is_temporal:
+        return
+    flag, fix = ("--temporal", "--backbone gru") if is_temporal else ("--no-temporal", "--backbone mlp")
+    raise ConfigError(
+        f"{flag}: contradicts --backbone {backbone}, which {'sees one frame' if is_temporal else 'remembers frames'}; "
+        f"use {fix}, or leave {flag} away"
+    )
+
+
+def layer_sizes(backbone: str, hidden_sizes: tuple[int, ...], num_layers: int | None) -> tuple[int, ...]:
+    """The width of every layer: ``--hidden-sizes``, with ``--num-layers`` of them in a temporal backbone."""
+    if num_layers is None or num_layers == len(hidden_sizes):
+        return hidden_sizes
+    _require(num_layers > 0, f"--num-layers: at least 1, found {num_layers}; give e.g. 2")
+    _require(
+        get_backbone(backbone).is_temporal,
+        f"--num-layers {num_layers}: an mlp has one layer a width, --hidden-sizes gives {len(hidden_sizes)}; "
+        f"list {num_layers} widths, or leave --num-layers away",
+    )
+    _require(
+        len(set(hidden_sizes)) == 1,
+        f"--hidden-sizes: the layers of {backbone} share one width, found {','.join(map(str, hidden_sizes))}; "
+        "repeat one number",
+    )
+    return hidden_sizes[:1] * num_layers
