@@ -103,14 +103,24 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
 def write_shard(file: BinaryIO, samples: Iterable[Sample]) -> int:
     """Write a tar of samples; returns their number. Same samples, same bytes."""
     count = 0
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with open_shard(file) as tar:
         for sample in samples:
             count += 1
-            for suffix, data in zip(("json", "zst"), pack(sample), strict=True):
-                member = tarfile.TarInfo(f"{sample.id}.{suffix}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+            add_sample(tar, sample)
     return count
+
+
+def open_shard(file: BinaryIO) -> tarfile.TarFile:
+    """An empty shard to add samples to, for writers that fill several at once; close it, then ``file``."""
+    return tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
+
+
+def add_sample(tar: tarfile.TarFile, sample: Sample) -> None:
+    """Append one sample to an open shard."""
+    for suffix, data in zip(("json", "zst"), pack(sample), strict=True):
+        member = tarfile.TarInfo(f"{sample.id}.{suffix}")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
 
 
 def read_shard(data: bytes) -> Iterator[Sample]:

@@ -1,0 +1,122 @@
+"""The manifest: what a store is, where its rows come from and every file a reader may trust.
+
+In and out: ``manifest.json``, replaced last and atomically, so that a store is always the one its manifest describes; files
+it does not list do not exist for readers. The surprise: ``digest`` is taken over the *replays* (id, split and rows), not
+over the shards, so it does not depend on the order, the number of workers or the runs in which they arrived.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from dataset.atomic import replacing
+from dataset.errors import SchemaError
+
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardInfo:
+    """One shard of the store."""
+
+    path: str
+    """Relative to the store, with forward slashes."""
+    kind: Literal["frames", "windows"]
+    split: str | None
+    """Of a window shard; a frame shard holds replays of every split."""
+    sha256: str
+    bytes: int
+    samples: int
+    """Replays in the shard."""
+    frames: int
+    """Rows in the shard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A store, described."""
+
+    schema_version: int
+    encoder_digest: str
+    codec: str
+    codec_digest: str
+    rollback: Literal["last", "first"]
+    """Which copy of a re-simulated frame was kept."""
+    split_seed: int
+    filters: dict[str, Any]
+    """Ingest settings that decide which replays are in: they may not change while the store grows."""
+    replays: int
+    """Replays with status ``ok``."""
+    frames: int
+    digest: str
+    """Of the data, see ``data_digest``."""
+    shards: tuple[ShardInfo, ...]
+    replays_sha256: str = ""
+    """Of the ``replays.parquet`` that belongs to this manifest."""
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Manifest":
+        """The manifest of a store.
+
+        Raises:
+            SchemaError: there is none, or it cannot be read.
+        """
+        path = Path(folder) / MANIFEST_NAME
+        if not path.is_file():
+            raise SchemaError(
+                f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run 'exphil ingest SOURCE --store {folder}'"
+            )
+        return cls.from_json(path.read_text(encoding="utf-8"), str(folder))
+
+    @classmethod
+    def from_json(cls, text: str, store: str) -> "Manifest":
+        """The manifest written as ``text``; ``store`` names it in errors."""
+        try:
+            found = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            shards = tuple(ShardInfo(**shard) for shard in found["shards"])
+            return cls(**{**{key: value for key, value in found.items() if key in known}, "shards": shards})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SchemaError(
+                f"store {store}: {MANIFEST_NAME} must be the JSON that ingest writes, found damage ({error!r}); "
+                "restore it from a copy or run 'exphil ingest --rebuild'"
+            ) from error
+
+    def to_json(self) -> str:
+        """Text that ``from_json`` reads back; equal manifests give equal text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    def save(self, folder: Path | str) -> None:
+        """Replace the store's manifest, atomically and durably."""
+        with replacing(Path(folder) / MANIFEST_NAME) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    def of_kind(self, kind: Literal["frames", "windows"], split: str | None = None) -> list[ShardInfo]:
+        """Shards of a kind in path order, of one split if given."""
+        found = [shard for shard in self.shards if shard.kind == kind and split in (None, shard.split)]
+        return sorted(found, key=lambda shard: shard.path)
+
+
+def data_digest(
+    replays: Iterable[tuple[str, str, str]],
+    *,
+    schema_version: int,
+    encoder_digest: str,
+    codec_digest: str,
+    rollback: str,
+) -> str:
+    """Digest of a store's data: equal exactly when the same replays, split alike, hold the same rows and encode alike.
+
+    Args:
+        replays: (id, split, rows digest) of every replay with status ``ok``, in any order.
+        schema_version: of the frame table.
+        encoder_digest: of the features.
+        codec_digest: of the classes.
+        rollback: the rollback rule.
+    """
+    head = f"{schema_version} {encoder_digest} {codec_digest} {rollback}\n"
+    lines = sorted(f"{id_} {split} {rows}\n" for id_, split, rows in replays)
+    return hashlib.sha256("".join([head, *lines]).encode()).hexdigest()[:32]

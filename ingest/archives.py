@@ -1,0 +1,211 @@
+"""Reads replays where they lie: loose, gzipped, or as members of zip and tar archives, one at a time, in memory.
+
+In: a ``Candidate``. Out: its bytes, or only its first few. Nothing is unpacked to disk. The surprise: a *compressed* tar has
+no index, so its members come cheaply only in the order in which they lie; ``Reader`` keeps the archive open between calls
+and starts over when asked to go back.
+"""
+
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import zstandard
+
+from dataset.errors import ReplayError
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
+REPLAY_SUFFIXES = (".slp", ".slp.gz")
+
+_DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError),
+)
+"""What the archive libraries raise on damaged, cut or encrypted archives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A file that may be a replay."""
+
+    source: str
+    """Absolute path of the file or of the archive it lies in."""
+    member: str | None = None
+    """Name within the archive; ``None`` for a loose file, or for an archive that could not be listed."""
+    position: int = 0
+    """Of the member within its archive."""
+    size: int
+    """Bytes of the file or member, uncompressed where the archive says so."""
+    mtime: int
+    """Nanoseconds; of the archive for members."""
+    archive_size: int | None = None
+    crc: int | None = None
+    """CRC-32 of a zip member."""
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether it lies in a compressed tar."""
+        return self.member is not None and self.source.lower().endswith(TAR_SUFFIXES[1:])
+
+
+def is_replay(name: str) -> bool:
+    """Whether a file of this name is taken for a replay (``._x.slp`` is macOS's shadow of one)."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return base.lower().endswith(REPLAY_SUFFIXES) and not base.startswith("._")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is opened as an archive."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES) and not name.startswith("._")
+
+
+def list_archive(path: Path) -> list[Candidate]:
+    """The replays in an archive; the archive itself, without a member, if it cannot be listed."""
+    stat = path.stat()
+    whole = Candidate(source=str(path), size=stat.st_size, mtime=stat.st_mtime_ns, archive_size=stat.st_size)
+    try:
+        members = list(_members(path))
+    except _DAMAGE:
+        return [whole]
+    return [
+        replace(whole, member=name, position=position, size=size, crc=crc)
+        for position, (name, size, crc) in enumerate(members)
+        if is_replay(name)
+    ]
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, int | None]]:
+    if path.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            yield from ((info.filename, info.file_size, info.CRC) for info in archive.infolist())
+    else:
+        with _open_tar(path) as tar:
+            yield from ((info.name, info.size if info.isfile() else 0, None) for info in tar)
+
+
+@contextmanager
+def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    if not path.name.lower().endswith(".zst"):
+        is_plain = path.name.lower().endswith(".tar")
+        with tarfile.open(path, "r:" if is_plain else "r|*") as tar:
+            yield tar
+        return
+    with (
+        path.open("rb") as file,
+        zstandard.ZstdDecompressor().stream_reader(file) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as tar,
+    ):
+        yield tar
+
+
+class Reader:
+    """Reads candidates, keeping the last archive open; a context manager."""
+
+    def __init__(self) -> None:
+        self._source: str | None = None
+        self._zip: zipfile.ZipFile | None = None
+        self._tar: _TarCursor | None = None
+
+    def read(self, candidate: Candidate, limit: int | None = None) -> bytes:
+        """The replay's bytes, or its first ``limit``.
+
+        Raises:
+            ReplayError: the file or its archive is gone, damaged or encrypted.
+        """
+        try:
+            with self._open(candidate) as file:
+                return file.read() if limit is None else file.read(limit)
+        except _DAMAGE as error:
+            reason = "unreadable_file" if candidate.member is None else "damaged_archive"
+            # The library's own words often hold file names, which a store must not.
+            words = getattr(error, "strerror", None) or type(error).__name__
+            raise ReplayError(reason, f"replay: its bytes cannot be read ({words})") from error
+
+    @contextmanager
+    def _open(self, candidate: Candidate) -> Iterator[IO[bytes]]:
+        if candidate.archive_size is not None and candidate.member is None:
+            raise ReplayError("damaged_archive", "archive: its list of members cannot be read; download it again")
+        with self._raw(candidate) as file:
+            if (candidate.member or candidate.source).lower().endswith(".gz"):
+                with gzip.open(file) as unzipped:
+                    yield unzipped  # type: ignore[misc]
+            else:
+                yield file
+
+    @contextmanager
+    def _raw(self, candidate: Candidate) -> Iterator[IO[bytes]]:
+        if candidate.member is None:
+            with Path(candidate.source).open("rb") as loose:
+                yield loose
+            return
+        self._turn_to(candidate.source)
+        if self._zip is not None:
+            with self._zip.open(self._zip.infolist()[candidate.position]) as member:
+                yield member
+        elif self._tar is not None:
+            yield self._tar.at(candidate.position)
+
+    def _turn_to(self, source: str) -> None:
+        if source == self._source:
+            return
+        self.close()
+        if source.lower().endswith(".zip"):
+            self._zip = zipfile.ZipFile(source)
+        else:
+            self._tar = _TarCursor(Path(source))
+        self._source = source
+
+    def close(self) -> None:
+        """Close the archive that is open."""
+        if self._zip is not None:
+            self._zip.close()
+        if self._tar is not None:
+            self._tar.close()
+        self._source = self._zip = self._tar = None
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _TarCursor:
+    """A tar read forward; going back reopens it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._start()
+
+    def _start(self) -> None:
+        self._context = _open_tar(self._path)
+        self._tar = self._context.__enter__()
+        self._position = -1
+
+    def at(self, position: int) -> IO[bytes]:
+        """The member that stands at ``position``."""
+        if position <= self._position:
+            self.close()
+            self._start()
+        info = None
+        while self._position < position:
+            info = self._tar.next()
+            self._position += 1
+        file = None if info is None else self._tar.extractfile(info)
+        if file is None:
+            raise tarfile.ReadError("the member is not a file")
+        return file
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._context.__exit__(None, None, None)

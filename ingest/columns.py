@@ -1,0 +1,245 @@
+"""From peppi's Arrow frames to frame-table columns, vectorised over Arrow's buffers.
+
+In: the StructArray of all recorded frames, rolled-back copies included. Out: ``Columns`` with one row a frame, strictly
+increasing, and an audit of what did not fit. The surprise: a field's place in Arrow is the ``source`` its column states in
+``dataset.schema``; only the few that change their nature on the way are named here.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dataset.items import assign_slots
+from dataset.schema import (
+    CONTROLLER_COLUMNS,
+    FIRST_FRAME,
+    ITEM_COLUMNS,
+    NUM_ITEM_SLOTS,
+    PHYSICAL_COLUMNS,
+    RECORD_COLUMNS,
+    SIDES,
+    STATE_COLUMNS,
+    Column,
+)
+
+Rollback = Literal["last", "first"]
+Values = NDArray[Any]
+Rows = NDArray[np.int64] | None
+"""Rows to keep, ascending; ``None`` keeps all without a copy."""
+
+STICK_UNITS = np.float32(80)
+TRIGGER_UNITS = np.float32(140)
+_STICKS = ("main_x", "main_y", "c_x", "c_y")
+_TRIGGERS = ("trigger", "trigger_l", "trigger_r")
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """One replay's rows and what was noticed while taking them."""
+
+    columns: dict[str, Values]
+    frames_resimulated: int
+    """Rows of which more than one copy was recorded."""
+    frame_gaps: int
+    """Frames between the first and the last that have no row."""
+    non_finite: Counter[str] = field(default_factory=Counter)
+    """NaN and infinite values by column; they are stored as they are."""
+    off_lattice: int = 0
+    """Stick and trigger values between lattice points (CPU players' sticks are): stored as the nearest point."""
+
+
+def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback: Rollback) -> Extracted:
+    """Columns of the two players on ``ports``.
+
+    Args:
+        frames: peppi's frames.
+        ports: physical ports of sides a and b, ascending, 1–4.
+        stage: stage index, repeated in every row.
+        rollback: which copy of a re-simulated frame is kept.
+    """
+    taker = _Taker(frames, ports, rollback)
+    columns = taker.columns
+    columns["frame"] = taker.take(taker.ids)
+    columns["resimulated"] = taker.resimulated
+    columns["stage"] = np.full(len(columns["frame"]), stage, dtype=np.uint8)
+    for side, port in zip(SIDES, ports, strict=True):
+        taker.take_player(side, port)
+    if _has(frames, "item"):
+        taker.take_items(frames.field("item"), ports)
+    num_rows = len(columns["frame"])
+    expected = int(columns["frame"][-1]) - FIRST_FRAME + 1 if num_rows else 0
+    return Extracted(columns, int(taker.resimulated.sum()), expected - num_rows, taker.non_finite, taker.off_lattice)
+
+
+def kept_rows(ids: NDArray[np.int32], rollback: Rollback) -> tuple[Rows, NDArray[np.bool_]]:
+    """Rows holding the wanted copy of each frame id, in frame order, and which of them had further copies."""
+    if np.all(ids[1:] > ids[:-1]):
+        return None, np.zeros(len(ids), dtype=np.bool_)
+    if rollback == "first":
+        _, rows, copies = np.unique(ids, return_index=True, return_counts=True)
+    else:
+        _, rows, copies = np.unique(ids[::-1], return_index=True, return_counts=True)
+        rows = len(ids) - 1 - rows
+    return rows.astype(np.int64), copies > 1
+
+
+class _Taker:
+    """Takes columns at the kept rows, auditing as it goes."""
+
+    def __init__(self, frames: pa.StructArray, ports: tuple[int, int], rollback: Rollback) -> None:
+        self._frames = frames
+        self.ids: NDArray[np.int32] = frames.field("id").to_numpy()
+        self.columns: dict[str, Values] = {}
+        self.non_finite: Counter[str] = Counter()
+        self.off_lattice = 0
+        self.rows, self.resimulated = kept_rows(self.ids, rollback)
+        self._leave_out_rows_without_both(ports)
+
+    def _leave_out_rows_without_both(self, ports: tuple[int, int]) -> None:
+        """A frame in which a player's records are missing (the recording broke off) has no row."""
+        for port in ports:
+            leader = self._port(port).field("leader")
+            for records in (leader, leader.field("pre"), leader.field("post")):
+                if records.null_count:
+                    is_there = self.take(_validity(records))
+                    rows = np.arange(len(self.ids)) if self.rows is None else self.rows
+                    self.rows, self.resimulated = rows[is_there], self.resimulated[is_there]
+
+    def _port(self, port: int) -> pa.StructArray:
+        return self._frames.field("ports").field(f"P{port}")
+
+    def take(self, values: Values) -> Values:
+        """Values at the kept rows."""
+        return values if self.rows is None else values[self.rows]
+
+    def take_player(self, side: str, port: int) -> None:
+        """All columns of one player, Nana's too."""
+        fighter = self._port(port)
+        leader = fighter.field("leader")
+        for column in (*STATE_COLUMNS, *RECORD_COLUMNS, *CONTROLLER_COLUMNS, *PHYSICAL_COLUMNS):
+            values = _at(leader, column)
+            if values is not None:
+                self._add(f"{side}_{column.name}", column, self.take(values.to_numpy()))
+        self.columns[f"{side}_nana_exists"] = np.zeros(len(self.resimulated), dtype=np.bool_)
+        if _has(fighter, "follower"):
+            self._take_nana(side, fighter.field("follower"))
+
+    def _take_nana(self, side: str, follower: pa.StructArray) -> None:
+        exists = self.take(_validity(follower) & _validity(follower.field("post")))
+        if not exists.any():
+            return
+        self.columns[f"{side}_nana_exists"] = exists
+        for column in STATE_COLUMNS[1:]:
+            values = _at(follower, column)
+            if values is not None:
+                there = np.where(exists, self.take(_dense(values)), 0)
+                self._add(f"{side}_nana_{column.name}", column, there, exists)
+
+    def take_items(self, items: pa.ListArray, ports: tuple[int, int]) -> None:
+        """All item columns, each item in the slot it keeps while it lives."""
+        positions, offsets = _list_positions(items, self.rows)
+        values = items.values
+        slots = assign_slots(values.field("id").to_numpy()[positions], offsets)
+        self.columns["num_items"] = np.minimum(np.diff(offsets), 255).astype(np.uint8)
+        sources = [(column, _at(values, column)) for column in ITEM_COLUMNS]
+        for slot in range(NUM_ITEM_SLOTS):
+            rows = np.flatnonzero(slots[:, slot] >= 0)
+            places = positions[slots[rows, slot]]
+            for column, source in sources:
+                if source is not None and (len(rows) or column.name == "kind"):
+                    self._add_item(f"item{slot}_{column.name}", column, source, rows, places, ports)
+
+    def _add_item(
+        self, name: str, column: Column, source: pa.Array, rows: Values, places: Values, ports: tuple[int, int]
+    ) -> None:
+        if column.name == "misc":
+            found = sum(source.field(i).to_numpy()[places].astype(np.uint32) << np.uint32(8 * i) for i in range(4))
+        else:
+            found = source.to_numpy()[places]
+        if column.name == "kind":
+            found = np.minimum(found.astype(np.int64) + 1, 255)
+        elif column.name == "owner":
+            found = (found == ports[0] - 1).astype(np.int8) - (found == ports[1] - 1).astype(np.int8)
+        self._audit(name, found)
+        values = np.zeros(len(self.resimulated), dtype=column.dtype)
+        values[rows] = found
+        self.columns[name] = values
+
+    def _add(self, name: str, column: Column, values: Values, exists: NDArray[np.bool_] | None = None) -> None:
+        self._audit(name, values)
+        if column.name in _STICKS:
+            values = self._on_lattice(values, STICK_UNITS, -80, 80)
+        elif column.name in _TRIGGERS:
+            if not np.all((values >= 0) & (values * TRIGGER_UNITS < 255.5)):
+                return  # recorders up to 1.0 wrote no right trigger: what stands in its place is not one
+            values = self._on_lattice(values, TRIGGER_UNITS, 0, 255)
+        elif column.name in _CONVERSIONS:
+            values = _CONVERSIONS[column.name](values)
+            values = values if exists is None else values * exists
+        self.columns[name] = values.astype(column.dtype, copy=False)
+
+    def _on_lattice(self, values: Values, units: np.float32, lowest: int, highest: int) -> Values:
+        whole: Values = np.clip(np.rint(np.nan_to_num(values) * units), lowest, highest)
+        self.off_lattice += int(np.count_nonzero(whole / units != values))
+        return whole
+
+    def _audit(self, name: str, values: Values) -> None:
+        if values.dtype.kind == "f" and not np.isfinite(np.sum(values)):
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            if count:  # a sum overflows on large values too
+                self.non_finite[name] += count
+
+
+def _facing(values: Values) -> Values:
+    return np.where(values > 0, np.int8(1), np.int8(-1))
+
+
+def _on_ground(values: Values) -> Values:
+    on_ground: Values = values == 0
+    return on_ground
+
+
+_CONVERSIONS: dict[str, Callable[[Values], Values]] = {"facing": _facing, "on_ground": _on_ground}
+
+
+def _at(records: pa.StructArray, column: Column) -> pa.Array | None:
+    """The field a column comes from, or ``None`` where the replay's version lacks it."""
+    path = column.source.split()[0].split(".")
+    for part in path if path[0] != "item" else path[1:]:
+        if not _has(records, part):
+            return None
+        records = records.field(part)
+    return records
+
+
+def _has(records: pa.StructArray, name: str) -> bool:
+    index: int = records.type.get_field_index(name)
+    return index >= 0
+
+
+def _validity(records: pa.Array) -> NDArray[np.bool_]:
+    valid: NDArray[np.bool_] = records.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def _dense(values: pa.Array) -> Values:
+    """Values with zeros for nulls."""
+    filled = values.fill_null(0) if values.null_count else values
+    dense: Values = filled.to_numpy(zero_copy_only=False)
+    return dense
+
+
+def _list_positions(lists: pa.ListArray, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the kept rows' list elements stand in ``lists.values``, and where each row's begin among them [N + 1]."""
+    bounds = lists.offsets.to_numpy().astype(np.int64)
+    starts, counts = bounds[:-1], np.diff(bounds)
+    if rows is not None:
+        starts, counts = starts[rows], counts[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+    return positions, offsets

@@ -1,0 +1,205 @@
+"""The store being written: locked, checked against the options, and grown one committed job at a time.
+
+In: results of jobs. Out: ``replays.parquet`` and ``manifest.json``, always a pair. The surprise: the table of replays is
+replaced *before* the manifest that lists its hash, and the one before it is kept as ``replays.previous.parquet``; a kill
+between the two leaves a manifest whose table is the previous one.
+"""
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset.arrow import REPLAY_SCHEMA
+from dataset.atomic import TEMPORARY_SUFFIX, replacing, sha256_of
+from dataset.codec import get_codec
+from dataset.encode import ENCODER_DIGEST
+from dataset.errors import ConfigError, SchemaError
+from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
+from dataset.schema import SCHEMA_VERSION
+from dataset.store import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, Store, replays_path
+from ingest.job import JobResult, Row
+from ingest.lock import locked
+from ingest.names import SALT_NAME, Names, store_salt
+from ingest.options import IngestOptions
+
+_SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
+
+
+@contextmanager
+def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
+    """The store in ``folder``, created if need be, locked while the context lasts.
+
+    Raises:
+        ConfigError: another process writes to it, or the options contradict it.
+        SchemaError: it was written by another version of exphil.
+    """
+    if options.dry_run:
+        yield OpenStore(folder, options)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        opened = OpenStore(folder, options)
+        opened.clean()
+        yield opened
+
+
+class OpenStore:
+    """A store open for writing; ``open_store`` makes it."""
+
+    def __init__(self, folder: Path, options: IngestOptions) -> None:
+        self.folder = folder
+        self._is_dry = options.dry_run
+        self.names = Names(_salt(folder, options.dry_run), options.keep_names)
+        self._on_disk = _manifest_on_disk(folder, options.rebuild)
+        self.rows: list[Row] = []
+        self.manifest = _empty_manifest(options)
+        if self._on_disk is not None and not options.rebuild:
+            self.manifest = Store(folder).manifest
+            _check_settings(self.manifest, options, folder)
+            self.rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+
+    @property
+    def next_index(self) -> int:
+        """The number of the next shards: above all that lie in the folder."""
+        found = (_SHARD_NAME.fullmatch(name) for name in self._shard_files())
+        return max((int(match[3]) + 1 for match in found if match), default=0)
+
+    def commit(self, result: JobResult) -> list[Row]:
+        """Take a job's rows and shards into the store; returns the rows that are news."""
+        fresh = self._merge(result.rows)
+        ok = [row for row in self.rows if row["status"] == "ok"]
+        self.manifest = replace(
+            self.manifest,
+            replays=len(ok),
+            frames=sum(row["frames"] for row in ok),
+            digest=self._digest(ok),
+            shards=tuple(sorted((*self.manifest.shards, *result.shards), key=lambda shard: shard.path)),
+        )
+        self._write()
+        return fresh
+
+    def finish(self) -> None:
+        """Leave a whole store behind, without the shards that a rebuild replaced."""
+        if self._on_disk is None and not self.rows:
+            self._write()
+        self.clean()
+
+    def clean(self) -> None:
+        """Delete what a killed run or a rebuild left: files in the store's folders that no manifest lists."""
+        if self._is_dry:
+            return
+        listed = set() if self._on_disk is None else {shard.path for shard in self._on_disk.shards}
+        for name in self._shard_files():
+            if name not in listed and (_SHARD_NAME.fullmatch(name) or name.endswith(TEMPORARY_SUFFIX)):
+                (self.folder / name).unlink()
+        for path in self.folder.glob(f"*{TEMPORARY_SUFFIX}"):
+            path.unlink()
+
+    def _shard_files(self) -> list[str]:
+        return [f"{kind}/{path.name}" for kind in ("frames", "windows") for path in (self.folder / kind).glob("*")]
+
+    def _merge(self, rows: list[Row]) -> list[Row]:
+        """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
+        held: dict[tuple[str | None, str | None], list[Row]] = {}
+        for row in self.rows:
+            held.setdefault((row["source"], row["member"]), []).append(row)
+        fresh = []
+        for found in rows:
+            row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
+            old = held.get((row["source"], row["member"]), [])
+            same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
+            if same is not None:
+                same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
+                continue
+            outdated = [id(other) for other in old if other["status"] != "ok"]
+            self.rows = [other for other in self.rows if id(other) not in outdated]
+            self.rows.append(row)
+            fresh.append(row)
+        return fresh
+
+    def _digest(self, ok: list[Row]) -> str:
+        manifest = self.manifest
+        return data_digest(
+            ((row["id"], row["split"], row["rows_digest"]) for row in ok),
+            schema_version=manifest.schema_version,
+            encoder_digest=manifest.encoder_digest,
+            codec_digest=manifest.codec_digest,
+            rollback=manifest.rollback,
+        )
+
+    def _write(self) -> None:
+        if self._is_dry:
+            return
+        current = self.folder / REPLAYS_NAME
+        if self._on_disk is not None and replays_path(self.folder, self._on_disk) == current:
+            with replacing(self.folder / PREVIOUS_REPLAYS_NAME) as temporary:
+                shutil.copyfile(current, temporary)
+        rows = sorted(self.rows, key=lambda row: (row["id"] or "", row["source"], row["member"] or ""))
+        with replacing(current) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=REPLAY_SCHEMA), temporary, compression="zstd")
+        self.manifest = replace(self.manifest, replays_sha256=sha256_of(current))
+        self.manifest.save(self.folder)
+        self._on_disk = self.manifest
+
+
+def _salt(folder: Path, is_dry: bool) -> bytes:
+    if is_dry and not (folder / SALT_NAME).exists():
+        return secrets.token_bytes(32)
+    return store_salt(folder)
+
+
+def _manifest_on_disk(folder: Path, is_rebuild: bool) -> Manifest | None:
+    if not (folder / MANIFEST_NAME).exists():
+        return None
+    try:
+        return Manifest.load(folder)
+    except SchemaError:
+        if is_rebuild:  # whatever it was, it goes
+            return None
+        raise
+
+
+def _empty_manifest(options: IngestOptions) -> Manifest:
+    codec = get_codec(options.codec)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec=codec.name,
+        codec_digest=codec.digest,
+        rollback=options.rollback,
+        split_seed=options.split_seed,
+        filters=options.stored_filters(),
+        replays=0,
+        frames=0,
+        digest="",
+        shards=(),
+    )
+    digest = data_digest(
+        (),
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec_digest=codec.digest,
+        rollback=options.rollback,
+    )
+    return replace(manifest, digest=digest)
+
+
+def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:
+    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed, "codec": manifest.codec}
+    wanted = {"rollback": options.rollback, "split_seed": options.split_seed, "codec": options.codec}
+    bound |= manifest.filters
+    wanted |= options.stored_filters()
+    for name, value in wanted.items():
+        if bound.get(name) != value:
+            raise ConfigError(
+                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name)!r} and keeps it for life, "
+                f"found {value!r}; give another --store, or --rebuild to start it over"
+            )

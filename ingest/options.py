@@ -1,0 +1,63 @@
+"""What a user may say about an ingest, checked once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dataset.codec import get_codec
+from dataset.errors import ConfigError
+from dataset.ids import character_from_name
+from ingest.columns import Rollback
+from ingest.judge import DEFAULT_MIN_FRAMES, Filters
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestOptions:
+    """How a store is made; all but the last four are fixed for its life."""
+
+    character: str | None = None
+    """Only games in which someone picked this character."""
+    include_cpu: bool = False
+    """Let games with CPU players in."""
+    min_frames: int = DEFAULT_MIN_FRAMES
+    """Shortest game let in."""
+    rollback: Rollback = "last"
+    """Which copy of a re-simulated frame is kept."""
+    split_seed: int = 0
+    """Which replays fall into train, val and test."""
+    keep_names: bool = False
+    """Write names, connect codes and paths as they are, not as hashes."""
+    codec: str = "axis17"
+    """Of the window shards."""
+    workers: int | None = None
+    """Processes; ``None`` is one per CPU, 1 is this process."""
+    rebuild: bool = False
+    """Start the store over."""
+    dry_run: bool = False
+    """Parse and judge, write nothing."""
+    is_verbose: bool = False
+    """Let the parser's panics print."""
+
+    def __post_init__(self) -> None:
+        if self.min_frames < 1:
+            raise ConfigError(f"--min-frames: must be 1 or more, found {self.min_frames}; leave it out for the default")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"--workers: must be 1 or more, found {self.workers}; leave it out for one per CPU")
+        if self.rollback not in ("last", "first"):
+            raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
+        get_codec(self.codec)
+
+    @property
+    def filters(self) -> Filters:
+        """The filters, with the character's id."""
+        character = None if self.character is None else character_from_name(self.character).internal
+        return Filters(character=character, include_cpu=self.include_cpu, min_frames=self.min_frames)
+
+    def stored_filters(self) -> dict[str, Any]:
+        """The filters as the manifest holds them."""
+        name = None if self.character is None else character_from_name(self.character).name
+        return {
+            "character": name,
+            "include_cpu": self.include_cpu,
+            "min_frames": self.min_frames,
+            "keep_names": self.keep_names,
+        }

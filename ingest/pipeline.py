@@ -1,0 +1,153 @@
+"""Ingest, end to end: find replays, leave out the known, run the jobs, commit each result, report.
+
+In: sources, a store's folder and the options. Out: the store, grown, and an ``IngestReport``. The surprise: every finished job
+is committed at once (replay table, then manifest), so a killed run keeps what it had and the next one does the rest; the
+data digest comes out the same.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ingest.commit import OpenStore, open_store
+from ingest.job import Known, Settings
+from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
+from ingest.plan import group_candidates, make_jobs, without_known
+from ingest.sources import find_candidates
+from ingest.workers import run_jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    done: int
+    total: int
+    """New replays."""
+    frames: int
+    """Rows ingested so far."""
+    counts: Counter[str]
+    """Replays done by status."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestReport:
+    """What a run did."""
+
+    store: Path
+    replays_found: int
+    replays_new: int
+    """Found and not known unchanged from an earlier run."""
+    replays_ingested: int
+    replays_rejected: int
+    replays_failed: int
+    replays_duplicate: int
+    frames: int
+    """Rows ingested by this run."""
+    store_replays: int
+    """Replays in the store afterwards."""
+    store_frames: int
+    """Rows in the store afterwards."""
+    seconds: float
+    cpu_seconds: float
+    rejections: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    duplicates: dict[str, int] = field(default_factory=dict)
+    digest: str
+    """Of the store's data afterwards; of what it would be after a dry run."""
+
+
+def ingest(
+    sources: Sequence[str | Path],
+    store: str | Path,
+    options: IngestOptions,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring every replay of ``sources`` into ``store``.
+
+    Raises:
+        ConfigError: a source does not exist, or the options contradict the store's.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    folder = Path(store)
+    candidates = find_candidates(sources)
+    with open_store(folder, options) as opened:
+        new = without_known(candidates, opened.rows, opened.names)
+        jobs = make_jobs(group_candidates(new), opened.next_index)
+        tally = _Tally(total=len(new), on_progress=on_progress)
+        workers = options.workers or os.cpu_count() or 1
+        for result in run_jobs(jobs, _settings(options, opened), _known(opened), workers):
+            tally.add(opened.commit(result), result.cpu_seconds if workers > 1 else 0.0)
+        opened.finish()
+        manifest = opened.manifest
+    return IngestReport(
+        store=folder,
+        replays_found=len(candidates),
+        replays_new=len(new),
+        replays_ingested=tally.counts["ok"],
+        replays_rejected=tally.counts["rejected"],
+        replays_failed=tally.counts["failed"],
+        replays_duplicate=tally.counts["duplicate"],
+        frames=tally.frames,
+        store_replays=manifest.replays,
+        store_frames=manifest.frames,
+        seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu + tally.worker_cpu_seconds,
+        rejections=dict(sorted(tally.reasons["rejected"].items())),
+        failures=dict(sorted(tally.reasons["failed"].items())),
+        duplicates=dict(sorted(tally.reasons["duplicate"].items())),
+        digest=manifest.digest,
+    )
+
+
+def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
+    return Settings(
+        store=None if options.dry_run else opened.folder,
+        filters=options.filters,
+        rollback=options.rollback,
+        codec=options.codec,
+        split_seed=options.split_seed,
+        names=opened.names,
+        is_verbose=options.is_verbose,
+    )
+
+
+def _known(opened: OpenStore) -> Known:
+    games = (
+        (row["match_id"], row["game_number"], row["tiebreaker"] or 0)
+        for row in opened.rows
+        if row["status"] == "ok" and row["match_id"] is not None and row["game_number"] is not None
+    )
+    return Known(frozenset(row["id"] for row in opened.rows if row["id"] is not None), frozenset(games))
+
+
+class _Tally:
+    """Counts of a run."""
+
+    def __init__(self, total: int, on_progress: Callable[[Progress], None] | None) -> None:
+        self._total, self._on_progress = total, on_progress
+        self.counts: Counter[str] = Counter()
+        self.reasons: dict[str, Counter[str]] = {name: Counter() for name in ("rejected", "failed", "duplicate")}
+        self.frames = 0
+        self.worker_cpu_seconds = 0.0
+        self._done = 0
+
+    def add(self, rows: Iterable[dict[str, Any]], cpu_seconds: float) -> None:
+        """Count the rows of a finished job."""
+        self.worker_cpu_seconds += cpu_seconds
+        for row in rows:
+            self._done += 1
+            self.counts[row["status"]] += 1
+            if row["status"] == "ok":
+                self.frames += row["frames"]
+            elif row["status"] in self.reasons:
+                self.reasons[row["status"]][row["reason"]] += 1
+        if self._on_progress is not None:
+            self._on_progress(
+                Progress(done=self._done, total=self._total, frames=self.frames, counts=Counter(self.counts))
+            )

@@ -1,0 +1,106 @@
+"""Runs jobs in this process or in a pool, and survives workers that die.
+
+In: jobs. Out: their results as they finish. The surprise: a dying worker takes the whole pool with it and does not say what
+killed it, so the jobs in flight are tried again replay by replay, and only the deadly replay is lost.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+from ingest.job import Group, Job, JobResult, Known, Settings, probe, run_job
+
+
+def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
+    """Results of all jobs, in the order in which they finish; one worker means this process."""
+    if workers == 1:
+        yield from (run_job(job, settings, known) for job in jobs)
+        return
+    waiting = deque(jobs)
+    while waiting:
+        with _pool(min(workers, len(waiting)), settings, known) as pool:
+            suspects = yield from _drain(pool, waiting, workers)
+        for job in suspects:
+            yield _run_apart(job, settings, known)
+
+
+def _drain(pool: ProcessPoolExecutor, waiting: deque[Job], workers: int) -> Generator[JobResult, None, list[Job]]:
+    """Feed the pool until no job waits or it breaks; returns the jobs that were in flight when it broke."""
+    flying: dict[Future[JobResult], Job] = {}
+    suspects: list[Job] = []
+    while flying or (waiting and not suspects):
+        try:
+            while waiting and not suspects and len(flying) < workers:
+                flying[pool.submit(_in_worker, waiting[0])] = waiting[0]
+                waiting.popleft()
+        except BrokenProcessPool:
+            suspects += flying.values()
+            break
+        for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            job = flying.pop(future)
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                suspects.append(job)
+    return suspects
+
+
+def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
+    """Run a suspect job in a pool of its own, without the replays that kill a worker."""
+    deadly = frozenset(i for i, group in enumerate(job.groups) if _kills(group, settings, known))
+    for excluded in (deadly, frozenset(range(len(job.groups)))):
+        with _pool(1, settings, known) as pool:
+            try:
+                return pool.submit(_in_worker, replace(job, deadly=excluded)).result()
+            except BrokenProcessPool:
+                continue  # together they kill where alone they do not: give the whole job up
+    raise AssertionError("reading bytes alone killed a worker")
+
+
+def _kills(group: Group, settings: Settings, known: Known) -> bool:
+    with _pool(1, settings, known) as pool:
+        try:
+            pool.submit(_probe_in_worker, group).result()
+        except BrokenProcessPool:
+            return True
+    return False
+
+
+def _pool(workers: int, settings: Settings, known: Known) -> ProcessPoolExecutor:
+    # Forking a process that runs Arrow's and polars' threads may deadlock the child; spawn starts clean.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(settings, known))
+
+
+_shared: tuple[Settings, Known] | None = None
+
+
+def _start_worker(settings: Settings, known: Known) -> None:
+    global _shared
+    _shared = settings, known
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _die_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """End this worker once its parent is gone: a pool whose owner was killed would wait forever."""
+    parent.join()
+    os._exit(1)
+
+
+def _in_worker(job: Job) -> JobResult:
+    assert _shared is not None, "the pool runs _start_worker first"
+    return run_job(job, *_shared)
+
+
+def _probe_in_worker(group: Group) -> None:
+    assert _shared is not None, "the pool runs _start_worker first"
+    probe([group], _shared[0])
