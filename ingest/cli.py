@@ -1,0 +1,81 @@
+"""``exphil ingest``: arguments only; the work is ``ingest.pipeline``'s."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_MIN_FRAMES = 1800
+"""``ingest.judge.DEFAULT_MIN_FRAMES``, written here because importing it would load numpy for ``--help``."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the stage's command."""
+    app.command("ingest")(ingest_command)
+
+
+def ingest_command(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Folders, .slp, .slp.gz, .zip or .tar* files. None: work through data_manifest.yaml.",
+            show_default=False,
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the store to make or to add to.", show_default=False)
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only this dataset of data_manifest.yaml.", show_default="all")
+    ] = None,
+    character: Annotated[
+        str | None, typer.Option(help="Only games in which someone picked this character.", show_default="any")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; 1 works in this one.", show_default="one per CPU")
+    ] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Draws train, val and test.", show_default="0")] = None,
+    rollback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[last|first]",
+            help="Copy kept of a frame that was simulated again: last is how the game went, first what a live client saw.",
+            show_default="last",
+        ),
+    ] = None,
+    keep_names: Annotated[
+        bool | None,
+        typer.Option("--keep-names", help="Keep names, connect codes and paths; otherwise salted hashes of them."),
+    ] = None,
+    include_cpu: Annotated[bool | None, typer.Option("--include-cpu", help="Let games with CPU players in.")] = None,
+    min_frames: Annotated[
+        int | None, typer.Option(help="Shortest game let in, in frames of 1/60 s.", show_default=str(_MIN_FRAMES))
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Start the store over.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Parse and judge, write nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Let the parser's panics print.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Find replays, parse and judge them, append them to a store.
+
+    Replays the store already knows are skipped; damaged ones are counted by reason, never fatal.
+    """
+    from ingest import run
+
+    filters: dict[str, Any] = {
+        "character": character,
+        "split_seed": split_seed,
+        "rollback": rollback,
+        "keep_names": keep_names,
+        "include_cpu": include_cpu,
+        "min_frames": min_frames,
+    }
+    filters = {name: value for name, value in filters.items() if value is not None}
+    per_run = {"workers": workers, "rebuild": rebuild, "dry_run": dry_run, "is_verbose": verbose}
+    if sources:
+        reports = [run.ingest_sources(sources, store, dataset, filters | per_run)]
+    else:
+        reports = run.ingest_datasets(store, dataset, filters, per_run)
+    if as_json:
+        typer.echo(run.as_json(reports))

@@ -1,0 +1,176 @@
+"""``data_manifest.yaml``: the named datasets a person edits, and the ``locked`` block that ingest writes under each.
+
+In: the file. Out: what to ingest where, and the same file with counts and digests that a git diff shows. The surprise: the
+file is *edited*, not dumped, so comments and layout survive; a locked block runs from its ``locked:`` line to the next line
+that is indented no deeper.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dataset.atomic import replacing
+from dataset.errors import ConfigError
+from ingest.options import IngestOptions
+
+DATASETS_NAME = "data_manifest.yaml"
+
+_KEYS = ("sources", "store", "character", "min_frames", "include_cpu", "rollback", "split_seed", "keep_names", "locked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One named dataset."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Paths; relative ones are meant from the file's folder."""
+    store: str
+    options: Mapping[str, Any]
+    """Fields of ``IngestOptions`` that the file sets."""
+
+    def ingest_options(self, **others: Any) -> IngestOptions:
+        """The options of this dataset, with those of the run (workers, rebuild …)."""
+        return IngestOptions(**{**others, **self.options})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """What a dataset's store held after its ingest."""
+
+    replays: int
+    frames: int
+    digest: str
+
+    @property
+    def hours(self) -> float:
+        """Playing time at 60 frames/s."""
+        return round(self.frames / 60 / 3600, 2)
+
+
+def load_datasets(path: Path) -> list[Dataset]:
+    """The datasets of a file, in its order.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or says something unknown.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: ingest without a SOURCE works through this file, found none; "
+            "give a SOURCE and --store, or write one (exphil's repository has an example)"
+        )
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: must be YAML, found {_first_line(error)}; mend the file") from error
+    datasets = found.get("datasets") if isinstance(found, dict) else None
+    if not isinstance(datasets, dict) or not datasets:
+        raise ConfigError(f"{path}: must hold a mapping 'datasets' of at least one dataset, found none; add one")
+    return [_dataset(path, str(name), entry) for name, entry in datasets.items()]
+
+
+def _dataset(path: Path, name: str, entry: Any) -> Dataset:
+    what = f"{path}, dataset '{name}'"
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{what}: must be a mapping, found {type(entry).__name__}; give it 'sources' and 'store'")
+    unknown = sorted(set(entry) - set(_KEYS))
+    if unknown:
+        raise ConfigError(f"{what}: keys are {', '.join(_KEYS)}, found '{unknown[0]}'; mend or drop it")
+    sources = entry.get("sources")
+    if isinstance(sources, str):
+        sources = [sources]
+    if not isinstance(sources, list) or not sources or not isinstance(entry.get("store"), str):
+        raise ConfigError(f"{what}: must name 'sources' (paths) and 'store' (a folder), found one missing; add it")
+    options = {key: value for key, value in entry.items() if key not in ("sources", "store", "locked")}
+    dataset = Dataset(
+        name=name,
+        sources=tuple(_from_folder(path, str(source)) for source in sources),
+        store=_from_folder(path, entry["store"]),
+        options=options,
+    )
+    _check_types(what, options)
+    dataset.ingest_options()  # refuses bad values here, with the dataset's name at hand
+    return dataset
+
+
+def _check_types(what: str, options: Mapping[str, Any]) -> None:
+    wanted = {"character": str, "min_frames": int, "include_cpu": bool, "rollback": str}
+    wanted |= {"split_seed": int, "keep_names": bool}
+    for key, value in options.items():
+        if type(value) is not wanted[key]:
+            raise ConfigError(f"{what}: '{key}' must be a {wanted[key].__name__}, found {value!r}; mend it")
+
+
+def _from_folder(path: Path, named: str) -> str:
+    return named if "://" in named else str(path.parent / Path(named).expanduser())
+
+
+def _first_line(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split())
+
+
+def write_lock(path: Path, name: str, lock: Lock) -> None:
+    """Replace the ``locked`` block of one dataset, or add it at the dataset's end; every other line stays as it is."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    start, end = _dataset_lines(path, lines, name)
+    indent = _indent(next(line for line in lines[start + 1 : end] if _is_content(line)))
+    kept = _without_lock(lines[start + 1 : end], indent)
+    block = [
+        " " * indent + "locked: # written by exphil ingest",
+        *(" " * (indent + 2) + f"{key}: {value}" for key, value in _entries(lock)),
+    ]
+    tail = len(kept)
+    while tail and not _is_content(kept[tail - 1]):
+        tail -= 1  # blank lines and comments at the end belong to what follows
+    lines[start + 1 : end] = [*kept[:tail], *block, *kept[tail:]]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _entries(lock: Lock) -> list[tuple[str, object]]:
+    return [("replays", lock.replays), ("frames", lock.frames), ("hours", lock.hours), ("digest", f'"{lock.digest}"')]
+
+
+def _dataset_lines(path: Path, lines: list[str], name: str) -> tuple[int, int]:
+    """[first, last) lines of a dataset: its own and all that are indented deeper."""
+    node = yaml.compose("\n".join(lines))
+    assert isinstance(node, yaml.MappingNode), "load_datasets has read this file"
+    for key, value in node.value:
+        if key.value != "datasets":
+            continue
+        for dataset, entry in value.value:
+            if str(dataset.value) == name and not entry.flow_style:
+                start = dataset.start_mark.line
+                return start, _block_end(lines, start, _indent(lines[start]))
+    raise ConfigError(
+        f"{path}, dataset '{name}': must be a block of indented lines so that its lock can be written, found none; "
+        "write it without braces"
+    )
+
+
+def _block_end(lines: list[str], start: int, indent: int) -> int:
+    end = start + 1
+    while end < len(lines) and (not _is_content(lines[end]) or _indent(lines[end]) > indent):
+        end += 1
+    return end
+
+
+def _without_lock(lines: list[str], indent: int) -> list[str]:
+    for start, line in enumerate(lines):
+        if _indent(line) == indent and line.strip().startswith("locked:"):
+            end = start + 1
+            while end < len(lines) and _is_content(lines[end]) and _indent(lines[end]) > indent:
+                end += 1
+            return lines[:start] + lines[end:]
+    return lines
+
+
+def _is_content(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

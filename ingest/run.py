@@ -1,0 +1,94 @@
+"""One call of ``exphil ingest``: sources into a store, or the datasets of ``data_manifest.yaml`` one after the other.
+
+In: what the command line says. Out: reports, printed to stderr on the way. The surprise: a filter on the command line is an
+error where the datasets' file decides, because it would contradict the file's lock.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dataset.errors import ConfigError
+from dataset.schema import SCHEMA_VERSION
+from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
+from ingest.options import IngestOptions
+from ingest.pipeline import IngestReport, ingest
+from ingest.report import closing_lines, report_table, showing_progress
+
+_SUMS = (
+    *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
+    *("frames", "store_replays", "store_frames", "seconds", "cpu_seconds"),
+)
+_TALLIES = ("rejections", "failures", "duplicates")
+
+
+def ingest_sources(
+    sources: Sequence[Path], store: Path | None, dataset: str | None, options: Mapping[str, Any]
+) -> IngestReport:
+    """Ingest what the command line names."""
+    if store is None:
+        raise ConfigError("--store: a SOURCE needs a store to go to, found none; add --store FOLDER")
+    if dataset is not None:
+        raise ConfigError(
+            f"--dataset {dataset}: names a dataset of {DATASETS_NAME}, so it cannot take effect beside a SOURCE; drop one"
+        )
+    return _ingest(sources, str(store), IngestOptions(**options))
+
+
+def ingest_datasets(
+    store: Path | None, dataset: str | None, filters: Mapping[str, Any], per_run: Mapping[str, Any]
+) -> list[IngestReport]:
+    """Ingest the datasets of ``data_manifest.yaml`` in the working folder and write their locks."""
+    path = Path(DATASETS_NAME)
+    datasets = load_datasets(path)
+    given = [*(f"--{name.replace('_', '-')}" for name in filters), *(["--store"] if store is not None else [])]
+    if given:
+        raise ConfigError(
+            f"{given[0]}: {DATASETS_NAME} decides this for its datasets, so it cannot take effect; "
+            "edit the file, or give a SOURCE"
+        )
+    wanted = [found for found in datasets if dataset in (None, found.name)]
+    if not wanted:
+        names = ", ".join(found.name for found in datasets)
+        raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
+    reports = []
+    for found in wanted:
+        report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+        if not per_run["dry_run"]:
+            lock = Lock(replays=report.store_replays, frames=report.store_frames, digest=report.digest)
+            write_lock(path, found.name, lock)
+        reports.append(report)
+    return reports
+
+
+def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
+    console = Console(stderr=True)
+    console.print(
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {', '.join(map(str, sources))} -> {store}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with showing_progress(console) as on_progress:
+        report = ingest(sources, store, options, on_progress=on_progress)
+    console.print(report_table(report))
+    for line in closing_lines(report, is_dry_run=options.dry_run):
+        console.print(line, highlight=False, soft_wrap=True)
+    return report
+
+
+def as_json(reports: Sequence[IngestReport]) -> str:
+    """One JSON object; several datasets add up, and their digests are joined by commas."""
+    found: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _SUMS}
+    for name in _TALLIES:
+        tally: Counter[str] = Counter()
+        for report in reports:
+            tally.update(getattr(report, name))
+        found[name] = dict(sorted(tally.items()))
+    found["stores"] = [str(report.store) for report in reports]
+    found["digest"] = ",".join(report.digest for report in reports)
+    return json.dumps(found)
