@@ -69,7 +69,7 @@ class Manifest:
             raise SchemaError(
                 f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run 'exphil ingest SOURCE --store {folder}'"
             )
-        return cls.from_json(path.read_text(encoding="utf-8"), str(folder))
+        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), str(folder))
 
     @classmethod
     def from_json(cls, text: str, store: str) -> "Manifest":
