@@ -275,7 +275,7 @@ def read_events(raw: bytes | memoryview) -> Events:
     for command in np.unique(order).tolist():
         starts = spans[order == command, 1]
         rows = stream[starts[:, None] + 1 + np.arange(sizes[command])]
-        tables[command] = np.ndarray(len(rows), layout(command, sizes[command]), rows.tobytes())
+        tables[command] = np.ndarray(len(rows), layout(command, sizes[command]), rows)
     return Events(order, tables)
 
 

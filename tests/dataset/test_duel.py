@@ -303,10 +303,18 @@ def test_mewtwo_fires_shadow_balls_and_owns_them(fountain: Path) -> None:
     assert (np.abs(balls["velocity_x"]) == np.where(balls["state"] == 1, np.float32(1.6), 0)).all()
 
 
-def test_controllers_rest_until_the_game_listens(game: Path) -> None:
-    pre = events(game)[slp.PRE_FRAME]
-    assert not stick_steps(pre[pre["frame"] < slp.FIRST_CONTROLLED_FRAME]).any()
-    assert stick_steps(pre[pre["frame"] < slp.FIRST_CONTROLLED_FRAME + 30]).any()
+def test_controllers_rest_until_the_game_listens(drilled: Path) -> None:
+    pre = of_port(events(drilled)[slp.PRE_FRAME], 1)
+    presses = pre["frame"][pre["buttons_physical"] > 0]
+    assert presses[0] == slp.FIRST_CONTROLLED_FRAME + 20
+
+
+def test_fountain_platforms_move_on_from_where_the_stage_puts_them(fountain: Path) -> None:
+    moves = events(fountain)[slp.FOD_PLATFORM]
+    for platform, height in ((0, 28.0), (1, 20.0)):
+        heights = [height, *moves["height"][moves["platform"] == platform].tolist()]
+        assert len(heights) > 60
+        assert max(abs(np.diff(heights))) < 0.5
 
 
 def test_the_drill_cannot_be_reproduced_from_what_is_visible(drilled: Path) -> None:
