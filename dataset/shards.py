@@ -1,8 +1,8 @@
 """Window shards: plain tar files in WebDataset's layout, one replay a sample, encoded from side a, column-major, zstd.
 
 A sample has two members: ``<id>.json`` (what it is) and ``<id>.zst`` (its numbers, column after column). Nothing here knows
-the store; writing is deterministic, so equal frames give equal bytes. The surprise: both perspectives come from one sample,
-on load, by ``dataset.encode.perspective``.
+the store; writing is deterministic, so equal frames give equal bytes. The surprises: columns that move smoothly are stored as
+differences of their bit patterns, and both perspectives come from one sample, on load, by ``dataset.encode.perspective``.
 """
 
 import io
@@ -16,10 +16,22 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from dataset.encode import FEATURES, INDICES, Encoded
+from dataset.encode import FEATURE_ROW, FEATURES, INDICES, Encoded
 from dataset.errors import SchemaError
+from dataset.schema import SIDES
+
+LAYOUT = 2
+"""Changes whenever a sample's bytes are read otherwise."""
 
 COMPRESSION_LEVEL = 1
+
+_SMOOTH = ("x", "y", "ledge", "speed_air_x", "speed_attack_x")
+_DIFFERENCED = [
+    FEATURE_ROW[name]
+    for name in ("frame", "dx", "dy", "distance", *(f"{side}_{name}" for side in SIDES for name in _SMOOTH))
+]
+"""Features stored as differences from frame to frame, modulo 2^16 on their bits. On 40 Falco games these 14 and the frame
+numbers take a sample from 21.9 to 14.5 bytes a frame; differences of all features would give 13.1, at twice the time."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,7 @@ class Sample:
 def pack(sample: Sample) -> tuple[bytes, bytes]:
     """The two members of a sample: (json, zst)."""
     about = {
+        "layout": LAYOUT,
         "id": sample.id,
         "ports": sample.ports,
         "characters": sample.characters,
@@ -57,7 +70,10 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
         "frames": sample.num_frames,
         "components": sample.classes.shape[1],
     }
-    arrays = (sample.frames, sample.encoded.continuous, sample.encoded.indices, sample.classes)
+    continuous = sample.encoded.continuous.view(np.uint16).copy()
+    continuous[_DIFFERENCED] = np.diff(continuous[_DIFFERENCED], axis=1, prepend=np.uint16(0))
+    frames = np.diff(sample.frames, prepend=np.int32(0))
+    arrays: tuple[NDArray[np.generic], ...] = (frames, continuous, sample.encoded.indices, sample.classes)
     numbers = b"".join(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
     packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers)
     return json.dumps(about, separators=(",", ":")).encode(), packed
@@ -67,9 +83,14 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
     """The sample of two members.
 
     Raises:
-        SchemaError: the numbers are not of the size that ``about_json`` announces.
+        SchemaError: the layout is another, or the numbers are not of the size that ``about_json`` announces.
     """
     about = json.loads(about_json)
+    if about.get("layout") != LAYOUT:
+        raise SchemaError(
+            f"sample {about['id']}: window shards must be of layout {LAYOUT}, found {about.get('layout', 1)}; "
+            "run 'exphil encode' to write them again"
+        )
     num_frames, components = about["frames"], about["components"]
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("<i4", (num_frames,)),
@@ -78,7 +99,7 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
         ("<u1", (2, components, num_frames)),
     )
     sizes = [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
-    numbers = zstandard.ZstdDecompressor().decompress(packed, max_output_size=sum(sizes))
+    numbers = bytearray(zstandard.ZstdDecompressor().decompress(packed, max_output_size=sum(sizes)))
     if len(numbers) != sum(sizes):
         raise SchemaError(
             f"sample {about['id']}: {num_frames} frames take {sum(sizes)} bytes in this encoder's layout, found "
@@ -89,6 +110,10 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
         np.frombuffer(numbers, dtype=dtype, count=int(np.prod(shape)), offset=int(start)).reshape(shape)
         for (dtype, shape), start in zip(shapes, starts[:-1], strict=True)
     )
+    np.cumsum(frames, out=frames)  # in place: a bytearray can be written to
+    bits = continuous.view("<u2")
+    for row in _DIFFERENCED:
+        np.cumsum(bits[row], dtype=np.uint16, out=bits[row])
     return Sample(
         id=about["id"],
         ports=tuple(about["ports"]),

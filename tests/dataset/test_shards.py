@@ -54,6 +54,7 @@ def test_a_plain_tar_loop_reads_a_shard(samples: list[Sample]) -> None:
         about = [json.load(tar.extractfile(name) or io.BytesIO()) for name in names if name.endswith(".json")]
     assert names == [f"{sample.id}.{suffix}" for sample in samples for suffix in ("json", "zst")]
     assert about[0] == {
+        "layout": 2,
         "id": samples[0].id,
         "ports": [1, 3],
         "characters": [16, 22],
@@ -76,3 +77,10 @@ def test_numbers_of_another_layout_are_refused_with_the_way_out(samples: list[Sa
     shorter = zstandard.ZstdCompressor().compress(numbers[:-2])
     with pytest.raises(SchemaError, match=rf"sample {samples[0].id}: .* found {len(numbers) - 2}; run 'exphil encode'"):
         unpack(about, shorter)
+
+
+def test_a_sample_of_an_older_layout_is_refused_with_the_way_out(samples: list[Sample]) -> None:
+    about, packed = pack(samples[0])
+    older = json.dumps({key: value for key, value in json.loads(about).items() if key != "layout"}).encode()
+    with pytest.raises(SchemaError, match="must be of layout 2, found 1; run 'exphil encode'"):
+        unpack(older, packed)
