@@ -305,12 +305,17 @@ def test_a_match_in_two_splits_is_found_and_named(store: Path) -> None:
     assert "match one-match is in 3 splits" in _failures(store)["splits"]
 
 
+def test_a_quick_look_still_hashes_what_training_reads(store: Path) -> None:
+    _flip_byte(store / TRAIN)
+    assert TRAIN in _failures(store, quick=True)["files"]
+
+
 def test_a_quick_look_says_what_it_skips(store: Path) -> None:
     _flip_byte(store / FRAMES)
     verdict = verify(store, quick=True)
     assert verdict.ok
     details = {check.name: check.detail for check in verdict.checks}
-    assert "SHA-256 skipped" in details["files"]
+    assert "SHA-256 of frame shards skipped" in details["files"]
     assert "encoding again skipped" in details["windows"]
     assert {"rows", "order", "ids"}.isdisjoint(details)
 
