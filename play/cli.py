@@ -1,0 +1,183 @@
+"""``exphil play``: a trained policy in Dolphin, or against the stand-in that needs no Dolphin.
+
+Arguments only; what they start is imported inside, so that ``exphil --help`` stays light.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from play.launch import Outcome
+
+IN_DOLPHIN = "In Dolphin"
+IN_STAND_IN = "Without Dolphin"
+
+
+def play(
+    policy: Annotated[str, typer.Option(metavar="RUN", help="Run folder, run name or checkpoint file.")],
+    stand_in: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPLAY",
+            help="Play against this replay (Slippi 3.8 or newer), served as Dolphin would; it does not react.",
+            rich_help_panel=IN_STAND_IN,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frames a second of the stand-in; default 60, with --sync as fast as the policy.",
+            rich_help_panel=IN_STAND_IN,
+        ),
+    ] = None,
+    dolphin: Annotated[
+        Path | None,
+        typer.Option(
+            help="Slippi Dolphin: the executable, its folder, or Slippi Launcher's netplay folder.",
+            rich_help_panel=IN_DOLPHIN,
+        ),
+    ] = None,
+    iso: Annotated[
+        Path | None, typer.Option(help="Melee, NTSC 1.02, with everything unlocked.", rich_help_panel=IN_DOLPHIN)
+    ] = None,
+    character: Annotated[
+        str | None, typer.Option(help="Default: the character the run imitates.", rich_help_panel=IN_DOLPHIN)
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="Default: final_destination.", rich_help_panel=IN_DOLPHIN)] = None,
+    opponent: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu, or human (on this machine or, with --connect-code, online). Default: cpu.",
+            rich_help_panel=IN_DOLPHIN,
+        ),
+    ] = None,
+    opponent_character: Annotated[
+        str | None, typer.Option(help="What the CPU plays; default fox.", rich_help_panel=IN_DOLPHIN)
+    ] = None,
+    cpu_level: Annotated[int | None, typer.Option(help="1 to 9; default 9.", rich_help_panel=IN_DOLPHIN)] = None,
+    connect_code: Annotated[
+        str | None,
+        typer.Option(
+            help="Meet this player in Slippi's direct mode (never unranked); needs a login.", rich_help_panel=IN_DOLPHIN
+        ),
+    ] = None,
+    dolphin_home: Annotated[
+        Path | None,
+        typer.Option(
+            help="Dolphin's User folder to copy for a human opponent: pad settings and login. Default: Slippi's own.",
+            rich_help_panel=IN_DOLPHIN,
+        ),
+    ] = None,
+    replay_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where Dolphin keeps the replays; default play-replays.", rich_help_panel=IN_DOLPHIN),
+    ] = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No window; needs a mainline or ExiAI build.", rich_help_panel=IN_DOLPHIN)
+    ] = False,
+    slippi_port: Annotated[
+        int | None, typer.Option(help="UDP port of the spectator stream; default 51441, stand-in: a free one.")
+    ] = None,
+    games: Annotated[
+        int | None, typer.Option(min=1, help="Games to play; default 1.", rich_help_panel=IN_DOLPHIN)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=4, help="The agent's port; default 1, stand-in: where the run's character is, else the lowest."
+        ),
+    ] = None,
+    delay: Annotated[
+        int | None, typer.Option(help="Frames between seeing and acting; must be what the run was trained with.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Of sampling, above 0.")] = 1.0,
+    sync: Annotated[
+        bool,
+        typer.Option("--sync", help="Dolphin waits for the policy on every frame; without it the game never waits."),
+    ] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds of play.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampling noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Play a trained policy in Dolphin, or with --stand-in against a replay.
+
+    The part that starts Dolphin and leads through its menus follows libmelee's documentation and source; it has not been
+    run against a real Dolphin yet. Windows has no named pipes for the stand-in.
+    """
+    from play.launch import PlayOptions, play_match, play_stand_in
+    from play.match import MatchOptions
+
+    if (stand_in is None) == (dolphin is None):
+        raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
+    options = PlayOptions(run=policy, is_sync=sync, temperature=temperature, seed=seed, seconds=seconds, delay=delay)
+    in_dolphin: dict[str, Any] = {
+        "iso": iso,
+        "character": character,
+        "stage": stage,
+        "opponent": opponent,
+        "opponent_character": opponent_character,
+        "cpu_level": cpu_level,
+        "connect_code": connect_code,
+        "dolphin_home": dolphin_home,
+        "replay_dir": replay_dir,
+    }
+    if stand_in is not None:
+        _refuse(in_dolphin | {"headless": headless or None, "games": games}, "--stand-in")
+        outcome = play_stand_in(options, stand_in, _say, fps=fps, port=port, slippi_port=slippi_port or 0)
+    else:
+        assert dolphin is not None
+        _refuse({"fps": fps}, "--dolphin")
+        wanted = MatchOptions(dolphin=dolphin, port=port, slippi_port=slippi_port, is_headless=headless, **in_dolphin)
+        outcome = play_match(options, wanted, games or 1, _say)
+    _show(outcome, is_replayed=stand_in is not None, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add play's commands."""
+    app.command()(play)
+
+
+def _refuse(given: dict[str, Any], other: str) -> None:
+    """Refuse options that could not take effect beside ``other``."""
+    for name, value in given.items():
+        if value is not None:
+            raise _usage(f"--{name.replace('_', '-')}: has no effect with {other}; leave one of them out")
+
+
+def _usage(message: str) -> Exception:
+    from dataset.errors import ConfigError
+
+    return ConfigError(message)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _show(outcome: "Outcome", *, is_replayed: bool, as_json: bool) -> None:
+    """Print the figures; a session that broke off fails after all that was played is told."""
+    import json
+    from dataclasses import asdict
+
+    from dataset.errors import DolphinError
+
+    report = outcome.report
+    result: dict[str, Any] = {
+        "games": None if is_replayed else [asdict(game) for game in report.games],
+        "replayed": is_replayed,
+        **report.summary(),
+    }
+    if outcome.answer_ms is not None:
+        result["send_to_flush_ms_p50"], result["send_to_flush_ms_p99"] = (round(ms, 3) for ms in outcome.answer_ms)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        for name, value in result.items():
+            typer.echo(f"{name:28} {value}")
+    if report.lost is not None:
+        raise DolphinError(
+            f"session: must last until the games are over, found: {report.lost}; "
+            "what was played stands above, see Dolphin's log for the cause"
+        )

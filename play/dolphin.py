@@ -1,0 +1,314 @@
+"""Sessions with Dolphin, or with its stand-in, through libmelee.
+
+In: a connected console and its pads. Out: ``next`` gives a frame, a menu, the end of a game, or the loss of the connection;
+``send`` puts a controller on the pad, which the next ``next`` flushes. What would surprise: libmelee flushes the pads at the
+start of *every* step, also of one that only looks whether a frame has come, and in blocking mode Dolphin would take that for
+an answer; so a ``Flusher`` decides which flushes go through.
+"""
+
+import multiprocessing
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import melee
+from melee.slippstream import EnetDisconnected
+
+from dataset.codec import Controllers
+from dataset.errors import DolphinError
+from play.controller import press
+from play.stand_in import OLDEST, StandIn
+
+POLL_S = 0.5
+"""Longest a look for a frame waits before it checks that Dolphin is alive."""
+
+WATCHDOG_S = 20.0
+"""No frame and no menu for so long means the session is lost; loading a stage takes a few seconds."""
+
+MENUS_THAT_END = 3
+"""So many menu states in a row end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
+
+OLDEST_LIVE = (3, 18, 0)
+"""libmelee reads past the events of older streams, so live ones are refused."""
+
+_UNDECLARED = 1 << 30
+"""Size libmelee assumes of an event that the stream never declared: more than is there, so it drops the rest of the message
+instead of looking at the same byte for ever."""
+
+_UNREADABLE = (ValueError, OverflowError, AssertionError, IndexError, KeyError, TypeError)
+"""What libmelee raises when it meets bytes it cannot read."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One in-game state."""
+
+    game: Any
+    """``melee.GameState``."""
+    number: int
+    """Slippi's frame index."""
+    received_at: float
+    """``time.perf_counter`` when libmelee had parsed it."""
+
+
+@dataclass(frozen=True)
+class Menu:
+    """One menu state, outside of games."""
+
+    state: Any
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A game is over; the session goes on."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The session is over."""
+
+    reason: str
+
+
+Event = Frame | Menu | Ended | Lost
+
+
+class Flusher:
+    """Stands in libmelee's list for the pad and lets only those flushes through that answer a frame."""
+
+    def __init__(self, pad: melee.Controller) -> None:
+        self.pad = pad
+        self.is_next_held = False
+        """Whether the next flush is left out."""
+        self.held: Controllers | None = None
+        """Where ``send`` last put the pad; None once something else has moved it."""
+        self.flushed_at = 0.0
+
+    def flush(self) -> None:
+        """Flush, unless this is the flush to leave out; a dropped frame's own flush goes through."""
+        if self.is_next_held:
+            self.is_next_held = False
+            return
+        self.pad.flush()
+        self.flushed_at = time.perf_counter()
+
+    def release_all(self) -> None:
+        """Libmelee rests the pads at the start of a game and flushes, though Dolphin waits for nothing then."""
+        self.held, self.is_next_held = None, True
+        self.pad.release_all()
+
+
+class Session:
+    """One connection to a Dolphin.
+
+    Args:
+        console: a connected ``melee.Console`` in polling mode.
+        pads: its connected controllers, the agent's first.
+        oldest: Slippi version below which the stream is refused.
+        navigate: what moves the pads in menus.
+        watchdog_s: see ``WATCHDOG_S``.
+    """
+
+    def __init__(
+        self,
+        console: melee.Console,
+        pads: list[melee.Controller],
+        *,
+        oldest: tuple[int, int, int],
+        navigate: Callable[[Any], None] | None = None,
+        watchdog_s: float = WATCHDOG_S,
+    ) -> None:
+        self._console, self._oldest, self._navigate, self._watchdog_s = console, oldest, navigate, watchdog_s
+        self._flushers = [Flusher(pad) for pad in pads]
+        console.controllers = list(self._flushers)
+        self._is_answered = True
+        self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
+        self._pending: Frame | None = None
+
+    @property
+    def zero_indices(self) -> Mapping[int, Collection[int]]:
+        """Libmelee's shifted action states by character."""
+        table: Mapping[int, Collection[int]] = self._console.zero_indices
+        return table
+
+    @property
+    def flushed_at(self) -> float:
+        """``time.perf_counter`` when the agent's pad was last flushed."""
+        return self._flushers[0].flushed_at
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        """What comes next; flushes the pads first if it waits.
+
+        Args:
+            wait: False only looks whether something has already come, and gives None if not.
+        """
+        if self._pending is not None:
+            frame, self._pending = self._pending, None
+            return frame
+        quiet_until = time.monotonic() + self._watchdog_s
+        while True:
+            state = self._step(POLL_S if wait else 0.0, is_answer=wait and self._is_answered)
+            if isinstance(state, Lost):
+                return state
+            if state is not None:
+                self._is_answered = True
+                event = self._event(state)
+                if event is not None:
+                    return event
+            elif not wait:
+                return None
+            elif (lost := self._silence(quiet_until)) is not None:
+                return lost
+
+    def send(self, controller: Controllers) -> None:
+        """Put a decoded controller, int32 [6], on the agent's pad."""
+        flusher = self._flushers[0]
+        press(flusher.pad, melee.Button, controller, flusher.held)
+        flusher.held = controller
+
+    def navigate(self, menu: Menu) -> None:
+        """Press what leads from this menu to the next game."""
+        if self._navigate is not None:
+            self._navigate(menu.state)
+            for flusher in self._flushers:
+                flusher.held = None
+
+    def close(self) -> None:
+        """End the connection and our own Dolphin; safe to call twice."""
+        for flusher in self._flushers:
+            flusher.pad.disconnect()
+        close_console(self._console)
+
+    def _step(self, timeout_s: float, *, is_answer: bool) -> Any:
+        for flusher in self._flushers:
+            flusher.is_next_held = not is_answer
+        self._is_answered = self._is_answered and not is_answer
+        self._console._polling_timeout = timeout_s
+        try:
+            return self._console.step()
+        except EnetDisconnected:
+            return Lost("the spectator stream was closed")
+        except BrokenPipeError:
+            return Lost("the controller pipe was closed")
+        except melee.console.SlippiVersionTooLow as error:
+            raise _too_old(error.message, self._oldest) from error
+        except _UNREADABLE as error:
+            return Lost(f"libmelee could not read a frame ({type(error).__name__}: {error})")
+
+    def _event(self, state: Any) -> Event | None:
+        if state.menu_state in (melee.Menu.IN_GAME, melee.Menu.SUDDEN_DEATH):
+            return self._frame(Frame(state, int(state.frame), time.perf_counter()))
+        self._num_menus += 1
+        if not self._is_in_game:
+            return Menu(state)
+        if self._num_menus < MENUS_THAT_END:
+            return None
+        self._is_in_game = False
+        return Ended()
+
+    def _frame(self, frame: Frame) -> Event:
+        """Libmelee drops frames that do not advance, so one that goes back is the first of another game."""
+        is_new_game = self._is_in_game and frame.number <= self._last_frame
+        if not self._is_in_game or is_new_game:
+            version = tuple(int(part) for part in self._console.slp_version_tuple)
+            if version < self._oldest:
+                raise _too_old(".".join(str(part) for part in version), self._oldest)
+        self._is_in_game, self._num_menus, self._last_frame = True, 0, frame.number
+        if is_new_game:
+            self._pending = frame
+            return Ended()
+        return frame
+
+    def _silence(self, quiet_until: float) -> Lost | None:
+        process: subprocess.Popen[bytes] | None = self._console._process
+        if process is not None and process.poll() is not None:
+            return Lost(f"Dolphin exited with code {process.returncode}")
+        if time.monotonic() > quiet_until:
+            return Lost(f"no frame came for {self._watchdog_s:.0f} s")
+        return None
+
+
+def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
+    needed = ".".join(str(part) for part in oldest)
+    return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
+
+
+def close_console(console: melee.Console) -> None:
+    """End Dolphin if we started it, and libmelee's socket process.
+
+    The process is killed: libmelee waits for it, which deadlocks while unread frames fill its pipe.
+    """
+    process: subprocess.Popen[bytes] | None = console._process
+    if process is not None:
+        process.kill()
+    stream = console._slippstream
+    worker: multiprocessing.Process | None = stream._worker
+    if worker is not None and worker.pid is not None:
+        worker.kill()
+        worker.join()
+        stream._buffer.close()
+    stream._worker, stream.running = None, False
+    console.stop()
+
+
+@contextmanager
+def closed_on_error(console: melee.Console) -> Iterator[None]:
+    """Leave no process behind when opening a session fails."""
+    try:
+        yield
+    except BaseException:
+        close_console(console)
+        raise
+
+
+@contextmanager
+def shielded_from_interrupts() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C, so that it reaches us alone and we can close in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def connect(console: melee.Console, pads: list[melee.Controller]) -> None:
+    """Connect a console and its pads, in the order that Dolphin needs.
+
+    Raises:
+        DolphinError: nobody answers.
+    """
+    console.eventsize = [_UNDECLARED] * len(console.eventsize)
+    with shielded_from_interrupts():
+        is_connected = console.connect()
+    if not is_connected:
+        raise DolphinError(
+            f"Dolphin: its spectator stream must answer on UDP port {console.slippi_port} within 10 s, found nothing; "
+            "see that no other Dolphin runs and that spectating is not blocked by a firewall"
+        )
+    for pad in pads:
+        if not pad.connect():
+            raise DolphinError(f"Dolphin: controller pipe {pad.pipe_path} did not open; close other Slippi Dolphins")
+
+
+def open_stand_in(stand_in: StandIn, *, port: int, is_blocking: bool) -> Session:
+    """Connect to a running stand-in, whose pad for the agent is on ``port``."""
+    console = melee.Console(
+        is_remote=True,
+        dolphin_home_path=str(stand_in.home),
+        slippi_address=stand_in.address,
+        slippi_port=stand_in.port,
+        blocking_input=is_blocking,
+        polling_mode=True,
+    )
+    pads = [melee.Controller(console, port)]
+    with closed_on_error(console):
+        connect(console, pads)
+    return Session(console, pads, oldest=OLDEST)

@@ -1,0 +1,152 @@
+"""Start a real Dolphin for a match, and lead through its menus into each game.
+
+In: a settled ``Match``. Out: a ``Session``. This follows libmelee's documentation and source; it has not been run against a
+real Dolphin. What would surprise: pads must be made before Dolphin starts, because it opens only the pipes it finds then.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import melee
+
+from dataset.errors import DolphinError
+from play.dolphin import OLDEST_LIVE, Session, closed_on_error, connect, shielded_from_interrupts
+from play.match import Match, default_home, own_connect_code
+
+
+def open_match(match: Match) -> Session:
+    """Start Dolphin for a match and connect to it.
+
+    Raises:
+        DolphinError: Dolphin, its ISO or its login is missing, or nobody answers.
+    """
+    console = _start_console(match)
+    pads = [melee.Controller(console, match.port)]
+    if match.cpu is not None:
+        pads.append(melee.Controller(console, match.cpu_port))
+    is_nogui = match.is_headless and console.is_mainline
+    with closed_on_error(console):
+        with shielded_from_interrupts():
+            console.run(iso_path=str(match.iso), platform="headless" if is_nogui else None)
+        connect(console, pads)
+    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate)
+
+
+def _start_console(match: Match) -> melee.Console:
+    build = _build(match.executable)
+    is_exi_ai = build.build is melee.console.DolphinBuild.EXI_AI
+    if match.is_headless and not (build.mainline or is_exi_ai):
+        raise DolphinError(
+            f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.version}; "
+            "drop --headless or use such a build"
+        )
+    home = home_of(match, is_mainline=build.mainline) if match.cpu is None else None
+    match.replay_dir.mkdir(parents=True, exist_ok=True)
+    return melee.Console(
+        path=str(match.executable),
+        dolphin_home_path=None if home is None else str(home),
+        copy_home_directory=home is not None,
+        slippi_port=match.slippi_port,
+        online_delay=match.online_delay,
+        blocking_input=match.is_blocking,
+        polling_mode=True,
+        fullscreen=False,
+        gfx_backend="Null" if match.is_headless else None,
+        use_exi_inputs=is_exi_ai,
+        save_replays=True,
+        replay_dir=str(match.replay_dir.resolve()),
+    )
+
+
+def home_of(match: Match, *, is_mainline: bool) -> Path:
+    """Dolphin's User folder of the person who plays, with their pads and their login.
+
+    Raises:
+        DolphinError: there is none.
+    """
+    home = match.home or default_home(match.executable, is_mainline=is_mainline)
+    if not home.is_dir():
+        raise DolphinError(
+            f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
+        )
+    return home
+
+
+def _build(executable: Path) -> Any:
+    try:
+        return melee.console.get_dolphin_version(str(executable))
+    except (RuntimeError, ValueError, AssertionError, OSError) as error:
+        raise DolphinError(
+            f"{executable}: Slippi Dolphin must answer --version, found {type(error).__name__}: {error}; "
+            "an AppImage without FUSE needs APPIMAGE_EXTRACT_AND_RUN=1 in the environment"
+        ) from error
+
+
+def own_port(match: Match) -> Callable[[Any], int]:
+    """How to find the agent's port in a game: online it is the login's, for the game deals ports anew."""
+    if match.connect_code is None:
+        return lambda game: match.port
+    code = own_connect_code(home_of(match, is_mainline=_build(match.executable).mainline))
+
+    def by_code(game: Any) -> int:
+        found = {int(port): player.connectCode for port, player in game.players.items()}
+        for port, seen in found.items():
+            if seen == code:
+                return port
+        raise DolphinError(f"game: a player must have the login's code {code}, found {found}; log in again")
+
+    return by_code
+
+
+class Menus:
+    """Leads through the menus into the next game of a match."""
+
+    def __init__(self, match: Match, pads: list[melee.Controller]) -> None:
+        self._match, self._pads = match, pads
+        self._helpers = [melee.MenuHelper() for _ in pads]
+        self._stage = melee.Stage(match.stage.libmelee)
+        self._character = melee.Character(match.character.internal)
+        self._cpu_character = None if match.cpu is None else melee.Character(match.cpu.internal)
+
+    def navigate(self, state: Any) -> None:
+        """Press what this menu state asks for."""
+        if state.menu_state is melee.Menu.PRESS_START:
+            self._helpers[0].choose_versus_mode(state, self._pads[0])
+        elif (
+            state.menu_state is melee.Menu.UNKNOWN_MENU
+        ):  # the score screen: libmelee has no name for it in this version
+            self._helpers[0].skip_postgame(self._pads[0])
+        else:
+            self._own(state)
+            self._cpu(state)
+
+    def _own(self, state: Any) -> None:
+        self._helpers[0].menu_helper_simple(
+            state,
+            self._pads[0],
+            self._character,
+            self._stage,
+            connect_code=self._match.connect_code,
+            autostart=state.menu_state is not melee.Menu.CHARACTER_SELECT or self._is_cpu_ready(state),
+            frozen_stadium=self._stage is melee.Stage.POKEMON_STADIUM,
+        )
+
+    def _cpu(self, state: Any) -> None:
+        if self._cpu_character is None:
+            return
+        pad = self._pads[1]
+        if state.menu_state is not melee.Menu.CHARACTER_SELECT:
+            pad.release_all()
+            return
+        self._helpers[1].menu_helper_simple(
+            state, pad, self._cpu_character, self._stage, cpu_level=self._match.cpu_level, autostart=False
+        )
+
+    def _is_cpu_ready(self, state: Any) -> bool:
+        """A game started before its level is set gets a human who never moves."""
+        if self._cpu_character is None:
+            return True
+        player = state.players[self._match.cpu_port]
+        is_cpu = player.controller_status is melee.ControllerStatus.CONTROLLER_CPU
+        return is_cpu and int(player.cpu_level) == self._match.cpu_level

@@ -1,0 +1,162 @@
+"""Load a run, warm it, open what it plays in, play, and close again whatever happened.
+
+In: what the command line was told. Out: a ``Report``, and from a stand-in how long each frame waited for its answer. The
+surprise: the policy is loaded and warmed *before* anything is opened, because a stall of 8 s in mid-game ends the connection.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import ConfigError
+from dataset.ids import character_from_name, internal_from_external
+from dataset.slp import Header, read_header
+from play.agent import Agent
+from play.dolphin import open_stand_in
+from play.emulator import open_match, own_port
+from play.match import MatchOptions, build_match
+from play.runner import Report, Runner, check_budget, warm_up
+from play.runtime import load
+from play.stand_in import NEVER, StandIn
+from play.stand_in import Report as StandInReport
+from train.checkpoint import LoadedPolicy
+
+Say = Callable[[str], None]
+
+PIPE = 1
+"""The port of the pad that a stand-in reads; the replayed game does not listen to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayOptions:
+    """How a run plays, wherever it does."""
+
+    run: str
+    is_sync: bool = False
+    temperature: float = 1.0
+    seed: int = 0
+    seconds: float | None = None
+    """Of play; None has no limit."""
+    delay: int | None = None
+    """Frames; None takes the run's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    report: Report
+    answer_ms: tuple[float, float] | None = None
+    """p50 and p99 from a frame leaving the stand-in to the pad's FLUSH arriving there; None in Dolphin."""
+
+
+def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tuple[LoadedPolicy, Agent]:
+    """A warm agent.
+
+    Raises:
+        CheckpointError: there is no such run.
+        ConfigError: the run is too slow for the game, or has another delay.
+    """
+    loaded, stepper = load(options.run, options.temperature)
+    if options.delay not in (None, loaded.delay):
+        raise ConfigError(
+            f"--delay {options.delay}: a run plays with the delay it was trained for, found {loaded.delay}; "
+            "leave --delay out, or train with it"
+        )
+    online_delay = loaded.delay if is_online else 0
+    agent = Agent(stepper, loaded.codec, delay=loaded.delay, online_delay=online_delay, seed=options.seed)
+    step_ms = warm_up(agent)
+    say(f"run {loaded.run}: delay {loaded.delay}, a warm step takes {step_ms:.2f} ms")
+    if not options.is_sync:
+        check_budget(step_ms)
+    return loaded, agent
+
+
+def play_stand_in(
+    options: PlayOptions,
+    replay: Path,
+    say: Say,
+    *,
+    fps: float | None = None,
+    port: int | None = None,
+    slippi_port: int = 0,
+) -> Outcome:
+    """Play once through a replay.
+
+    Args:
+        options: how the run plays.
+        replay: a ``.slp`` of Slippi 3.8 or newer.
+        say: takes lines about the progress.
+        fps: frames a second; None is 60, or in sync as fast as the policy answers.
+        port: the agent's; None looks for the run's character.
+        slippi_port: UDP port of the server, 0 for a free one.
+    """
+    loaded, agent = load_agent(options, say)
+    seat = find_seat(read_header(replay), loaded.config.data.character, port)
+    say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
+    pace = fps if fps is not None or options.is_sync else 60.0
+    with StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server:
+        session = open_stand_in(server, port=PIPE, is_blocking=options.is_sync)
+        try:
+            runner = Runner(
+                session,
+                agent,
+                find_port=lambda game: seat,
+                is_sync=options.is_sync,
+                num_games=1,
+                seconds=options.seconds,
+            )
+            report = runner.run()
+        finally:
+            session.close()
+    return Outcome(report=report, answer_ms=answer_ms(server.report()))
+
+
+def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
+    """Play games in Dolphin."""
+    loaded, agent = load_agent(options, say, is_online=wanted.connect_code is not None)
+    match = build_match(
+        wanted, trained_character=loaded.config.data.character, delay=loaded.delay, is_blocking=options.is_sync
+    )
+    find_port = own_port(match)
+    session = open_match(match)
+    try:
+        runner = Runner(
+            session,
+            agent,
+            find_port=find_port,
+            is_sync=options.is_sync,
+            num_games=num_games,
+            seconds=options.seconds,
+        )
+        return Outcome(report=runner.run())
+    finally:
+        session.close()
+
+
+def find_seat(header: Header, character: str | None, port: int | None) -> int:
+    """The agent's port in a replay: the one asked for, else the lowest with its character, else the lowest.
+
+    Raises:
+        ConfigError: nobody sits on the port asked for.
+    """
+    ports = [player.port for player in header.players]
+    if port is not None:
+        if port not in ports:
+            taken = ", ".join(str(taken) for taken in ports)
+            raise ConfigError(f"--port {port}: must be a port of the replay, found {taken}; choose one of them")
+        return port
+    wanted = None if character is None else character_from_name(character).internal
+    matching = [player.port for player in header.players if internal_from_external(player.character) == wanted]
+    return min(matching or ports)
+
+
+def answer_ms(seen: StandInReport) -> tuple[float, float] | None:
+    """p50 and p99 of the time from a frame leaving the stand-in to the FLUSH that answers it, of all but the last frame."""
+    newest = np.searchsorted(seen.sent_s, seen.flush_s, side="right") - 1
+    is_answer = (newest >= 0) & (seen.poll_frame != NEVER)
+    waited: Any = (seen.flush_s[is_answer] - seen.sent_s[newest[is_answer]]) * 1e3
+    return (float(np.percentile(waited, 50)), float(np.percentile(waited, 99))) if len(waited) else None

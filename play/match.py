@@ -1,0 +1,201 @@
+"""What is to be played in a real Dolphin, where its files are, and what of that cannot work.
+
+In: the options of ``exphil play``. Out: a checked ``Match``. The surprise: libmelee takes a folder only when its name holds
+"netplay", so the executable is looked for here and always passed as a file.
+"""
+
+import json
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset.errors import ConfigError, DolphinError
+from dataset.ids import Character, Stage, character_from_name, stage_from_name
+
+EXECUTABLES = (
+    "Slippi_Netplay_Mainline-x86_64.AppImage",
+    "Slippi_Online-x86_64.AppImage",
+    "Slippi_Dolphin.app/Contents/MacOS/Slippi_Dolphin",
+    "Slippi Dolphin.app/Contents/MacOS/Slippi Dolphin",
+    "Contents/MacOS/Slippi_Dolphin",
+    "Contents/MacOS/Slippi Dolphin",
+    "Slippi_Dolphin.exe",
+    "Slippi Dolphin.exe",
+    "dolphin-emu-nogui",
+    "dolphin-emu",
+)
+"""Where Dolphin lies within the folders users name: the launcher's, macOS's application, or a build's own."""
+
+_CONNECT_CODE = re.compile(r"[A-Z0-9]{1,7}#[0-9]{1,4}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchOptions:
+    """What was asked for; None where nothing was said."""
+
+    dolphin: Path
+    iso: Path | None = None
+    character: str | None = None
+    stage: str | None = None
+    opponent: str | None = None
+    opponent_character: str | None = None
+    cpu_level: int | None = None
+    port: int | None = None
+    connect_code: str | None = None
+    dolphin_home: Path | None = None
+    replay_dir: Path | None = None
+    is_headless: bool = False
+    slippi_port: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A match to be played in Dolphin; every field is settled."""
+
+    executable: Path
+    iso: Path
+    character: Character
+    stage: Stage
+    cpu: Character | None
+    """What a CPU opponent plays; None meets a person."""
+    cpu_level: int
+    """1 to 9."""
+    port: int
+    """The agent's, 1 to 4; online it is where the pipe sits, the game decides the rest."""
+    connect_code: str | None
+    """Whom to meet in Slippi's direct mode."""
+    online_delay: int
+    """Frames netplay adds; 0 in local games."""
+    is_blocking: bool
+    """Whether Dolphin waits for the agent on every frame."""
+    is_headless: bool
+    replay_dir: Path
+    home: Path | None
+    """Dolphin's User folder to copy where people play; None means where Slippi keeps it."""
+    slippi_port: int
+    """UDP port of the spectator stream."""
+
+    @property
+    def cpu_port(self) -> int:
+        """Where a CPU opponent sits."""
+        return 2 if self.port == 1 else 1
+
+
+def build_match(wanted: MatchOptions, *, trained_character: str | None, delay: int, is_blocking: bool) -> Match:
+    """Settle a match.
+
+    Args:
+        wanted: what was asked for.
+        trained_character: whom the run imitates; None if everybody.
+        delay: the run's, in frames.
+        is_blocking: whether Dolphin shall wait on every frame.
+
+    Raises:
+        ConfigError: something is missing, unknown, or cannot take effect.
+        DolphinError: there is no Dolphin, or no ISO.
+    """
+    character, is_cpu = wanted.character or trained_character, _is_cpu(wanted)
+    if character is None:
+        raise ConfigError("--character: the run imitates every character, so one must be chosen, found none; give one")
+    if wanted.iso is None or not wanted.iso.is_file():
+        raise DolphinError(f"--iso: must be a Melee NTSC 1.02 image, found {wanted.iso}; pass its path")
+    if wanted.connect_code is not None:
+        _check_online(wanted.connect_code, character_from_name(character), wanted.port, delay)
+    return Match(
+        executable=find_executable(wanted.dolphin),
+        iso=wanted.iso,
+        character=character_from_name(character),
+        stage=stage_from_name(wanted.stage or "final_destination"),
+        cpu=_cpu(wanted.opponent_character or "fox") if is_cpu else None,
+        cpu_level=9 if wanted.cpu_level is None else wanted.cpu_level,
+        port=wanted.port or 1,
+        connect_code=wanted.connect_code,
+        online_delay=delay if wanted.connect_code is not None else 0,
+        is_blocking=is_blocking,
+        is_headless=wanted.is_headless,
+        replay_dir=wanted.replay_dir or Path("play-replays"),
+        home=wanted.dolphin_home,
+        slippi_port=wanted.slippi_port or 51441,
+    )
+
+
+def _is_cpu(wanted: MatchOptions) -> bool:
+    """Whether the opponent is a CPU, and nothing was said that needs the other kind."""
+    opponent = wanted.opponent or ("cpu" if wanted.connect_code is None else "human")
+    if opponent not in ("cpu", "human"):
+        raise ConfigError(f"--opponent {opponent}: unknown; use cpu or human")
+    is_cpu = opponent == "cpu"
+    if is_cpu and wanted.connect_code is not None:
+        raise ConfigError("--opponent cpu: netplay has no CPU players, found --connect-code; leave one of them out")
+    idle: dict[str, object] = {"--dolphin-home": wanted.dolphin_home}
+    if not is_cpu:
+        idle = {"--cpu-level": wanted.cpu_level, "--opponent-character": wanted.opponent_character}
+    for flag, value in idle.items():
+        if value is not None:
+            raise ConfigError(f"{flag}: has no effect with a {opponent} opponent, found {value}; leave it out")
+    return is_cpu
+
+
+def _cpu(name: str) -> Character:
+    character = character_from_name(name)
+    if character.name == "sheik":
+        raise ConfigError("--opponent-character sheik: a CPU cannot be made to start as Sheik; choose zelda")
+    return character
+
+
+def _check_online(code: str, character: Character, port: int | None, delay: int) -> None:
+    if not _CONNECT_CODE.fullmatch(code):
+        raise ConfigError(f"--connect-code: codes read ABC#123, found {code}; copy it from Slippi")
+    if character.name == "zelda":
+        raise ConfigError("--character zelda: netplay's menu gives Sheik in her place; choose sheik")
+    if port is not None:
+        raise ConfigError(f"--port {port}: netplay deals the ports itself; leave it out")
+    if delay < 1:
+        raise ConfigError(
+            f"--connect-code: netplay delays controllers by a frame or more, this run was trained for {delay}; "
+            "train with --delay 2 or more"
+        )
+
+
+def find_executable(path: Path) -> Path:
+    """Dolphin's executable: ``path`` itself, or what lies in that folder.
+
+    Raises:
+        DolphinError: there is none.
+    """
+    if path.is_file():
+        return path
+    for name in EXECUTABLES:
+        if (path / name).is_file():
+            return path / name
+    names = ", ".join(dict.fromkeys(Path(name).name for name in EXECUTABLES))
+    raise DolphinError(f"--dolphin {path}: must be Dolphin or its folder, found none of {names}; pass the executable")
+
+
+def default_home(executable: Path, *, is_mainline: bool) -> Path:
+    """Where Slippi's Dolphin keeps its User folder on this system."""
+    system = platform.system()
+    if system == "Darwin":
+        support = Path.home() / "Library" / "Application Support" / "com.project-slippi.dolphin"
+        return support / ("netplay-beta" if is_mainline else "netplay") / "User"
+    if system == "Linux":
+        config = Path.home() / ".config"
+        return config / "slippi-dolphin" / "netplay-beta" if is_mainline else config / "SlippiOnline"
+    return executable.parent / "User"
+
+
+def own_connect_code(home: Path) -> str:
+    """The connect code that Slippi's login in ``home`` plays under.
+
+    Raises:
+        DolphinError: there is no login.
+    """
+    login = home / "Slippi" / "user.json"
+    try:
+        code = json.loads(login.read_text(encoding="utf-8"))["connectCode"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DolphinError(
+            f"{login}: netplay needs Slippi's login there, found {type(error).__name__}; log in once in Slippi Launcher"
+        ) from error
+    return str(code)

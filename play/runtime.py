@@ -1,0 +1,70 @@
+"""The policy stepped frame by frame in PyTorch: the one module of play that imports torch.
+
+In: a run, then numpy rows of one frame at a time. Out: numpy classes. The surprise: loading takes torch down to one thread,
+for at one frame a step threads cost more than they give.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dataset.codec import Classes
+from dataset.errors import ConfigError
+from train.checkpoint import LoadedPolicy, load_policy
+from train.policy import Policy
+
+
+@dataclass
+class TorchStepper:
+    """A policy in evaluation mode with the state of one game."""
+
+    policy: Policy
+    temperature: float = 1.0
+    """Divides the logits of every component; 1 samples what the policy learned."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(
+                f"--temperature {self.temperature}: must be above 0; 0.1 all but always plays the likeliest"
+            )
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new game."""
+        self._state = self.policy.initial_state(1)
+
+    def step(
+        self,
+        continuous: NDArray[np.float16],
+        indices: NDArray[np.uint16],
+        previous: Classes,
+        delay: int,
+        noise: NDArray[np.float32],
+    ) -> Classes:
+        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1)."""
+        with torch.inference_mode():
+            classes, self._state = self.policy.step(
+                torch.from_numpy(continuous.astype(np.float32))[None],
+                torch.from_numpy(indices.astype(np.int64))[None],
+                torch.from_numpy(previous.astype(np.int64))[None],
+                torch.tensor([delay]),
+                torch.from_numpy(noise)[None],
+                self._state,
+                self.temperature,
+            )
+        result: Classes = classes[0].numpy().astype(np.uint8)
+        return result
+
+
+def load(run: str, temperature: float) -> tuple[LoadedPolicy, TorchStepper]:
+    """The policy of a run, ready to play.
+
+    Raises:
+        CheckpointError: there is no such run, or it is not for this exphil.
+        ConfigError: the temperature is not above 0.
+    """
+    torch.set_num_threads(1)
+    loaded = load_policy(run)
+    return loaded, TorchStepper(loaded.policy, temperature)
