@@ -18,11 +18,11 @@ from dataset.fighter import (
     ENTRY,
     NEUTRAL,
     REBIRTH_WAIT,
-    TRAITS,
     Arena,
     Fighter,
     Pad,
 )
+from dataset.roster import TRAITS
 
 STOCKS = 4
 MEWTWO_BALL, FIRED_AT, BLASTER_FIRED_AT = 0x70, 8, 10

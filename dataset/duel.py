@@ -18,8 +18,9 @@ from dataset import ids, slp
 from dataset.bout import STOCKS, Duel
 from dataset.duelist import Duelist, View, drill, view
 from dataset.errors import ConfigError
-from dataset.fighter import NEUTRAL, TRAITS, Arena
+from dataset.fighter import NEUTRAL, Arena
 from dataset.recorder import Recorder
+from dataset.roster import TRAITS
 
 Script = Literal["duel", "drill"]
 PLAYED_ON = "exphil duel"
@@ -56,7 +57,7 @@ def generate_replay(
     Args:
         path: file to write.
         seed: whole number ≥ 0 that decides every choice of both players, and the match id.
-        characters: names of :data:`dataset.fighter.TRAITS`, one a port of ``ports``.
+        characters: names of :data:`dataset.roster.TRAITS`, one a port of ``ports``.
         stage: name of a legal stage.
         frames: most frames to play, counted from frame -123; None plays until one player has no stocks left.
         ports: distinct ports 1–4.

@@ -244,6 +244,16 @@ def test_closing_in_mid_game_ends_the_client_the_process_and_the_home(replay: Pa
     assert multiprocessing.active_children() == []
 
 
+def test_a_client_hears_at_once_that_the_stand_in_closes(replay: Path) -> None:
+    """ENet alone would notice only by a time-out, after five seconds or more."""
+    with StandIn(replay, fps=None, controllers=()) as stand_in, client(stand_in, ()) as (console, _):
+        play(console)
+        stand_in.close()
+        worker = console._slippstream._worker
+        worker.join(4.0)
+        assert worker.exitcode == 0
+
+
 def test_a_stand_in_without_a_client_closes_at_once(replay: Path) -> None:
     with StandIn(replay) as stand_in:
         assert not stand_in.wait_until_over(0.0)
