@@ -21,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
     with (folder / LOCK_NAME).open("a+b") as file:
         if not _try_lock(file):
             raise ConfigError(
-                f"store {folder}: one ingest at a time may write to it, found another at work; wait until it ends"
+                f"store {folder}: one process at a time may write to it, found another at work; wait until it ends"
             )
         yield
 
