@@ -120,7 +120,6 @@ class Spectator:
         self.sent_s: list[float] = []
         self.flushes: list[tuple[int, float, PadState]] = []
         self.poll_frames: list[int] = []
-        self.num_polled = 0
         self.num_menus = 0
 
     @property
@@ -166,7 +165,6 @@ class Spectator:
 
     def _send_frame(self, frame: int, payload: bytes) -> None:
         """Send one frame; pads flushed by now are those its poll saw."""
-        self._turn(0)
         self.poll_frames += [frame] * (len(self.flushes) - len(self.poll_frames))
         self._send_events(payload)
         self.frames.append(frame)
