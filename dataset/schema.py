@@ -123,7 +123,7 @@ ITEM_COLUMNS: tuple[Column, ...] = (
     _column("damage", "uint16", "", "item.damage", (3, 0, 0)),
     _column("misc", "uint32", "four bytes, first lowest", "item.misc", (3, 2, 0)),
 )
-"""One item slot; an item keeps its slot while it lives (dataset.items). Null where the slot is empty."""
+"""One item slot; an item keeps its slot while it lives (dataset.items). 0 throughout where the slot is empty."""
 
 SIDES = ("a", "b")
 """Column prefixes: ``a`` is the player on the lower port, ``b`` the one on the higher."""

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dataset.errors import ReplayError
 from dataset.items import assign_slots
 from dataset.schema import (
     CONTROLLER_COLUMNS,
@@ -61,8 +62,13 @@ def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback
         ports: physical ports of sides a and b, ascending, 1–4.
         stage: stage index, repeated in every row.
         rollback: which copy of a re-simulated frame is kept.
+
+    Raises:
+        ReplayError: no frame holds both players.
     """
     taker = _Taker(frames, ports, rollback)
+    if not len(taker.resimulated):
+        raise ReplayError("no_frames", "replay: a game has frames with both players in them, found none")
     columns = taker.columns
     columns["frame"] = taker.take(taker.ids)
     columns["resimulated"] = taker.resimulated
@@ -72,7 +78,7 @@ def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback
     if _has(frames, "item"):
         taker.take_items(frames.field("item"), ports)
     num_rows = len(columns["frame"])
-    expected = int(columns["frame"][-1]) - FIRST_FRAME + 1 if num_rows else 0
+    expected = int(columns["frame"][-1]) - FIRST_FRAME + 1
     return Extracted(columns, int(taker.resimulated.sum()), expected - num_rows, taker.non_finite, taker.off_lattice)
 
 
@@ -121,7 +127,7 @@ class _Taker:
         """All columns of one player, Nana's too."""
         fighter = self._port(port)
         leader = fighter.field("leader")
-        for column in (*STATE_COLUMNS, *RECORD_COLUMNS, *CONTROLLER_COLUMNS, *PHYSICAL_COLUMNS):
+        for column in _COLUMNS:
             values = _at(leader, column)
             if values is not None:
                 self._add(f"{side}_{column.name}", column, self.take(values.to_numpy()))
@@ -151,7 +157,7 @@ class _Taker:
             rows = np.flatnonzero(slots[:, slot] >= 0)
             places = positions[slots[rows, slot]]
             for column, source in sources:
-                if source is not None and (len(rows) or column.name == "kind"):
+                if source is not None:
                     self._add_item(f"item{slot}_{column.name}", column, source, rows, places, ports)
 
     def _add_item(
@@ -175,7 +181,7 @@ class _Taker:
         if column.name in _STICKS:
             values = self._on_lattice(values, STICK_UNITS, -80, 80)
         elif column.name in _TRIGGERS:
-            if not np.all((values >= 0) & (values * TRIGGER_UNITS < 255.5)):
+            if column.name != "trigger" and not (values.min() >= 0 and values.max() * TRIGGER_UNITS < 255.5):
                 return  # recorders up to 1.0 wrote no right trigger: what stands in its place is not one
             values = self._on_lattice(values, TRIGGER_UNITS, 0, 255)
         elif column.name in _CONVERSIONS:
@@ -184,7 +190,9 @@ class _Taker:
         self.columns[name] = values.astype(column.dtype, copy=False)
 
     def _on_lattice(self, values: Values, units: np.float32, lowest: int, highest: int) -> Values:
-        whole: Values = np.clip(np.rint(np.nan_to_num(values) * units), lowest, highest)
+        whole: Values = np.rint(values * units)
+        if not (whole.min() >= lowest and whole.max() <= highest):  # or not a number
+            whole = np.clip(np.nan_to_num(whole), lowest, highest)
         self.off_lattice += int(np.count_nonzero(whole / units != values))
         return whole
 
@@ -196,7 +204,8 @@ class _Taker:
 
 
 def _facing(values: Values) -> Values:
-    return np.where(values > 0, np.int8(1), np.int8(-1))
+    facing: Values = (values > 0).view(np.int8) * np.int8(2) - np.int8(1)
+    return facing
 
 
 def _on_ground(values: Values) -> Values:
@@ -207,13 +216,22 @@ def _on_ground(values: Values) -> Values:
 _CONVERSIONS: dict[str, Callable[[Values], Values]] = {"facing": _facing, "on_ground": _on_ground}
 
 
+def _path(source: str) -> tuple[str, ...]:
+    path = source.split()[0].split(".")
+    return tuple(path if path[0] != "item" else path[1:])
+
+
+_COLUMNS = (*STATE_COLUMNS, *RECORD_COLUMNS, *CONTROLLER_COLUMNS, *PHYSICAL_COLUMNS)
+_PATHS = {column.source: _path(column.source) for column in (*_COLUMNS, *ITEM_COLUMNS)}
+
+
 def _at(records: pa.StructArray, column: Column) -> pa.Array | None:
     """The field a column comes from, or ``None`` where the replay's version lacks it."""
-    path = column.source.split()[0].split(".")
-    for part in path if path[0] != "item" else path[1:]:
-        if not _has(records, part):
+    for part in _PATHS[column.source]:
+        index = records.type.get_field_index(part)
+        if index < 0:
             return None
-        records = records.field(part)
+        records = records.field(index)
     return records
 
 

@@ -18,6 +18,7 @@ from dataset.arrow import rows_digest
 from dataset.codec import get_codec
 from dataset.errors import ReplayError
 from dataset.manifest import ShardInfo
+from dataset.schema import Version
 from dataset.slp import Header, read_header
 from dataset.split import split_key, split_of
 from ingest.archives import Candidate, Reader
@@ -34,6 +35,8 @@ GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
 
 Group = tuple[Candidate, ...]
+
+FIRST_VERSION: Version = (0, 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class Job:
     index: int
     """Number of its shards."""
     groups: tuple[Group, ...]
+    oldest: Version = FIRST_VERSION
+    """The oldest Slippi version among its replays, so far as their headers can be read."""
     deadly: frozenset[int] = frozenset()
     """Groups that killed a worker: counted as failed, not parsed again."""
 
@@ -98,7 +103,7 @@ def run_job(job: Job, settings: Settings, known: Known) -> JobResult:
         if settings.store is None:
             rows = _Runner(reader, settings, known, None).run(job)
         else:
-            with ShardSet(settings.store, job.index) as shard_set:
+            with ShardSet(settings.store, job.index, job.oldest) as shard_set:
                 rows = _Runner(reader, settings, known, shard_set).run(job)
             shards = shard_set.shards
     return JobResult(rows=rows, shards=shards, cpu_seconds=time.process_time() - start)

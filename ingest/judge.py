@@ -29,6 +29,8 @@ SENTENCES = {
     "not_playable": "a player is none of the 26 characters",
     "same_content": "the same file was found before",
     "same_game": "the same game was uploaded by the other client",
+    "no_frames": "no frame with both players in it",
+    "missing_columns": "columns are missing that its version records",
     "unfinished": "the recorder was stopped before the game ended",
     "truncated": "the file ends before its last event",
     "not_slp": "not a .slp file",
@@ -99,10 +101,10 @@ def judge(parsed: ParsedReplay, filters: Filters, outcome: Outcome) -> None:
 
 
 def outcome_of(parsed: ParsedReplay) -> Outcome:
-    """How the game went; zero everywhere if it has no frames."""
-    stocks = [int(parsed.columns[f"{side}_stocks"][-1]) if parsed.num_frames else 0 for side in SIDES]
+    """How the game went."""
+    stocks = [int(parsed.columns[f"{side}_stocks"][-1]) for side in SIDES]
     return Outcome(
-        winner=_winner(parsed, stocks) if parsed.num_frames else None,
+        winner=_winner(parsed, stocks),
         stocks=(stocks[0], stocks[1]),
         damage=(_damage_to(parsed.columns, "b"), _damage_to(parsed.columns, "a")),
         seconds=parsed.num_frames / FRAMES_PER_SECOND,

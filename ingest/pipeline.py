@@ -16,7 +16,7 @@ from typing import Any
 from ingest.commit import OpenStore, open_store
 from ingest.job import Known, Settings
 from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
-from ingest.plan import group_candidates, make_jobs, without_known
+from ingest.plan import make_jobs, without_known
 from ingest.sources import find_candidates
 from ingest.workers import run_jobs
 
@@ -78,7 +78,7 @@ def ingest(
     candidates = find_candidates(sources)
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)
-        jobs = make_jobs(group_candidates(new), opened.next_index)
+        jobs = make_jobs(new, opened.next_index)
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in run_jobs(jobs, _settings(options, opened), _known(opened), workers):

@@ -5,13 +5,15 @@ jobs depend on what was found alone, never on the number of workers, so shards d
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import xxhash
 
 from dataset.errors import ReplayError
+from dataset.schema import Version
 from dataset.slp import HEADER_BYTES, read_header
 from ingest.archives import Candidate, Reader
-from ingest.job import Group, Job, Row, game_key
+from ingest.job import FIRST_VERSION, Job, Row, game_key
 from ingest.names import Names
 
 MIN_JOB_BYTES, MAX_JOB_BYTES = 64 * 2**20, 2**30
@@ -45,44 +47,65 @@ def _fingerprint_of(candidate: Candidate, names: Names) -> _Fingerprint:
     )
 
 
-def group_candidates(candidates: Iterable[Candidate]) -> list[Group]:
-    """Candidates that may be the same game, together; groups and members in the order given."""
-    groups: dict[object, list[Candidate]] = {}
+def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
+    """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
+    kins = list(_kins(candidates).values())
+    total = sum(candidate.size for kin in kins for candidate in kin.candidates)
+    limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
+    return [
+        Job(
+            index=first_index + i,
+            groups=tuple(tuple(kin.candidates) for kin in share),
+            oldest=min((kin.version for kin in share if kin.version is not None), default=FIRST_VERSION),
+        )
+        for i, share in enumerate(_shares(kins, limit))
+    ]
+
+
+@dataclass
+class _Kin:
+    """Candidates that may be the same game."""
+
+    candidates: list[Candidate]
+    version: Version | None
+    """Of the oldest; ``None`` if no header can be read, and then nothing comes of them."""
+
+
+def _kins(candidates: Iterable[Candidate]) -> dict[object, _Kin]:
+    """By what uploads of one game, or copies of one file, have in common; in the order given."""
+    kins: dict[object, _Kin] = {}
     with Reader() as reader:
         for candidate in candidates:
-            groups.setdefault(_kin(candidate, reader), []).append(candidate)
-    return [tuple(group) for group in groups.values()]
+            key, version = _look(candidate, reader)
+            kin = kins.setdefault(key, _Kin([], version))
+            kin.candidates.append(candidate)
+            kin.version = min((found for found in (kin.version, version) if found is not None), default=None)
+    return kins
 
 
-def _kin(candidate: Candidate, reader: Reader) -> object:
-    """Equal for uploads of one game and for copies of one file."""
+def _look(candidate: Candidate, reader: Reader) -> tuple[object, Version | None]:
     try:
         head = reader.read(candidate, HEADER_BYTES)
     except ReplayError:
-        return candidate
+        return candidate, None
+    content = xxhash.xxh3_128_hexdigest(head)
     try:
-        key = game_key(read_header(head))
+        header = read_header(head)
     except ReplayError:
-        key = None
-    return key or xxhash.xxh3_128_hexdigest(head)
+        return content, None
+    return game_key(header) or content, header.version
 
 
-def make_jobs(groups: list[Group], first_index: int) -> list[Job]:
-    """Cut groups into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
-    total = sum(candidate.size for group in groups for candidate in group)
-    limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
-    return [Job(index=first_index + i, groups=share) for i, share in enumerate(_shares(groups, limit))]
-
-
-def _shares(groups: list[Group], limit: int) -> Iterator[tuple[Group, ...]]:
-    share: list[Group] = []
+def _shares(kins: list[_Kin], limit: int) -> Iterator[list[_Kin]]:
+    share: list[_Kin] = []
     held = 0
-    for group in groups:
-        is_one_stream = bool(share) and group[0].is_sequential and group[0].source == share[-1][0].source
+    for kin in kins:
+        first = kin.candidates[0]
+        is_one_stream = bool(share) and first.is_sequential and first.source == share[-1].candidates[0].source
         if held >= limit and not is_one_stream:
-            yield tuple(share)
+            yield share
             share, held = [], 0
-        share.append(group)
-        held += sum(candidate.size for candidate in group)
+        share.append(kin)
+        held += sum(candidate.size for candidate in kin.candidates)
     if share:
-        yield tuple(share)
+        yield share

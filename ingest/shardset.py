@@ -12,15 +12,18 @@ from types import TracebackType
 from dataset.arrow import FrameWriter
 from dataset.atomic import replacing, sha256_of
 from dataset.manifest import ShardInfo
-from dataset.schema import Columns
+from dataset.schema import Columns, Version
 from dataset.shards import Sample, add_sample, open_shard
 
 
 class ShardSet:
-    """Shards number ``index`` of a store; a context manager that leaves nothing behind on an error."""
+    """Shards number ``index`` of a store; a context manager that leaves nothing behind on an error.
 
-    def __init__(self, folder: Path, index: int) -> None:
-        self._folder, self._index = folder, index
+    ``oldest`` is the oldest Slippi version among its replays.
+    """
+
+    def __init__(self, folder: Path, index: int, oldest: Version) -> None:
+        self._folder, self._index, self._oldest = folder, index, oldest
         self._stack = ExitStack()
         self._frames: FrameWriter | None = None
         self._windows: dict[str, tarfile.TarFile] = {}
@@ -32,7 +35,7 @@ class ShardSet:
         """Append a replay; returns the frame shard's path and the row at which it starts."""
         if self._frames is None:
             path = self._stack.enter_context(replacing(self._folder / self._path(None)))
-            self._frames = self._stack.enter_context(FrameWriter(str(path)))
+            self._frames = self._stack.enter_context(FrameWriter(str(path), self._oldest))
         if split not in self._windows:
             path = self._stack.enter_context(replacing(self._folder / self._path(split)))
             file = self._stack.enter_context(path.open("wb"))
