@@ -21,6 +21,8 @@ def play(
         Path | None,
         typer.Option(
             metavar="REPLAY",
+            exists=True,
+            dir_okay=False,
             help="Play against this replay (Slippi 3.8 or newer), served as Dolphin would; it does not react.",
             rich_help_panel=IN_STAND_IN,
         ),

@@ -4,7 +4,9 @@ In: what the command line was told. Out: a ``Report``, and from a stand-in how l
 surprise: the policy is loaded and warmed *before* anything is opened, because a stall of 8 s in mid-game ends the connection.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from dataset.errors import ConfigError
 from dataset.ids import character_from_name, internal_from_external
 from dataset.slp import Header, read_header
 from play.agent import Agent
-from play.dolphin import open_stand_in
+from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
 from play.match import MatchOptions, build_match
 from play.runner import Report, Runner, check_budget, warm_up
@@ -98,20 +100,12 @@ def play_stand_in(
     seat = find_seat(read_header(replay), loaded.config.data.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
     pace = fps if fps is not None or options.is_sync else 60.0
-    with StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server:
-        session = open_stand_in(server, port=PIPE, is_blocking=options.is_sync)
-        try:
-            runner = Runner(
-                session,
-                agent,
-                find_port=lambda game: seat,
-                is_sync=options.is_sync,
-                num_games=1,
-                seconds=options.seconds,
-            )
-            report = runner.run()
-        finally:
-            session.close()
+    with (
+        _short_collections(),
+        StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server,
+        closing(open_stand_in(server, port=PIPE, is_blocking=options.is_sync)) as session,
+    ):
+        report = _run(session, agent, options, lambda game: seat, num_games=1)
     return Outcome(report=report, answer_ms=answer_ms(server.report()))
 
 
@@ -122,19 +116,32 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
         wanted, trained_character=loaded.config.data.character, delay=loaded.delay, is_blocking=options.is_sync
     )
     find_port = own_port(match)
-    session = open_match(match)
+    with _short_collections(), closing(open_match(match)) as session:
+        return Outcome(report=_run(session, agent, options, find_port, num_games))
+
+
+def _run(
+    session: Session, agent: Agent, options: PlayOptions, find_port: Callable[[Any], int], num_games: int
+) -> Report:
+    return Runner(
+        session,
+        agent,
+        find_port=find_port,
+        is_sync=options.is_sync,
+        num_games=num_games,
+        seconds=options.seconds,
+    ).run()
+
+
+@contextmanager
+def _short_collections() -> Iterator[None]:
+    """What was loaded so far is never garbage; not looking at it keeps collections in mid-game short."""
+    gc.collect()
+    gc.freeze()
     try:
-        runner = Runner(
-            session,
-            agent,
-            find_port=find_port,
-            is_sync=options.is_sync,
-            num_games=num_games,
-            seconds=options.seconds,
-        )
-        return Outcome(report=runner.run())
+        yield
     finally:
-        session.close()
+        gc.unfreeze()
 
 
 def find_seat(header: Header, character: str | None, port: int | None) -> int:

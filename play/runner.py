@@ -5,7 +5,6 @@ policy, so that its state stays whole, and only the newest frame is answered. Th
 when menus come, so the result of a game stands once the next one could begin.
 """
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,13 +147,8 @@ class Runner:
 
     def run(self) -> Report:
         """Play until the games, the time or the session are over."""
-        gc.collect()
-        gc.freeze()  # what was loaded so far is never garbage: collections in mid-game stay short
-        try:
-            while not self._is_done():
-                self._handle(self._next())
-        finally:
-            gc.unfreeze()
+        while not self._is_done():
+            self._handle(self._next())
         return self.report
 
     def _is_done(self) -> bool:

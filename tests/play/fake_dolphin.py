@@ -1,0 +1,48 @@
+"""An executable that answers libmelee as a mainline Slippi Dolphin does, and plays replays given as its "ISO"."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCRIPT = """#!{python}
+import configparser, sys
+from multiprocessing import Pipe
+from pathlib import Path
+
+sys.path.insert(0, {root!r})
+if sys.argv[1:] == ["--version"]:
+    print({version!r})
+    sys.exit(0)
+flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+Path({log!r}).write_text(repr(flags))
+home = Path(flags["-u"])
+ini = configparser.ConfigParser()
+ini.read(home / "Config" / "Dolphin.ini")
+Path({log!r} + ".ini").write_text((home / "Config" / "Dolphin.ini").read_text())
+from play.spectator import Setup, Spectator
+from play.stand_in import _load
+games = [_load(Path(line))[0] for line in Path(flags["-e"]).read_text().split()]
+pipes = {{int(path.name[-1]): path for path in (home / "Pipes").iterdir()}}
+is_blocking = ini["Slippi"]["BlockingPipes"] == "True"
+port = int(ini["Slippi"]["SpectatorLocalPort"])
+ours, theirs = Pipe()
+Spectator(Setup(games, "3.18.0", port, pipes, None if is_blocking else 240.0, 0.0), theirs).run()
+"""
+
+
+def write_fake_dolphin(folder: Path, version: str = "mainline 3.5.1") -> Path:
+    """Write it; what it was called with ends up in ``flags`` and ``flags.ini`` beside it."""
+    path = folder / "Slippi_Netplay_Mainline-x86_64.AppImage"
+    path.write_text(SCRIPT.format(python=sys.executable, root=str(ROOT), version=version, log=str(folder / "flags")))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    assert os.access(path, os.X_OK)
+    return path
+
+
+def write_fake_iso(path: Path, *replays: Path) -> Path:
+    """An "ISO" that lists the replays to play."""
+    path.write_text("\n".join(str(replay) for replay in replays))
+    return path

@@ -1,0 +1,122 @@
+"""``exphil play`` as users and scripts call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dataset.duel import generate_replay
+from dataset.errors import ConfigError, DolphinError, ReplayError
+from play.cli import register
+from tests.play.builders import random_run
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMES = 240
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("replay") / "duel.slp"
+    generate_replay(path, seed=2, frames=FRAMES)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(random_run(tmp_path_factory.mktemp("runs") / "random"))
+
+
+def play(*arguments: str) -> tuple[str, str]:
+    """Stdout and stderr; errors are raised."""
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    done = CliRunner().invoke(app, ["play", *arguments])
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout, done.stderr
+
+
+def test_json_is_the_last_line_and_holds_every_promised_key(run: str, replay: str) -> None:
+    out, _ = play("--policy", run, "--stand-in", replay, "--sync", "--json")
+    result = json.loads(out.splitlines()[-1])
+    assert set(result) == {
+        "games",
+        "replayed",
+        "frames",
+        "frames_missing",
+        "step_ms_p50",
+        "step_ms_p99",
+        "frame_to_controller_ms_p50",
+        "frame_to_controller_ms_p99",
+        "send_to_flush_ms_p50",
+        "send_to_flush_ms_p99",
+        "stale_share",
+        "fps",
+    }
+    assert (result["games"], result["replayed"], result["frames"]) == (None, True, FRAMES)
+    assert (result["frames_missing"], result["stale_share"]) == (0, 0.0)
+    assert all(result[name] > 0 for name in result if "_ms_" in name)
+
+
+def test_people_read_the_same_figures(run: str, replay: str) -> None:
+    out, err = play("--policy", run, "--stand-in", replay, "--fps", "240")
+    assert f"frames                       {FRAMES}\n" in out
+    assert "the agent sits on port 1" in err
+
+
+def test_play_stops_after_the_seconds_given(run: str, replay: str) -> None:
+    out, _ = play("--policy", run, "--stand-in", replay, "--fps", "120", "--seconds", "0.5", "--json")
+    assert 0 < json.loads(out)["frames"] < FRAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either --dolphin and --iso, or --stand-in"),
+        (["--stand-in", __file__, "--dolphin", "x"], "give one of them"),
+        (["--stand-in", __file__, "--iso", "x"], "--iso: has no effect with --stand-in"),
+        (["--stand-in", __file__, "--games", "3"], "--games: has no effect"),
+        (["--stand-in", __file__, "--headless"], "--headless: has no effect"),
+        (["--stand-in", __file__, "--opponent-character", "fox"], "--opponent-character: has no effect"),
+        (["--dolphin", "x", "--fps", "60"], "--fps: has no effect with --dolphin"),
+    ],
+)
+def test_an_option_that_could_not_take_effect_is_refused(run: str, arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        play("--policy", run, *arguments)
+
+
+def test_a_replay_that_is_not_there_is_wrong_usage(run: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        play("--policy", run, "--stand-in", "nowhere.slp")
+
+
+def test_a_temperature_of_zero_is_refused(run: str, replay: str) -> None:
+    with pytest.raises(ConfigError, match="must be above 0"):
+        play("--policy", run, "--stand-in", replay, "--temperature", "0")
+
+
+def test_a_missing_dolphin_is_refused(run: str, tmp_path: Path) -> None:
+    (tmp_path / "melee.iso").touch()
+    with pytest.raises(DolphinError, match="must be Dolphin or its folder"):
+        play("--policy", run, "--dolphin", str(tmp_path), "--iso", str(tmp_path / "melee.iso"))
+
+
+def test_a_replay_older_than_the_stand_in_serves_is_refused(run: str, edge_case_replays: dict[str, Path]) -> None:
+    (old,) = (path for name, path in edge_case_replays.items() if "PichuVSelf-All-22" in name)
+    with pytest.raises(ReplayError, match=r"serves Slippi 3\.8\.0 or newer, found 3\.7\.0"):
+        play("--policy", run, "--stand-in", str(old))
+
+
+def test_play_reads_no_store_and_logs_to_no_wandb() -> None:
+    code = (
+        "import sys, play.launch, play.emulator, play.runtime\n"
+        "print([m for m in ('polars', 'pyarrow', 'peppi_py', 'wandb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,205 @@
+"""Starting Dolphin: an executable that behaves as libmelee expects, run by an unmodified Console; and the menus."""
+
+import ast
+import configparser
+import socket
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import melee
+import pytest
+
+from dataset.duel import generate_replay
+from dataset.errors import DolphinError
+from play.emulator import Menus, open_match, own_port
+from play.launch import PlayOptions, play_match
+from play.match import Match, MatchOptions, build_match
+from tests.play.builders import random_run
+from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> MatchOptions:
+    """Two games of Mewtwo on port 1 against a CPU on port 2."""
+    games = [tmp_path / f"{seed}.slp" for seed in (1, 2)]
+    for seed, path in enumerate(games):
+        generate_replay(path, seed=seed, frames=120)
+    return MatchOptions(
+        dolphin=write_fake_dolphin(tmp_path).parent,
+        iso=write_fake_iso(tmp_path / "melee.iso", *games),
+        replay_dir=tmp_path / "replays",
+        slippi_port=free_port(),
+    )
+
+
+def settle(wanted: MatchOptions, **changes: Any) -> Match:
+    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0, "is_blocking": True} | changes
+    return build_match(wanted, **values)
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOptions, tmp_path: Path) -> None:
+    before = set(active_children())
+    outcome = play_match(PlayOptions(run=str(random_run(tmp_path / "run")), is_sync=True), wanted, 2, silent)
+    assert outcome.report.lost is None
+    assert [game.frames for game in outcome.report.games] == [120, 120]
+    assert set(active_children()) == before
+
+    flags = ast.literal_eval((tmp_path / "flags").read_text())
+    assert flags["-e"] == str(tmp_path / "melee.iso")
+    assert "--platform" not in flags
+    ini = configparser.ConfigParser()
+    ini.read(tmp_path / "flags.ini")
+    assert dict(ini["Slippi"]) == {
+        "enablespectator": "True",
+        "spectatorlocalport": str(wanted.slippi_port),
+        "onlinedelay": "0",
+        "blockingpipes": "True",
+        "savereplays": "True",
+        "replaydir": str(tmp_path / "replays"),
+    }
+    assert (ini["Core"]["sidevice0"], ini["Core"]["sidevice1"]) == ("6", "6"), "both pads are pipes"
+    assert not Path(flags["-u"]).exists(), "the temporary home is gone"
+
+
+def test_async_lets_dolphin_run_on(wanted: MatchOptions, tmp_path: Path) -> None:
+    outcome = play_match(PlayOptions(run=str(random_run(tmp_path / "run"))), wanted, 1, silent)
+    assert outcome.report.lost is None
+    ini = configparser.ConfigParser()
+    ini.read(tmp_path / "flags.ini")
+    assert ini["Slippi"]["blockingpipes"] == "False"
+
+
+def test_headless_asks_a_mainline_build_for_no_window(wanted: MatchOptions, tmp_path: Path) -> None:
+    open_match(settle(MatchOptions(**vars(wanted) | {"is_headless": True}))).close()
+    flags = ast.literal_eval((tmp_path / "flags").read_text())
+    assert flags["--platform"] == "headless"
+
+
+def test_what_is_no_dolphin_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:
+    write_fake_dolphin(tmp_path, version="something else")
+    with pytest.raises(DolphinError, match="must answer --version"):
+        open_match(settle(wanted))
+
+
+def test_a_human_opponent_needs_a_user_folder(wanted: MatchOptions, tmp_path: Path) -> None:
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "nowhere"})
+    with pytest.raises(DolphinError, match="--dolphin-home"):
+        open_match(settle(human))
+
+
+def test_a_human_opponents_pad_settings_are_copied(wanted: MatchOptions, tmp_path: Path) -> None:
+    home = tmp_path / "User"
+    (home / "Config").mkdir(parents=True)
+    (home / "Config" / "GCPadNew.ini").write_text("[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n")
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": home})
+    session = open_match(settle(human))
+    flags = ast.literal_eval((tmp_path / "flags").read_text())
+    pads = configparser.ConfigParser()
+    pads.read(Path(flags["-u"]) / "Config" / "GCPadNew.ini")
+    session.close()
+    assert pads["GCPad2"]["device"] == "DInput/0/Keyboard Mouse"
+    assert pads["GCPad1"]["device"] == "Pipe/0/slippibot1"
+    assert (home / "Config" / "GCPadNew.ini").read_text() == "[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n"
+
+
+def test_in_a_local_game_the_agent_is_where_its_pad_is(wanted: MatchOptions) -> None:
+    assert own_port(settle(MatchOptions(**vars(wanted) | {"port": 3})))(melee.GameState()) == 3
+
+
+def test_online_the_agent_is_found_by_the_logins_code(wanted: MatchOptions, tmp_path: Path) -> None:
+    (tmp_path / "User" / "Slippi").mkdir(parents=True)
+    (tmp_path / "User" / "Slippi" / "user.json").write_text('{"connectCode": "BOT#1"}')
+    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
+    find = own_port(settle(MatchOptions(**vars(wanted) | online), delay=2))
+    players = {1: melee.PlayerState(connectCode="ABC#123"), 2: melee.PlayerState(connectCode="BOT#1")}
+    assert find(melee.GameState(players=players)) == 2
+    with pytest.raises(DolphinError, match="code BOT#1"):
+        find(melee.GameState(players={1: players[1]}))
+
+
+def test_netplay_without_a_login_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:
+    (tmp_path / "User").mkdir()
+    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
+    with pytest.raises(DolphinError, match="needs Slippi's login"):
+        own_port(settle(MatchOptions(**vars(wanted) | online), delay=2))
+
+
+class Helper:
+    """Notes what libmelee's menu helper is asked to do."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **named: self.calls.append((name, {"args": args[2:], **named}))
+
+
+class Resting:
+    def release_all(self) -> None:
+        pass
+
+
+def navigate(match: Match, state: melee.GameState, monkeypatch: pytest.MonkeyPatch) -> tuple[Helper, Helper]:
+    helpers = [Helper(), Helper()]
+    given = iter(helpers)
+    monkeypatch.setattr(melee, "MenuHelper", lambda: next(given))
+    Menus(match, [Resting(), Resting()]).navigate(state)
+    return helpers[0], helpers[1]
+
+
+def character_select(status: melee.ControllerStatus, level: int) -> melee.GameState:
+    cpu = melee.PlayerState(controller_status=status, cpu_level=level)
+    return melee.GameState(
+        menu_state=melee.Menu.CHARACTER_SELECT,
+        players={1: melee.PlayerState(), 2: cpu, 3: melee.PlayerState(), 4: melee.PlayerState()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "may_start"),
+    [
+        (melee.ControllerStatus.CONTROLLER_HUMAN, 9, False),
+        (melee.ControllerStatus.CONTROLLER_CPU, 3, False),
+        (melee.ControllerStatus.CONTROLLER_CPU, 9, True),
+    ],
+)
+def test_the_game_is_started_only_once_the_cpu_is_a_cpu_of_its_level(
+    wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch, status: melee.ControllerStatus, level: int, may_start: bool
+) -> None:
+    own, cpu = navigate(settle(wanted), character_select(status, level), monkeypatch)
+    ((_, asked),) = own.calls
+    assert asked == {
+        "args": (melee.Character.MEWTWO, melee.Stage.FINAL_DESTINATION),
+        "connect_code": None,
+        "autostart": may_start,
+        "frozen_stadium": False,
+    }
+    ((_, asked),) = cpu.calls
+    assert asked == {"args": (melee.Character.FOX, melee.Stage.FINAL_DESTINATION), "cpu_level": 9, "autostart": False}
+
+
+@pytest.mark.parametrize(
+    ("menu", "called"),
+    [
+        (melee.Menu.PRESS_START, ["choose_versus_mode"]),
+        (melee.Menu.UNKNOWN_MENU, ["skip_postgame"]),
+        (melee.Menu.STAGE_SELECT, ["menu_helper_simple"]),
+    ],
+)
+def test_outside_of_character_selection_only_the_agents_pad_acts(
+    wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch, menu: melee.Menu, called: list[str]
+) -> None:
+    own, cpu = navigate(settle(wanted), melee.GameState(menu_state=menu), monkeypatch)
+    assert [name for name, _ in own.calls] == called
+    assert cpu.calls == []
