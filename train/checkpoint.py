@@ -6,7 +6,6 @@ so nothing is ever unpickled. A run argument is a run folder, a name under ``run
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from dataset.atomic import replacing
 from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError
@@ -51,20 +51,11 @@ class LoadedPolicy:
     """The run folder."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, flush it to disk, then give it its name."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def save_weights(policy: Policy, path: Path) -> None:
     """Write the policy's weights as safetensors."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    write_atomically(path, save(tensors))
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors))
 
 
 def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
@@ -83,7 +74,8 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
 
 def save_record(run: Path, record: Mapping[str, Any]) -> None:
     """Write ``config.json``."""
-    write_atomically(run / "config.json", json.dumps(record, indent=2).encode())
+    with replacing(run / "config.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def find_run(run: Path | str, weights: str = "best", runs: Path = RUNS) -> tuple[Path, Path]:
@@ -167,12 +159,8 @@ def load_weights(policy: Policy, path: Path) -> None:
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write what resuming needs: tensors, numbers and strings in dicts, lists and tuples, nothing else."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        torch.save(dict(state), temporary)
 
 
 def load_state(path: Path) -> dict[str, Any]:

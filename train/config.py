@@ -7,7 +7,7 @@ what is written here is what acts. A setting that could not take effect raises `
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from dataset.codec import get_codec
 from dataset.errors import ConfigError
@@ -16,7 +16,7 @@ from train.backbones.base import Shape
 from train.backbones.registry import get_backbone
 from train.heads import HEADS
 
-LrSchedule = Literal["constant", "cosine"]
+LR_SCHEDULES = ("constant", "cosine")
 
 
 def _require(is_met: bool, message: str) -> None:
@@ -92,7 +92,7 @@ class OptimConfig:
     """Times each imitated frame is trained on."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
-    lr_schedule: LrSchedule = "cosine"
+    lr_schedule: str = "cosine"
     """Cosine falls to 0 at the run's last step, after the warm-up."""
     warmup_steps: int = 0
     """Steps of linear rise to the peak."""
@@ -106,12 +106,11 @@ class OptimConfig:
     """Epochs without a better val NLL before stopping."""
 
     def __post_init__(self) -> None:
-        schedules = get_args(LrSchedule)
         _require(self.epochs > 0, f"--epochs: at least 1, found {self.epochs}; give e.g. 10")
         _require(self.lr > 0, f"--lr: above 0, found {self.lr}; give e.g. 0.001")
         _require(
-            self.lr_schedule in schedules,
-            f"--lr-schedule '{self.lr_schedule}': unknown; use one of {', '.join(schedules)}",
+            self.lr_schedule in LR_SCHEDULES,
+            f"--lr-schedule '{self.lr_schedule}': unknown; use one of {', '.join(LR_SCHEDULES)}",
         )
         for name, value in (
             ("--warmup-steps", self.warmup_steps),

@@ -23,7 +23,8 @@ class Policy(nn.Module):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
-        codec, shape = get_codec(config.codec), config.shape
+        self.codec = codec = get_codec(config.codec)
+        shape = config.shape
         self.prev_dropout = config.prev_dropout
         self.embed = Embed(codec, shape.input_width)
         self.backbone: Backbone = get_backbone(config.backbone)(shape)
@@ -58,11 +59,18 @@ class Policy(nn.Module):
         Returns:
             Logits [B, T, S] and the state after the last frame.
         """
+        y, state = self.features(continuous, indices, previous, delay, state, reset)
+        return self.head(y, target), state
+
+    def features(
+        self, continuous: Tensor, indices: Tensor, previous: Tensor, delay: Tensor, state: State, reset: Tensor
+    ) -> tuple[Tensor, State]:
+        """What the head is given of a window, [B, T, D], and the state after it; arguments as for ``forward``."""
         state = reset_rows(state, self.initial_state(len(reset)), reset)
         delays = delay[:, None].expand(previous.shape[:2])
         x = self.embed(continuous, indices, previous, delays, self._is_known(previous))
         y, state = self.backbone(x, state)
-        return self.head(self.dropout(y), target), state
+        return self.dropout(y), state
 
     def step(
         self,

@@ -1,0 +1,87 @@
+"""The replays of one run: banks of both splits, and what the run folder remembers of them.
+
+In: a store and whom to imitate. Out: packed replays of the train and val splits, refused when either is empty.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset.codec import get_codec
+from dataset.errors import ConfigError, SchemaError
+from dataset.ids import character_from_name
+from dataset.split import Split
+from dataset.store import Store
+from dataset.stream import Bank
+
+FRAMES_PER_HOUR = 60 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains on and chooses by."""
+
+    train: Bank
+    val: Bank
+    manifest_digest: str
+    """Of the store's data."""
+
+    def record(self) -> dict[str, Any]:
+        """What ``config.json`` keeps: enough to tell later whether a replay was trained on."""
+        return {
+            "manifest_digest": self.manifest_digest,
+            "train": {**facts(self.train), "ids": sorted(self.train.ids)},
+            "val": {**facts(self.val), "ids_sha256": ids_digest(self.val.ids)},
+        }
+
+
+def facts(bank: Bank) -> dict[str, float]:
+    """Replays, imitated frames and hours of a bank."""
+    return {"replays": len(bank.ids), "frames": bank.num_frames, "hours": round(bank.num_frames / FRAMES_PER_HOUR, 3)}
+
+
+def ids_digest(ids: list[str]) -> str:
+    """One hash of a set of replays."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def character_id(name: str | None) -> int | None:
+    """The internal id of ``--train-character``; ``None`` imitates everyone."""
+    return None if name is None else character_from_name(name).internal
+
+
+def open_store(path: Path | str, codec: str) -> Store:
+    """A store whose classes are those of ``codec``."""
+    store = Store(path)
+    if store.manifest.codec_digest != get_codec(codec).digest:
+        raise SchemaError(
+            f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
+            f"run 'exphil encode --store {path} --codec {codec}'"
+        )
+    return store
+
+
+def load_data(path: Path | str, codec: str, character: str | None) -> Data:
+    """The train and val replays of a store in which ``character`` was picked.
+
+    Raises:
+        ConfigError: a split holds no such replay.
+        SchemaError: the store is damaged or encoded for another codec.
+    """
+    store = open_store(path, codec)
+    train, val = (load_bank(store, split, character) for split in ("train", "val"))
+    return Data(train, val, store.manifest.digest)
+
+
+def load_bank(store: Store, split: Split, character: str | None) -> Bank:
+    """The replays of one split in which ``character`` was picked."""
+    bank = Bank(store.samples(split), character_id(character))
+    if not bank.tracks:
+        who = "any player" if character is None else character
+        held = sum(shard.samples for shard in store.manifest.of_kind("windows", split))
+        raise ConfigError(
+            f"store {store.path}: the {split} split needs replays with {who}, found none among its {held}; "
+            "ingest more replays, or choose another --train-character"
+        )
+    return bank

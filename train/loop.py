@@ -1,0 +1,280 @@
+"""The one training loop: lanes in, a run folder out, for every backbone.
+
+Every frame of every window is supervised and the state is carried from window to window, detached (truncated
+back-propagation through time), as the policy will carry it in play. After each epoch the val replays are walked whole and
+their plain NLL decides which weights are best. The surprise: everything that decides the next step lies in
+``last.state.pt``, so a run that is stopped, even inside an epoch, goes on as if it had not been.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dataset.errors import ExphilError
+from dataset.stream import Bank, Batch, Lanes
+from train.backbones.base import State, detach, map_state
+from train.batches import Tensors, ahead, to_tensors
+from train.callbacks import Callback, Step
+from train.checkpoint import load_state, save_state, save_weights
+from train.components import Components
+from train.config import RunConfig
+from train.data import Data
+from train.evaluate import evaluate_policy
+from train.losses import training_loss
+from train.optim import build_optimizer, check_warmup, learning_rate
+from train.persistence import Persistence
+from train.policy import Policy
+
+REPORT_EVERY = 20
+"""Steps between looks at the loss on an accelerator, where each look waits for it."""
+
+STATE_FILE, METRICS_FILE = "last.state.pt", "metrics.jsonl"
+
+
+def build_lanes(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) -> Lanes:
+    """A bank laid out as a run's config says."""
+    data = config.data
+    return Lanes(
+        bank,
+        lanes=data.lanes,
+        window=data.window_size,
+        delay=data.delay,
+        seed=config.seed,
+        is_shuffled=is_shuffled,
+    )
+
+
+@dataclass
+class Position:
+    """Where a run stands; saved and restored whole."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps done in this epoch."""
+    global_step: int = 0
+    loss_sum: float = 0.0
+    """Of this epoch, weighted by frames."""
+    frames: int = 0
+    """Supervised in this epoch."""
+    total_frames: int = 0
+    """Supervised in the run."""
+    seconds: float = 0.0
+    """Spent training in the run, without validation."""
+    loader_seconds: float = 0.0
+    """Of these, waiting for batches."""
+    best_epoch: int = -1
+    best_nll: float = float("inf")
+
+
+class Fit:
+    """One training run."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: Data,
+        persistence: Persistence,
+        run: Path,
+        *,
+        device: torch.device,
+        callbacks: Iterable[Callback] = (),
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare; the run folder exists and holds ``config.json``.
+
+        Args:
+            config: the run's settings.
+            data: the replays.
+            persistence: the baseline, fitted on the train split.
+            run: the run folder.
+            device: where to train.
+            callbacks: told of what happens.
+            is_stopped: asked after each step; true ends the run with a checkpoint.
+        """
+        torch.manual_seed(config.seed)
+        self.config, self.run, self.device, self.callbacks = config, run, device, tuple(callbacks)
+        self.persistence, self._is_stopped = persistence, is_stopped
+        self.lanes = build_lanes(data.train, config)
+        self.val_lanes = build_lanes(data.val, config, is_shuffled=False)
+        self.policy = Policy(config.policy).to(device)
+        self.components = Components.of(self.policy.codec)
+        self.optimizer = build_optimizer(self.policy, config.optim)
+        self.steps_in_epoch = self.lanes.num_steps(0)
+        self.total_steps = self.steps_in_epoch * config.optim.epochs
+        check_warmup(config.optim, self.total_steps)
+        self.position = Position()
+        self.state: State = self.policy.initial_state(self.lanes.lanes)
+        self._pending: list[Tensor] = []
+
+    def fit(self) -> dict[str, Any]:
+        """Train to the end, to early stopping, or until stopped; returns the summary of the run."""
+        started = time.perf_counter()
+        while self.position.epoch < self.config.optim.epochs and not self._is_exhausted():
+            self._train_epoch()
+            if self.position.step < self.steps_in_epoch:
+                self._save()
+                break
+            self._finish_epoch()
+        summary = self._summary(time.perf_counter() - started)
+        for callback in self.callbacks:
+            callback.on_end(summary)
+        return summary
+
+    def resume(self) -> None:
+        """Go back to where ``last.state.pt`` was written."""
+        saved = load_state(self.run / STATE_FILE)
+        self.position = Position(**saved["position"])
+        self.policy.load_state_dict(saved["policy"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.state = map_state(lambda leaf: leaf.to(self.device), saved["lanes"])
+        torch.set_rng_state(saved["rng"])
+        if self.device.type == "cuda" and saved["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
+        kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
+        (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def _train_epoch(self) -> None:
+        self.policy.train()
+        position = self.position
+        for batch in self._timed(self.lanes.batches(position.epoch, position.step)):
+            began = time.perf_counter()
+            loss, frames = self._step(batch)
+            position.step += 1
+            position.global_step += 1
+            position.frames += frames
+            position.total_frames += frames
+            self._pending.append(loss * frames)
+            if self._is_report_due():
+                self._report(float(loss))
+            position.seconds += time.perf_counter() - began
+            if self._is_stopped():
+                self._report(float(loss))
+                return
+
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
+        """Batches on the device, with the time spent waiting for them counted."""
+        source = ahead(to_tensors(batch, self.lanes.delay, self.device) for batch in batches)
+        while True:
+            began = time.perf_counter()
+            batch = next(source, None)
+            waited = time.perf_counter() - began
+            self.position.seconds += waited
+            self.position.loader_seconds += waited
+            if batch is None:
+                return
+            yield batch
+
+    def _step(self, batch: Tensors) -> tuple[Tensor, int]:
+        """One optimizer step; the loss and how many frames it averages over."""
+        rate = learning_rate(self.position.global_step, self.total_steps, self.config.optim)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        logits, state = self.policy(
+            batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
+        )
+        loss = training_loss(logits, batch.target, batch.mask, self.components, self.config.loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.optim.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.optim.max_grad_norm)
+        self.optimizer.step()
+        self.state = detach(state)
+        return loss.detach(), batch.num_frames
+
+    def _is_report_due(self) -> bool:
+        is_last = self.position.step == self.steps_in_epoch
+        return self.device.type == "cpu" or is_last or self.position.step % REPORT_EVERY == 0
+
+    def _report(self, loss: float) -> None:
+        """Settle the losses since the last report and tell the callbacks."""
+        position, sums = self.position, torch.stack(self._pending).double() if self._pending else torch.zeros(0)
+        bad = torch.nonzero(~torch.isfinite(sums))
+        if len(bad) > 0:
+            step = position.global_step - len(sums) + int(bad[0]) + 1
+            raise ExphilError(
+                f"step {step}: the loss must be finite, found {float(sums[bad[0]])}; lower --lr, keep --max-grad-norm "
+                "above 0, or run 'exphil verify' on the store"
+            )
+        position.loss_sum += float(sums.sum())
+        self._pending.clear()
+        rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
+        speed = position.total_frames / max(position.seconds, 1e-9)
+        step_now = Step(position.epoch, position.step, self.steps_in_epoch, position.global_step, loss, rate, speed)
+        for callback in self.callbacks:
+            callback.on_step(step_now)
+
+    def _finish_epoch(self) -> None:
+        """Validate, keep the best weights, write the epoch's line, and move the position to the next epoch."""
+        position = self.position
+        val = evaluate_policy(self.policy, self.val_lanes, self.persistence, self.device)
+        is_best = val["nll"] < position.best_nll
+        if is_best:
+            position.best_epoch, position.best_nll = position.epoch, val["nll"]
+            save_weights(self.policy, self.run / "best.safetensors")
+        record = {
+            "epoch": position.epoch,
+            "global_step": position.global_step,
+            "train_loss": position.loss_sum / max(position.frames, 1),
+            "frames": position.frames,
+            "frames_per_second": position.total_frames / max(position.seconds, 1e-9),
+            "loader_share": position.loader_seconds / max(position.seconds, 1e-9),
+            "is_best": is_best,
+            "val": val,
+        }
+        with (self.run / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        for callback in self.callbacks:
+            callback.on_epoch(record)
+        position.epoch, position.step, position.loss_sum, position.frames = position.epoch + 1, 0, 0.0, 0
+        self._save()
+
+    def _is_exhausted(self) -> bool:
+        optim, position = self.config.optim, self.position
+        return optim.early_stopping and position.epoch - 1 - position.best_epoch >= optim.patience
+
+    def _save(self) -> None:
+        """Write ``last``: the weights for play, then all that decides the next step."""
+        save_weights(self.policy, self.run / "last.safetensors")
+        saved = {
+            "position": asdict(self.position),
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lanes": self.state,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        save_state(saved, self.run / STATE_FILE)
+
+    def _metric_lines(self) -> list[str]:
+        path = self.run / METRICS_FILE
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+    def _summary(self, seconds: float) -> dict[str, Any]:
+        """What a run comes to: the val numbers of its best epoch, ``None`` if it did not finish one."""
+        position = self.position
+        is_whole = position.epoch == self.config.optim.epochs
+        records = [json.loads(line) for line in self._metric_lines()]
+        best: dict[str, Any] = next((r["val"] for r in records if r["epoch"] == position.best_epoch), {})
+        return {
+            "run": str(self.run),
+            "best_epoch": None if position.best_epoch < 0 else position.best_epoch + 1,
+            "epochs": position.epoch,
+            "val_nll": best.get("nll"),
+            "val_accuracy": best.get("accuracy"),
+            "val_change_accuracy": best.get("change_accuracy"),
+            "val_change_nll": best.get("change_nll"),
+            "val_change_exact": best.get("change_exact"),
+            "persistence_nll": best.get("persistence_nll"),
+            "persistence_accuracy": best.get("persistence", {}).get("accuracy"),
+            "persistence_change_accuracy": best.get("persistence", {}).get("change_accuracy"),
+            "frames_per_second": position.total_frames / max(position.seconds, 1e-9),
+            "seconds": seconds,
+            "is_early_stopped": self._is_exhausted() and not is_whole,
+            "is_interrupted": not self._is_exhausted() and not is_whole,
+        }

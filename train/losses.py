@@ -1,0 +1,41 @@
+"""Negative log-likelihoods of controllers: plain ones to report, weighted ones to minimise.
+
+Both come from logits [..., S] and target classes [..., K] as float32, whatever precision the logits have. The surprise:
+reported numbers are always plain, so runs with different losses compare.
+
+Legend: K components, S class columns.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from train.components import Components
+from train.config import LossConfig
+
+_LEAST_ERROR = 1e-8
+"""Floor of 1 − p in the focal factor: keeps its gradient finite for gamma below 1."""
+
+
+def component_nll(logits: Tensor, target: Tensor, components: Components, label_smoothing: float = 0.0) -> Tensor:
+    """Nats of every component, float32 [..., K]; smoothing applies to components of more than two classes."""
+    parts: list[Tensor] = []
+    for group in components.groups:
+        classes = target[..., group.first : group.first + group.count].long()
+        smoothing = label_smoothing if group.size > 2 else 0.0
+        rows = group.of(logits).float().reshape(-1, group.size)
+        nll = F.cross_entropy(rows, classes.reshape(-1), reduction="none", label_smoothing=smoothing)
+        parts.append(nll.reshape(classes.shape))
+    return torch.cat(parts, dim=-1)
+
+
+def training_loss(logits: Tensor, target: Tensor, mask: Tensor, components: Components, config: LossConfig) -> Tensor:
+    """What training minimises: nats a frame summed over components, averaged over the frames in ``mask`` [...]."""
+    nll = component_nll(logits, target, components, config.label_smoothing)
+    if config.focal_gamma > 0:
+        nll = nll * (-torch.expm1(-nll)).clamp(min=_LEAST_ERROR) ** config.focal_gamma
+    if config.button_pos_weight != 1.0:
+        is_button = torch.tensor([size == 2 for size in components.sizes], device=target.device)
+        is_pressed = (target == 1) & is_button
+        nll = torch.where(is_pressed, nll * config.button_pos_weight, nll)
+    return (nll.sum(dim=-1) * mask).sum() / mask.sum().clamp(min=1)

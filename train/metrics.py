@@ -1,0 +1,180 @@
+"""What is measured of a policy, always together and always beside persistence.
+
+``Metrics.add`` takes a batch's logits, sampled controllers, targets and previous controllers; ``report`` gives plain values.
+A *change frame* is one whose target differs from the previous controller in any component: about a quarter of all frames,
+and where all the difficulty lies. The surprise: accuracies of the autoregressive head are teacher-forced (each component
+given the true earlier ones); ``exact`` counts whole controllers and is the same either way.
+
+Legend: N frames, K components, S class columns.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.components import Components
+from train.losses import component_nll
+from train.persistence import Persistence
+
+OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
+"""Shares of these components in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""
+
+ECE_BINS = 15
+
+TOP = 3
+"""A component is right within the top if its class is among this many likeliest."""
+
+
+class Metrics:
+    """Sums over frames, kept in float64 on the policy's device."""
+
+    def __init__(self, components: Components, persistence: Persistence, device: torch.device | str = "cpu") -> None:
+        self.components = components
+        self._table = persistence.nll_table().to(device)
+        self._buttons = [k for k, size in enumerate(components.sizes) if size == 2]
+        self._sums: dict[str, Tensor] = {}
+        self._controllers: dict[str, list[Tensor]] = {"true": [], "sampled": []}
+
+    def add(self, logits: Tensor, sampled: Tensor, target: Tensor, previous: Tensor) -> None:
+        """Count N frames: logits [N, S] teacher-forced, and classes [N, K] sampled, true and previous."""
+        target, previous = target.long(), previous.long()
+        nll = component_nll(logits, target, self.components)
+        parts = torch.arange(target.shape[1], device=target.device)
+        copied = self._table[parts, previous, target]
+        right, within_top, confidence, pressed = self._judge(logits, target)
+        same = previous == target
+        change = ~same.all(dim=1)
+        for name, rows in (("all", torch.ones_like(change)), ("change", change)):
+            self._count(f"{name}_frames", rows)
+            self._count(f"{name}_nll", nll[rows])
+            self._count(f"{name}_right", right[rows])
+            self._count(f"{name}_top", within_top[rows])
+            self._count(f"{name}_exact", right[rows].all(dim=1))
+            self._count(f"{name}_copied_nll", copied[rows])
+            self._count(f"{name}_copied_right", same[rows])
+            self._count(f"{name}_copied_exact", same[rows].all(dim=1))
+        self._count_buttons(pressed, target[:, self._buttons] == 1)
+        self._count_calibration(confidence, right)
+        self._controllers["true"].append(self._keys(target))
+        self._controllers["sampled"].append(self._keys(sampled.long()))
+
+    def report(self) -> dict[str, Any]:
+        """Every metric as plain values."""
+        names, sums = self.components.names, self._sums
+        persistence = {key: value for key, value in self._rates("copied_").items() if "top" not in key}
+        return {
+            "frames": int(sums["all_frames"]),
+            "change_frames": int(sums["change_frames"]),
+            **self._rates(""),
+            "top3_by_component": self._by_name(names, sums["all_top"] / sums["all_frames"]),
+            "persistence_nll": persistence["nll"],
+            "persistence": persistence,
+            "buttons": self._button_report(),
+            "ece": self._calibration_error(),
+            "diversity": {
+                f"{measure}_{whose}": value
+                for whose, keys in self._controllers.items()
+                for measure, value in _diversity(torch.cat(keys)).items()
+            },
+        }
+
+    def _judge(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Right and within the top [N, K], the confidence of the likeliest class [N, K], press probabilities [N, buttons]."""
+        right, within_top, confidence, pressed = [], [], [], []
+        for group in self.components.groups:
+            shares = group.of(logits).float().softmax(dim=-1)  # [N, count, size]
+            classes = target[:, group.first : group.first + group.count, None]
+            best = shares.topk(min(TOP, group.size), dim=-1)
+            hits = best.indices == classes
+            right.append(hits[..., 0])
+            within_top.append(hits.any(dim=-1))
+            confidence.append(best.values[..., 0])
+            if group.size == 2:
+                pressed.append(shares[..., 1])
+        empty = confidence[0][:, :0]
+        parts = (right, within_top, confidence, [empty, *pressed])
+        joined = [torch.cat(part, dim=1) for part in parts]
+        return joined[0], joined[1], joined[2], joined[3]
+
+    def _count(self, name: str, rows: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + rows.sum(dim=0, dtype=torch.float64)
+
+    def _count_buttons(self, probability: Tensor, is_pressed: Tensor) -> None:
+        predicted = probability > 0.5
+        self._count("press_true", is_pressed)
+        self._count("press_predicted", probability)
+        self._count("press_hits", predicted & is_pressed)
+        self._count("press_calls", predicted)
+
+    def _count_calibration(self, confidence: Tensor, right: Tensor) -> None:
+        bins = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1).flatten()
+        rows = torch.stack([torch.ones_like(confidence), confidence, right.float()], dim=-1).flatten(0, 1).double()
+        table = torch.zeros(ECE_BINS, 3, dtype=torch.float64, device=rows.device).index_add_(0, bins, rows)
+        self._count("calibration", table.unsqueeze(0))
+
+    def _keys(self, classes: Tensor) -> Tensor:
+        """One whole number a controller, int64 [N] on the CPU."""
+        key = torch.zeros(len(classes), dtype=torch.int64, device=classes.device)
+        for k, size in enumerate(self.components.sizes):
+            key = key * size + classes[:, k]
+        return key.cpu()
+
+    def _rates(self, whose: str) -> dict[str, Any]:
+        """Averages over all frames, and over change frames under ``change_``."""
+        out: dict[str, Any] = {}
+        for prefix, rows in (("", "all"), ("change_", "change")):
+            frames = self._sums[f"{rows}_frames"].clamp(min=1)
+            nll = self._sums[f"{rows}_{whose}nll"] / frames
+            right = self._sums[f"{rows}_{whose}right"] / frames
+            out[f"{prefix}nll"] = float(nll.sum())
+            out[f"{prefix}nll_by_component"] = self._by_name(self.components.names, nll)
+            out[f"{prefix}accuracy"] = float((right * self._weights(right)).sum())
+            out[f"{prefix}accuracy_by_component"] = self._by_name(self.components.names, right)
+            out[f"{prefix}exact"] = float(self._sums[f"{rows}_{whose}exact"] / frames)
+        return out
+
+    def _weights(self, like: Tensor) -> Tensor:
+        known = [OVERALL_WEIGHTS.get(name) for name in self.components.names]
+        share = (1 - sum(OVERALL_WEIGHTS.values())) / max(known.count(None), 1)
+        return like.new_tensor([share if weight is None else weight for weight in known])
+
+    def _button_report(self) -> dict[str, dict[str, float]]:
+        frames = float(self._sums["all_frames"])
+        report: dict[str, dict[str, float]] = {}
+        for i, k in enumerate(self._buttons):
+            true, calls, hits = (float(self._sums[f"press_{n}"][i]) for n in ("true", "calls", "hits"))
+            report[self.components.names[k]] = {
+                "precision": hits / max(calls, 1),
+                "recall": hits / max(true, 1),
+                "f1": 2 * hits / max(true + calls, 1),
+                "press_true": true / frames,
+                "press_predicted": float(self._sums["press_predicted"][i]) / frames,
+            }
+        return report
+
+    def _calibration_error(self) -> float:
+        """Mean over decisions of |confidence − accuracy| within equal bins of confidence (Guo et al. 2017)."""
+        counts, confidence, right = self._sums["calibration"].unbind(dim=1)
+        return float((confidence - right).abs().sum() / counts.sum())
+
+    @staticmethod
+    def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
+        return dict(zip(names, values.tolist(), strict=True))
+
+
+def _diversity(keys: Tensor) -> dict[str, float]:
+    """How many different controllers there are, and the entropy of their frequencies in nats."""
+    _, counts = keys.unique(return_counts=True)  # type: ignore[no-untyped-call]
+    shares = counts.double() / counts.sum()
+    return {"distinct": len(counts), "entropy": float(-(shares * shares.log()).sum())}
+
+
+SUMMARY = ("nll", "accuracy", "change_nll", "change_accuracy", "change_exact", "persistence_nll")
+"""The few numbers that progress lines show."""
+
+
+def summary_line(report: Mapping[str, Any]) -> str:
+    """One line for people."""
+    return ", ".join(f"{name.replace('_', ' ')} {report[name]:.4f}" for name in SUMMARY)

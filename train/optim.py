@@ -1,0 +1,42 @@
+"""The optimizer, what it decays, and the learning rate of every step.
+
+The surprise: the cosine's horizon is the run's true number of steps, so the schedule is a pure function of the step and
+resuming needs no state of its own.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from dataset.errors import ConfigError
+from train.config import OptimConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: tables, biases and norms are left alone."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in tables]
+    kept = [p for p in parameters if p.ndim < 2 or id(p) in tables]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def check_warmup(config: OptimConfig, total_steps: int) -> None:
+    """Refuse a warm-up that the run would not outlast."""
+    if config.warmup_steps >= total_steps:
+        raise ConfigError(
+            f"--warmup-steps {config.warmup_steps}: must be below the run's {total_steps} steps; "
+            "warm up less, or train for more epochs"
+        )
+
+
+def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:
+    """The rate of ``step`` (from 0): a linear rise over the warm-up, then constant or a cosine that ends at 0."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    if config.lr_schedule == "constant":
+        return config.lr
+    done = (step - config.warmup_steps) / (total_steps - config.warmup_steps)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,169 @@
+"""From a config and a store to a trained run folder: everything around the loop, in the order in which it happens.
+
+Data is loaded and checked for leaks, persistence is fitted, the run folder is written, then the loop trains. The surprise:
+``--resume`` goes on only with the very settings and replays of before, since otherwise it would be another run.
+"""
+
+import platform
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from dataset.codec import get_codec
+from dataset.errors import ConfigError
+from train.callbacks import Callback
+from train.checkpoint import RUNS, load_record, run_record, save_record
+from train.components import Components
+from train.config import RunConfig
+from train.data import load_data
+from train.leak import measure_leak, require_no_leak
+from train.loop import Fit, build_lanes
+from train.persistence import fit_persistence
+
+
+def train_run(
+    config: RunConfig,
+    store: Path | str,
+    name: str,
+    *,
+    runs: Path = RUNS,
+    device: str = "cpu",
+    callbacks: Iterable[Callback] = (),
+    is_resumed: bool = False,
+) -> dict[str, Any]:
+    """Train one policy into ``runs/name``; returns the run's summary.
+
+    Raises:
+        ConfigError: the run exists already, or is resumed with other settings or replays; a split is empty.
+        SchemaError: the store is damaged, or its targets are misaligned.
+    """
+    callbacks = tuple(callbacks)
+    run = runs / name
+    _require_run_folder(run, is_resumed)
+    target = find_device(device)
+    data = load_data(store, config.policy.codec, config.data.character)
+    codec = get_codec(config.policy.codec)
+    leak = measure_leak(build_lanes(data.train, config), codec)
+    note = require_no_leak(leak, data.train.num_frames)
+    persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
+    with interruptions() as is_stopped:
+        fit = Fit(config, data, persistence, run, device=target, callbacks=callbacks, is_stopped=is_stopped)
+        record = run_record(
+            config,
+            parameters=sum(parameter.numel() for parameter in fit.policy.parameters()),
+            data=data.record(),
+            persistence=persistence.to_json(),
+            leak={"status": leak.status, "own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets},
+            **origin(),
+        )
+        _open_run(run, record, fit, is_resumed)
+        for callback in callbacks:
+            callback.on_start(run, record)
+            if note is not None:
+                callback.on_note(note)
+        return fit.fit()
+
+
+def find_device(name: str) -> torch.device:
+    """The device that ``--device`` means; ``auto`` is CUDA where there is one, else the CPU."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device '{name}': unknown; use one of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: needs a CUDA device and a PyTorch built for it, found none; use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def origin() -> dict[str, Any]:
+    """Which code made a run: the commit it lies in, if any, and versions."""
+    names = ("exphil", "torch", "numpy")
+    return {
+        "commit": _commit(Path(__file__).parent),
+        "versions": {**{name: _version(name) for name in names}, "python": platform.python_version()},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # exphil itself, run from a checkout
+        return "not installed"
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit of a checkout; ``None`` for an installed package or where there is no git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
+def _require_run_folder(run: Path, is_resumed: bool) -> None:
+    exists = (run / "config.json").is_file()
+    if exists and not is_resumed:
+        raise ConfigError(
+            f"run {run}: a new run needs a name of its own, found a run there; add --resume or another --name"
+        )
+    if is_resumed and not exists:
+        raise ConfigError(f"run {run}: --resume needs a run that was begun, found none; leave --resume away")
+
+
+def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool) -> None:
+    if not is_resumed:
+        run.mkdir(parents=True, exist_ok=True)
+        save_record(run, record)
+        return
+    before = load_record(run)
+    differing = [
+        *(f"{part}.{key}" for part, key in _differing(before["config"], record["config"])),
+        *(key for key in ("data",) if _identity(before) != _identity(record)),
+    ]
+    if differing:
+        raise ConfigError(
+            f"run {run}: --resume goes on with the same settings and replays, found other {', '.join(differing)}; "
+            "give the same ones, or train a new run"
+        )
+    fit.resume()
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def flat(config: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+        parts = {part: values if isinstance(values, dict) else {"": values} for part, values in config.items()}
+        return {
+            (part, key): list(value) if isinstance(value, tuple) else value
+            for part, values in parts.items()
+            for key, value in values.items()
+        }
+
+    old, new = flat(before), flat(now)
+    return [key for key in new if old.get(key) != new[key]]
+
+
+def _identity(record: Mapping[str, Any]) -> tuple[Any, Any]:
+    return record["data"]["train"]["ids"], record["data"]["val"]["ids_sha256"]
+
+
+@contextmanager
+def interruptions() -> Iterator[Callable[[], bool]]:
+    """Yield whether SIGTERM or Ctrl-C was received; a second signal acts as it always does."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
