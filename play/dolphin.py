@@ -27,8 +27,8 @@ from play.stand_in import OLDEST, StandIn
 POLL_S = 0.5
 """Longest a look for a frame waits before it checks that Dolphin is alive."""
 
-WATCHDOG_S = 20.0
-"""No frame and no menu for so long means the session is lost; loading a stage takes a few seconds."""
+WATCHDOG_S = 30.0
+"""No frame and no menu for so long means the session is lost: a stage loads in seconds, a longer pause is not waited for."""
 
 MENUS_THAT_END = 3
 """So many menu states in a row end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
@@ -126,6 +126,7 @@ class Session:
         self._console, self._oldest, self._navigate, self._watchdog_s = console, oldest, navigate, watchdog_s
         self._flushers = [Flusher(pad) for pad in pads]
         console.controllers = list(self._flushers)
+        console.eventsize = [_UNDECLARED] * len(console.eventsize)
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
         self._pending: Frame | None = None
@@ -215,7 +216,7 @@ class Session:
         """Libmelee drops frames that do not advance, so one that goes back is the first of another game."""
         is_new_game = self._is_in_game and frame.number <= self._last_frame
         if not self._is_in_game or is_new_game:
-            version = tuple(int(part) for part in self._console.slp_version_tuple)
+            version = tuple(int(part) for part in self._console.slp_version_tuple or (0, 0, 0))
             if version < self._oldest:
                 raise _too_old(".".join(str(part) for part in version), self._oldest)
         self._is_in_game, self._num_menus, self._last_frame = True, 0, frame.number
@@ -285,7 +286,6 @@ def connect(console: melee.Console, pads: list[melee.Controller]) -> None:
     Raises:
         DolphinError: nobody answers.
     """
-    console.eventsize = [_UNDECLARED] * len(console.eventsize)
     with shielded_from_interrupts():
         is_connected = console.connect()
     if not is_connected:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dataset.codec import Controllers
 from dataset.encode import RAW_NAMES
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, DolphinError
 from dataset.schema import FIRST_FRAME
 from play.agent import Agent
 from play.dolphin import Event, Frame, Lost, Menu
@@ -212,7 +212,12 @@ class Runner:
         return controller
 
     def _start_game(self, frame: Frame) -> None:
-        self._side = two_ports(frame.game).index(self._find_port(frame.game))
+        ports, own = two_ports(frame.game), self._find_port(frame.game)
+        if own not in ports:
+            raise DolphinError(
+                f"game: the agent must sit on port {own}, found players on {ports}; see Dolphin's pad settings"
+            )
+        self._side = ports.index(own)
         self._agent.start_game(self._side)
         self._game, self._score = LiveGame(self._session.zero_indices), Score(self._side)
         self._first_at, self._last_number = frame.received_at, FIRST_FRAME - 1

@@ -48,16 +48,6 @@ class Score:
         self._stocks, self._percent = stocks, percent
         self._frames += 1
 
-    @property
-    def frames(self) -> int:
-        """Frames counted so far."""
-        return self._frames
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether a player has no stock left."""
-        return self._frames > 0 and bool((self._stocks == 0).any())
-
     def result(self) -> GameResult:
         """What the game has come to."""
         own, other = self._side, 1 - self._side

@@ -152,6 +152,11 @@ def test_bytes_libmelee_cannot_read_are_a_lost_session(tmp_path: Path, messages:
     assert lost.reason.startswith("libmelee could not read a frame")
 
 
+def test_an_event_the_stream_never_declared_costs_one_frame_and_no_more(tmp_path: Path, messages: list[bytes]) -> None:
+    opened = Opened(tmp_path, [*messages[:2], b"\x99" + messages[2], messages[3]])
+    assert [number(opened.next()) for _ in range(2)] == [-123, -121], "libmelee alone would look at it for ever"
+
+
 def test_only_what_changed_is_written_until_something_else_moved_the_pad(tmp_path: Path, messages: list[bytes]) -> None:
     opened = Opened(tmp_path, [*messages[:4], *messages[:2]])
     opened.next()

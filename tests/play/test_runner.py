@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dataset.codec import Classes, Controllers, get_codec
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, DolphinError
 from play.agent import Agent
 from play.dolphin import Ended, Event, Frame, Lost, Menu
 from play.runner import FRAME_BUDGET_MS, Runner, check_budget, warm_up
@@ -162,6 +162,12 @@ def test_a_lost_session_keeps_what_was_played() -> None:
     report = runner(Script([frame(-123), frame(-122)]), is_sync=True).run()
     assert report.lost == "the script is over"
     assert [game.frames for game in report.games] == [2]
+
+
+def test_a_game_without_the_agent_is_refused() -> None:
+    agent = Agent(Counting(), CODEC, delay=0)
+    with pytest.raises(DolphinError, match=r"port 2, found players on \(1, 3\)"):
+        Runner(Script([frame(-123)]), agent, find_port=lambda game: 2, is_sync=True).run()
 
 
 def test_a_session_without_frames_reports_nothing_measured() -> None:
