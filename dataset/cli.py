@@ -1,0 +1,101 @@
+"""``exphil verify``, ``stats`` and ``encode``: arguments only; the work is that of the modules they name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the stage's commands."""
+    app.command("verify")(verify_command)
+    app.command("stats")(stats_command)
+    app.command("encode")(encode_command)
+
+
+def verify_command(
+    store: StoreOption,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not read the frame table: no hash, no row, no encoding again.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything a store claims: files, counts, order, ids, lattices, splits, windows, and the leak.
+
+    Exit 1 if any check fails; too few jumps to tell a leak is a failure.
+    """
+    from dataset import report
+    from dataset.verify import verify
+
+    verdict = verify(store, quick=quick, on_progress=report.Lines())
+    if as_json:
+        typer.echo(report.json_line(report.verdict_json(verdict)))
+    else:
+        report.stdout_console().print(report.verdict_table(verdict, str(store)))
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def stats_command(
+    store: StoreOption,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[summary|characters|stages|matchups|actions]", help="What to ask.", show_default="summary"
+        ),
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option(help="SQL over the tables replays and frames, instead of a query.", show_default=False)
+    ] = None,
+    character: Annotated[
+        str | None, typer.Option(help="Only this character's games, from its side.", show_default="all")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a store: how much there is, who plays whom where, and what they do."""
+    from dataset import report
+    from dataset.errors import ConfigError
+    from dataset.ids import character_from_name
+    from dataset.stats import query as ask
+    from dataset.stats import sql as ask_sql
+    from dataset.store import Store
+
+    if sql is not None and (query is not None or character is not None):
+        raise ConfigError("--sql: asks for itself, so --query and --character cannot take effect beside it; drop them")
+    if as_csv and as_json:
+        raise ConfigError("--csv and --json: one output at a time; drop one")
+    opened = Store(store)
+    who = None if character is None else character_from_name(character)
+    rows = ask(opened, query or "summary", who) if sql is None else ask_sql(opened, sql)
+    if as_json:
+        typer.echo(report.json_line({"rows": report.plain_rows(rows)}))
+    elif as_csv:
+        typer.echo(rows.write_csv(), nl=False)
+    else:
+        report.stdout_console().print(report.frame_table(rows))
+
+
+def encode_command(
+    store: StoreOption,
+    codec: Annotated[str | None, typer.Option(help="Codec of the controllers.", show_default="the store's")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the window shards again from the frame table, after features or codecs changed."""
+    from dataclasses import asdict
+
+    from dataset import report
+    from dataset.windows import encode_windows
+
+    lines = report.Lines()
+    done = encode_windows(store, codec, lambda shards, total: lines("encode", shards, total))
+    if as_json:
+        typer.echo(report.json_line(asdict(done)))
+    else:
+        typer.echo(
+            f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, encoder {done.encoder_digest}, "
+            f"{done.seconds:.1f} s"
+        )
+        typer.echo(f"next: exphil verify --store {store}", err=True)

@@ -1,0 +1,167 @@
+"""Window shards written again from the frame table: how features and codecs change without parsing a replay.
+
+In: a store, whose encoder and codec may be those of another exphil. Out: the same store with windows of this encoder and the
+wanted codec. The surprise: the new shards take new numbers, so until the manifest is replaced, last, every reader still sees
+the old ones whole.
+"""
+
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from dataset.arrow import columns_from_table
+from dataset.atomic import replacing, sha256_of
+from dataset.codec import Codec, get_codec
+from dataset.encode import ENCODER_DIGEST
+from dataset.errors import SchemaError
+from dataset.lock import locked
+from dataset.manifest import Manifest, ShardInfo, data_digest
+from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
+from dataset.schema import SCHEMA_VERSION
+from dataset.shards import Sample, add_sample, open_shard
+from dataset.store import replays_path
+
+Progress = Callable[[int, int], None]
+"""Told frame shards done and in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeReport:
+    """What a run wrote."""
+
+    frames: int
+    shards: int
+    codec: str
+    encoder_digest: str
+    seconds: float
+
+
+def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Progress | None = None) -> EncodeReport:
+    """Write every window shard again.
+
+    Args:
+        folder: the store.
+        codec: name of the codec to encode controllers with; ``None`` keeps the store's.
+        on_progress: called after every frame shard.
+
+    Raises:
+        SchemaError: the frame table is of another schema version, or not the files the manifest lists.
+        ConfigError: the codec is unknown, or another process writes to the store.
+    """
+    start = time.perf_counter()
+    folder = Path(folder)
+    Manifest.load(folder)  # a folder that is no store gets no lock file
+    with locked(folder):
+        manifest = Manifest.load(folder)
+        _check_schema(folder, manifest)
+        chosen = get_codec(codec or manifest.codec)
+        rows = ingested_rows(pl.scan_parquet(replays_path(folder, manifest)))
+        written = _write_all(folder, manifest, rows, chosen, on_progress)
+        _commit(folder, manifest, rows, chosen, written)
+    return EncodeReport(
+        frames=sum(shard.frames for shard in written),
+        shards=len(written),
+        codec=chosen.name,
+        encoder_digest=ENCODER_DIGEST,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _check_schema(folder: Path, manifest: Manifest) -> None:
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise SchemaError(
+            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
+            "run 'exphil ingest --rebuild' on its sources"
+        )
+
+
+def _write_all(
+    folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Codec, on_progress: Progress | None
+) -> list[ShardInfo]:
+    number = _next_number(folder)
+    members = rows_by_shard(rows)
+    written: list[ShardInfo] = []
+    shards = manifest.of_kind("frames")
+    for done, shard in enumerate(shards):
+        path = folder / shard.path
+        if not path.is_file() or sha256_of(path) != shard.sha256:
+            raise SchemaError(
+                f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
+                "none; copy the shard again or run 'exphil ingest --rebuild'"
+            )
+        written += _write_windows(folder, number + done, _shard_samples(path, members.get(shard.path, []), codec))
+        if on_progress is not None:
+            on_progress(done + 1, len(shards))
+    return written
+
+
+def _next_number(folder: Path) -> int:
+    """Above every window shard in the folder, listed or left by a killed run."""
+    found = (re.fullmatch(r"\w+-(\d+)\.tar", path.name) for path in (folder / "windows").glob("*.tar"))
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def _shard_samples(path: Path, rows: list[ReplayRow], codec: Codec) -> Iterable[tuple[str, Sample]]:
+    """(split, sample) of every replay of one frame shard, encoded afresh."""
+    for row, table in shard_tables(path, rows):
+        yield row["split"], sample_of(row, columns_from_table(table), codec)
+
+
+def _write_windows(folder: Path, number: int, samples: Iterable[tuple[str, Sample]]) -> list[ShardInfo]:
+    """One shard for each split among the samples."""
+    held: dict[str, list[int]] = {}
+    with ExitStack() as stack:
+        files: dict[str, tarfile.TarFile] = {}
+        for split, sample in samples:
+            if split not in files:
+                path = stack.enter_context(replacing(folder / _path(split, number)))
+                files[split] = stack.enter_context(open_shard(stack.enter_context(path.open("wb"))))
+            add_sample(files[split], sample)
+            held.setdefault(split, []).append(sample.num_frames)
+    return [_info(folder, split, number, frames) for split, frames in held.items()]
+
+
+def _path(split: str, number: int) -> str:
+    return f"windows/{split}-{number:06d}.tar"
+
+
+def _info(folder: Path, split: str, number: int, frames: list[int]) -> ShardInfo:
+    path = folder / _path(split, number)
+    return ShardInfo(
+        path=_path(split, number),
+        kind="windows",
+        split=split,
+        sha256=sha256_of(path),
+        bytes=path.stat().st_size,
+        samples=len(frames),
+        frames=sum(frames),
+    )
+
+
+def _commit(folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Codec, written: list[ShardInfo]) -> None:
+    """Replace the manifest, then delete the windows it no longer lists."""
+    digest = data_digest(
+        ((row["id"], row["split"], row["rows_digest"]) for row in rows),
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec_digest=codec.digest,
+        rollback=manifest.rollback,
+    )
+    shards = sorted((*manifest.of_kind("frames"), *written), key=lambda shard: shard.path)
+    renewed = replace(
+        manifest,
+        encoder_digest=ENCODER_DIGEST,
+        codec=codec.name,
+        codec_digest=codec.digest,
+        digest=digest,
+        shards=tuple(shards),
+    )
+    renewed.save(folder)
+    for shard in manifest.of_kind("windows"):
+        (folder / shard.path).unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import dataset.cli
+from dataset.errors import ConfigError
+
+HEAVY = ("numpy", "polars", "pyarrow", "rich.table", "zstandard")
+
+
+@pytest.fixture(scope="module")
+def app() -> typer.Typer:
+    app = typer.Typer()
+    dataset.cli.register(app)
+    return app
+
+
+def _json(app: typer.Typer, *arguments: object) -> dict[str, object]:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    found: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def test_importing_the_commands_imports_nothing_heavy() -> None:
+    code = f"import sys, dataset.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_verify_prints_a_table_and_exits_0(app: typer.Typer, generated_store: Path) -> None:
+    result = CliRunner().invoke(app, ["verify", "--store", str(generated_store)])
+    assert result.exit_code == 0
+    assert "every check holds" in result.stdout
+    assert "FAILED" not in result.stdout
+
+
+def test_verify_exits_1_and_names_the_fault(app: typer.Typer, store: Path) -> None:
+    (store / "windows/train-000000.tar").unlink()
+    result = CliRunner().invoke(app, ["verify", "--store", str(store), "--quick"])
+    assert result.exit_code == 1
+    assert "NOT in order" in result.stdout
+    assert "windows/train-000000.tar is missing" in result.stdout
+
+
+def test_verify_as_json_is_what_scripts_rely_on(app: typer.Typer, generated_store: Path) -> None:
+    found = _json(app, "verify", "--store", generated_store)
+    assert found["ok"] is True
+    assert {"name", "ok", "detail"} == set(found["checks"][0])  # type: ignore[index]
+    assert {"own_row", "row_before", "onsets"} <= set(found["leak"])  # type: ignore[call-overload]
+
+
+def test_stats_answer_as_table_csv_and_json(app: typer.Typer, generated_store: Path) -> None:
+    asked = ["stats", "--store", str(generated_store), "--query", "stages"]
+    assert "battlefield" in CliRunner().invoke(app, asked).stdout
+    rows = list(csv.DictReader(io.StringIO(CliRunner().invoke(app, [*asked, "--csv"]).stdout)))
+    assert {row["stage"]: row["games"] for row in rows}["battlefield"] == "1"
+    assert [row["stage"] for row in _json(app, *asked)["rows"]] == [row["stage"] for row in rows]  # type: ignore[attr-defined]
+
+
+def test_stats_default_to_the_summary(app: typer.Typer, generated_store: Path) -> None:
+    rows = _json(app, "stats", "--store", generated_store)["rows"]
+    assert [(row["replays"], row["frames"]) for row in rows] == [(6, 14_400)]  # type: ignore[attr-defined]
+
+
+def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generated_store: Path) -> None:
+    rows = _json(app, "stats", "--store", generated_store, "--query", "characters", "--character", "falco")["rows"]
+    assert [(row["character"], row["games"]) for row in rows] == [("falco", 1)]  # type: ignore[attr-defined]
+    rows = _json(app, "stats", "--store", generated_store, "--sql", "select count(*) as n from frames")["rows"]
+    assert rows == [{"n": 14_400}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sql", "select 1", "--query", "stages"], "--sql: asks for itself"),
+        (["--sql", "select 1", "--character", "fox"], "--sql: asks for itself"),
+        (["--csv", "--json"], "one output at a time"),
+        (["--query", "techniques"], "query 'techniques': unknown; use one of summary"),
+        (["--character", "waluigi"], "character 'waluigi': unknown"),
+    ],
+)
+def test_settings_that_cannot_take_effect_are_errors(
+    app: typer.Typer, generated_store: Path, arguments: list[str], message: str
+) -> None:
+    result = CliRunner().invoke(app, ["stats", "--store", str(generated_store), *arguments])
+    assert isinstance(result.exception, ConfigError)
+    assert message in str(result.exception)
+
+
+def test_encode_says_what_it_wrote_and_what_to_do_next(app: typer.Typer, store: Path) -> None:
+    assert _json(app, "encode", "--store", store).keys() >= {"frames", "shards", "encoder_digest", "seconds"}
+    result = CliRunner().invoke(app, ["encode", "--store", str(store), "--codec", "axis17"])
+    assert "14,400 frames in 4 window shards, codec axis17" in result.stdout
+    assert f"next: exphil verify --store {store}" in result.stderr

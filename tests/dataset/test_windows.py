@@ -1,0 +1,123 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dataset import windows
+from dataset.errors import ConfigError, SchemaError
+from dataset.lock import locked
+from dataset.manifest import Manifest
+from dataset.shards import pack
+from dataset.store import Store
+from dataset.verify import verify
+from dataset.windows import encode_windows
+
+FRAMES = "frames/frames-00000.parquet"
+
+
+def _content(store: Path) -> dict[str, tuple[bytes, bytes]]:
+    return {sample.id: pack(sample) for sample in Store(store).samples("all")}
+
+
+def _files(store: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in store.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_encoding_again_with_nothing_changed_gives_the_same_samples_under_new_names(store: Path) -> None:
+    before, content = Manifest.load(store), _content(store)
+    report = encode_windows(store)
+    after = Manifest.load(store)
+    assert (report.frames, report.shards) == (before.frames, 4)
+    assert (_content(store), after.digest) == (content, before.digest)
+    assert {shard.path for shard in before.of_kind("windows")}.isdisjoint(
+        shard.path for shard in after.of_kind("windows")
+    )
+    assert verify(store).ok
+
+
+def test_a_store_of_another_encoder_and_codec_is_brought_up_to_this_one(store: Path) -> None:
+    content = _content(store)
+    old = Manifest.load(store)
+    replace(old, encoder_digest="0" * 16, codec_digest="1" * 16, digest="2" * 32).save(store)
+    with pytest.raises(SchemaError, match="exphil encode"):
+        Store(store)
+    encode_windows(store)
+    assert _content(store) == content
+    assert Manifest.load(store).digest == old.digest
+    assert verify(store).ok
+
+
+def test_the_shards_that_were_replaced_are_deleted_and_frames_stay(store: Path) -> None:
+    before = _files(store)
+    encode_windows(store)
+    after = _files(store)
+    listed = {shard.path for shard in Manifest.load(store).shards}
+    assert {path for path in after if path.startswith(("frames/", "windows/"))} == listed
+    assert {
+        path: digest for path, digest in after.items() if path.startswith("frames/") or path == "replays.parquet"
+    } == {path: digest for path, digest in before.items() if path.startswith("frames/") or path == "replays.parquet"}
+
+
+def test_a_run_killed_before_the_manifest_leaves_the_store_as_it_was_and_the_next_one_does_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _files(store)
+
+    def killed(self: Manifest, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            encode_windows(store)
+    assert before.items() <= _files(store).items()
+    assert verify(store).ok
+    encode_windows(store)
+    assert verify(store).ok
+
+
+def test_a_run_killed_in_the_middle_leaves_no_half_written_shard(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _files(store)
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(windows, "add_sample", killed)
+    with pytest.raises(KeyboardInterrupt):
+        encode_windows(store)
+    assert _files(store) == before
+
+
+def test_a_damaged_frame_shard_is_refused_by_name_and_nothing_changes(store: Path) -> None:
+    path = store / FRAMES
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    before = _files(store)
+    with pytest.raises(SchemaError, match=rf"shard {FRAMES}: must be the file the manifest lists"):
+        encode_windows(store)
+    assert _files(store) == before
+
+
+def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:
+    with pytest.raises(ConfigError, match="codec 'axis18': unknown"):
+        encode_windows(store, "axis18")
+    replace(Manifest.load(store), schema_version=99).save(store)
+    with pytest.raises(SchemaError, match="must be of version 1, found 99"):
+        encode_windows(store)
+
+
+def test_nothing_is_written_while_another_process_holds_the_store(store: Path) -> None:
+    with locked(store), pytest.raises(ConfigError, match="one process at a time"):
+        encode_windows(store)
+
+
+def test_a_folder_that_is_no_store_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="exphil ingest"):
+        encode_windows(tmp_path)
+    assert list(tmp_path.iterdir()) == []
