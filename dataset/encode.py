@@ -201,7 +201,8 @@ _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
 
-@np.errstate(invalid="ignore", over="ignore")  # recorded NaN, infinity and integer bits in ``misc`` are data: they become 0
+# Recorded NaN, infinity and integer bits in ``misc`` are data: they become 0, without a warning.
+@np.errstate(invalid="ignore", over="ignore")
 def encode(raw: NDArray[np.float32]) -> Encoded:
     """Encode a raw matrix [len(RAW_NAMES), N]; elementwise, so one frame gives what it gives within a replay."""
     raw = raw.copy()

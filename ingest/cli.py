@@ -1,17 +1,20 @@
-"""``exphil ingest``: arguments only; the work is ``ingest.pipeline``'s."""
+"""``exphil ingest``: arguments only; the work is ``ingest.pipeline``'s. ``exphil inspect`` is ``ingest.show``'s."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ingest import show
+
 _MIN_FRAMES = 1800
 """``ingest.judge.DEFAULT_MIN_FRAMES``, written here because importing it would load numpy for ``--help``."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the stage's command."""
+    """Add the stage's commands."""
     app.command("ingest")(ingest_command)
+    show.register(app)
 
 
 def ingest_command(
