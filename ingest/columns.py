@@ -54,6 +54,7 @@ class Extracted:
     """Stick and trigger values between lattice points (CPU players' sticks are): stored as the nearest point."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # recorded NaN and infinity are data
 def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback: Rollback) -> Extracted:
     """Columns of the two players on ``ports``.
 

@@ -45,6 +45,8 @@ class IngestOptions:
         if self.rollback not in ("last", "first"):
             raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
         get_codec(self.codec)
+        if self.character is not None:
+            character_from_name(self.character)
 
     @property
     def filters(self) -> Filters:

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from peppi_py import _peppi
 
+from dataset import ubjson
 from dataset.errors import ReplayError
+from dataset.slp import HEADER_BYTES
 
 
 class Game(NamedTuple):
@@ -29,7 +31,6 @@ class Game(NamedTuple):
 
 _REASONS = (
     ("expected: [123, 85", "not_slp", "the file does not begin like a .slp file"),
-    ("failed to fill whole buffer", "truncated", "the file ends before its last event"),
     (
         "invalid game end method",
         "unknown_end_method",
@@ -58,7 +59,7 @@ def read_game(source: bytes | str | Path, *, is_verbose: bool = False) -> Game:
         try:
             game = _peppi.read_slippi(path, False)
         except (OSError, ValueError) as error:
-            raise _reason(str(error), "unreadable") from error
+            raise _cut(path) if "fill whole buffer" in str(error) else _reason(str(error), "unreadable") from error
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # peppi's module does not export the class
                 raise
@@ -73,6 +74,18 @@ def _reason(message: str, otherwise: str) -> ReplayError:
     return ReplayError(
         otherwise, f"replay: peppi cannot read it ({message.splitlines()[0] if message else 'no message'})"
     )
+
+
+def _cut(path: str) -> ReplayError:
+    """Peppi ran out of bytes: because the recorder never finished, the file was cut, or its events are."""
+    with Path(path).open("rb") as file:
+        length = ubjson.raw_length(file.read(HEADER_BYTES))
+        size = file.seek(0, os.SEEK_END)
+    if length == 0:
+        return ReplayError("unfinished", "replay: its recorder was stopped before the game ended")
+    if size < length:
+        return ReplayError("truncated", f"replay: its events take {length} bytes, found {size}; copy the file again")
+    return ReplayError("damaged", "replay: an event or the metadata at its end is shorter than it must be")
 
 
 @contextmanager

@@ -53,8 +53,7 @@ def _drain(pool: ProcessPoolExecutor, waiting: deque[Job], workers: int) -> Gene
 
 def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
     """Run a suspect job in a pool of its own, without the replays that kill a worker."""
-    deadly = frozenset(i for i, group in enumerate(job.groups) if _kills(group, settings, known))
-    for excluded in (deadly, frozenset(range(len(job.groups)))):
+    for excluded in (_deadly_groups(job, settings, known), frozenset(range(len(job.groups)))):
         with _pool(1, settings, known) as pool:
             try:
                 return pool.submit(_in_worker, replace(job, deadly=excluded)).result()
@@ -63,13 +62,20 @@ def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
     raise AssertionError("reading bytes alone killed a worker")
 
 
-def _kills(group: Group, settings: Settings, known: Known) -> bool:
-    with _pool(1, settings, known) as pool:
-        try:
-            pool.submit(_probe_in_worker, group).result()
-        except BrokenProcessPool:
-            return True
-    return False
+def _deadly_groups(job: Job, settings: Settings, known: Known) -> frozenset[int]:
+    """Numbers of the groups that kill a worker even alone."""
+    deadly: set[int] = set()
+    number = 0
+    while number < len(job.groups):
+        with _pool(1, settings, known) as pool:
+            try:
+                while number < len(job.groups):
+                    pool.submit(_probe_in_worker, job.groups[number]).result()
+                    number += 1
+            except BrokenProcessPool:
+                deadly.add(number)
+                number += 1
+    return frozenset(deadly)
 
 
 def _pool(workers: int, settings: Settings, known: Known) -> ProcessPoolExecutor:

@@ -1,0 +1,83 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from dataset.errors import ConfigError
+from dataset.manifest import Manifest
+from ingest import cli
+from ingest.judge import DEFAULT_MIN_FRAMES
+
+KEYS = {
+    *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
+    *("frames", "seconds", "cpu_seconds", "rejections", "failures", "digest"),
+}
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    cli.register(app)
+    app.command("other")(lambda: None)  # a lone command would lose its name
+    result = CliRunner().invoke(app, ["ingest", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_ingest_prints_one_json_object_and_what_to_type_next(duels: Path, tmp_path: Path) -> None:
+    result = run(duels, "--store", tmp_path / "store", "--min-frames", 1, "--workers", 1, "--json")
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert result.stdout.count("\n") == 1
+    assert found.keys() >= KEYS
+    assert (found["replays_found"], found["replays_ingested"], found["frames"]) == (4, 4, 2400)
+    assert found["digest"] == Manifest.load(tmp_path / "store").digest
+    assert result.stderr.splitlines()[-1] == f"next: exphil verify --store {tmp_path / 'store'}"
+    assert "4 of 4 replays" in result.stderr
+
+
+def test_rejected_replays_are_shown_by_reason(duels: Path, tmp_path: Path) -> None:
+    result = run(duels, "--store", tmp_path / "store", "--workers", 1, "--json")
+    assert json.loads(result.stdout)["rejections"] == {"too_short": 4}
+    assert "too_short: shorter than --min-frames" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("next: look at the reasons above")
+
+
+def test_without_a_source_the_datasets_are_ingested_and_locked(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = f"    sources: [{duels}]\n    min_frames: 1\n    store: "
+    Path("data_manifest.yaml").write_text(f"datasets:\n  one:\n{entry}one\n  two:\n{entry}two\n")
+    found = json.loads(run("--workers", 1, "--json").stdout)
+    digest = Manifest.load("one").digest
+    assert (found["replays_ingested"], found["digest"]) == (8, f"{digest},{digest}")
+    assert Path("data_manifest.yaml").read_text().count(f'      digest: "{digest}"\n') == 2
+    assert json.loads(run("--dataset", "two", "--workers", 1, "--json").stdout)["replays_found"] == 4
+
+
+def test_options_that_cannot_take_effect_are_errors(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data_manifest.yaml").write_text("datasets:\n  one:\n    sources: [x]\n    store: s\n")
+    for arguments, message in (
+        ([duels], "--store: a SOURCE needs a store"),
+        ([duels, "--store", "s", "--dataset", "one"], "--dataset one"),
+        (["--character", "fox"], "--character: data_manifest.yaml decides"),
+        (["--store", "s"], "--store: data_manifest.yaml decides"),
+        (["--dataset", "three"], "must be one of one"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run(*arguments)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, ingest.cli; sys.exit(bool({'numpy', 'pyarrow', 'polars', 'peppi_py', 'rich'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert cli._MIN_FRAMES == DEFAULT_MIN_FRAMES

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from dataset.errors import ConfigError
+from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
+
+LOCK = Lock(replays=3, frames=432_000, digest="0123")
+
+TEXT = """\
+# ours
+datasets:
+  first:  # the good one
+    sources: [a, b.zip]   # two
+    store: stores/first
+    character: mewtwo
+
+    # about the next
+  second:
+    store: /stores/second
+    locked: # written by exphil ingest
+      replays: 1
+      digest: "old"
+    sources:
+      - c
+    min_frames: 60
+# the end
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / DATASETS_NAME
+    path.write_text(TEXT)
+    return path
+
+
+def test_datasets_are_read_with_paths_from_the_files_folder(path: Path) -> None:
+    folder = path.parent
+    assert load_datasets(path) == [
+        Dataset(
+            name="first",
+            sources=(str(folder / "a"), str(folder / "b.zip")),
+            store=str(folder / "stores" / "first"),
+            options={"character": "mewtwo"},
+        ),
+        Dataset(name="second", sources=(str(folder / "c"),), store="/stores/second", options={"min_frames": 60}),
+    ]
+
+
+def test_a_lock_is_added_at_the_end_of_its_dataset_and_nothing_else_changes(path: Path) -> None:
+    write_lock(path, "first", LOCK)
+    added = """\
+    locked: # written by exphil ingest
+      replays: 3
+      frames: 432000
+      hours: 2.0
+      digest: "0123"
+"""
+    assert path.read_text() == TEXT.replace("    character: mewtwo\n", "    character: mewtwo\n" + added)
+
+
+def test_an_older_lock_is_replaced(path: Path) -> None:
+    write_lock(path, "second", LOCK)
+    write_lock(path, "second", LOCK)
+    text = path.read_text()
+    assert text.count("locked:") == 1
+    assert "old" not in text
+    assert text.endswith(
+        "    min_frames: 60\n    locked: # written by exphil ingest\n      replays: 3\n      frames: "
+        '432000\n      hours: 2.0\n      digest: "0123"\n# the end\n'
+    )
+    assert [found.name for found in load_datasets(path)] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("datasets: [", "must be YAML"),
+        ("datasets: {}", "at least one dataset"),
+        ("datasets:\n  a: 3\n", "must be a mapping"),
+        ("datasets:\n  a:\n    store: s\n", "found one missing"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x]\n    charcter: fox\n", "found 'charcter'"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x]\n    min_frames: many\n", "must be a int, found 'many'"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x]\n    character: foxx\n", "'foxx': unknown"),
+    ],
+)
+def test_what_the_file_gets_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "d.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_datasets(tmp_path / "d.yaml")
+
+
+def test_a_dataset_in_braces_cannot_be_locked(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text("datasets:\n  a: {store: s, sources: [x]}\n")
+    with pytest.raises(ConfigError, match="without braces"):
+        write_lock(tmp_path / "d.yaml", "a", LOCK)
+
+
+def test_a_missing_file_is_said_with_both_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give a SOURCE and --store, or write one"):
+        load_datasets(tmp_path / "d.yaml")
+
+
+def test_the_example_of_the_repository_is_valid() -> None:
+    (dataset,) = load_datasets(Path(__file__).parents[2] / DATASETS_NAME)
+    assert dataset.ingest_options().character == "mewtwo"

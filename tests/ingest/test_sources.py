@@ -1,0 +1,147 @@
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from dataset.errors import ConfigError, ReplayError
+from ingest.archives import Candidate, Reader
+from ingest.sources import find_candidates
+
+FILES = {"b.slp": b"second", "deep/a.slp": b"first", "c.SLP": b"third", "notes.txt": b"no replay", "._a.slp": b"shadow"}
+REPLAYS = {b"first", b"second", b"third"}
+
+
+def write_zip(path: Path, compression: int) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+    return path
+
+
+def write_tar(path: Path, mode: str) -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        _fill(archive)
+    return path
+
+
+def _fill(archive: tarfile.TarFile) -> None:
+    for name, data in FILES.items():
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+
+def write_zstd_tar(path: Path) -> Path:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        _fill(archive)
+    path.write_bytes(zstandard.ZstdCompressor().compress(file.getvalue()))
+    return path
+
+
+def contents(candidates: list[Candidate]) -> list[bytes]:
+    with Reader() as reader:
+        return [reader.read(candidate) for candidate in candidates]
+
+
+def test_a_folder_is_searched_to_the_bottom_in_path_order(tmp_path: Path) -> None:
+    for name, data in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    found = find_candidates([tmp_path])
+    assert [Path(candidate.source).name for candidate in found] == ["b.slp", "c.SLP", "a.slp"]
+    assert contents(found) == [b"second", b"third", b"first"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["stored", "deflate", "lzma", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"]
+)
+def test_archives_are_read_member_by_member(tmp_path: Path, kind: str) -> None:
+    compressions = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED, "lzma": zipfile.ZIP_LZMA}
+    if kind in compressions:
+        path = write_zip(tmp_path / "a.zip", compressions[kind])
+    elif kind == ".tar.zst":
+        path = write_zstd_tar(tmp_path / "a.tar.zst")
+    else:
+        path = write_tar(tmp_path / f"a{kind}", {".tar": "w", ".tgz": "w:gz"}.get(kind, f"w:{kind[5:]}"))
+    found = find_candidates([path])
+    assert [candidate.member for candidate in found] == ["b.slp", "deep/a.slp", "c.SLP"]
+    assert contents(found) == [b"second", b"first", b"third"]
+    assert contents(found[::-1]) == [b"third", b"first", b"second"]  # also backwards, where the format must start over
+    assert {candidate.archive_size for candidate in found} == {path.stat().st_size}
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_gzipped_replay_is_read_alone_and_in_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.slp.gz").write_bytes(gzip.compress(b"first"))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("b.slp.gz", gzip.compress(b"second"))
+    assert contents(find_candidates([tmp_path])) == [b"first", b"second"]
+
+
+def test_a_limit_reads_only_the_beginning(tmp_path: Path) -> None:
+    (tmp_path / "a.slp").write_bytes(b"0123456789")
+    with Reader() as reader:
+        assert reader.read(find_candidates([tmp_path])[0], 4) == b"0123"
+
+
+def test_a_loop_of_links_ends_and_each_file_is_found_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.slp").write_bytes(b"first")
+    (tmp_path / "folder" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "other").symlink_to(tmp_path / "folder", target_is_directory=True)
+    found = find_candidates([tmp_path, tmp_path / "folder", tmp_path / "folder" / "a.slp"])
+    assert [Path(candidate.source) for candidate in found] == [tmp_path / "folder" / "a.slp"]
+
+
+def test_the_order_of_sources_does_not_matter(tmp_path: Path) -> None:
+    for name in ("a.slp", "b.slp"):
+        (tmp_path / name).write_bytes(name.encode())
+    paths = [tmp_path / "b.slp", tmp_path / "a.slp"]
+    assert find_candidates(paths) == find_candidates(paths[::-1]) == find_candidates([tmp_path])
+
+
+def test_a_link_to_nowhere_is_a_candidate_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "gone.slp").symlink_to(tmp_path / "nothing")
+    with pytest.raises(ReplayError) as caught:
+        contents(find_candidates([tmp_path]))
+    assert caught.value.reason == "unreadable_file"
+
+
+def test_an_archive_without_a_list_is_one_damaged_candidate(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.tar", "c.tar.gz", "d.tar.zst"):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+    found = find_candidates([tmp_path])
+    assert [candidate.member for candidate in found] == [None] * 4
+    for candidate in found:
+        with pytest.raises(ReplayError) as caught:
+            contents([candidate])
+        assert caught.value.reason == "damaged_archive"
+
+
+def test_a_flipped_member_is_damaged_and_its_name_stays_out_of_the_message(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"second", b"sEcond", 1))
+    with pytest.raises(ReplayError) as caught:
+        contents(find_candidates([path])[:1])
+    assert caught.value.reason == "damaged_archive"
+    assert "b.slp" not in str(caught.value)
+
+
+def test_sources_that_are_not_there_or_of_no_known_kind_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found nothing there"):
+        find_candidates([tmp_path / "nothing"])
+    (tmp_path / "a.7z").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"must be a folder or end in .*\.tar\.zst, found '\.7z'"):
+        find_candidates([tmp_path / "a.7z"])
+
+
+def test_folders_that_cannot_be_told_apart_by_name_are(tmp_path: Path) -> None:
+    os.mkdir(tmp_path / "x.slp")  # noqa: PTH102 (a folder named like a replay)
+    (tmp_path / "x.slp" / "a.slp").write_bytes(b"first")
+    assert contents(find_candidates([tmp_path])) == [b"first"]
