@@ -19,7 +19,8 @@ from dataset.stream import Batch, Lanes
 ENOUGH_ONSETS = 1000
 """Reading stops here."""
 
-MAX_BATCHES = 200
+MAX_FRAMES = 400_000
+"""Reading stops here too."""
 
 TINY_FRAMES = 100_000
 """Below so many imitated frames (28 minutes of play) a check may find too few jumps and training starts nevertheless."""
@@ -34,7 +35,8 @@ Strip = tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.uint8], NDArray[
 def measure_leak(lanes: Lanes, codec: Codec) -> Leak:
     """How jumps line up with KNEE_BEND in the first batches of epoch 0."""
     counts = np.zeros(3, dtype=np.int64)
-    for states, previous, target, mask in _joined(islice(lanes.batches(0), MAX_BATCHES), lanes.lanes):
+    batches = islice(lanes.batches(0), MAX_FRAMES // (lanes.lanes * lanes.window) + 1)
+    for states, previous, target, mask in _joined(batches, lanes.lanes):
         counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, lanes.delay)
         if counts[0] >= ENOUGH_ONSETS:
             break

@@ -154,8 +154,9 @@ class Fit:
                 self._report(float(loss))
             position.seconds += time.perf_counter() - began
             if self._is_stopped():
-                self._report(float(loss))
-                return
+                break
+        if self._pending:
+            self._report(float(loss))
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
         """Batches on the device, with the time spent waiting for them counted."""
@@ -193,7 +194,7 @@ class Fit:
 
     def _report(self, loss: float) -> None:
         """Settle the losses since the last report and tell the callbacks."""
-        position, sums = self.position, torch.stack(self._pending).double() if self._pending else torch.zeros(0)
+        position, sums = self.position, torch.stack(self._pending).double()
         bad = torch.nonzero(~torch.isfinite(sums))
         if len(bad) > 0:
             step = position.global_step - len(sums) + int(bad[0]) + 1

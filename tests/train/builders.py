@@ -1,14 +1,21 @@
 """Builders shared by the tests of training: small policies, hand-made samples, batches of random frames."""
 
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from dataset.codec import get_codec
-from dataset.encode import FEATURES, INDICES, Encoded
+from dataset.encode import ENCODER_DIGEST, FEATURES, INDICES, Encoded
 from dataset.ids import KNEE_BEND
-from dataset.shards import Sample
-from train.config import PolicyConfig
+from dataset.manifest import Manifest, ShardInfo
+from dataset.schema import SCHEMA_VERSION
+from dataset.shards import Sample, write_shard
+from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 
 FALCO, FOX = 22, 1
 CODEC = get_codec("axis17")
@@ -55,3 +62,57 @@ def random_frames(batch: int, frames: int, seed: int = 0) -> tuple[Tensor, Tenso
     continuous = torch.randn(batch, frames, len(FEATURES), generator=generator).half()
     indices = classes([size for _, size in INDICES]).to(torch.uint16)
     return continuous, indices, classes(SIZES).to(torch.uint8), classes(SIZES).to(torch.uint8)
+
+
+def tiny_config(**parts: object) -> RunConfig:
+    """A run of seconds: two lanes of ten frames, three epochs."""
+    config = RunConfig(
+        policy=tiny_policy_config(),
+        data=DataConfig(character="falco", lanes=2, window_size=10),
+        optim=OptimConfig(epochs=3, lr=0.01),
+    )
+    return replace(config, **parts)  # type: ignore[arg-type]
+
+
+def tiny_splits(*, train: int = 3, val: int = 2, test: int = 2, num_frames: int = 90) -> dict[str, list[Sample]]:
+    counts = {"train": train, "val": val, "test": test}
+    return {
+        split: [sample(f"{split}{i}", num_frames + 10 * i, characters=(FALCO, FOX)) for i in range(count)]
+        for split, count in counts.items()
+    }
+
+
+def write_store(folder: Path, splits: dict[str, list[Sample]]) -> Path:
+    """A store of window shards only, which is all that training reads."""
+    (folder / "windows").mkdir(parents=True)
+    shards: list[ShardInfo] = []
+    for split, samples in splits.items():
+        file = io.BytesIO()
+        write_shard(file, samples)
+        path = f"windows/{split}-000000.tar"
+        (folder / path).write_bytes(file.getvalue())
+        shards.append(
+            ShardInfo(
+                path=path,
+                kind="windows",
+                split=split,
+                sha256=hashlib.sha256(file.getvalue()).hexdigest(),
+                bytes=len(file.getvalue()),
+                samples=len(samples),
+                frames=sum(one.num_frames for one in samples),
+            )
+        )
+    Manifest(
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec=CODEC.name,
+        codec_digest=CODEC.digest,
+        rollback="last",
+        split_seed=0,
+        filters={},
+        replays=sum(shard.samples for shard in shards),
+        frames=sum(shard.frames for shard in shards),
+        digest="d" * 32,
+        shards=tuple(shards),
+    ).save(folder)
+    return folder

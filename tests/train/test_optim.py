@@ -1,0 +1,44 @@
+import math
+
+import pytest
+import torch
+
+from dataset.errors import ConfigError
+from tests.train.builders import tiny_policy_config
+from train.config import OptimConfig
+from train.optim import build_optimizer, check_warmup, learning_rate
+from train.policy import Policy
+
+
+def test_the_cosine_ends_at_the_runs_true_last_step() -> None:
+    config = OptimConfig(lr=2.0, warmup_steps=4)
+    rates = [learning_rate(step, 104, config) for step in range(104)]
+    assert rates[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    assert rates[54] == pytest.approx(1.0)
+    assert rates[103] == pytest.approx(1 + math.cos(math.pi * 99 / 100))
+
+
+def test_the_constant_schedule_stays_at_its_peak() -> None:
+    config = OptimConfig(lr=2.0, lr_schedule="constant", warmup_steps=1)
+    assert [learning_rate(step, 50, config) for step in (0, 1, 49)] == [2.0, 2.0, 2.0]
+
+
+def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
+    check_warmup(OptimConfig(warmup_steps=9), 10)
+    with pytest.raises(ConfigError, match="--warmup-steps 10: must be below the run's 10 steps"):
+        check_warmup(OptimConfig(warmup_steps=10), 10)
+
+
+def test_only_matrices_decay() -> None:
+    policy = Policy(tiny_policy_config())
+    decayed, kept = build_optimizer(policy, OptimConfig(weight_decay=0.1)).param_groups
+    names = {id(parameter): name for name, parameter in policy.named_parameters()}
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+    assert {names[id(p)] for p in decayed["params"]} == {
+        "embed.project.weight",
+        "head.hidden.weight",
+        "head.output.weight",
+        *(f"backbone.gru.weight_{kind}_l{layer}" for kind in ("ih", "hh") for layer in (0, 1)),
+    }
+    assert len(decayed["params"]) + len(kept["params"]) == len(names)
+    assert isinstance(decayed["params"][0], torch.nn.Parameter)

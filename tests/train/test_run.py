@@ -1,0 +1,250 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
+from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
+from train.callbacks import Callback, Step
+from train.checkpoint import load_policy, load_state
+from train.config import DataConfig, LossConfig, OptimConfig, RunConfig
+from train.losses import training_loss
+from train.run import find_device, interruptions, train_run
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store") / "store", tiny_splits())
+
+
+class Losses(Callback):
+    """Keeps every loss, and interrupts the process after ``stop_after`` steps."""
+
+    def __init__(self, stop_after: int | None = None, number: int = signal.SIGTERM) -> None:
+        self.losses: list[float] = []
+        self.notes: list[str] = []
+        self.records: list[Any] = []
+        self._stop_after, self._number = stop_after, number
+
+    def on_note(self, note: str) -> None:
+        self.notes.append(note)
+
+    def on_step(self, step: Step) -> None:
+        self.losses.append(step.loss)
+        if step.global_step == self._stop_after:
+            os.kill(os.getpid(), self._number)
+
+    def on_epoch(self, record: Any) -> None:
+        self.records.append(record)
+
+
+def fit(store: Path, runs: Path, config: RunConfig, callback: Callback, **options: Any) -> dict[str, Any]:
+    return train_run(config, store, "run", runs=runs, callbacks=[callback], **options)
+
+
+def metrics(runs: Path) -> list[Any]:
+    timed = ("frames_per_second", "loader_share")
+    lines = (runs / "run" / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name not in timed} for line in lines]
+
+
+def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
+    return load_policy(runs / "run", which).policy.state_dict()
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "gru"])
+def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, tmp_path: Path, backbone: str) -> None:
+    config = tiny_config(policy=tiny_policy_config(backbone=backbone), optim=OptimConfig(epochs=5, lr=0.01))
+    seen = Losses()
+    summary = fit(store, tmp_path, config, seen)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "best.safetensors",
+        "config.json",
+        "last.safetensors",
+        "last.state.pt",
+        "metrics.jsonl",
+    ]
+    assert seen.losses[-1] < seen.losses[0] / 2
+    assert [record["epoch"] for record in metrics(tmp_path)] == [0, 1, 2, 3, 4]
+    best = min(metrics(tmp_path), key=lambda record: record["val"]["nll"])
+    assert (summary["val_nll"], summary["best_epoch"]) == (best["val"]["nll"], best["epoch"] + 1)
+    assert summary["persistence_nll"] == best["val"]["persistence_nll"]
+    loaded = load_policy(tmp_path / "run")
+    assert (loaded.config, loaded.delay) == (config, 0)
+    assert loaded.record["data"]["manifest_digest"] == "d" * 32
+    assert loaded.record["data"]["train"]["ids"] == ["train0", "train1", "train2"]
+    assert loaded.record["parameters"] == sum(p.numel() for p in loaded.policy.parameters())
+
+
+@pytest.mark.parametrize("stop_after", [1, 14, 15, 16, 29])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(store: Path, tmp_path: Path, stop_after: int) -> None:
+    """An epoch has 15 steps here, so runs stop inside epochs and between them."""
+    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2))
+    whole, before, after = Losses(), Losses(stop_after), Losses()
+    expected = fit(store, tmp_path / "whole", config, whole)
+    assert len(whole.losses) == 45
+    stopped = fit(store, tmp_path / "parts", config, before)
+    assert stopped["is_interrupted"]
+    summary = fit(store, tmp_path / "parts", config, after, is_resumed=True)
+    assert not summary["is_interrupted"]
+    assert before.losses + after.losses == whole.losses
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    assert summary["val_nll"] == expected["val_nll"]
+    for which in ("best", "last"):
+        for name, tensor in weights(tmp_path / "whole", which).items():
+            assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
+
+
+def test_resuming_refuses_other_settings_and_other_replays(store: Path, tmp_path: Path) -> None:
+    config = tiny_config()
+    fit(store, tmp_path, config, Losses(stop_after=3))
+    other = replace(config, optim=replace(config.optim, lr=0.02), seed=4)
+    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed\.; give the same"):
+        fit(store, tmp_path, other, Losses(), is_resumed=True)
+    grown = write_store(tmp_path / "grown", tiny_splits(train=4))
+    with pytest.raises(ConfigError, match="found other data; give the same"):
+        fit(grown, tmp_path, config, Losses(), is_resumed=True)
+
+
+def test_a_run_is_never_overwritten_and_only_a_begun_one_is_resumed(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume needs a run that was begun"):
+        fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)
+    fit(store, tmp_path, tiny_config(), Losses(stop_after=1))
+    with pytest.raises(ConfigError, match="a new run needs a name of its own"):
+        fit(store, tmp_path, tiny_config(), Losses())
+    (tmp_path / "run" / "last.state.pt").unlink()
+    with pytest.raises(CheckpointError, match="--resume continues from it"):
+        fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_gets_better(store: Path, tmp_path: Path) -> None:
+    wild = OptimConfig(epochs=30, lr=0.5, lr_schedule="constant", early_stopping=True, patience=2)
+    seen = Losses()
+    summary = fit(store, tmp_path, tiny_config(optim=wild), seen)
+    assert summary["is_early_stopped"]
+    assert not summary["is_interrupted"]
+    assert len(seen.records) == summary["best_epoch"] + 2 < 30
+    again = fit(store, tmp_path, tiny_config(optim=wild), Losses(), is_resumed=True)
+    assert (again["epochs"], again["is_early_stopped"]) == (summary["epochs"], True)
+
+
+def test_a_loss_that_is_not_finite_names_its_step(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(100))
+
+    def broken(*args: Any) -> torch.Tensor:
+        return training_loss(*args) * (float("nan") if next(calls) == 6 else 1.0)
+
+    monkeypatch.setattr("train.loop.training_loss", broken)
+    with pytest.raises(ExphilError, match="step 7: the loss must be finite, found nan"):
+        fit(store, tmp_path, tiny_config(), Losses())
+
+
+def test_misaligned_data_aborts_before_the_run_folder_is_made(tmp_path: Path) -> None:
+    splits = tiny_splits(num_frames=5000)
+    for one in splits["train"]:
+        one.classes[:] = np.roll(one.classes, 1, axis=2)
+    with pytest.raises(SchemaError, match="leak check"):
+        fit(write_store(tmp_path / "store", splits), tmp_path / "runs", tiny_config(), Losses())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_tiny_data_is_trained_on_and_said_to_be_unchecked(store: Path, tmp_path: Path) -> None:
+    seen = Losses(stop_after=1)
+    fit(store, tmp_path, tiny_config(), seen)
+    assert len(seen.notes) == 1
+    assert "too few jumps" in seen.notes[0]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_the_character_is_refused(tmp_path: Path, split: str) -> None:
+    store = write_store(tmp_path / "store", tiny_splits(**{split: 0}))
+    with pytest.raises(ConfigError, match=f"the {split} split needs replays with falco, found none among its 0"):
+        fit(store, tmp_path / "runs", tiny_config(), Losses())
+    with pytest.raises(ConfigError, match="needs replays with mewtwo, found none"):
+        fit(store, tmp_path / "runs", tiny_config(data=DataConfig(character="mewtwo")), Losses())
+
+
+BASE = tiny_config(
+    optim=OptimConfig(epochs=1, lr=0.01, weight_decay=0.01), data=DataConfig(character="falco", lanes=2, window_size=10)
+)
+
+ALIVE = {
+    "epochs": replace(BASE, optim=replace(BASE.optim, epochs=2)),
+    "lr": replace(BASE, optim=replace(BASE.optim, lr=0.02)),
+    "lr_schedule": replace(BASE, optim=replace(BASE.optim, lr_schedule="constant")),
+    "warmup_steps": replace(BASE, optim=replace(BASE.optim, warmup_steps=5)),
+    "weight_decay": replace(BASE, optim=replace(BASE.optim, weight_decay=0.5)),
+    "max_grad_norm": replace(BASE, optim=replace(BASE.optim, max_grad_norm=0.01)),
+    "backbone": replace(BASE, policy=tiny_policy_config(backbone="mlp")),
+    "hidden_sizes": replace(BASE, policy=tiny_policy_config(hidden_sizes=(24, 24))),
+    "num_layers": replace(BASE, policy=tiny_policy_config(hidden_sizes=(16, 16, 16))),
+    "head": replace(BASE, policy=tiny_policy_config(head="independent")),
+    "dropout": replace(BASE, policy=tiny_policy_config(dropout=0.3)),
+    "prev_dropout": replace(BASE, policy=tiny_policy_config(prev_dropout=0.5)),
+    "character": replace(BASE, data=replace(BASE.data, character="fox")),
+    "delay": replace(BASE, data=replace(BASE.data, delay=2)),
+    "lanes": replace(BASE, data=replace(BASE.data, lanes=3)),
+    "window_size": replace(BASE, data=replace(BASE.data, window_size=12)),
+    "label_smoothing": replace(BASE, loss=LossConfig(label_smoothing=0.2)),
+    "focal_gamma": replace(BASE, loss=LossConfig(focal_gamma=2.0)),
+    "button_pos_weight": replace(BASE, loss=LossConfig(button_pos_weight=3.0)),
+    "seed": replace(BASE, seed=1),
+}
+
+
+@pytest.fixture(scope="module")
+def base_losses(store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    seen = Losses()
+    fit(store, tmp_path_factory.mktemp("base"), BASE, seen)
+    return seen.losses
+
+
+@pytest.mark.parametrize("setting", ALIVE)
+def test_every_setting_changes_the_training(
+    store: Path, tmp_path: Path, base_losses: list[float], setting: str
+) -> None:
+    seen = Losses()
+    fit(store, tmp_path, ALIVE[setting], seen)
+    assert seen.losses != base_losses
+
+
+def test_the_same_config_trains_the_same(store: Path, tmp_path: Path, base_losses: list[float]) -> None:
+    seen = Losses()
+    fit(store, tmp_path, BASE, seen)
+    assert seen.losses == base_losses
+
+
+def test_a_second_signal_acts_as_it_always_does() -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        with interruptions() as is_stopped:
+            assert not is_stopped()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert is_stopped()
+            assert received == []
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_unknown_or_absent_device_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--device 'tpu': unknown; use one of auto, cpu, cuda"):
+        find_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="--device cuda: needs a CUDA device"):
+            find_device("cuda")
+
+
+def test_a_saved_state_is_plain_values_and_tensors(store: Path, tmp_path: Path) -> None:
+    fit(store, tmp_path, tiny_config(), Losses(stop_after=2))
+    state = load_state(tmp_path / "run" / "last.state.pt")
+    assert sorted(state) == ["cuda_rng", "lanes", "optimizer", "policy", "position", "rng"]
+    assert (state["position"]["epoch"], state["position"]["step"]) == (0, 2)
