@@ -55,22 +55,24 @@ class Embed(nn.Module):
 
     def forward(
         self, continuous: Tensor, indices: Tensor, previous: Tensor, delay: Tensor, is_known: Tensor | None = None
-    ) -> Tensor:
-        """Rows [..., D] of frames.
+    ) -> tuple[Tensor, Tensor]:
+        """Rows [..., D] of frames, and one-hot rows [..., S] of the previous controller.
 
         Args:
             continuous: [..., C] features.
             indices: [..., I] embedding indices.
             previous: [..., K] classes of the newest committed controller.
             delay: [...] frames between seeing and acting.
-            is_known: [...] false where the previous controller is hidden (``--prev-dropout``); ``None``: known everywhere.
+            is_known: [...] false where the previous controller is hidden (``--prev-dropout``), which leaves zeros of it;
+                ``None``: known everywhere.
         """
         dtype = self.project.weight.dtype
-        classes = one_hot(previous, self.columns, self.components.num_columns).to(dtype)
-        own = torch.cat([self.controller_floats(previous).to(dtype), classes @ self.previous.weight], dim=-1)
-        known = torch.ones_like(own[..., :1]) if is_known is None else is_known.to(dtype).unsqueeze(-1)
+        held = one_hot(previous, self.columns, self.components.num_columns).to(dtype)
+        floats = self.controller_floats(previous).to(dtype)
+        known = torch.ones_like(held[..., :1]) if is_known is None else is_known.to(dtype).unsqueeze(-1)
+        held, floats = held * known, floats * known
         delays = (delay.to(dtype) * DELAY_SCALE).unsqueeze(-1)
         rows = indices.long()
-        looked_up = [self.tables[name](rows[..., positions]).flatten(-2) for name, positions in self._positions.items()]
-        joined = torch.cat([continuous.to(dtype), own * known, known, delays, *looked_up], dim=-1)
-        return torch.relu(cast(Tensor, self.project(joined)))
+        looked_up = [self.tables[name](rows[..., places]).flatten(-2) for name, places in self._positions.items()]
+        given = [continuous.to(dtype), floats, held @ self.previous.weight, known, delays, *looked_up]
+        return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held

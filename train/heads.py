@@ -3,7 +3,9 @@
 The autoregressive head predicts component after component in the codec's order, each given those already chosen (as MADE,
 Germain et al. 2015, arXiv:1502.03509, with one hidden layer cut into one slice a component): what is known of the chosen
 classes is added to the hidden units before their ReLU. In training the target's classes are the chosen ones, so all slices
-are computed at once; in play they come one after the other. The surprise: noise is an input, so sampling is deterministic.
+are computed at once; in play they come one after the other. Besides the backbone's output the head is given the previous
+controller, from which a trained table makes logits of its own: it begins as the fitted copycat (train.persistence), so a
+policy starts at persistence and learns the changes. The surprise: noise is an input, so sampling is deterministic.
 
 Legend: B batch, D width, K components, S class columns, M hidden units a component.
 """
@@ -17,9 +19,13 @@ from torch.nn import functional as F
 from dataset.codec import Codec
 from dataset.errors import ConfigError
 from train.components import Components, one_hot
+from train.persistence import Persistence
 
 HIDDEN = 64
 """M, hidden units a component."""
+
+START_SCALE = 0.1
+"""What is left of the output layer's initial weights when a head starts from persistence."""
 
 
 class Head(nn.Module):
@@ -32,10 +38,13 @@ class Head(nn.Module):
     def __init__(self, codec: Codec, width: int, *, is_autoregressive: bool) -> None:
         super().__init__()
         self.components = Components.of(codec)
+        self.width = width
         self.is_autoregressive = is_autoregressive
         num_components, num_columns = len(self.components.sizes), self.components.num_columns
         self.hidden = nn.Linear(width, num_components * HIDDEN)
         self.output = nn.Linear(HIDDEN, num_columns)
+        self.prior = nn.Embedding(num_columns, num_columns)
+        nn.init.zeros_(self.prior.weight)
         owner = torch.tensor(self.components.owner)
         slices = torch.arange(num_components).repeat_interleave(HIDDEN)
         if is_autoregressive:
@@ -45,31 +54,50 @@ class Head(nn.Module):
         self.register_buffer("sees", owner[:, None] < slices[None, :], persistent=False)
         self.register_buffer("owns", owner[:, None] == torch.arange(num_components)[None, :], persistent=False)
 
+    def start_from(self, persistence: Persistence) -> None:
+        """Begin as the copycat: its log-likelihoods in the prior, next to nothing from the backbone."""
+        table = persistence.nll_table()
+        with torch.no_grad():
+            self.prior.weight.zero_()
+            for k, (size, column) in enumerate(zip(self.components.sizes, self.components.columns, strict=True)):
+                own = slice(column, column + size)
+                self.prior.weight[own, own] = -table[k, :size, :size].to(self.prior.weight)
+            self.output.weight.mul_(START_SCALE)
+            self.output.bias.zero_()
+
     def forward(self, y: Tensor, target: Tensor) -> Tensor:
-        """Logits [..., S] of y [..., D], each component given the earlier ones of ``target`` [..., K]."""
+        """Logits [..., S], each component given the earlier ones of ``target`` [..., K].
+
+        Args:
+            y: [..., D + S] the backbone's outputs, then the previous controller's one-hot rows (zeros: hidden).
+            target: the classes that count as chosen.
+        """
+        y, held = y[..., : self.width], y[..., self.width :]
         hidden = self.hidden(y)
         if self.is_autoregressive:
             classes = one_hot(target, self.columns, self.components.num_columns)
             hidden = hidden + classes.to(y.dtype) @ self._chosen()
         weight = self.output.weight.unsqueeze(1) * self.owns.unsqueeze(2)  # [S, K, M], zero outside a column's slice
-        return F.linear(torch.relu(hidden), weight.flatten(1), self.output.bias)
+        return F.linear(torch.relu(hidden), weight.flatten(1), self.output.bias) + held @ self.prior.weight
 
     def sample(self, y: Tensor, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
-        """Classes int64 [B, K] for y [B, D].
+        """Classes int64 [B, K].
 
         Args:
-            y: the backbone's outputs.
+            y: [B, D + S] as for ``forward``.
             noise: [B, K] uniforms in (0, 1), one a component: the class is the inverse of the cumulative distribution there.
             temperature: divides the logits of every component.
         """
+        y, held = y[:, : self.width], y[:, self.width :]
         hidden = cast(Tensor, self.hidden(y))
+        prior = held @ self.prior.weight + self.output.bias
         table = self._chosen() if self.is_autoregressive else None
         sizes, columns = self.components.sizes, self.components.columns
         classes: list[Tensor] = []
         for k, (size, column) in enumerate(zip(sizes, columns, strict=True)):
             own = slice(column, column + size)
             units = torch.relu(hidden[:, k * HIDDEN : (k + 1) * HIDDEN])
-            logits = F.linear(units, self.output.weight[own], self.output.bias[own])
+            logits = F.linear(units, self.output.weight[own]) + prior[:, own]
             classes.append(inverse_cdf(logits / temperature, noise[:, k]))
             if table is not None:
                 hidden = hidden + table[own][classes[-1]]

@@ -102,7 +102,9 @@ class Fit:
         self.persistence, self._is_stopped = persistence, is_stopped
         self.lanes = build_lanes(data.train, config)
         self.val_lanes = build_lanes(data.val, config, is_shuffled=False)
-        self.policy = Policy(config.policy).to(device)
+        self.policy = Policy(config.policy)
+        self.policy.head.start_from(persistence)
+        self.policy.to(device)
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
         self.steps_in_epoch = self.lanes.num_steps(0)

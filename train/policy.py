@@ -65,12 +65,12 @@ class Policy(nn.Module):
     def features(
         self, continuous: Tensor, indices: Tensor, previous: Tensor, delay: Tensor, state: State, reset: Tensor
     ) -> tuple[Tensor, State]:
-        """What the head is given of a window, [B, T, D], and the state after it; arguments as for ``forward``."""
+        """What the head is given of a window, [B, T, D + S], and the state after it; arguments as for ``forward``."""
         state = reset_rows(state, self.initial_state(len(reset)), reset)
         delays = delay[:, None].expand(previous.shape[:2])
-        x = self.embed(continuous, indices, previous, delays, self._is_known(previous))
+        x, held = self.embed(continuous, indices, previous, delays, self._is_known(previous))
         y, state = self.backbone(x, state)
-        return self.dropout(y), state
+        return torch.cat([self.dropout(y), held], dim=-1), state
 
     def step(
         self,
@@ -87,8 +87,9 @@ class Policy(nn.Module):
         Returns:
             Classes int64 [B, K] and the next state.
         """
-        y, state = self.backbone.step(self.embed(continuous, indices, previous, delay), state)
-        return self.head.sample(y, noise, temperature), state
+        x, held = self.embed(continuous, indices, previous, delay)
+        y, state = self.backbone.step(x, state)
+        return self.head.sample(torch.cat([y, held], dim=-1), noise, temperature), state
 
     def _is_known(self, previous: Tensor) -> Tensor | None:
         """[B, T]: in training, hides the previous controller of a share of the rows for their whole window."""

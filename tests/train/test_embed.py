@@ -17,7 +17,7 @@ def test_every_table_and_every_way_of_reading_it_gets_a_gradient() -> None:
         embed.zero_grad()
         only = torch.zeros_like(indices.int())
         only[..., [row for row, (other, _) in enumerate(INDICES) if other == name]] = 5
-        embed(continuous, only, previous, torch.zeros(2, 3)).sum().backward()
+        embed(continuous, only, previous, torch.zeros(2, 3))[0].sum().backward()
         table = next(table for table in embed.tables if name.endswith(table))
         gradient = embed.tables[table].weight.grad
         assert isinstance(gradient, torch.Tensor)
@@ -40,14 +40,15 @@ def test_each_input_reaches_the_row() -> None:
     torch.manual_seed(0)
     embed = Embed(CODEC, 64)
     continuous, indices, previous, other = random_frames(1, 1)
-    delay = torch.zeros(1, 1)
-    row = embed(continuous, indices, previous, delay)
-    hidden = embed(continuous, indices, previous, delay, torch.zeros(1, 1, dtype=torch.bool))
-    assert not torch.equal(row, embed(continuous + 1, indices, previous, delay))
-    assert not torch.equal(row, embed(continuous, indices, other, delay))
-    assert not torch.equal(row, embed(continuous, indices, previous, delay + 3))
+    delay, hide = torch.zeros(1, 1), torch.zeros(1, 1, dtype=torch.bool)
+    row, held = embed(continuous, indices, previous, delay)
+    hidden, nothing = embed(continuous, indices, previous, delay, hide)
+    assert not torch.equal(row, embed(continuous + 1, indices, previous, delay)[0])
+    assert not torch.equal(row, embed(continuous, indices, other, delay)[0])
+    assert not torch.equal(row, embed(continuous, indices, previous, delay + 3)[0])
     assert not torch.equal(row, hidden)
-    assert torch.equal(hidden, embed(continuous, indices, other, delay, torch.zeros(1, 1, dtype=torch.bool)))
+    assert torch.equal(hidden, embed(continuous, indices, other, delay, hide)[0])
+    assert (held.sum(), nothing.sum()) == (13, 0)
 
 
 def test_one_hot_rows_have_a_one_in_each_components_columns() -> None:

@@ -3,9 +3,11 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from tests.train.builders import CODEC, SIZES
-from train.components import Components
+from dataset.stream import Bank
+from tests.train.builders import CODEC, FALCO, SIZES, sample
+from train.components import Components, one_hot
 from train.heads import HEADS, Head, build_head, inverse_cdf
+from train.persistence import fit_persistence
 
 COMPONENTS = Components.of(CODEC)
 
@@ -18,6 +20,13 @@ def build(name: str) -> Head:
     return head
 
 
+def outputs(batch: int) -> Tensor:
+    """A backbone's outputs of width 12, then the rows of previous controllers."""
+    classes = torch.stack([torch.randint(0, size, (batch,)) for size in SIZES], dim=-1)
+    rows = one_hot(classes, torch.tensor(COMPONENTS.columns), COMPONENTS.num_columns)
+    return torch.cat([torch.randn(batch, 12), rows], dim=-1).double()
+
+
 def of_component(logits: Tensor, k: int) -> Tensor:
     column = COMPONENTS.columns[k]
     return logits[..., column : column + SIZES[k]]
@@ -26,7 +35,7 @@ def of_component(logits: Tensor, k: int) -> Tensor:
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("name", HEADS)
 def test_sampling_follows_the_teacher_forced_distribution_of_what_was_chosen(name: str, temperature: float) -> None:
-    head, y = build(name), torch.randn(400, 12, dtype=torch.float64)
+    head, y = build(name), outputs(400)
     noise = torch.rand(400, 13, dtype=torch.float64)
     sampled = head.sample(y, noise, temperature)
     logits = head(y, sampled) / temperature
@@ -36,7 +45,7 @@ def test_sampling_follows_the_teacher_forced_distribution_of_what_was_chosen(nam
 
 
 def test_each_component_sees_the_earlier_ones_and_no_later_one() -> None:
-    head, y = build("autoregressive"), torch.randn(1, 12, dtype=torch.float64)
+    head, y = build("autoregressive"), outputs(1)
     target = torch.zeros(1, 13, dtype=torch.uint8)
     base = head(y, target)
     for j in range(13):
@@ -48,7 +57,7 @@ def test_each_component_sees_the_earlier_ones_and_no_later_one() -> None:
 
 
 def test_the_independent_head_sees_no_other_component() -> None:
-    head, y = build("independent"), torch.randn(4, 12, dtype=torch.float64)
+    head, y = build("independent"), outputs(4)
     zeros, ones = torch.zeros(4, 13, dtype=torch.uint8), torch.ones(4, 13, dtype=torch.uint8)
     assert torch.equal(head(y, zeros), head(y, ones))
 
@@ -60,16 +69,30 @@ def test_the_inverse_cdf_picks_the_class_whose_share_of_the_unit_interval_holds_
 
 
 def test_temperature_sharpens_every_component() -> None:
-    head, y = build("autoregressive"), torch.randn(1, 12, dtype=torch.float64).expand(500, 12)
+    head, y = build("autoregressive"), outputs(1).expand(500, -1)
     noise = torch.rand(500, 13, dtype=torch.float64)
     cold = head.sample(y, noise, 1e-6)
     assert bool((cold == cold[0]).all())
 
 
 def test_equal_noise_gives_equal_samples() -> None:
-    head, y = build("autoregressive"), torch.randn(50, 12, dtype=torch.float64)
+    head, y = build("autoregressive"), outputs(50)
     noise = torch.rand(50, 13, dtype=torch.float64)
     assert torch.equal(head.sample(y, noise), head.sample(y, noise))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_that_starts_from_persistence_predicts_as_the_copycat_does(name: str) -> None:
+    persistence = fit_persistence(Bank([sample("r", 300)], FALCO), tuple(SIZES), delay=0)
+    torch.manual_seed(0)
+    head, y = build_head(name, CODEC, 12), outputs(50).float()
+    head.start_from(persistence)
+    logits = head(y, torch.zeros(50, 13, dtype=torch.uint8))
+    held = y[:, 12:]
+    for k, size in enumerate(SIZES):
+        previous = of_component(held, k).argmax(dim=-1)
+        expected = -persistence.nll_table()[k, previous, :size]
+        assert (of_component(logits, k).log_softmax(dim=-1) - expected).abs().max() < 0.25
 
 
 def test_an_unknown_head_lists_the_known_ones() -> None:
