@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, OTHER_STAGE, STAGES
+from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from dataset.schema import NUM_ITEM_SLOTS, SIDES, Columns
 
 ENCODER_VERSION = 1
@@ -169,10 +169,9 @@ class Encoded:
 def stack(columns: Columns) -> NDArray[np.float32]:
     """The raw matrix [len(RAW_NAMES), N] of frame-table columns; an absent column is NaN, its group's ``has_`` row 0."""
     num_rows = len(columns["frame"])
-    raw = np.full((len(RAW_NAMES), num_rows), np.nan, dtype=np.float32)
+    raw = np.empty((len(RAW_NAMES), num_rows), dtype=np.float32)
     for name, row in RAW_ROW.items():
-        if name in columns:
-            raw[row] = columns[name]
+        raw[row] = columns.get(name, np.nan)
     for group, column in _GROUPS.items():
         raw[RAW_ROW[f"has_{group}"]] = f"a_{column}" in columns
     raw[RAW_ROW["has_items"]] = "item0_kind" in columns
@@ -183,10 +182,14 @@ def _rows(*suffixes: str) -> list[int]:
     return [row for name, row in RAW_ROW.items() if name.startswith(SIDES) and name.split("_", 1)[1] in suffixes]
 
 
-_TRUNCATED = _rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
-_FLAGS = _rows("hurtbox", "nana_hurtbox")
-_MISC = _rows("misc", "nana_misc")
-_MISC_STATE = _rows("action_state", "nana_action_state")
+def _feature_rows(*suffixes: str) -> list[int]:
+    return [FEATURE_ROW[RAW_NAMES[row]] for row in _rows(*suffixes)]
+
+
+_TRUNCATED = _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
+_FLAGS = _feature_rows("hurtbox", "nana_hurtbox")
+_MISC = _feature_rows("misc", "nana_misc")
+_MISC_STATE = [INDEX_ROW[RAW_NAMES[row]] for row in _rows("action_state", "nana_action_state")]
 _X, _Y = _rows("x"), _rows("y")
 _KINDS = [RAW_ROW[f"item{slot}_kind"] for slot in range(NUM_ITEM_SLOTS)]
 _INDEX_SOURCE = [RAW_ROW[name] for name, _ in INDICES]
@@ -201,26 +204,40 @@ _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
 
-# Recorded NaN, infinity and integer bits in ``misc`` are data: they become 0, without a warning.
-@np.errstate(invalid="ignore", over="ignore")
+_BLOCK = 1024
+"""Frames encoded at a time: the matrices of so many stay in the processor's cache."""
+
+
 def encode(raw: NDArray[np.float32]) -> Encoded:
     """Encode a raw matrix [len(RAW_NAMES), N]; elementwise, so one frame gives what it gives within a replay."""
-    raw = raw.copy()
-    raw[_TRUNCATED] = np.trunc(raw[_TRUNCATED])
-    raw[_FLAGS] = np.where(np.isnan(raw[_FLAGS]), raw[_FLAGS], raw[_FLAGS] != 0)
-    raw[_MISC] *= _IS_HITSTUN[_as_index(raw[_MISC_STATE], NUM_ACTION_STATES - 1)]
-    indices = _as_index(raw[_INDEX_SOURCE], _INDEX_LAST)
+    num_frames = raw.shape[1]
+    continuous = np.zeros((len(FEATURES), num_frames), dtype=np.float16)
+    indices = np.empty((len(INDICES), num_frames), dtype=np.uint16)
+    for start in range(0, num_frames, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        _encode_block(raw[:, block], continuous[:, block], indices[:, block])
+    return Encoded(continuous, indices)
 
+
+# Recorded NaN, infinity and integer bits in ``misc`` are data: they become 0, without a warning.
+@np.errstate(invalid="ignore", over="ignore")
+def _encode_block(raw: NDArray[np.float32], continuous: NDArray[np.float16], indices: NDArray[np.uint16]) -> None:
+    """Encode a few frames into ``indices`` and into ``continuous``, which comes as zeros."""
+    indices[:] = _as_index(raw[_INDEX_SOURCE], _INDEX_LAST)
     out = np.empty((len(FEATURES), raw.shape[1]), dtype=np.float32)
     out[_SCALED] = raw[_SCALED_SOURCE]
+    out[_TRUNCATED] = np.trunc(out[_TRUNCATED])
     delta_x, delta_y = raw[_X[1]] - raw[_X[0]], raw[_Y[1]] - raw[_Y[0]]
     out[_RELATIVE] = delta_x, delta_y, np.sqrt(delta_x * delta_x + delta_y * delta_y)
-    out[_LEDGES] = _LEDGE_X[_as_index(raw[RAW_ROW["stage"]], OTHER_STAGE)] - np.abs(raw[_X])
+    out[_LEDGES] = _LEDGE_X[indices[INDEX_ROW["stage"]]] - np.abs(raw[_X])
     out[_EXISTS] = raw[_KINDS] > 0
     out *= _SCALES
-    np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    np.copyto(out, 0, where=~np.isfinite(out))
+    out[_FLAGS] = out[_FLAGS] != 0
+    out[_MISC] *= _IS_HITSTUN[indices[_MISC_STATE]]
     np.clip(out, -CLIP, CLIP, out=out)
-    return Encoded(out.astype(np.float16), indices)
+    is_used = out.view(np.uint32).any(axis=1)  # half of the rows are zeros, and rounding to float16 is the dearest step
+    continuous[is_used] = out[is_used]
 
 
 def _as_index(values: NDArray[np.float32], last: NDArray[np.float32] | int) -> NDArray[np.uint16]:

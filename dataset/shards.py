@@ -10,7 +10,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import zstandard
@@ -70,13 +70,43 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
         "frames": sample.num_frames,
         "components": sample.classes.shape[1],
     }
-    continuous = sample.encoded.continuous.view(np.uint16).copy()
-    continuous[_DIFFERENCED] = np.diff(continuous[_DIFFERENCED], axis=1, prepend=np.uint16(0))
-    frames = np.diff(sample.frames, prepend=np.int32(0))
-    arrays: tuple[NDArray[np.generic], ...] = (frames, continuous, sample.encoded.indices, sample.classes)
-    numbers = b"".join(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
+    numbers = bytearray(sum(_sizes(_shapes(sample.num_frames, sample.classes.shape[1]))))
+    frames, continuous, indices, classes = _views(numbers, sample.num_frames, sample.classes.shape[1])
+    frames[:1], frames[1:] = sample.frames[:1], np.diff(sample.frames)
+    continuous[:] = sample.encoded.continuous
+    bits = continuous.view("<u2")
+    for row in _DIFFERENCED:
+        bits[row, 1:] -= bits[row, :-1].copy()
+    indices[:], classes[:] = sample.encoded.indices, sample.classes
     packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers)
     return json.dumps(about, separators=(",", ":")).encode(), packed
+
+
+_Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def _shapes(num_frames: int, components: int) -> _Shapes:
+    """(dtype, shape) of a sample's four arrays in stored order."""
+    return (
+        ("<i4", (num_frames,)),
+        ("<f2", (len(FEATURES), num_frames)),
+        ("<u2", (len(INDICES), num_frames)),
+        ("<u1", (2, components, num_frames)),
+    )
+
+
+def _sizes(shapes: _Shapes) -> list[int]:
+    return [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
+
+
+def _views(numbers: bytearray, num_frames: int, components: int) -> list[NDArray[Any]]:
+    """A sample's four arrays, lying in ``numbers``."""
+    shapes = _shapes(num_frames, components)
+    starts = np.cumsum([0, *_sizes(shapes)])
+    return [
+        np.frombuffer(numbers, dtype=dtype, count=int(np.prod(shape)), offset=int(start)).reshape(shape)
+        for (dtype, shape), start in zip(shapes, starts[:-1], strict=True)
+    ]
 
 
 def unpack(about_json: bytes, packed: bytes) -> Sample:
@@ -92,24 +122,14 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
             "run 'exphil encode' to write them again"
         )
     num_frames, components = about["frames"], about["components"]
-    shapes: tuple[tuple[str, tuple[int, ...]], ...] = (
-        ("<i4", (num_frames,)),
-        ("<f2", (len(FEATURES), num_frames)),
-        ("<u2", (len(INDICES), num_frames)),
-        ("<u1", (2, components, num_frames)),
-    )
-    sizes = [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
-    numbers = bytearray(zstandard.ZstdDecompressor().decompress(packed, max_output_size=sum(sizes)))
-    if len(numbers) != sum(sizes):
+    expected = sum(_sizes(_shapes(num_frames, components)))
+    numbers = bytearray(zstandard.ZstdDecompressor().decompress(packed, max_output_size=expected))
+    if len(numbers) != expected:
         raise SchemaError(
-            f"sample {about['id']}: {num_frames} frames take {sum(sizes)} bytes in this encoder's layout, found "
+            f"sample {about['id']}: {num_frames} frames take {expected} bytes in this encoder's layout, found "
             f"{len(numbers)}; run 'exphil encode' to write the window shards again"
         )
-    starts = np.cumsum([0, *sizes])
-    frames, continuous, indices, classes = (
-        np.frombuffer(numbers, dtype=dtype, count=int(np.prod(shape)), offset=int(start)).reshape(shape)
-        for (dtype, shape), start in zip(shapes, starts[:-1], strict=True)
-    )
+    frames, continuous, indices, classes = _views(numbers, num_frames, components)
     np.cumsum(frames, out=frames)  # in place: a bytearray can be written to
     bits = continuous.view("<u2")
     for row in _DIFFERENCED:
