@@ -113,9 +113,10 @@ class FrameAudit:
         trigger = controllers[:, 4]
         triggers = np.flatnonzero((trigger != 0) & ((trigger < TRIGGER_DEAD_ZONE) | (trigger > 140)))
         self.triggers.add(len(triggers), f"{where}: trigger {trigger[triggers[:1]].tolist()}/140")
-        classes = codec.encode(controllers)
+        possible = controllers[(np.abs(controllers[:, :4]) <= 80).all(axis=-1) & (trigger <= 140)]
+        classes = codec.encode(possible)
         moved = np.flatnonzero((codec.encode(codec.decode(classes)) != classes).any(axis=-1))
-        self.codec.add(len(moved), f"{where}: controller {controllers[moved[:1]].tolist()}")
+        self.codec.add(len(moved), f"{where}: controller {possible[moved[:1]].tolist()}")
 
 
 def _limited(columns: Columns) -> Iterator[tuple[str, int, int]]:

@@ -226,6 +226,35 @@ def test_a_sample_in_two_shards_is_found(store: Path) -> None:
     assert "is in two shards" in _failures(store, quick=True)["windows"]
 
 
+def test_a_shard_listed_under_another_split_is_found_and_named(store: Path) -> None:
+    manifest = Manifest.load(store)
+    other = {"val": "test", "test": "val"}
+    shards = tuple(replace(shard, split=other.get(str(shard.split), shard.split)) for shard in manifest.shards)
+    replace(manifest, shards=shards).save(store)
+    failures = _failures(store, quick=True)
+    assert failures.keys() == {"windows"}
+    assert "is in a val shard, the table of replays says test" in failures["windows"]
+
+
+def test_rows_marked_with_another_replay_are_found(store: Path) -> None:
+    table = pq.read_table(store / FRAMES)
+    ids = ["someone-else", *table["replay"].to_pylist()[1:]]
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array(ids)), store / FRAMES, row_group_size=len(table))
+    _relist(store)
+    failures = _failures(store)
+    assert failures.keys() == {"rows"}
+    assert "someone-else" in failures["rows"]
+
+
+def test_a_frame_shard_without_a_column_is_found(store: Path) -> None:
+    table = pq.read_table(store / FRAMES).drop_columns(["a_nana_x"])
+    pq.write_table(table, store / FRAMES, row_group_size=len(table))
+    _relist(store)
+    failures = _failures(store)
+    assert failures.keys() == {"rows"}
+    assert f"{FRAMES} has other columns than the frame table" in failures["rows"]
+
+
 def test_a_class_the_codec_lacks_is_found(store: Path) -> None:
     _change_samples(store, VAL, lambda sample: replace(sample, classes=sample.classes + np.uint8(200)))
     assert "holds classes that codec 'axis17' does not have" in _failures(store, quick=True)["windows"]
@@ -338,3 +367,11 @@ def test_a_store_too_small_to_tell_is_not_ok_and_says_so(tmp_path: Path) -> None
 def test_no_store_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="exphil ingest"):
         verify(tmp_path)
+
+
+def test_a_store_of_real_replays_passes_every_check(modern_replays: list[Path], tmp_path: Path) -> None:
+    ingest(modern_replays, tmp_path / "store", IngestOptions(workers=1))
+    verdict = verify(tmp_path / "store")
+    assert {check.name: check.detail for check in verdict.checks if not check.ok} == {}
+    assert 0.5 < verdict.leak.own_row < 0.8
+    assert verdict.leak.row_before < 0.01
