@@ -1,0 +1,127 @@
+"""The gate before all others: a memorised behaviour comes back exactly, through the real decoder and the stand-in.
+
+A small policy learns one generated drill by heart. Then it plays that drill against the stand-in, given nothing but the
+states and its own committed controllers, and the pad must read what the drill's player did, frame by frame. What breaks
+alignment, the codec, the carried state or the encoder anywhere between replay and pipe breaks this.
+"""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dataset.codec import get_codec
+from dataset.duel import generate_replay
+from dataset.schema import FIRST_FRAME, controller_matrix
+from dataset.shards import Sample
+from dataset.stream import Bank
+from ingest.parse import ParsedReplay, parse_columns, to_sample
+from play.agent import Agent
+from play.dolphin import open_stand_in
+from play.runner import Runner
+from play.runtime import TorchStepper
+from play.stand_in import NEVER, StandIn
+from train.checkpoint import load_policy, run_record, save_record
+from train.components import Components
+from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.data import Data
+from train.loop import Fit
+from train.persistence import fit_persistence
+
+CODEC = get_codec("axis17")
+SIDE = 0
+NUM_EPOCHS, NUM_COPIES = 4, 120
+NUM_FRAMES = 224
+NEARLY_ARGMAX = 0.05
+"""Temperature at which only a class of about half the probability is ever drawn."""
+
+
+class Drill(NamedTuple):
+    replay: Path
+    parsed: ParsedReplay
+    sample: Sample
+
+
+class Forgetful(TorchStepper):
+    """A stepper that loses its recurrent state before every frame."""
+
+    def step(self, *frame: object) -> NDArray[np.uint8]:  # type: ignore[override]
+        self.reset()
+        return super().step(*frame)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def drill(tmp_path_factory: pytest.TempPathFactory) -> Drill:
+    replay = tmp_path_factory.mktemp("drill") / "drill.slp"
+    generate_replay(replay, seed=0, script="drill", frames=NUM_FRAMES)
+    parsed = parse_columns(replay, rollback="first")
+    return Drill(replay, parsed, to_sample(parsed, "drill", CODEC))
+
+
+@pytest.fixture(scope="module")
+def memorised(drill: Drill, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return memorise(drill.sample, tmp_path_factory.mktemp("runs") / "memorised")
+
+
+def memorise(sample: Sample, run: Path) -> Path:
+    """Train on one replay until it is known by heart, through the loop and the checkpoint that every run uses."""
+    config = RunConfig(
+        policy=PolicyConfig(backbone="gru", hidden_sizes=(128, 128)),
+        data=DataConfig(character="mewtwo", lanes=1, window_size=56),
+        optim=OptimConfig(epochs=NUM_EPOCHS, lr=3e-3),
+    )
+    bank = Bank([replace(sample, id=f"copy-{i}") for i in range(NUM_COPIES)], sample.characters[SIDE])
+    persistence = fit_persistence(bank, Components.of(CODEC).sizes, delay=0)
+    run.mkdir()
+    save_record(run, run_record(config))
+    Fit(config, Data(bank, bank, "drill"), persistence, run, device=torch.device("cpu")).fit()
+    return run
+
+
+def frames_reproduced(drill: Drill, run: Path, stepper: type[TorchStepper], num_early: int = 0) -> NDArray[np.bool_]:
+    """Whether the pad read, in each frame after the first, what the drill's player pressed in it (or soon after it)."""
+    loaded = load_policy(run)
+    agent = Agent(stepper(loaded.policy, NEARLY_ARGMAX), loaded.codec, delay=loaded.delay)
+    port = drill.parsed.ports[SIDE]
+    with (
+        StandIn(drill.replay, fps=None, start_grace_s=0.0) as server,
+        closing(open_stand_in(server, port=1, is_blocking=True)) as session,
+    ):
+        Runner(session, agent, find_port=lambda game: port, is_sync=True, num_games=1).run()
+    pad = server.report()
+    flushes = np.flatnonzero((pad.poll_frame != NEVER) & (pad.poll_frame > FIRST_FRAME))
+    frames = drill.parsed.columns["frame"]
+    assert pad.poll_frame[flushes].tolist() == frames[1:].tolist(), "one answer for every frame but the first"
+    read = np.stack([pad.main_x, pad.main_y, pad.c_x, pad.c_y, pad.trigger, pad.buttons], axis=-1).astype(np.int32)
+    pressed = CODEC.decode(CODEC.encode(controller_matrix(drill.parsed.columns, "ab"[SIDE])))
+    wanted = np.roll(CODEC.encode(pressed), -num_early, axis=0)[1:]
+    matches: NDArray[np.bool_] = (CODEC.encode(read[flushes]) == wanted).all(axis=-1)
+    return matches
+
+
+def test_the_drill_cannot_be_told_from_persistence_or_from_one_frame(drill: Drill) -> None:
+    """The gate means something: the player presses a lot, and waits that only memory can time."""
+    pressed = CODEC.encode(controller_matrix(drill.parsed.columns, "ab"[SIDE]))
+    changes = (pressed[1:] != pressed[:-1]).any(axis=-1)
+    assert 10 <= changes.sum() < len(pressed) / 2
+
+
+def test_a_memorised_behaviour_comes_back_exactly(drill: Drill, memorised: Path) -> None:
+    assert frames_reproduced(drill, memorised, TorchStepper).all()
+
+
+def test_the_gate_closes_when_the_recurrent_state_is_lost(drill: Drill, memorised: Path) -> None:
+    assert not frames_reproduced(drill, memorised, Forgetful).all()
+
+
+def test_a_target_one_frame_late_is_played_one_frame_late(drill: Drill, tmp_path: Path) -> None:
+    """The gate closes on a shifted target, and shows by how much: what is learned then is the drill a frame early."""
+    late = np.concatenate([drill.sample.classes[..., 1:], drill.sample.classes[..., -1:]], axis=-1)
+    run = memorise(replace(drill.sample, classes=late), tmp_path / "late")
+    assert not frames_reproduced(drill, run, TorchStepper).all()
+    assert frames_reproduced(drill, run, TorchStepper, num_early=1).all()
