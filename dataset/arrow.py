@@ -5,6 +5,7 @@ surprise: which cells are null is not said apart but follows from the columns: o
 are null where ``nana_exists`` is false.
 """
 
+import functools
 from types import TracebackType
 
 import numpy as np
@@ -102,12 +103,22 @@ def record_batch(columns: Columns) -> pa.RecordBatch:
     arrays = []
     for name, kind in _TYPES.items():
         if name not in columns:
-            arrays.append(pa.nulls(rows, kind))
+            arrays.append(_nulls(rows, kind))
             continue
         values = np.ascontiguousarray(columns[name])
         data = _bitmap(values) if kind == pa.bool_() else pa.py_buffer(values)
         arrays.append(pa.Array.from_buffers(kind, rows, [bitmaps.get(_VALID_WHERE.get(name, "")), data]))
     return pa.RecordBatch.from_arrays(arrays, names=list(_TYPES))
+
+
+@functools.cache
+def _many_nulls(size: int, kind: pa.DataType) -> pa.Array:
+    return pa.nulls(size, kind)
+
+
+def _nulls(rows: int, kind: pa.DataType) -> pa.Array:
+    """Nulls that share their memory with all others of their type."""
+    return _many_nulls(max(2**15, 1 << rows.bit_length()), kind).slice(0, rows)
 
 
 def _bitmap(values: NDArray[np.generic]) -> pa.Buffer:
@@ -129,11 +140,10 @@ def columns_from_table(table: pa.Table) -> dict[str, NDArray[np.generic]]:
 
 def rows_digest(columns: Columns) -> str:
     """Hash of one replay's rows: which columns are there, and every value."""
-    hasher = xxhash.xxh3_128()
-    for column in COLUMNS:
-        if column.name in columns:
-            hasher.update(column.name.encode())
-            hasher.update(np.ascontiguousarray(columns[column.name]).view(np.uint8).data)
+    names = [column.name for column in COLUMNS if column.name in columns]
+    hasher = xxhash.xxh3_128(f"{len(columns['frame'])} {' '.join(names)}".encode())
+    for name in names:
+        hasher.update(np.ascontiguousarray(columns[name]))
     return hasher.hexdigest()
 
 

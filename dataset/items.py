@@ -23,10 +23,12 @@ class ItemSlots:
         """For each slot, the position in ``spawn_ids`` of the item it holds this frame, or -1."""
         position = {spawn_id: i for i, spawn_id in enumerate(spawn_ids)}
         self._held = [held if held in position else None for held in self._held]
-        waiting = [spawn_id for spawn_id in position if spawn_id not in self._held]
-        for slot, held in enumerate(self._held):
-            if held is None and waiting:
-                self._held[slot] = waiting.pop(0)
+        num_held = NUM_ITEM_SLOTS - self._held.count(None)
+        if num_held < min(len(position), NUM_ITEM_SLOTS):
+            waiting = [spawn_id for spawn_id in position if spawn_id not in self._held]
+            for slot, held in enumerate(self._held):
+                if held is None and waiting:
+                    self._held[slot] = waiting.pop(0)
         return [-1 if held is None else position[held] for held in self._held]
 
 
@@ -42,18 +44,19 @@ def assign_slots(spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> N
     """
     counts = np.diff(offsets)
     slots = ItemSlots()
-    rows = np.full((len(counts), NUM_ITEM_SLOTS), -1, dtype=np.int64)
-    for first, last in _unchanged_runs(spawn_ids, offsets, counts):
-        rows[first:last] = slots.assign(spawn_ids[offsets[first] : offsets[first + 1]].tolist())
+    starts = _starts_of_runs(spawn_ids, offsets, counts)
+    begins, ends = offsets[starts].tolist(), offsets[starts + 1].tolist()
+    ids = spawn_ids.tolist()
+    held = [slots.assign(ids[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    lengths = np.diff(np.append(starts, len(counts)))
+    rows = np.repeat(np.array(held, dtype=np.int64).reshape(-1, NUM_ITEM_SLOTS), lengths, axis=0)
     return np.where(rows >= 0, rows + offsets[:-1, None], -1)
 
 
-def _unchanged_runs(
+def _starts_of_runs(
     spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64], counts: NDArray[np.int64]
-) -> list[tuple[int, int]]:
-    """[first, last) runs of consecutive frames that list the same items in the same order."""
-    if len(counts) == 0:
-        return []
+) -> NDArray[np.int64]:
+    """First rows of the runs of consecutive frames that list the same items in the same order."""
     is_new = np.ones(len(counts), dtype=np.bool_)
     is_new[1:] = counts[1:] != counts[:-1]
     frame_of_item = np.repeat(np.arange(len(counts)), counts)
@@ -61,5 +64,4 @@ def _unchanged_runs(
     items = np.flatnonzero(~is_new[frame_of_item])
     differs = spawn_ids[items] != spawn_ids[items - counts[same_length]]
     is_new[same_length[differs]] = True
-    starts = np.flatnonzero(is_new)
-    return list(zip(starts.tolist(), [*starts[1:].tolist(), len(counts)], strict=True))
+    return np.flatnonzero(is_new)

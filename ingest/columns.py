@@ -154,28 +154,16 @@ class _Taker:
         slots = assign_slots(values.field("id").to_numpy()[positions], offsets)
         self.columns["num_items"] = np.minimum(np.diff(offsets), 255).astype(np.uint8)
         sources = [(column, _at(values, column)) for column in ITEM_COLUMNS]
+        found = {c.name: (c.dtype, _item_values(c.name, source, ports)) for c, source in sources if source is not None}
         for slot in range(NUM_ITEM_SLOTS):
             rows = np.flatnonzero(slots[:, slot] >= 0)
             places = positions[slots[rows, slot]]
-            for column, source in sources:
-                if source is not None:
-                    self._add_item(f"item{slot}_{column.name}", column, source, rows, places, ports)
-
-    def _add_item(
-        self, name: str, column: Column, source: pa.Array, rows: Values, places: Values, ports: tuple[int, int]
-    ) -> None:
-        if column.name == "misc":
-            found = sum(source.field(i).to_numpy()[places].astype(np.uint32) << np.uint32(8 * i) for i in range(4))
-        else:
-            found = source.to_numpy()[places]
-        if column.name == "kind":
-            found = np.minimum(found.astype(np.int64) + 1, 255)
-        elif column.name == "owner":
-            found = (found == ports[0] - 1).astype(np.int8) - (found == ports[1] - 1).astype(np.int8)
-        self._audit(name, found)
-        values = np.zeros(len(self.resimulated), dtype=column.dtype)
-        values[rows] = found
-        self.columns[name] = values
+            for name, (dtype, of_items) in found.items():
+                column = np.zeros(len(self.resimulated), dtype=dtype)
+                if len(rows):
+                    column[rows] = of_items[places]
+                    self._audit(f"item{slot}_{name}", column)
+                self.columns[f"item{slot}_{name}"] = column
 
     def _add(self, name: str, column: Column, values: Values, exists: NDArray[np.bool_] | None = None) -> None:
         self._audit(name, values)
@@ -198,10 +186,23 @@ class _Taker:
         return whole
 
     def _audit(self, name: str, values: Values) -> None:
-        if values.dtype.kind == "f" and not np.isfinite(np.sum(values)):
+        if values.dtype.kind == "f" and not np.isfinite(np.add.reduce(values)):
             count = int(np.count_nonzero(~np.isfinite(values)))
             if count:  # a sum overflows on large values too
                 self.non_finite[name] += count
+
+
+def _item_values(name: str, source: pa.Array, ports: tuple[int, int]) -> Values:
+    """One column of all items."""
+    if name == "misc":
+        packed: Values = sum(source.field(i).to_numpy().astype(np.uint32) << np.uint32(8 * i) for i in range(4))
+        return packed
+    values: Values = source.to_numpy()
+    if name == "kind":
+        values = np.minimum(values.astype(np.int64) + 1, 255)
+    elif name == "owner":
+        values = (values == ports[0] - 1).astype(np.int8) - (values == ports[1] - 1).astype(np.int8)
+    return values
 
 
 def _facing(values: Values) -> Values:
