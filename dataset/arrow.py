@@ -143,7 +143,7 @@ def rows_digest(columns: Columns) -> str:
     names = [column.name for column in COLUMNS if column.name in columns]
     hasher = xxhash.xxh3_128(f"{len(columns['frame'])} {' '.join(names)}".encode())
     for name in names:
-        hasher.update(np.ascontiguousarray(columns[name]))
+        hasher.update(np.ascontiguousarray(columns[name]).data)
     return hasher.hexdigest()
 
 
