@@ -192,16 +192,21 @@ def _audit_shard(
 
 
 def _frame_verdicts(frames: FrameAudit, content: Faults) -> list[Check]:
-    held = f"{frames.num_frames:,} frames of both players hold to it"
+    lattice = f"on Melee's lattice in {frames.num_frames:,} frames of both players"
     cpu = f"; computer players' sticks stand off it in {frames.cpu_sticks:,} frames" if frames.cpu_sticks else ""
     non_finite = ", ".join(f"{name} {count:,}" for name, count in sorted(frames.non_finite.items()) if count)
     return [
         fault_check("rows", content, "faults", f"{frames.num_frames:,} frames lie where the table says"),
         fault_check("order", frames.order, "steps back", "frame numbers strictly increase in every replay"),
         fault_check("ids", frames.ids, "values out of range", "every id fits its table"),
-        fault_check("sticks", frames.sticks, "frames off the lattice", held + cpu),
-        fault_check("triggers", frames.triggers, "frames off the lattice", held),
-        fault_check("recorded controllers", frames.codec, "change when encoded twice", held),
+        fault_check("sticks", frames.sticks, "frames off the lattice", lattice + cpu),
+        fault_check("triggers", frames.triggers, "frames off the lattice", lattice),
+        fault_check(
+            "recorded controllers",
+            frames.codec,
+            "change when encoded twice",
+            "all encode, decode and encode again alike",
+        ),
         Check("finite", True, f"recorded as not finite, encoded as 0: {non_finite}" if non_finite else "all values"),
         Check("variance", True, f"columns that never vary: {_listing(frames.constant) or 'none'}"),
     ]
