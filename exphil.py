@@ -25,8 +25,8 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in ("ingest.cli", "ingest.show", "dataset.cli", "train.cli", "play.cli"):
-        import_module(commands).register(app)
+    for stage in ("ingest", "dataset", "train", "play"):
+        import_module(f"{stage}.cli").register(app)
     return app
 
 
