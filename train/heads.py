@@ -24,9 +24,6 @@ from train.persistence import Persistence
 HIDDEN = 64
 """M, hidden units a component."""
 
-START_SCALE = 0.1
-"""What is left of the output layer's initial weights when a head starts from persistence."""
-
 
 class Head(nn.Module):
     """Logits of all components, and samples from them."""
@@ -55,14 +52,13 @@ class Head(nn.Module):
         self.register_buffer("owns", owner[:, None] == torch.arange(num_components)[None, :], persistent=False)
 
     def start_from(self, persistence: Persistence) -> None:
-        """Begin as the copycat: its log-likelihoods in the prior, next to nothing from the backbone."""
+        """Begin near the copycat: its log-likelihoods in the prior."""
         table = persistence.nll_table()
         with torch.no_grad():
             self.prior.weight.zero_()
             for k, (size, column) in enumerate(zip(self.components.sizes, self.components.columns, strict=True)):
                 own = slice(column, column + size)
                 self.prior.weight[own, own] = -table[k, :size, :size].to(self.prior.weight)
-            self.output.weight.mul_(START_SCALE)
             self.output.bias.zero_()
 
     def forward(self, y: Tensor, target: Tensor) -> Tensor:
