@@ -8,6 +8,7 @@ embedding tables, both seen from side a; ``perspective`` turns them to the playe
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,12 +167,14 @@ class Encoded:
     """[I, N] in the order of ``INDICES``."""
 
 
-def stack(columns: Columns) -> NDArray[np.float32]:
+_ALL = slice(None)
+
+
+def stack(columns: Columns, frames: slice = _ALL) -> NDArray[np.float32]:
     """The raw matrix [len(RAW_NAMES), N] of frame-table columns; an absent column is NaN, its group's ``has_`` row 0."""
-    num_rows = len(columns["frame"])
-    raw = np.empty((len(RAW_NAMES), num_rows), dtype=np.float32)
+    raw = np.empty((len(RAW_NAMES), len(columns["frame"][frames])), dtype=np.float32)
     for name, row in RAW_ROW.items():
-        raw[row] = columns.get(name, np.nan)
+        raw[row] = columns[name][frames] if name in columns else np.nan
     for group, column in _GROUPS.items():
         raw[RAW_ROW[f"has_{group}"]] = f"a_{column}" in columns
     raw[RAW_ROW["has_items"]] = "item0_kind" in columns
@@ -204,18 +207,21 @@ _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
 
-_BLOCK = 1024
+_BLOCK = 2048
 """Frames encoded at a time: the matrices of so many stay in the processor's cache."""
 
 
 def encode(raw: NDArray[np.float32]) -> Encoded:
     """Encode a raw matrix [len(RAW_NAMES), N]; elementwise, so one frame gives what it gives within a replay."""
-    num_frames = raw.shape[1]
+    return _encode_blocks(raw.shape[1], lambda block: raw[:, block])
+
+
+def _encode_blocks(num_frames: int, raw_of: Callable[[slice], NDArray[np.float32]]) -> Encoded:
     continuous = np.zeros((len(FEATURES), num_frames), dtype=np.float16)
     indices = np.empty((len(INDICES), num_frames), dtype=np.uint16)
     for start in range(0, num_frames, _BLOCK):
         block = slice(start, start + _BLOCK)
-        _encode_block(raw[:, block], continuous[:, block], indices[:, block])
+        _encode_block(raw_of(block), continuous[:, block], indices[:, block])
     return Encoded(continuous, indices)
 
 
@@ -249,7 +255,7 @@ def _as_index(values: NDArray[np.float32], last: NDArray[np.float32] | int) -> N
 
 def encode_columns(columns: Columns) -> Encoded:
     """Encode frame-table columns of one replay."""
-    return encode(stack(columns))
+    return _encode_blocks(len(columns["frame"]), lambda block: stack(columns, block))
 
 
 def _other_side(name: str) -> str:

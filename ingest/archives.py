@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import xxhash
 import zstandard
 
 from dataset.errors import ReplayError
@@ -24,6 +25,9 @@ from dataset.errors import ReplayError
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
+
+PIECE_BYTES = 2**20
+"""Read at a time for hashing; one buffer for all files, because fresh memory costs more than the hash."""
 
 _DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError),
@@ -49,6 +53,11 @@ class Candidate:
     archive_size: int | None = None
     crc: int | None = None
     """CRC-32 of a zip member."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a loose, uncompressed file, which needs no reading on its behalf."""
+        return self.archive_size is None and self.source.lower().endswith(".slp")
 
     @property
     def is_sequential(self) -> bool:
@@ -111,6 +120,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._source: str | None = None
+        self._buffer = bytearray(PIECE_BYTES)
         self._zip: zipfile.ZipFile | None = None
         self._tar: _TarCursor | None = None
 
@@ -124,10 +134,22 @@ class Reader:
             with self._open(candidate) as file:
                 return file.read() if limit is None else file.read(limit)
         except _DAMAGE as error:
-            reason = "unreadable_file" if candidate.member is None else "damaged_archive"
-            # The library's own words often hold file names, which a store must not.
-            words = getattr(error, "strerror", None) or type(error).__name__
-            raise ReplayError(reason, f"replay: its bytes cannot be read ({words})") from error
+            raise _unreadable(candidate, error) from error
+
+    def content_id(self, candidate: Candidate) -> str:
+        """The replay's id: xxh3-128 of its file's bytes, in hex; reads in pieces.
+
+        Raises:
+            ReplayError: as ``read`` does.
+        """
+        hasher = xxhash.xxh3_128()
+        try:
+            with self._open(candidate) as file:
+                while size := file.readinto(self._buffer):  # type: ignore[attr-defined]
+                    hasher.update(memoryview(self._buffer)[:size])
+        except _DAMAGE as error:
+            raise _unreadable(candidate, error) from error
+        return hasher.hexdigest()
 
     @contextmanager
     def _open(self, candidate: Candidate) -> Iterator[IO[bytes]]:
@@ -178,6 +200,13 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unreadable(candidate: Candidate, error: Exception) -> ReplayError:
+    reason = "unreadable_file" if candidate.member is None else "damaged_archive"
+    # The library's own words often hold file names, which a store must not.
+    words = getattr(error, "strerror", None) or type(error).__name__
+    return ReplayError(reason, f"replay: its bytes cannot be read ({words})")
 
 
 class _TarCursor:

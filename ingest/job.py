@@ -126,7 +126,7 @@ class _Runner:
     def _group(self, group: Group, is_deadly: bool) -> list[Row]:
         read, rows = self._read(group)
         seen, games = set(self._known.ids), set(self._known.games)
-        for id_, candidate, data in sorted(read, key=lambda entry: entry[0]):
+        for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
             row = self._row(candidate) | {"id": id_}
             rows.append(row)
             if id_ in seen:
@@ -136,34 +136,40 @@ class _Runner:
             try:
                 if is_deadly:
                     raise ReplayError("worker_died", "replay: the process that read it died; report the file")
-                row |= self._replay(id_, self._reader.read(candidate) if data is None else data, candidate, games)
+                row |= self._replay(id_, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
                 row |= _refusal(error)
         return rows
 
-    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, bytes | None]], list[Row]]:
-        """(id, candidate, bytes) of those that can be read, rows of those that cannot; bytes only of a lone one."""
-        read: list[tuple[str, Candidate, bytes | None]] = []
+    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[Row]]:
+        """(id, candidate, source) of those that can be read, rows of those that cannot.
+
+        The source is a path, or the bytes of a lone replay, or ``None`` where the bytes must be read again.
+        """
+        read: list[tuple[str, Candidate, str | bytes | None]] = []
         rows: list[Row] = []
         for candidate in group:
             try:
-                data = self._reader.read(candidate)
-                read.append((content_id(data), candidate, data if len(group) == 1 else None))
+                if candidate.is_plain:
+                    read.append((self._reader.content_id(candidate), candidate, candidate.source))
+                elif len(group) == 1:
+                    data = self._reader.read(candidate)
+                    read.append((content_id(data), candidate, data))
+                else:
+                    read.append((self._reader.content_id(candidate), candidate, None))
             except ReplayError as error:
                 rows.append(self._row(candidate) | _refusal(error))
         return read, rows
 
-    def _replay(self, id_: str, data: bytes, candidate: Candidate, games: set[GameKey]) -> Row:
+    def _replay(self, id_: str, source: str | bytes, games: set[GameKey]) -> Row:
         """The row of a replay; it is written to the shards if it is let in."""
-        header = read_header(data)
+        header = read_header(source)
         row = self._header_row(header)
         try:
             key = game_key(header)
             if key in games:
                 return row | {"status": "duplicate", "reason": "same_game"}
             judge_header(header, self._settings.filters)
-            is_loose = candidate.member is None and candidate.source.lower().endswith(".slp")
-            source = candidate.source if is_loose else data  # peppi maps a file faster than we hand it bytes
             parsed = parse_columns(
                 source, rollback=self._settings.rollback, header=header, is_verbose=self._settings.is_verbose
             )
