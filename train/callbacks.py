@@ -1,6 +1,6 @@
 """What happens around training without the loop knowing of it: progress, logging services.
 
-The loop calls each callback at four moments with plain values; a callback never changes the run.
+The loop calls each callback at a few moments with plain values; a callback never changes the run.
 """
 
 from collections.abc import Mapping
@@ -43,3 +43,6 @@ class Callback:
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
         """The run is over, stopped early or interrupted."""
+
+    def on_abort(self) -> None:
+        """The run ends with an error, which is raised after this."""

@@ -117,12 +117,12 @@ class Fit:
     def fit(self) -> dict[str, Any]:
         """Train to the end, to early stopping, or until stopped; returns the summary of the run."""
         started = time.perf_counter()
-        while self.position.epoch < self.config.optim.epochs and not self._is_exhausted():
-            self._train_epoch()
-            if self.position.step < self.steps_in_epoch:
-                self._save()
-                break
-            self._finish_epoch()
+        try:
+            self._train_to_the_end()
+        except BaseException:
+            for callback in self.callbacks:
+                callback.on_abort()
+            raise
         summary = self._summary(time.perf_counter() - started)
         for callback in self.callbacks:
             callback.on_end(summary)
@@ -140,6 +140,14 @@ class Fit:
             torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
         kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
         (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def _train_to_the_end(self) -> None:
+        while self.position.epoch < self.config.optim.epochs and not self._is_exhausted():
+            self._train_epoch()
+            if self.position.step < self.steps_in_epoch:
+                self._save()
+                return
+            self._finish_epoch()
 
     def _train_epoch(self) -> None:
         self.policy.train()

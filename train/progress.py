@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.callbacks import Callback, Step
@@ -35,7 +36,7 @@ class ProgressReport(Callback):
         self._say(f"run folder  {run}")
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, transient=True)
+            self._bar = Progress(*columns, transient=True, console=Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task("")
 
@@ -60,6 +61,10 @@ class ProgressReport(Callback):
         )
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
+        """Takes the bar away."""
+        self.on_abort()
+
+    def on_abort(self) -> None:
         """Takes the bar away."""
         if self._bar is not None:
             self._bar.stop()

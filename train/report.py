@@ -24,23 +24,36 @@ def show_reports(reports: Sequence[Report], *, is_detailed: bool, to_stderr: boo
     console = Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
     first = reports[0]
     console.print(f"{first['replays']} replays, {first['frames']} frames, {first['change_frames']} change frames")
-    console.print(_table("", ["persistence", *(report["run"] for report in reports)], _overall_rows(reports)))
+    console.print(_table("", _columns(reports), _overall_rows(reports)))
     if is_detailed:
         for report in reports:
             console.print(_components(report))
             console.print(_buttons(report))
 
 
+def _baselines(reports: Sequence[Report]) -> Sequence[Report]:
+    """One report if all share their persistence, else all: it differs where delay or character do."""
+    return reports if any(r["persistence"] != reports[0]["persistence"] for r in reports) else reports[:1]
+
+
+def _columns(reports: Sequence[Report]) -> list[str]:
+    baselines = _baselines(reports)
+    named = [f"persistence of {report['run']}" for report in baselines] if len(baselines) > 1 else ["persistence"]
+    return named + [report["run"] for report in reports]
+
+
 def _overall_rows(reports: Sequence[Report]) -> list[list[str]]:
+    baselines = _baselines(reports)
+    blank = [""] * len(baselines)
     rows = [
-        [label, _number(reports[0]["persistence"][key]), *(_number(report[key]) for report in reports)]
+        [label, *(_number(r["persistence"][key]) for r in baselines), *(_number(r[key]) for r in reports)]
         for label, key in _ROWS
     ]
-    rows.append(["calibration error (ECE)", "", *(_number(report["ece"]) for report in reports)])
+    rows.append(["calibration error (ECE)", *blank, *(_number(report["ece"]) for report in reports)])
     for label, key in (("different controllers", "distinct"), ("entropy of controllers, nats", "entropy")):
         true = _number(reports[0]["diversity"][f"{key}_true"])
         sampled = [_number(report["diversity"][f"{key}_sampled"]) for report in reports]
-        rows.append([f"{label} (players: {true})", "", *sampled])
+        rows.append([f"{label} (players: {true})", *blank, *sampled])
     return rows
 
 

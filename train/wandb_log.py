@@ -36,6 +36,10 @@ class WandbLog(Callback):
         self._run.summary.update(dict(summary))
         self._run.finish()
 
+    def on_abort(self) -> None:
+        """Close as failed."""
+        self._run.finish(exit_code=1)
+
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, float]]:
     pairs: list[tuple[str, float]] = []

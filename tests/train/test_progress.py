@@ -1,0 +1,57 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset.errors import ExphilError
+from tests.train.builders import tiny_config, tiny_splits, write_store
+from train import progress
+from train.losses import training_loss
+from train.progress import ProgressReport
+from train.run import train_run
+
+
+def fit(folder: Path) -> None:
+    store = write_store(folder / "store", tiny_splits())
+    train_run(tiny_config(), store, "run", runs=folder / "runs", callbacks=[ProgressReport()])
+
+
+def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    fit(tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len([line for line in lines if " step " in line]) == 45
+    epochs = [line for line in lines if "persistence nll" in line]
+    assert [line.split()[:2] for line in epochs] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
+    assert epochs[0].endswith("(best)")
+
+
+def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_taken_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    fit(tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "frames/s" in captured.err
+    assert captured.err.rstrip().endswith("\x1b[2K")  # the bar's line is erased
+
+
+def test_a_run_that_breaks_takes_its_bar_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any) -> Any:
+        return training_loss(*args) * float("inf")
+
+    monkeypatch.setattr("train.loop.training_loss", broken)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with pytest.raises(ExphilError, match="step 1: the loss must be finite"):
+        fit(tmp_path)
+    assert capsys.readouterr().err.rstrip().endswith("\x1b[2K")
