@@ -4,9 +4,11 @@ In: jobs. Out: their results as they finish. The surprise: a dying worker takes 
 killed it, so the jobs in flight are tried again replay by replay, and only the deadly replay is lost.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -20,6 +22,7 @@ from ingest.job import Group, Job, JobResult, Known, Settings, probe, run_job
 def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
     """Results of all jobs, in the order in which they finish; one worker means this process."""
     if workers == 1:
+        _keep_freed_memory()
         yield from (run_job(job, settings, known) for job in jobs)
         return
     waiting = deque(jobs)
@@ -90,10 +93,24 @@ _shared: tuple[Settings, Known] | None = None
 def _start_worker(settings: Settings, known: Known) -> None:
     global _shared
     _shared = settings, known
+    _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed: each replay takes and frees the same 20 MB, and fresh pages cost a tenth of the run."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 2**28
 
 
 def _die_with(parent: multiprocessing.process.BaseProcess) -> None:
