@@ -5,7 +5,7 @@ surprise: the policy is loaded and warmed *before* anything is opened, because a
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,14 +99,16 @@ def play_stand_in(
     loaded, agent = load_agent(options, say)
     seat = find_seat(read_header(replay), loaded.config.data.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
-    pace = fps if fps is not None or options.is_sync else 60.0
+    is_lock_step = options.is_sync and fps is None
+    pace = None if is_lock_step else fps or 60.0
     with (
         _short_collections(),
         StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server,
-        closing(open_stand_in(server, port=PIPE, is_blocking=options.is_sync)) as session,
+        closing(open_stand_in(server, port=PIPE, is_blocking=is_lock_step)) as session,
     ):
         report = _run(session, agent, options, lambda game: seat, num_games=1)
-    return Outcome(report=report, answer_ms=answer_ms(server.report()))
+    waited = answer_ms(server.report(), report.answered, is_lock_step=is_lock_step)
+    return Outcome(report=report, answer_ms=waited)
 
 
 def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
@@ -161,9 +163,22 @@ def find_seat(header: Header, character: str | None, port: int | None) -> int:
     return min(matching or ports)
 
 
-def answer_ms(seen: StandInReport) -> tuple[float, float] | None:
-    """p50 and p99 of the time from a frame leaving the stand-in to the FLUSH that answers it, of all but the last frame."""
-    newest = np.searchsorted(seen.sent_s, seen.flush_s, side="right") - 1
-    is_answer = (newest >= 0) & (seen.poll_frame != NEVER)
-    waited: Any = (seen.flush_s[is_answer] - seen.sent_s[newest[is_answer]]) * 1e3
-    return (float(np.percentile(waited, 50)), float(np.percentile(waited, 99))) if len(waited) else None
+def answer_ms(seen: StandInReport, answered: Sequence[int], *, is_lock_step: bool) -> tuple[float, float] | None:
+    """p50 and p99 of the time from a frame leaving the stand-in to the FLUSH that answers it arriving there.
+
+    Args:
+        seen: the stand-in's report.
+        answered: frames in the order in which they were answered.
+        is_lock_step: whether every FLUSH answers the frame sent last. At the game's pace the first one opens the stream,
+            and each later one answers the next of ``answered``, however late it comes.
+    """
+    if is_lock_step:
+        newest = np.searchsorted(seen.sent_s, seen.flush_s, side="right") - 1
+        is_answer = (newest >= 0) & (seen.poll_frame != NEVER)
+        waited: Any = seen.flush_s[is_answer] - seen.sent_s[newest[is_answer]]
+    else:
+        frames, first_copy = np.unique(seen.frames, return_index=True)
+        flushed = seen.flush_s[1:][: len(answered)]
+        sent = seen.sent_s[first_copy[np.searchsorted(frames, answered[: len(flushed)])]]
+        waited = flushed - sent
+    return (float(np.percentile(waited, 50) * 1e3), float(np.percentile(waited, 99) * 1e3)) if len(waited) else None

@@ -67,6 +67,8 @@ class Report:
     """From the first to the last frame of each game."""
     step_ms: list[float] = field(default_factory=list)
     """One policy step a frame, encoding and decoding included."""
+    answered: list[int] = field(default_factory=list)
+    """Frames whose controller was put on the pad, in order."""
     frame_to_controller_ms: list[float] = field(default_factory=list)
     """From libmelee's game state to the flushed pipe, of every answered frame."""
     lost: str | None = None
@@ -192,6 +194,7 @@ class Runner:
         for each in frames:
             controller = self._step(each, newest.number - each.number)
         self._session.send(controller)
+        self.report.answered.append(newest.number)
         self._answered_from = newest.received_at
         if after is not None:
             self._handle(after)
