@@ -100,7 +100,7 @@ def play_stand_in(
     seat = find_seat(read_header(replay), loaded.config.data.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
     is_lock_step = options.is_sync and fps is None
-    pace = None if is_lock_step else fps or 60.0
+    pace = None if is_lock_step else 60.0 if fps is None else fps
     with (
         _short_collections(),
         StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server,
