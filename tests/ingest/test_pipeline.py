@@ -249,6 +249,17 @@ def test_a_killed_run_leaves_a_whole_store_and_the_next_run_finishes_it(
     assert listed <= set(files_of(store))
 
 
+def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_duel: MakeDuel, tmp_path: Path) -> None:
+    ingest([make_duel("a.slp", 1)], tmp_path / "store", options())
+    orphans = [tmp_path / "store" / name for name in ("frames/frames-00007.parquet", "windows/val-000007.tar.1.tmp")]
+    bystander = tmp_path / "store" / "frames" / "mine.txt"
+    for path in (*orphans, bystander):
+        path.write_bytes(b"")
+    ingest([make_duel("b.slp", 2)], tmp_path / "store", options())
+    assert "frames/frames-00001.parquet" in files_of(tmp_path / "store")
+    assert [path.exists() for path in (*orphans, bystander)] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
