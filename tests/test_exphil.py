@@ -15,7 +15,7 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, exphil\nexphil.build_app()\nprint([m for m in %r if m in sys.modules])" % (HEAVY,)
+    code = f"import sys, exphil\nexphil.build_app()\nprint([m for m in {HEAVY!r} if m in sys.modules])"
     assert run_python(code).stdout.strip() == "[]"
 
 
