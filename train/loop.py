@@ -9,7 +9,7 @@ their plain NLL decides which weights are best. The surprise: everything that de
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from train.losses import training_loss
 from train.optim import build_optimizer, check_warmup, learning_rate
 from train.persistence import Persistence
 from train.policy import Policy
+from train.position import Position
 
 REPORT_EVERY = 20
 """Steps between looks at the loss on an accelerator, where each look waits for it."""
@@ -48,28 +49,6 @@ def build_lanes(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) -> L
         seed=config.seed,
         is_shuffled=is_shuffled,
     )
-
-
-@dataclass
-class Position:
-    """Where a run stands; saved and restored whole."""
-
-    epoch: int = 0
-    step: int = 0
-    """Steps done in this epoch."""
-    global_step: int = 0
-    loss_sum: float = 0.0
-    """Of this epoch, weighted by frames."""
-    frames: int = 0
-    """Supervised in this epoch."""
-    total_frames: int = 0
-    """Supervised in the run."""
-    seconds: float = 0.0
-    """Spent training in the run, without validation."""
-    loader_seconds: float = 0.0
-    """Of these, waiting for batches."""
-    best_epoch: int = -1
-    best_nll: float = float("inf")
 
 
 class Fit:
@@ -123,7 +102,15 @@ class Fit:
             for callback in self.callbacks:
                 callback.on_abort()
             raise
-        summary = self._summary(time.perf_counter() - started)
+        records = [json.loads(line) for line in self._metric_lines()]
+        is_whole = self.position.epoch == self.config.optim.epochs
+        summary = {
+            "run": str(self.run),
+            **self.position.summary(records),
+            "seconds": time.perf_counter() - started,
+            "is_early_stopped": self._is_exhausted() and not is_whole,
+            "is_interrupted": not self._is_exhausted() and not is_whole,
+        }
         for callback in self.callbacks:
             callback.on_end(summary)
         return summary
@@ -215,7 +202,7 @@ class Fit:
         position.loss_sum += float(sums.sum())
         self._pending.clear()
         rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
-        speed = position.total_frames / max(position.seconds, 1e-9)
+        speed = position.frames_per_second
         step_now = Step(position.epoch, position.step, self.steps_in_epoch, position.global_step, loss, rate, speed)
         for callback in self.callbacks:
             callback.on_step(step_now)
@@ -233,7 +220,7 @@ class Fit:
             "global_step": position.global_step,
             "train_loss": position.loss_sum / max(position.frames, 1),
             "frames": position.frames,
-            "frames_per_second": position.total_frames / max(position.seconds, 1e-9),
+            "frames_per_second": position.frames_per_second,
             "loader_share": position.loader_seconds / max(position.seconds, 1e-9),
             "is_best": is_best,
             "val": val,
@@ -265,27 +252,3 @@ class Fit:
     def _metric_lines(self) -> list[str]:
         path = self.run / METRICS_FILE
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-
-    def _summary(self, seconds: float) -> dict[str, Any]:
-        """What a run comes to: the val numbers of its best epoch, ``None`` if it did not finish one."""
-        position = self.position
-        is_whole = position.epoch == self.config.optim.epochs
-        records = [json.loads(line) for line in self._metric_lines()]
-        best: dict[str, Any] = next((r["val"] for r in records if r["epoch"] == position.best_epoch), {})
-        return {
-            "run": str(self.run),
-            "best_epoch": None if position.best_epoch < 0 else position.best_epoch + 1,
-            "epochs": position.epoch,
-            "val_nll": best.get("nll"),
-            "val_accuracy": best.get("accuracy"),
-            "val_change_accuracy": best.get("change_accuracy"),
-            "val_change_nll": best.get("change_nll"),
-            "val_change_exact": best.get("change_exact"),
-            "persistence_nll": best.get("persistence_nll"),
-            "persistence_accuracy": best.get("persistence", {}).get("accuracy"),
-            "persistence_change_accuracy": best.get("persistence", {}).get("change_accuracy"),
-            "frames_per_second": position.total_frames / max(position.seconds, 1e-9),
-            "seconds": seconds,
-            "is_early_stopped": self._is_exhausted() and not is_whole,
-            "is_interrupted": not self._is_exhausted() and not is_whole,
-        }
