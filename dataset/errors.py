@@ -3,6 +3,7 @@
 ExphilError
 ├── ReplayError      a replay cannot be read; carries a short reason for the tally of rejects
 ├── SchemaError      data on disk does not have the shape this exphil reads
+│   └── ShardError   one file of a store cannot be had, or is not the one the manifest lists
 ├── ConfigError      settings contradict each other or cannot take effect
 ├── CheckpointError  a run folder or checkpoint is missing, damaged or made for other data
 └── DolphinError     the emulator, its pipes or the spectator stream failed
@@ -23,6 +24,10 @@ class ReplayError(ExphilError):
 
 class SchemaError(ExphilError):
     """Stored data does not have the shape, version or content this exphil reads."""
+
+
+class ShardError(SchemaError):
+    """A file of a store cannot be had, or is not the one its manifest lists."""
 
 
 class ConfigError(ExphilError):

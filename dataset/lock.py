@@ -1,41 +1,56 @@
-"""One writer a store: a lock that the system lifts by itself when its holder dies."""
+"""Locks between processes, which the system lifts by itself when their holder dies."""
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from dataset.errors import ConfigError
 
 LOCK_NAME = ".lock"
 
+_FAR = 2**30
+"""The byte that Windows locks: beyond what any locked file holds, so that its lines stay readable."""
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the store's lock.
+    """Hold the store's lock: one writer a store.
 
     Raises:
         ConfigError: another process holds it.
     """
     with (folder / LOCK_NAME).open("a+b") as file:
-        if not _try_lock(file):
+        if not try_lock(file.fileno()):
             raise ConfigError(
                 f"store {folder}: one process at a time may write to it, found another at work; wait until it ends"
             )
         yield
 
 
-def _try_lock(file: IO[bytes]) -> bool:
+@contextmanager
+def waiting_for(path: Path, poll_s: float = 0.02) -> Iterator[None]:
+    """Hold the lock of the file at ``path``, once whoever holds it, in this process or another, lets it go."""
+    with path.open("a+b") as file:
+        while not try_lock(file.fileno()):
+            time.sleep(poll_s)
+        yield
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed; false if it is locked through another handle."""
     try:
         if sys.platform == "win32":  # no flock there, but byte ranges can be locked
             import msvcrt
 
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            os.lseek(handle, _FAR, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -177,3 +177,10 @@ def read_shard(data: bytes) -> Iterator[Sample]:
                 parts = (tar.extractfile(members[name]), tar.extractfile(members[name.removesuffix("json") + "zst"]))
                 about, packed = (part.read() for part in parts if part is not None)
                 yield unpack(about, packed)
+
+
+def count_samples(data: bytes) -> int:
+    """Samples in a shard's bytes, by the names of its members alone."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        names = set(tar.getnames())
+    return sum(name.endswith(".json") and f"{name.removesuffix('json')}zst" in names for name in names)

@@ -1,11 +1,10 @@
 """A store, opened for reading: replays, frames and window samples, checked against the manifest before use.
 
-In: the folder that ``exphil ingest`` wrote. Out: polars frames, numpy columns, encoded samples. The surprise: nothing is
-read that the manifest does not list, and a window shard whose bytes do not hash to what it says is refused before its first
-sample, because a truncated or flipped shard otherwise passes unnoticed.
+In: the folder that ``exphil ingest`` wrote, or the URL of a copy of it. Out: polars frames, numpy columns, encoded samples.
+The surprise: nothing is read that the manifest does not list, and a window shard whose bytes do not hash to what it says is
+refused before its first sample, because a truncated or flipped shard otherwise passes unnoticed.
 """
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,36 +18,56 @@ from numpy.typing import NDArray
 from dataset.arrow import columns_from_table
 from dataset.codec import CODECS
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import ConfigError, SchemaError, ShardError
+from dataset.fetch import Patience
+from dataset.files import open_files
 from dataset.manifest import Manifest, ShardInfo
 from dataset.schema import SCHEMA_VERSION
-from dataset.shards import Sample, read_shard
-
-REPLAYS_NAME = "replays.parquet"
-PREVIOUS_REPLAYS_NAME = "replays.previous.parquet"
-"""The table of replays before the latest commit; the true one if a kill fell between that table and its manifest."""
+from dataset.shards import Sample, count_samples, read_shard
+from dataset.split import SPLITS
 
 
 class Store:
-    """A store on disk, read only."""
+    """A store, read only."""
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.manifest = Manifest.load(self.path)
+    def __init__(self, path: Path | str, *, tolerate_bad_shards: int = 0, patience: Patience | None = None) -> None:
+        """Open a store.
+
+        Args:
+            path: its folder, or a URL that fsspec knows (``s3://``, ``https://``, ``memory://`` …).
+            tolerate_bad_shards: window shards that may be skipped; they are counted in ``skipped``.
+            patience: how long transfers are tried; only a URL needs any.
+
+        Raises:
+            SchemaError: there is no manifest, it contradicts itself, or it is of another version than this exphil.
+            ConfigError: no backend reads the URL, or the number to tolerate is negative.
+        """
+        if tolerate_bad_shards < 0:
+            raise ConfigError(f"--tolerate-bad-shards: 0 or more shards, found {tolerate_bad_shards}; 0 skips none")
+        self._files = open_files(path, patience)
+        self.path: Path | str = self._files.path
+        self.manifest = self._files.manifest()
+        self.tolerate_bad_shards = tolerate_bad_shards
+        self.skipped: dict[str, str] = {}
+        """Why each window shard was skipped, by its path; a shard once skipped stays so."""
         _check_versions(self.manifest, self.path)
+        _check_counts(self.manifest, self.path)
 
     def replays(self) -> pl.LazyFrame:
         """One row for every file ever looked at (``dataset.arrow.REPLAY_SCHEMA``)."""
-        return pl.scan_parquet(replays_path(self.path, self.manifest))
+        return pl.scan_parquet(self._files.replays(self.manifest))
 
     def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
-        """All rows of the frame table, in order within each replay; ``replay`` is the id."""
-        paths = [self.path / shard.path for shard in self.manifest.of_kind("frames")]
-        if not paths:
+        """All rows of the frame table, in order within each replay; ``replay`` is the id.
+
+        From a URL all frame shards are fetched first; the cache must be able to hold them at once.
+        """
+        shards = self.manifest.of_kind("frames")
+        if not shards:
             raise SchemaError(
                 f"store {self.path}: the frame table needs at least one replay, found none; ingest some replays first"
             )
-        frames = pl.scan_parquet(paths)
+        frames = pl.scan_parquet(self._files.paths(shards))
         return frames if columns is None else frames.select(columns)
 
     def samples(
@@ -57,23 +76,49 @@ class Store:
         """Encoded replays of a split, shard by shard, only those in ``ids`` if given.
 
         Raises:
-            SchemaError: a shard's bytes are not those the manifest lists; raised before any of its samples.
+            ShardError: a shard is not the one the manifest lists, and no more may be skipped; raised before any of its
+                samples.
         """
         for shard in self.manifest.of_kind("windows", None if split == "all" else split):
-            for sample in read_shard(self.shard_bytes(shard)):
+            data = self.usable_bytes(shard)
+            for sample in () if data is None else read_shard(data):
                 if ids is None or sample.id in ids:
                     yield sample
 
+    def usable_bytes(self, shard: ShardInfo) -> bytes | None:
+        """The bytes of a window shard, or ``None`` if it is bad and one more may be skipped.
+
+        Raises:
+            ShardError: it is bad, and no more may be skipped.
+        """
+        if shard.path in self.skipped:
+            return None
+        try:
+            return self.shard_bytes(shard)
+        except ShardError as error:
+            if len(self.skipped) >= self.tolerate_bad_shards:
+                raise
+            self.skipped[shard.path] = str(error)
+            return None
+
     def shard_bytes(self, shard: ShardInfo) -> bytes:
-        """The bytes of a shard, checked against the manifest."""
-        path = self.path / shard.path
-        data = path.read_bytes() if path.is_file() else b""
-        if len(data) != shard.bytes or hashlib.sha256(data).hexdigest() != shard.sha256:
-            raise SchemaError(
-                f"shard {shard.path}: the manifest lists {shard.bytes} bytes with SHA-256 {shard.sha256[:12]}…, found "
-                f"{len(data)} bytes that differ; copy the shard again or run 'exphil ingest --rebuild'"
+        """The bytes of a window shard, checked against the manifest: size, SHA-256 and samples.
+
+        Raises:
+            ShardError: they are others, or cannot be had.
+        """
+        data = self._files.read(shard)
+        found = count_samples(data)
+        if found != shard.samples:
+            raise ShardError(
+                f"shard {shard.path}: the manifest lists {shard.samples} samples, found {found} in the very bytes it lists; "
+                "run 'exphil encode' where the store was made"
             )
         return data
+
+    def shard_path(self, shard: ShardInfo) -> Path:
+        """A file to read a shard from; for a URL fetched, verified and kept while this process lives."""
+        return self._files.paths([shard])[0]
 
     def columns(self, replay_id: str) -> dict[str, NDArray[np.generic]]:
         """Frame-table columns of one replay; columns that are null throughout are absent, single nulls are zeros."""
@@ -84,19 +129,8 @@ class Store:
                 "list them with 'exphil stats --sql \"select id from replays\"'"
             )
         row = found.row(0, named=True)
-        return columns_from_table(_read_rows(self.path / row["shard"], row["row_start"], row["frames"]))
-
-
-def replays_path(folder: Path, manifest: Manifest) -> Path:
-    """Where the table of replays lies that ``manifest`` belongs to."""
-    for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
-        path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
-            return path
-    raise SchemaError(
-        f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
-        "found another or none; copy the store again or run 'exphil ingest --rebuild'"
-    )
+        (shard,) = (shard for shard in self.manifest.of_kind("frames") if shard.path == row["shard"])
+        return columns_from_table(_read_rows(self.shard_path(shard), row["row_start"], row["frames"]))
 
 
 def _read_rows(path: Path, start: int, count: int) -> pa.Table:
@@ -107,7 +141,7 @@ def _read_rows(path: Path, start: int, count: int) -> pa.Table:
         return file.read_row_group(group).slice(start - first, count)
 
 
-def _check_versions(manifest: Manifest, path: Path) -> None:
+def _check_versions(manifest: Manifest, path: Path | str) -> None:
     codec = CODECS.get(manifest.codec)
     checks = (
         ("schema version", manifest.schema_version, SCHEMA_VERSION, "ingest --rebuild"),
@@ -119,4 +153,18 @@ def _check_versions(manifest: Manifest, path: Path) -> None:
             raise SchemaError(
                 f"store {path}: {what} must be {here}, the one of this exphil, found {found}; "
                 f"run 'exphil {command} --store {path}'"
+            )
+
+
+def _check_counts(manifest: Manifest, path: Path | str) -> None:
+    """Refuse a manifest that lost a shard or moved one out of its split: none of its other files would tell."""
+    for kind in ("frames", "windows"):
+        shards = [shard for shard in manifest.shards if shard.kind == kind]
+        found = (sum(shard.samples for shard in shards), sum(shard.frames for shard in shards))
+        is_split = all(shard.split in ((None,) if kind == "frames" else SPLITS) for shard in shards)
+        if found != (manifest.replays, manifest.frames) or not is_split:
+            raise SchemaError(
+                f"store {path}: its {kind} shards must hold the manifest's {manifest.replays} replays of {manifest.frames} "
+                f"frames, each in a split, found {found[0]} of {found[1]}; copy the manifest again or run "
+                "'exphil ingest --rebuild'"
             )

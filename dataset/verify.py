@@ -33,10 +33,10 @@ from dataset.checks import (
 )
 from dataset.codec import CODECS, Codec
 from dataset.errors import SchemaError
+from dataset.files import replays_path
 from dataset.manifest import Manifest, ShardInfo
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
-from dataset.store import replays_path
 from dataset.window_audit import WindowAudit
 
 UNREADABLE = (SchemaError, OSError, pa.ArrowException, tarfile.TarError, zstandard.ZstdError, ValueError, KeyError)

@@ -20,12 +20,12 @@ from dataset.atomic import replacing, sha256_of
 from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import SchemaError
+from dataset.files import replays_path
 from dataset.lock import locked
 from dataset.manifest import Manifest, ShardInfo, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample, add_sample, open_shard
-from dataset.store import replays_path
 
 Progress = Callable[[int, int], None]
 """Told frame shards done and in all."""

@@ -4,12 +4,12 @@ In: sources and options. Out: the folder of a whole store under ``$EXPHIL_CACHE`
 is taken over the *content* of the files, so moved or copied replays find the same store, and any change makes a new one.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import xxhash
 
+from dataset.cache import cache_folder
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError
@@ -50,11 +50,6 @@ def cached_store(
         )
     partial.replace(folder)
     return folder
-
-
-def cache_folder() -> Path:
-    """Where exphil keeps what it can make again."""
-    return Path(os.environ.get("EXPHIL_CACHE") or Path.home() / ".cache" / "exphil")
 
 
 def _key(sources: Sequence[str | Path], options: IngestOptions) -> str:

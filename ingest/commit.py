@@ -22,10 +22,11 @@ from dataset.atomic import TEMPORARY_SUFFIX, replacing, sha256_of
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError
+from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.lock import locked
 from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
 from dataset.schema import SCHEMA_VERSION
-from dataset.store import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, Store, replays_path
+from dataset.store import Store
 from ingest.job import JobResult, Row
 from ingest.names import SALT_NAME, Names, store_salt
 from ingest.options import IngestOptions

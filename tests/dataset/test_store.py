@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from dataset.errors import ConfigError, SchemaError
+from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.manifest import Manifest
-from dataset.store import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, Store
+from dataset.store import Store
 
 
 def test_a_store_hands_out_replays_frames_and_samples(generated_store: Path) -> None:
