@@ -39,6 +39,13 @@ def train(
     num_layers: Annotated[
         int | None, typer.Option("--num-layers", help="Layers; default: as many as --hidden-sizes lists.")
     ] = None,
+    num_heads: Annotated[
+        int | None, typer.Option("--num-heads", help="Attention heads (sliding_window, jamba); default 4.")
+    ] = None,
+    attention_every: Annotated[
+        int | None,
+        typer.Option("--attention-every", help="Attend in every Nth layer; default 1 (sliding_window), 3 (jamba)."),
+    ] = None,
     head: Annotated[str, typer.Option("--head", help="autoregressive or independent.")] = "autoregressive",
     dropout: Annotated[float, typer.Option("--dropout", help="Share of units dropped.")] = 0.0,
     prev_dropout: Annotated[
@@ -46,7 +53,9 @@ def train(
     ] = 0.0,
     delay: Annotated[int, typer.Option("--delay", help="Frames between seeing and acting.")] = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Lanes: replays walked at once.")] = 32,
-    window_size: Annotated[int, typer.Option("--window-size", help="Frames a lane advances in one step.")] = 64,
+    window_size: Annotated[
+        int, typer.Option("--window-size", help="Frames a lane advances in one step; attention sees as many.")
+    ] = 64,
     epochs: Annotated[int, typer.Option("--epochs", help="Times each frame is trained on.")] = 10,
     lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
     lr_schedule: Annotated[str, typer.Option("--lr-schedule", help="constant or cosine.")] = "cosine",
@@ -77,7 +86,16 @@ def train(
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
     from dataset.errors import ConfigError
-    from train.config import DataConfig, LossConfig, OptimConfig, PolicyConfig, RunConfig, check_temporal, layer_sizes
+    from train.config import (
+        DataConfig,
+        LossConfig,
+        OptimConfig,
+        PolicyConfig,
+        RunConfig,
+        check_temporal,
+        has_attention,
+        layer_sizes,
+    )
     from train.run import train_run
 
     check_temporal(temporal, backbone)
@@ -92,6 +110,9 @@ def train(
             head=head,
             dropout=dropout,
             prev_dropout=prev_dropout,
+            num_heads=num_heads,
+            attention_every=attention_every,
+            attention_window=window_size if has_attention(backbone) else None,
         ),
         data=DataConfig(character=train_character, delay=delay, lanes=batch_size, window_size=window_size),
         optim=OptimConfig(

@@ -40,6 +40,12 @@ class PolicyConfig:
     """Probability of dropping a unit between the backbone's layers and after the last."""
     prev_dropout: float = 0.0
     """Probability of hiding the previous controller from a lane for one window of training."""
+    num_heads: int | None = None
+    """Attention heads a layer; ``None`` is 4 in a backbone with attention."""
+    attention_every: int | None = None
+    """Attention stands in every Nth layer; ``None`` is the backbone's own N, or all its layers if they are fewer."""
+    attention_window: int | None = None
+    """Frames an attention layer sees, the present one included; ``--window-size`` where the backbone has attention."""
 
     def __post_init__(self) -> None:
         get_codec(self.codec)
@@ -56,11 +62,48 @@ class PolicyConfig:
         )
         for name, share in (("--dropout", self.dropout), ("--prev-dropout", self.prev_dropout)):
             _require(0.0 <= share < 1.0, f"{name}: a probability from 0 to below 1, found {share}; give e.g. 0.1")
+        self._check_attention()
+
+    def _check_attention(self) -> None:
+        if not has_attention(self.backbone):
+            for name, value in (("--num-heads", self.num_heads), ("--attention-every", self.attention_every)):
+                _require(
+                    value is None,
+                    f"{name} {value}: {self.backbone} has no attention, so it cannot take effect; leave it away, or use "
+                    "--backbone sliding_window or jamba",
+                )
+            return
+        heads, width, every = self.shape.num_heads, self.hidden_sizes[0], self.shape.attention_every
+        _require(
+            heads > 0 and width % (2 * heads) == 0,
+            f"--num-heads {heads}: must divide the width {width} into even parts; give e.g. 4 heads for 256",
+        )
+        _require(
+            0 < every <= len(self.hidden_sizes),
+            f"--attention-every {every}: from 1 to the number of layers, found {len(self.hidden_sizes)} layers; "
+            "give a smaller one, or more --num-layers",
+        )
+        window = self.shape.attention_window
+        _require(0 < window <= 2048, f"--window-size {window}: attention sees 1 to 2048 frames; give e.g. 64")
 
     @property
     def shape(self) -> Shape:
         """The size of the backbone."""
-        return Shape(hidden_sizes=self.hidden_sizes, dropout=self.dropout)
+        usual = get_backbone(self.backbone).attention_every or 1
+        return Shape(
+            hidden_sizes=self.hidden_sizes,
+            dropout=self.dropout,
+            num_heads=4 if self.num_heads is None else self.num_heads,
+            attention_window=64 if self.attention_window is None else self.attention_window,
+            attention_every=min(usual, len(self.hidden_sizes))
+            if self.attention_every is None
+            else self.attention_every,
+        )
+
+
+def has_attention(backbone: str) -> bool:
+    """Whether a backbone looks back over a window of frames."""
+    return get_backbone(backbone).attention_every is not None
 
 
 @dataclass(frozen=True, kw_only=True)

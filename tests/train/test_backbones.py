@@ -11,7 +11,9 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 
 def build(name: str, dtype: torch.dtype = torch.float64) -> Backbone:
     torch.manual_seed(1)
-    return get_backbone(name)(Shape(hidden_sizes=(24, 24))).to(dtype).eval()
+    kind = get_backbone(name)
+    shape = Shape(hidden_sizes=(24, 24, 24), attention_window=20, attention_every=kind.attention_every or 1)
+    return kind(shape).to(dtype).eval()
 
 
 def inputs(batch: int, frames: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -92,5 +94,5 @@ def test_states_may_nest() -> None:
 
 
 def test_an_unknown_backbone_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"backbone 'rnn': unknown; use one of mlp, gru"):
+    with pytest.raises(ConfigError, match=r"backbone 'rnn': unknown; use one of mlp, lstm, gru"):
         get_backbone("rnn")

@@ -84,3 +84,28 @@ def test_hidden_sizes_give_the_layers_and_num_layers_overrides_their_count() -> 
         layer_sizes("gru", (64, 32), 3)
     with pytest.raises(ConfigError, match="--num-layers: at least 1"):
         layer_sizes("gru", (64,), 0)
+
+
+def test_attention_options_are_refused_where_there_is_no_attention() -> None:
+    with pytest.raises(ConfigError, match="--num-heads 4: gru has no attention"):
+        PolicyConfig(backbone="gru", num_heads=4)
+    with pytest.raises(ConfigError, match="--attention-every 2: mamba has no attention"):
+        PolicyConfig(backbone="mamba", attention_every=2)
+
+
+def test_heads_must_divide_the_width_into_even_parts() -> None:
+    with pytest.raises(ConfigError, match="--num-heads 3: must divide the width 64"):
+        PolicyConfig(backbone="sliding_window", hidden_sizes=(64, 64), num_heads=3)
+
+
+def test_attention_stands_where_the_backbone_has_it_unless_told_otherwise() -> None:
+    def layers(backbone: str, count: int, every: int | None = None) -> tuple[bool, ...]:
+        config = PolicyConfig(backbone=backbone, hidden_sizes=(64,) * count, attention_every=every)
+        return config.shape.attention_layers
+
+    assert layers("sliding_window", 2) == (True, True)
+    assert layers("jamba", 6) == (False, False, True, False, False, True)
+    assert layers("jamba", 2) == (False, True)
+    assert layers("jamba", 4, every=2) == (False, True, False, True)
+    with pytest.raises(ConfigError, match="--attention-every 5: from 1 to the number of layers, found 4 layers"):
+        layers("jamba", 4, every=5)

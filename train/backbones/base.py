@@ -26,6 +26,17 @@ class Shape:
     """Width of every layer; all equal in a temporal backbone."""
     dropout: float = 0.0
     """Probability of dropping a unit between layers."""
+    num_heads: int = 4
+    """Attention heads of a layer."""
+    attention_window: int = 64
+    """Frames an attention layer sees, the present one included."""
+    attention_every: int = 1
+    """Attention stands in every Nth layer."""
+
+    @property
+    def attention_layers(self) -> tuple[bool, ...]:
+        """Whether each layer attends."""
+        return tuple((layer + 1) % self.attention_every == 0 for layer in range(len(self.hidden_sizes)))
 
     @property
     def input_width(self) -> int:
@@ -43,6 +54,8 @@ class Backbone(nn.Module, ABC):
 
     is_temporal: ClassVar[bool]
     """Whether an output depends on earlier frames."""
+    attention_every: ClassVar[int | None] = None
+    """Where attention stands unless the config says otherwise; ``None``: the backbone has none."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:

@@ -3,9 +3,20 @@
 from dataset.errors import ConfigError
 from train.backbones.base import Backbone
 from train.backbones.gru import Gru
+from train.backbones.jamba import Jamba
+from train.backbones.lstm import Lstm
+from train.backbones.mamba import Mamba
 from train.backbones.mlp import Mlp
+from train.backbones.sliding_window import SlidingWindow
 
-BACKBONES: dict[str, type[Backbone]] = {"mlp": Mlp, "gru": Gru}
+BACKBONES: dict[str, type[Backbone]] = {
+    "mlp": Mlp,
+    "lstm": Lstm,
+    "gru": Gru,
+    "mamba": Mamba,
+    "sliding_window": SlidingWindow,
+    "jamba": Jamba,
+}
 
 
 def get_backbone(name: str) -> type[Backbone]:
