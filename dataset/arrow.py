@@ -15,6 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from dataset.errors import ReplayError
+from dataset.quality import QUALITY_SCHEMA
 from dataset.schema import COLUMNS, SIDES, Columns, Version
 
 ROW_GROUP_ROWS = 65_536
@@ -88,15 +89,20 @@ REPLAY_SCHEMA = pa.schema(
         ("rows_digest", pa.string()),
         ("started_at", pa.string()),
         ("end_method", pa.string()),
+        ("quitter", pa.string()),
+        ("ranks", pa.string()),
         ("is_pal", pa.bool_()),
         ("is_frozen_stadium", pa.bool_()),
+        *QUALITY_SCHEMA,
     ]
 )
 """Columns of ``replays.parquet``, one row for every file ever looked at.
 
 ``mtime`` is nanoseconds of the file or of the archive it lies in, ``archive_size`` and ``crc`` (zip) are null for loose
 files. ``source``, ``member`` and the players' names are salted hashes unless the store keeps names. ``damage`` is what
-the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON object of column to count.
+the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON object of column to count, ``quitter`` the side
+that pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``; which side
+has which is not told). The columns after ``is_frozen_stadium`` are ``dataset.quality``'s.
 """
 
 

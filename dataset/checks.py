@@ -5,6 +5,7 @@ found. Nothing here reads a file.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,8 +62,11 @@ def version_check(manifest: Manifest) -> Check:
     )
 
 
-def replay_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
-    """The table of replays against the manifest: totals, digest, and every shard's share."""
+def replay_check(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[ReplayRow] = ()) -> Check:
+    """The table of replays against the manifest: totals, digest, and every shard's share.
+
+    ``kept`` are the rows whose frames are stored though they were not let in: only frame shards hold them.
+    """
     faults = Faults()
     digest = data_digest(
         ((row["id"], row["split"], row["rows_digest"]) for row in rows),
@@ -76,18 +80,21 @@ def replay_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
         ("replays", len(rows), manifest.replays),
         ("different ids", len({row["id"] for row in rows}), manifest.replays),
         ("frames", frames, manifest.frames),
+        ("replays kept beside", len(kept), manifest.kept_replays),
+        ("frames kept beside", sum(row["frames"] for row in kept), manifest.kept_frames),
         ("data digest", digest, manifest.digest),
     ):
         faults.add(int(found != listed), f"{what} {found}, the manifest says {listed}")
-    _count_shards(manifest, rows, faults)
+    _count_shards(manifest, rows, kept, faults)
     return fault_check(
         "replays", faults, "contradictions", f"{len(rows):,} replays, {frames:,} frames, digest {digest}"
     )
 
 
-def _count_shards(manifest: Manifest, rows: list[ReplayRow], faults: Faults) -> None:
+def _count_shards(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[ReplayRow], faults: Faults) -> None:
     held = {
-        path: (len(members), sum(row["frames"] for row in members)) for path, members in rows_by_shard(rows).items()
+        path: (len(members), sum(row["frames"] for row in members))
+        for path, members in rows_by_shard([*rows, *kept]).items()
     }
     for shard in manifest.of_kind("frames"):
         found = held.pop(shard.path, (0, 0))

@@ -54,6 +54,9 @@ class Manifest:
     digest: str
     """Of the data, see ``data_digest``."""
     shards: tuple[ShardInfo, ...]
+    kept_replays: int = 0
+    """Replays that were not let in and whose rows are in the frame table all the same."""
+    kept_frames: int = 0
     replays_sha256: str = ""
     """Of the ``replays.parquet`` that belongs to this manifest."""
 

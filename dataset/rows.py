@@ -32,6 +32,12 @@ def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
     return replays.filter(pl.col("status") == "ok").sort("shard", "row_start").collect().to_dicts()
 
 
+def kept_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
+    """Rows that are not ``ok`` but whose frames lie in the store all the same (``exphil ingest --keep-all``), in order."""
+    kept = (pl.col("status") != "ok") & pl.col("shard").is_not_null()
+    return replays.filter(kept).sort("shard", "row_start").collect().to_dicts()
+
+
 def rows_by_shard(rows: list[ReplayRow]) -> dict[str, list[ReplayRow]]:
     """The same rows under the frame shard that holds them."""
     shards: dict[str, list[ReplayRow]] = {}

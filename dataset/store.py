@@ -60,6 +60,8 @@ class Store:
     def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """All rows of the frame table, in order within each replay; ``replay`` is the id.
 
+        Under ``exphil ingest --keep-all`` games that were not let in are among them: their replays are not ``ok``.
+
         From a URL all frame shards are fetched first; the cache must be able to hold them at once.
         """
         shards = self.manifest.of_kind("frames")
@@ -122,7 +124,7 @@ class Store:
 
     def columns(self, replay_id: str) -> dict[str, NDArray[np.generic]]:
         """Frame-table columns of one replay; columns that are null throughout are absent, single nulls are zeros."""
-        found = self.replays().filter((pl.col("id") == replay_id) & (pl.col("status") == "ok")).collect()
+        found = self.replays().filter((pl.col("id") == replay_id) & pl.col("shard").is_not_null()).collect()
         if found.is_empty():
             raise ConfigError(
                 f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
@@ -161,10 +163,12 @@ def _check_counts(manifest: Manifest, path: Path | str) -> None:
     for kind in ("frames", "windows"):
         shards = [shard for shard in manifest.shards if shard.kind == kind]
         found = (sum(shard.samples for shard in shards), sum(shard.frames for shard in shards))
+        kept = (manifest.kept_replays, manifest.kept_frames) if kind == "frames" else (0, 0)
+        listed = (manifest.replays + kept[0], manifest.frames + kept[1])
         is_split = all(shard.split in ((None,) if kind == "frames" else SPLITS) for shard in shards)
-        if found != (manifest.replays, manifest.frames) or not is_split:
+        if found != listed or not is_split:
             raise SchemaError(
-                f"store {path}: its {kind} shards must hold the manifest's {manifest.replays} replays of {manifest.frames} "
+                f"store {path}: its {kind} shards must hold the manifest's {listed[0]} replays of {listed[1]} "
                 f"frames, each in a split, found {found[0]} of {found[1]}; copy the manifest again or run "
                 "'exphil ingest --rebuild'"
             )

@@ -35,7 +35,7 @@ from dataset.codec import CODECS, Codec
 from dataset.errors import SchemaError
 from dataset.files import replays_path
 from dataset.manifest import Manifest, ShardInfo
-from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
+from dataset.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
 from dataset.window_audit import WindowAudit
 
@@ -59,13 +59,14 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     """
     folder = Path(folder)
     manifest = Manifest.load(folder)
-    rows = ingested_rows(pl.scan_parquet(replays_path(folder, manifest)))
+    replays = pl.scan_parquet(replays_path(folder, manifest))
+    rows, kept = ingested_rows(replays), kept_rows(replays)
     report = on_progress or (lambda name, done, total: None)
     damaged = _damaged_shards(folder, manifest, quick, report)
     checks = [
         version_check(manifest),
         _files(manifest, damaged, quick),
-        replay_check(manifest, rows),
+        replay_check(manifest, rows, kept),
         split_check(manifest, rows),
     ]
     codec = CODECS.get(manifest.codec)
@@ -75,7 +76,8 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         )
     windows = _read_windows(folder, manifest, damaged, codec, report)
     if not quick:
-        checks += _frame_checks(folder, manifest, rows, damaged, codec, windows, report)
+        stored = sorted((*rows, *kept), key=lambda row: (row["shard"], row["row_start"]))
+        checks += _frame_checks(folder, manifest, stored, damaged, codec, windows, report)
     checks += [_windows(rows, windows, quick), codec_check(codec), leak_check(leak_from_counts(windows.leak))]
     return Verdict(tuple(checks), leak_from_counts(windows.leak))
 
@@ -188,7 +190,8 @@ def _audit_shard(
         is_as_ingested = rows_digest(columns) == row["rows_digest"]
         content.add(int(not is_as_ingested), f"rows of replay {row['id']} are not those that were ingested")
         frames.add(row, columns, codec)
-        windows.compare(sample_of(row, columns, codec))
+        if row["status"] == "ok":
+            windows.compare(sample_of(row, columns, codec))
 
 
 def _frame_verdicts(frames: FrameAudit, content: Faults) -> list[Check]:

@@ -52,6 +52,14 @@ def ingest_command(
         typer.Option("--keep-names", help="Keep names, connect codes and paths; otherwise salted hashes of them."),
     ] = None,
     include_cpu: Annotated[bool | None, typer.Option("--include-cpu", help="Let games with CPU players in.")] = None,
+    keep_all: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-all",
+            help="Keep the frames of two-player games that are left out (CPU, short, no damage …) for stats: they stay "
+            "'rejected', in no split and no window. Games of 3 or 4 players have no place in the frame table.",
+        ),
+    ] = None,
     min_frames: Annotated[
         int | None, typer.Option(help="Shortest game let in, in frames of 1/60 s.", show_default=str(_MIN_FRAMES))
     ] = None,
@@ -72,6 +80,7 @@ def ingest_command(
         "rollback": rollback,
         "keep_names": keep_names,
         "include_cpu": include_cpu,
+        "keep_all": keep_all,
         "min_frames": min_frames,
     }
     filters = {name: value for name, value in filters.items() if value is not None}

@@ -77,8 +77,11 @@ class OpenStore:
         """Take a job's rows and shards into the store; returns the rows that are news."""
         fresh = self._merge(result.rows)
         ok = [row for row in self.rows if row["status"] == "ok"]
+        kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
         self.manifest = replace(
             self.manifest,
+            kept_replays=len(kept),
+            kept_frames=sum(row["frames"] for row in kept),
             replays=len(ok),
             frames=sum(row["frames"] for row in ok),
             digest=self._digest(ok),
@@ -120,7 +123,7 @@ class OpenStore:
             if same is not None:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
                 continue
-            outdated = [id(other) for other in old if other["status"] != "ok"]
+            outdated = [id(other) for other in old if other["status"] != "ok" and other["shard"] is None]
             self.rows = [other for other in self.rows if id(other) not in outdated]
             self.rows.append(row)
             fresh.append(row)
@@ -198,9 +201,10 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
     wanted = {"rollback": options.rollback, "split_seed": options.split_seed, "codec": options.codec}
     bound |= manifest.filters
     wanted |= options.stored_filters()
-    for name, value in wanted.items():
-        if bound.get(name) != value:
+    for name in bound | wanted:
+        value = wanted.get(name, False)
+        if bound.get(name, False) != value:
             raise ConfigError(
-                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name)!r} and keeps it for life, "
+                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name, False)!r} and keeps it for life, "
                 f"found {value!r}; give another --store, or --rebuild to start it over"
             )

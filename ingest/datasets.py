@@ -18,7 +18,18 @@ from ingest.options import IngestOptions
 
 DATASETS_NAME = "data_manifest.yaml"
 
-_KEYS = ("sources", "store", "character", "min_frames", "include_cpu", "rollback", "split_seed", "keep_names", "locked")
+_KEYS = (
+    "sources",
+    "store",
+    "character",
+    "min_frames",
+    "include_cpu",
+    "keep_all",
+    "rollback",
+    "split_seed",
+    "keep_names",
+    "locked",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +108,7 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
 
 
 def _check_types(what: str, options: Mapping[str, Any]) -> None:
-    wanted = {"character": str, "min_frames": int, "include_cpu": bool, "rollback": str}
+    wanted = {"character": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
     wanted |= {"split_seed": int, "keep_names": bool}
     for key, value in options.items():
         if type(value) is not wanted[key]:

@@ -5,12 +5,10 @@ surprise: of a group the first acceptable replay *by content hash* is kept, so t
 which files were found.
 """
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
@@ -23,13 +21,12 @@ from dataset.slp import Header, read_header
 from dataset.split import split_key, split_of
 from ingest.archives import Candidate, Reader
 from ingest.columns import Rollback
-from ingest.judge import REJECTIONS, Filters, judge, judge_header, outcome_of
+from ingest.judge import Filters, judge, judge_header, outcome_of
 from ingest.names import Names
 from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.row import Row as Row  # a job's result is made of them
+from ingest.row import file_row, header_row, parsed_row, refusal_row
 from ingest.shardset import ShardSet
-
-Row = dict[str, Any]
-"""One row of ``replays.parquet``; absent keys are null."""
 
 GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
@@ -50,6 +47,8 @@ class Settings:
     codec: str
     split_seed: int
     names: Names
+    keep_all: bool = False
+    """Keep the frames of two-player games that are not let in."""
     is_verbose: bool = False
 
 
@@ -127,7 +126,7 @@ class _Runner:
         read, rows = self._read(group)
         seen, games = set(self._known.ids), set(self._known.games)
         for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
-            row = self._row(candidate) | {"id": id_}
+            row = file_row(candidate, self._settings.names) | {"id": id_}
             rows.append(row)
             if id_ in seen:
                 row |= {"status": "duplicate", "reason": "same_content"}
@@ -138,7 +137,7 @@ class _Runner:
                     raise ReplayError("worker_died", "replay: the process that read it died; report the file")
                 row |= self._replay(id_, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
-                row |= _refusal(error)
+                row |= refusal_row(error)
         return rows
 
     def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[Row]]:
@@ -158,37 +157,36 @@ class _Runner:
                 else:
                     read.append((self._reader.content_id(candidate), candidate, None))
             except ReplayError as error:
-                rows.append(self._row(candidate) | _refusal(error))
+                rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows
 
     def _replay(self, id_: str, source: str | bytes, games: set[GameKey]) -> Row:
-        """The row of a replay; it is written to the shards if it is let in."""
+        """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
         header = read_header(source)
-        row = self._header_row(header)
+        row = header_row(header, self._settings.names)
+        key = game_key(header)
+        if key in games:
+            return row | {"status": "duplicate", "reason": "same_game"}
+        filters = self._settings.filters
+        refusal = _refused(judge_header, header, filters)
+        if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
+            return row | refusal_row(refusal)
         try:
-            key = game_key(header)
-            if key in games:
-                return row | {"status": "duplicate", "reason": "same_game"}
-            judge_header(header, self._settings.filters)
             parsed = parse_columns(
                 source, rollback=self._settings.rollback, header=header, is_verbose=self._settings.is_verbose
             )
-            row |= _parsed_row(parsed)
-            outcome = outcome_of(parsed)
-            judge(parsed, self._settings.filters, outcome)
         except ReplayError as error:
-            return row | _refusal(error)
-        if key is not None:
-            games.add(key)
-        row |= {
-            "winner": outcome.winner,
-            "stocks_a": outcome.stocks[0],
-            "stocks_b": outcome.stocks[1],
-            "damage_a": outcome.damage[0],
-            "damage_b": outcome.damage[1],
-            "seconds": outcome.seconds,
-        }
-        return row | self._write(id_, parsed)
+            return row | refusal_row(refusal or error)
+        outcome = outcome_of(parsed)
+        row |= parsed_row(parsed, outcome)
+        refusal = refusal or _refused(judge, parsed, filters, outcome)
+        if refusal is None:
+            row |= self._write(id_, parsed)
+            if key is not None:
+                games.add(key)
+        else:
+            row |= refusal_row(refusal) | (self._keep(id_, parsed) if self._settings.keep_all else {})
+        return row
 
     def _write(self, id_: str, parsed: ParsedReplay) -> Row:
         split = split_of(split_key(parsed.header.match_id, id_), self._settings.split_seed)
@@ -198,55 +196,25 @@ class _Runner:
             row |= {"shard": shard, "row_start": start}
         return row
 
-    def _row(self, candidate: Candidate) -> Row:
-        return {
-            "source": self._settings.names.of(candidate.source),
-            "member": self._settings.names.of(candidate.member),
-            "size": candidate.size,
-            "mtime": candidate.mtime,
-            "archive_size": candidate.archive_size,
-            "crc": candidate.crc,
-        }
-
-    def _header_row(self, header: Header) -> Row:
-        row: Row = {
-            "version": ".".join(map(str, header.version)),
-            "match_id": header.match_id,
-            "game_number": header.game_number,
-            "tiebreaker": header.tiebreaker,
-            "is_pal": header.is_pal,
-            "is_frozen_stadium": header.is_frozen,
-        }
-        if len(header.players) == 2:
-            for side, player in zip("ab", header.players, strict=True):
-                row |= {
-                    f"port_{side}": player.port,
-                    f"type_{side}": player.kind,
-                    f"cpu_level_{side}": player.cpu_level,
-                    f"name_hash_{side}": self._settings.names.of(player.display_name),
-                    f"code_hash_{side}": self._settings.names.of(player.connect_code),
-                }
+    def _keep(self, id_: str, parsed: ParsedReplay) -> Row:
+        """Only the frames of a game that is not let in, where they can be written."""
+        row: Row = {"rows_digest": rows_digest(parsed.columns)}
+        if self._shards is not None:
+            try:
+                shard, start = self._shards.keep(id_, parsed.columns)
+            except ReplayError:  # it lacks columns: its own refusal says more
+                return {}
+            row |= {"shard": shard, "row_start": start}
         return row
 
 
-def _parsed_row(parsed: ParsedReplay) -> Row:
-    return {
-        "stage": parsed.stage,
-        "character_a": parsed.characters[0],
-        "character_b": parsed.characters[1],
-        "frames": parsed.num_frames,
-        "frames_resimulated": parsed.frames_resimulated,
-        "frame_gaps": parsed.frame_gaps,
-        "non_finite": json.dumps(parsed.non_finite, sort_keys=True) if parsed.non_finite else None,
-        "off_lattice": parsed.off_lattice,
-        "started_at": parsed.started_at,
-        "end_method": parsed.end_method,
-    }
-
-
-def _refusal(error: ReplayError) -> Row:
-    status = "rejected" if error.reason in REJECTIONS else "failed"
-    return {"status": status, "reason": error.reason, "detail": str(error)}
+def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:
+    """What a judgement raises."""
+    try:
+        check(*arguments)
+    except ReplayError as error:
+        return error
+    return None
 
 
 def probe(groups: Sequence[Group], settings: Settings) -> None:

@@ -7,11 +7,10 @@ lower it.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from dataset.errors import ReplayError
 from dataset.ids import character_name, internal_from_external
-from dataset.schema import SIDES, Columns
+from dataset.quality import damage_taken
+from dataset.schema import SIDES
 from dataset.slp import Header
 from ingest.parse import ParsedReplay
 
@@ -106,14 +105,9 @@ def outcome_of(parsed: ParsedReplay) -> Outcome:
     return Outcome(
         winner=_winner(parsed, stocks),
         stocks=(stocks[0], stocks[1]),
-        damage=(_damage_to(parsed.columns, "b"), _damage_to(parsed.columns, "a")),
+        damage=(damage_taken(parsed.columns, "b"), damage_taken(parsed.columns, "a")),
         seconds=parsed.num_frames / FRAMES_PER_SECOND,
     )
-
-
-def _damage_to(columns: Columns, side: str) -> float:
-    rises = np.diff(np.nan_to_num(columns[f"{side}_percent"]).astype(np.float64))
-    return float(np.round(rises[rises > 0].sum(), 2))
 
 
 def _winner(parsed: ParsedReplay, stocks: list[int]) -> str | None:

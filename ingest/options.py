@@ -18,6 +18,8 @@ class IngestOptions:
     """Only games in which someone picked this character."""
     include_cpu: bool = False
     """Let games with CPU players in."""
+    keep_all: bool = False
+    """Keep the frames of two-player games that are not let in; no window holds them."""
     min_frames: int = DEFAULT_MIN_FRAMES
     """Shortest game let in."""
     rollback: Rollback = "last"
@@ -57,7 +59,8 @@ class IngestOptions:
     def stored_filters(self) -> dict[str, Any]:
         """The filters as the manifest holds them."""
         name = None if self.character is None else character_from_name(self.character).name
-        return {
+        kept = {"keep_all": True} if self.keep_all else {}
+        return kept | {
             "character": name,
             "include_cpu": self.include_cpu,
             "min_frames": self.min_frames,

@@ -113,6 +113,7 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
         codec=options.codec,
         split_seed=options.split_seed,
         names=opened.names,
+        keep_all=options.keep_all,
         is_verbose=options.is_verbose,
     )
 

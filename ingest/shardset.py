@@ -33,17 +33,22 @@ class ShardSet:
 
     def add(self, columns: Columns, sample: Sample, split: str) -> tuple[str, int]:
         """Append a replay; returns the frame shard's path and the row at which it starts."""
-        if self._frames is None:
-            path = self._stack.enter_context(replacing(self._folder / self._path(None)))
-            self._frames = self._stack.enter_context(FrameWriter(str(path), self._oldest))
+        place = self.keep(sample.id, columns)
         if split not in self._windows:
             path = self._stack.enter_context(replacing(self._folder / self._path(split)))
             file = self._stack.enter_context(path.open("wb"))
             self._windows[split] = self._stack.enter_context(open_shard(file))
-        row = self._frames.write(sample.id, columns)
         add_sample(self._windows[split], sample)
-        for shard in (None, split):
-            self._held.setdefault(shard, []).append(sample.num_frames)
+        self._held.setdefault(split, []).append(sample.num_frames)
+        return place
+
+    def keep(self, replay: str, columns: Columns) -> tuple[str, int]:
+        """Append a replay's frames alone; returns as ``add`` does."""
+        if self._frames is None:
+            path = self._stack.enter_context(replacing(self._folder / self._path(None)))
+            self._frames = self._stack.enter_context(FrameWriter(str(path), self._oldest))
+        row = self._frames.write(replay, columns)
+        self._held.setdefault(None, []).append(len(columns["frame"]))
         return self._path(None), row
 
     def _path(self, split: str | None) -> str:

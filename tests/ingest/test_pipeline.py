@@ -14,7 +14,9 @@ import pytest
 from dataset.codec import get_codec
 from dataset.errors import ConfigError
 from dataset.manifest import Manifest
+from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
+from dataset.verify import verify
 from ingest import plan
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
@@ -74,6 +76,9 @@ def test_a_row_says_what_the_replay_is(make_duel: MakeDuel, tmp_path: Path) -> N
     (row,) = Store(tmp_path / "store").replays().collect().to_dicts()
     digest, detail = row.pop("rows_digest"), row.pop("detail")
     assert (len(digest), detail) == (32, None)
+    quality = {name: row.pop(name) for name in QUALITY_SCHEMA.names}
+    assert (quality["ending"], quality["is_handwarmer"], quality["sds_a"]) == ("time", False, 0)
+    assert 0 < quality["quality_a"] <= 1
     assert row == {
         "id": content_id(path.read_bytes()),
         **{"status": "ok", "reason": None, "source": str(path), "member": None},
@@ -86,7 +91,14 @@ def test_a_row_says_what_the_replay_is(make_duel: MakeDuel, tmp_path: Path) -> N
         **{"winner": row["winner"], "stocks_a": 4, "stocks_b": 4, "seconds": 10.0},
         **{"damage_a": row["damage_a"], "damage_b": row["damage_b"]},
         **{"split": row["split"], "shard": "frames/frames-00000.parquet", "row_start": 0},
-        **{"started_at": row["started_at"], "end_method": "time", "is_pal": False, "is_frozen_stadium": True},
+        **{
+            "started_at": row["started_at"],
+            "end_method": "time",
+            "quitter": None,
+            "ranks": None,
+            "is_pal": False,
+            "is_frozen_stadium": True,
+        },
     }
 
 
@@ -267,6 +279,7 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
         ({"split_seed": 1}, "made with split seed 0 .* found 1"),
         ({"character": "Mewtwo"}, "made with character None .* found 'mewtwo'"),
         ({"include_cpu": True}, "made with include cpu False .* found True"),
+        ({"keep_all": True}, "made with keep all False .* found True"),
         ({"min_frames": 2}, "made with min frames 1 .* found 2"),
         ({"keep_names": True}, "made with keep names False .* found True"),
     ],
@@ -313,6 +326,32 @@ def test_two_writers_cannot_meet(duels: Path, tmp_path: Path) -> None:
 def test_options_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         options(**changes)
+
+
+def test_all_two_player_games_are_kept_for_stats_but_in_no_window(make_duel: MakeDuel, tmp_path: Path) -> None:
+    long, short = make_duel("in/long.slp", 1, frames=900), make_duel("in/short.slp", 2, frames=300)
+    plain = ingest([tmp_path / "in"], tmp_path / "plain", options(min_frames=600))
+    report = ingest([tmp_path / "in"], tmp_path / "store", options(min_frames=600, keep_all=True))
+    store, kept = Store(tmp_path / "store"), content_id(short.read_bytes())
+    assert (report.rejections, report.frames, report.digest) == ({"too_short": 1}, 900, plain.digest)
+    assert [sample.id for sample in store.samples("all")] == [content_id(long.read_bytes())]
+    row = store.replays().filter(pl.col("id") == kept).collect().row(0, named=True)
+    assert (row["status"], row["split"], row["shard"]) == ("rejected", None, "frames/frames-00000.parquet")
+    parsed = parse_columns(short, rollback="last")
+    for name, column in store.columns(kept).items():
+        np.testing.assert_array_equal(column, parsed.columns[name], err_msg=name)
+    assert store.frames(["replay"]).collect().height == 1200
+    checks = {check.name: check.ok for check in verify(tmp_path / "store").checks}
+    assert (checks["replays"], checks["rows"], checks["windows"]) == (True, True, True)
+
+
+def test_a_game_that_is_left_out_tells_its_quality_all_the_same(make_duel: MakeDuel, tmp_path: Path) -> None:
+    path = make_duel("in/diamond-master-0123.slp", 1, frames=300)
+    ingest([path], tmp_path / "store", options(min_frames=600))
+    (row,) = Store(tmp_path / "store").replays().collect().to_dicts()
+    expected = quality_of(parse_columns(path, rollback="last").columns, row)
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    assert (row["status"], row["shard"], row["ranks"]) == ("rejected", None, "diamond-master")
 
 
 def test_a_character_that_nobody_picked_leaves_an_empty_store(duels: Path, tmp_path: Path) -> None:
