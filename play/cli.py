@@ -95,6 +95,9 @@ def play(
         int | None, typer.Option(help="Frames between seeing and acting; must be what the run was trained with.")
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling, above 0.")] = 1.0,
+    runtime: Annotated[
+        str, typer.Option(help="onnx, torch, or auto: what exphil export wrote if it did, else PyTorch.")
+    ] = "auto",
     sync: Annotated[
         bool,
         typer.Option("--sync", help="Dolphin waits for the policy on every frame; without it the game never waits."),
@@ -113,7 +116,9 @@ def play(
 
     if (stand_in is None) == (dolphin is None):
         raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
-    options = PlayOptions(run=policy, is_sync=sync, temperature=temperature, seed=seed, seconds=seconds, delay=delay)
+    options = PlayOptions(
+        run=policy, is_sync=sync, temperature=temperature, seed=seed, seconds=seconds, delay=delay, runtime=runtime
+    )
     in_dolphin: dict[str, Any] = {
         "iso": iso,
         "character": character,
@@ -151,7 +156,7 @@ def demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option(help="About how long to train on two server cores; rounded to whole epochs, at least one.")
-    ] = 1.5,
+    ] = 1.0,
     folder: Annotated[
         Path | None, typer.Option(help="Where everything goes; must be new.", show_default="a temporary folder")
     ] = None,
