@@ -21,10 +21,9 @@ from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
 from play.match import MatchOptions, build_match
 from play.runner import Report, Runner, check_budget, warm_up
-from play.runtime import load
+from play.runtime import PlayedRun, load
 from play.stand_in import NEVER, StandIn
 from play.stand_in import Report as StandInReport
-from train.checkpoint import LoadedPolicy
 
 Say = Callable[[str], None]
 
@@ -44,6 +43,8 @@ class PlayOptions:
     """Of play; None has no limit."""
     delay: int | None = None
     """Frames; None takes the run's."""
+    runtime: str = "auto"
+    """``auto``, ``onnx`` or ``torch``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +56,14 @@ class Outcome:
     """p50 and p99 from a frame leaving the stand-in to the pad's FLUSH arriving there; None in Dolphin."""
 
 
-def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tuple[LoadedPolicy, Agent]:
+def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tuple[PlayedRun, Agent]:
     """A warm agent.
 
     Raises:
-        CheckpointError: there is no such run.
+        CheckpointError: there is no such run, or its graph is stale.
         ConfigError: the run is too slow for the game, or has another delay.
     """
-    loaded, stepper = load(options.run, options.temperature)
+    loaded, stepper = load(options.run, options.temperature, options.runtime)
     if options.delay not in (None, loaded.delay):
         raise ConfigError(
             f"--delay {options.delay}: a run plays with the delay it was trained for, found {loaded.delay}; "
@@ -71,7 +72,7 @@ def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tu
     online_delay = loaded.delay if is_online else 0
     agent = Agent(stepper, loaded.codec, delay=loaded.delay, online_delay=online_delay, seed=options.seed)
     step_ms = warm_up(agent)
-    say(f"run {loaded.run}: delay {loaded.delay}, a warm step takes {step_ms:.2f} ms")
+    say(f"run {loaded.folder}: {loaded.runtime}, delay {loaded.delay}, a warm step takes {step_ms:.2f} ms")
     if not options.is_sync:
         check_budget(step_ms)
     return loaded, agent
@@ -97,7 +98,7 @@ def play_stand_in(
         slippi_port: UDP port of the server, 0 for a free one.
     """
     loaded, agent = load_agent(options, say)
-    seat = find_seat(read_header(replay), loaded.config.data.character, port)
+    seat = find_seat(read_header(replay), loaded.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
     is_lock_step = options.is_sync and fps is None
     pace = None if is_lock_step else 60.0 if fps is None else fps
@@ -114,9 +115,7 @@ def play_stand_in(
 def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
     """Play games in Dolphin."""
     loaded, agent = load_agent(options, say, is_online=wanted.connect_code is not None)
-    match = build_match(
-        wanted, trained_character=loaded.config.data.character, delay=loaded.delay, is_blocking=options.is_sync
-    )
+    match = build_match(wanted, trained_character=loaded.character, delay=loaded.delay, is_blocking=options.is_sync)
     find_port = own_port(match)
     with _short_collections(), closing(open_match(match)) as session:
         return Outcome(report=_run(session, agent, options, find_port, num_games))

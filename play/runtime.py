@@ -1,70 +1,88 @@
-"""The policy stepped frame by frame in PyTorch: the one module of play that imports torch.
+"""What a run is stepped with: its exported graph in ONNX Runtime, or else PyTorch.
 
-In: a run, then numpy rows of one frame at a time. Out: numpy classes. The surprise: loading takes torch down to one thread,
-for at one frame a step threads cost more than they give.
+In: a run argument. Out: what play has to know of the run, and a stepper. The surprise: a graph that was not exported from
+the very weights that would play is refused, never passed over, since whoever exported it believes that it plays.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from dataset.atomic import sha256_of
+from dataset.codec import Codec, get_codec
+from dataset.errors import CheckpointError, ConfigError
+from play.agent import Stepper
+from train.record import GRAPH, find_run, load_record
 
-from dataset.codec import Classes
-from dataset.errors import ConfigError
-from train.checkpoint import LoadedPolicy, load_policy
-from train.policy import Policy
-
-
-@dataclass
-class TorchStepper:
-    """A policy in evaluation mode with the state of one game."""
-
-    policy: Policy
-    temperature: float = 1.0
-    """Divides the logits of every component; 1 samples what the policy learned."""
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(
-                f"--temperature {self.temperature}: must be above 0; 0.1 all but always plays the likeliest"
-            )
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new game."""
-        self._state = self.policy.initial_state(1)
-
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
-        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1)."""
-        with torch.inference_mode():
-            classes, self._state = self.policy.step(
-                torch.from_numpy(continuous.astype(np.float32))[None],
-                torch.from_numpy(indices.astype(np.int64))[None],
-                torch.from_numpy(previous.astype(np.int64))[None],
-                torch.tensor([delay]),
-                torch.from_numpy(noise)[None],
-                self._state,
-                self.temperature,
-            )
-        result: Classes = classes[0].numpy().astype(np.uint8)
-        return result
+RUNTIMES = ("auto", "onnx", "torch")
+"""``--runtime`` names; auto takes the exported graph if there is one, and else PyTorch."""
 
 
-def load(run: str, temperature: float) -> tuple[LoadedPolicy, TorchStepper]:
+@dataclass(frozen=True, kw_only=True)
+class PlayedRun:
+    """A run as play sees it."""
+
+    folder: Path
+    codec: Codec
+    delay: int
+    """Frames between seeing and acting that it was trained for."""
+    character: str | None
+    """Whom it imitates; None: everybody."""
+    runtime: str
+    """What steps it, for people to read."""
+
+
+def load(run: str, temperature: float, runtime: str = "auto") -> tuple[PlayedRun, Stepper]:
     """The policy of a run, ready to play.
 
     Raises:
-        CheckpointError: there is no such run, or it is not for this exphil.
-        ConfigError: the temperature is not above 0.
+        CheckpointError: there is no such run, it is not for this exphil, or its graph is stale.
+        ConfigError: the temperature is not above 0, or the runtime is unknown or cannot be had.
     """
-    torch.set_num_threads(1)
-    loaded = load_policy(run)
-    return loaded, TorchStepper(loaded.policy, temperature)
+    if not temperature > 0:
+        raise ConfigError(f"--temperature {temperature}: must be above 0; 0.1 all but always plays the likeliest")
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"--runtime '{runtime}': unknown; use one of {', '.join(RUNTIMES)}")
+    folder, weights = find_run(run)
+    record = load_record(folder)
+    graph = folder / GRAPH
+    if runtime == "onnx" and not graph.is_file():
+        raise ConfigError(f"--runtime onnx: needs {graph}, found no such file; run 'exphil export {run}'")
+    if runtime == "torch" or not graph.is_file():
+        return _played(record, folder, _torch_name(graph)), _torch_stepper(run, temperature)
+    from play.onnx_stepper import OnnxStepper
+
+    stepper = OnnxStepper(graph, temperature)
+    _require_fresh(stepper.metadata, graph, weights, run)
+    return _played(record, folder, f"ONNX Runtime, {stepper.metadata['precision']}"), stepper
+
+
+def _played(record: dict[str, Any], folder: Path, runtime: str) -> PlayedRun:
+    data = record["config"]["data"]
+    codec = get_codec(record["codec"])
+    return PlayedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
+
+
+def _torch_name(graph: Path) -> str:
+    return "PyTorch" if graph.is_file() else "PyTorch; 'exphil export' makes it faster"
+
+
+def _torch_stepper(run: str, temperature: float) -> Stepper:
+    if find_spec("torch") is None:
+        raise ConfigError(
+            f"run {run}: needs {GRAPH}, or PyTorch to do without, found neither; run 'exphil export' where it was trained "
+            "and copy the file here, or pip install 'exphil[train]'"
+        )
+    from play.torch_stepper import TorchStepper
+
+    return TorchStepper.load(run, temperature)
+
+
+def _require_fresh(metadata: dict[str, str], graph: Path, weights: Path, run: str) -> None:
+    """Refuse a graph of other weights; a graph without weights beside it stands for itself."""
+    if weights.is_file() and metadata["weights_sha256"] != (found := sha256_of(weights)):
+        raise CheckpointError(
+            f"{graph}: must be exported from {weights.name} ({found[:12]}), found one of other weights "
+            f"({metadata['weights_sha256'][:12]}); run 'exphil export {run}', or play with --runtime torch"
+        )

@@ -24,14 +24,15 @@ from ingest.parse import ParsedReplay, parse_columns, to_sample
 from play.agent import Agent
 from play.dolphin import open_stand_in
 from play.runner import Runner
-from play.runtime import TorchStepper
 from play.stand_in import NEVER, StandIn
-from train.checkpoint import load_policy, run_record, save_record
+from play.torch_stepper import TorchStepper
+from train.checkpoint import load_policy, run_record
 from train.components import Components
 from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 from train.data import Data
 from train.loop import Fit
 from train.persistence import fit_persistence
+from train.record import save_record
 
 CODEC = get_codec("axis17")
 SIDE = 0

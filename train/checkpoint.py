@@ -5,7 +5,6 @@
 so nothing is ever unpickled. A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,7 @@ from dataset.errors import CheckpointError
 from dataset.schema import SCHEMA_VERSION
 from train.config import RunConfig, from_json, to_json
 from train.policy import Policy
-
-RUNS = Path("runs")
-"""Where run names are looked up, under the working directory."""
-
-CONTRACT = "stream"
-"""How context reaches the policy: a state carried without end from a replay's first frame, in training as in play."""
+from train.record import CONTRACT, find_run, load_record
 
 WEIGHTS = ("best", "last")
 
@@ -70,51 +64,6 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
         "config": to_json(config),
         **facts,
     }
-
-
-def save_record(run: Path, record: Mapping[str, Any]) -> None:
-    """Write ``config.json``."""
-    with replacing(run / "config.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def find_run(run: Path | str, weights: str = "best", runs: Path = RUNS) -> tuple[Path, Path]:
-    """The run folder and the weights file that a run argument means."""
-    path = Path(run)
-    if path.suffix == ".safetensors" and path.is_file():
-        return path.parent, path
-    for folder in (path, runs / path):
-        if (folder / "config.json").is_file():
-            return folder, folder / f"{weights}.safetensors"
-    known = sorted(config.parent.name for config in runs.glob("*/config.json"))
-    raise CheckpointError(
-        f"run '{run}': a run folder, a name under {runs}/ or a .safetensors file in a run is needed, found none there; "
-        f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
-    )
-
-
-def load_record(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` of a run folder, checked against this exphil's schema, codec and encoder."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{path}: every run folder holds one, found none; copy the whole folder, or train again")
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{path}: must be JSON, found {error}; copy the run folder again") from error
-    known = {
-        "schema_version": SCHEMA_VERSION,
-        "encoder_digest": ENCODER_DIGEST,
-        "codec_digest": get_codec(record.get("codec", "")).digest,
-        "contract": CONTRACT,
-    }
-    for name, ours in known.items():
-        if record.get(name) != ours:
-            raise CheckpointError(
-                f"{path}: this exphil reads {name} {ours}, found {record.get(name)}; "
-                "use the exphil that trained it, or train again"
-            )
-    return record
 
 
 def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:

@@ -68,11 +68,13 @@ class Head(nn.Module):
             y: [..., D + S] the backbone's outputs, then the previous controller's one-hot rows (zeros: hidden).
             target: the classes that count as chosen.
         """
-        y, held = y[..., : self.width], y[..., self.width :]
-        hidden = self.hidden(y)
+        return self.logits(self.hidden(y[..., : self.width]), y[..., self.width :], target)
+
+    def logits(self, hidden: Tensor, held: Tensor, target: Tensor) -> Tensor:
+        """What ``forward`` gives, from the hidden units [..., K·M] that ``self.hidden`` makes of the backbone's outputs."""
         if self.is_autoregressive:
             classes = one_hot(target, self.columns, self.components.num_columns)
-            hidden = hidden + classes.to(y.dtype) @ self._chosen()
+            hidden = hidden + classes.to(hidden.dtype) @ self._chosen()
         weight = self.output.weight.unsqueeze(1) * self.owns.unsqueeze(2)  # [S, K, M], zero outside a column's slice
         return F.linear(torch.relu(hidden), weight.flatten(1), self.output.bias) + held @ self.prior.weight
 

@@ -19,13 +19,14 @@ import torch
 from dataset.codec import get_codec
 from dataset.errors import ConfigError
 from train.callbacks import Callback
-from train.checkpoint import RUNS, load_record, run_record, save_record
+from train.checkpoint import run_record
 from train.components import Components
 from train.config import RunConfig
-from train.data import load_data
+from train.data import Data, load_data
 from train.leak import measure_leak, require_no_leak
 from train.loop import Fit, build_lanes
 from train.persistence import fit_persistence
+from train.record import RUNS, load_record, save_record
 
 
 def train_run(
@@ -37,6 +38,7 @@ def train_run(
     device: str = "cpu",
     callbacks: Iterable[Callback] = (),
     is_resumed: bool = False,
+    tolerate_bad_shards: int = 0,
 ) -> dict[str, Any]:
     """Train one policy into ``runs/name``; returns the run's summary.
 
@@ -48,7 +50,7 @@ def train_run(
     run = runs / name
     _require_run_folder(run, is_resumed)
     target = find_device(device)
-    data = load_data(store, config.policy.codec, config.data.character)
+    data = load_data(store, config.policy.codec, config.data.character, tolerate_bad_shards)
     codec = get_codec(config.policy.codec)
     leak = measure_leak(build_lanes(data.train, config), codec)
     note = require_no_leak(leak, data.train.num_frames)
@@ -66,9 +68,17 @@ def train_run(
         _open_run(run, record, fit, is_resumed)
         for callback in callbacks:
             callback.on_start(run, record)
-            if note is not None:
-                callback.on_note(note)
-        return fit.fit()
+            for told in (note, _skipped(data)):
+                if told is not None:
+                    callback.on_note(told)
+        return fit.fit() | {"skipped_shards": list(data.skipped_shards)}
+
+
+def _skipped(data: Data) -> str | None:
+    """What to say of shards that were left out."""
+    if not data.skipped_shards:
+        return None
+    return f"{len(data.skipped_shards)} bad shards were skipped, their replays are missing: {', '.join(data.skipped_shards)}"
 
 
 def find_device(name: str) -> torch.device:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
-from train.checkpoint import run_record, save_record, save_weights
+from train.checkpoint import run_record, save_weights
 from train.config import DataConfig, PolicyConfig, RunConfig
 from train.policy import Policy
+from train.record import save_record
 
 
 def random_run(folder: Path, *, character: str | None = "mewtwo", delay: int = 0, hidden: int = 16) -> Path:

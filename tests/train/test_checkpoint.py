@@ -6,9 +6,10 @@ import torch
 
 from dataset.errors import CheckpointError
 from tests.train.builders import tiny_policy_config
-from train.checkpoint import load_policy, load_state, run_record, save_record, save_state, save_weights
+from train.checkpoint import load_policy, load_state, run_record, save_state, save_weights
 from train.config import DataConfig, RunConfig
 from train.policy import Policy
+from train.record import save_record
 
 
 def write_run(folder: Path) -> tuple[RunConfig, Policy]:

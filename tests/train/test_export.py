@@ -1,0 +1,143 @@
+"""An exported graph against the policy it was made of; small widths, since an export takes seconds whatever the width."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from dataset.atomic import sha256_of
+from dataset.errors import CheckpointError
+from tests.train.builders import tiny_config, tiny_policy_config
+from train import export
+from train.backbones.registry import BACKBONES
+from train.checkpoint import run_record, save_weights
+from train.config import PolicyConfig
+from train.embed import Embed
+from train.export import CHECKED_FRAMES, Exported, compare, export_front, export_run, with_sampler
+from train.fold import FoldedStep, as_state, leaves_of, prior_table, together
+from train.policy import Policy
+from train.record import GRAPH, save_record
+
+
+def trained_looking(config: PolicyConfig, seed: int = 0) -> Policy:
+    """A policy with every weight alive, so that each of them is seen to reach the graph."""
+    torch.manual_seed(seed)
+    policy = Policy(config).eval()
+    for name, parameter in policy.named_parameters():
+        if name.startswith("head."):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return policy
+
+
+def write_run(folder: Path, config: PolicyConfig) -> Path:
+    folder.mkdir(parents=True)
+    save_record(folder, run_record(tiny_config(policy=config)))
+    save_weights(trained_looking(config), folder / "best.safetensors")
+    return folder
+
+
+def write_graph(policy: Policy) -> bytes:
+    return with_sampler(export_front(policy), policy).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export_run(write_run(tmp_path_factory.mktemp("runs") / "gru", tiny_policy_config()))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_graph_gives_what_pytorch_gives_over_600_frames_with_the_state_carried(backbone: str) -> None:
+    policy = trained_looking(tiny_policy_config(backbone=backbone))
+    _, error, different = compare(write_graph(policy), policy)
+    assert CHECKED_FRAMES == 600
+    assert different == 0
+    assert error <= 5e-6
+
+
+def test_the_independent_head_is_exported_too() -> None:
+    policy = trained_looking(tiny_policy_config(backbone="mlp", head="independent"))
+    _, error, different = compare(write_graph(policy), policy)
+    assert (different, error <= 5e-6) == (0, True)
+
+
+def test_an_export_says_what_it_was_made_of(exported: Exported) -> None:
+    facts = {entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}
+    assert facts == {
+        "graph_version": "1",
+        "weights_sha256": sha256_of(exported.path.with_name("best.safetensors")),
+        "precision": "f32",
+    }
+    assert exported.path.name == GRAPH
+    assert exported.bytes == exported.path.stat().st_size
+    assert exported.max_abs_error < 1e-4
+    assert exported.different_frames == 0
+
+
+def test_a_graph_takes_a_frame_noise_and_state_and_gives_classes_logits_and_state(exported: Exported) -> None:
+    session = ort.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    frame = ["continuous", "indices", "previous", "delay", "noise", "temperature"]
+    assert sorted(value.name for value in session.get_inputs()) == sorted([*frame, "state_0", "state_1"])
+    assert [value.name for value in session.get_outputs()] == ["classes", "logits", "next_state_0", "next_state_1"]
+
+
+def test_a_graph_that_differs_from_pytorch_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "run", tiny_policy_config(backbone="mlp"))
+    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    with pytest.raises(CheckpointError, match="run run: its graph must give what PyTorch gives"):
+        export_run(run)
+    assert sorted(path.name for path in run.iterdir()) == ["best.safetensors", "config.json"]
+
+
+def test_the_comparison_sees_another_policys_graph(exported: Exported) -> None:
+    _, error, different = compare(exported.path.read_bytes(), trained_looking(tiny_policy_config(), seed=1))
+    assert error > 0.01
+    assert different > 0
+
+
+def test_int8_keeps_large_matrices_in_a_quarter_and_errs_a_little(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", tiny_policy_config(backbone="mlp", hidden_sizes=(256, 256)))
+    exported = export_run(run, is_int8=True)
+    kinds = [tensor.data_type for tensor in onnx.load(exported.path).graph.initializer if np.prod(tensor.dims) > 60_000]
+    assert kinds.count(onnx.TensorProto.INT8) == 3, "two layers and the head's hidden one"
+    assert 1e-5 < exported.max_abs_error < 0.5
+    assert exported.different_frames < CHECKED_FRAMES / 10
+
+
+def test_components_that_make_a_float_together_share_a_table() -> None:
+    names = [name for name, _ in trained_looking(tiny_policy_config()).codec.components]
+    groups = together(trained_looking(tiny_policy_config()).embed)
+    assert [[names[k] for k in group] for group in groups if len(group) > 1] == [["trigger", "z", "l", "r"]]
+    assert sorted(k for group in groups for k in group) == list(range(len(names)))
+
+
+def test_folded_tables_hold_what_the_embedding_projects() -> None:
+    policy = trained_looking(tiny_policy_config(backbone="mlp", hidden_sizes=(16,)))
+    folded = FoldedStep(policy)
+    assert isinstance(policy.embed, Embed)
+    assert folded.table.shape[1] == 16
+    with torch.no_grad():
+        hidden, prior = folded(
+            torch.ones(1, folded.weight.shape[0] - 1),
+            torch.ones(1, 12, dtype=torch.int64),
+            torch.ones(1, 13, dtype=torch.int64),
+            torch.ones(1),
+        )
+        x, held = policy.embed(torch.ones(1, 93), torch.ones(1, 12).long(), torch.ones(1, 13).long(), torch.ones(1))
+    assert torch.allclose(hidden, policy.head.hidden(policy.backbone.step(x, ())[0]), atol=1e-5)
+    own = prior.view(13, 17)[:4].flatten()
+    assert torch.allclose(own, (held @ policy.head.prior.weight + policy.head.output.bias)[0, : 4 * 17], atol=1e-5)
+
+
+def test_a_class_that_a_component_lacks_is_never_likely() -> None:
+    table = prior_table(trained_looking(tiny_policy_config()).head)
+    assert bool((table[0].view(13, 17)[5:, 2:] == -1e9).all()), "buttons have two classes"
+
+
+def test_a_nested_state_survives_being_flattened() -> None:
+    state = (torch.zeros(1), (torch.ones(1), (torch.full((1,), 2.0),)), ())
+    leaves = leaves_of(state)
+    assert [float(leaf) for leaf in leaves] == [0.0, 1.0, 2.0]
+    assert as_state(state, iter(leaves)) == state

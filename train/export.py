@@ -1,0 +1,232 @@
+"""``exphil export``: one ONNX graph of a policy's step, checked against PyTorch before it is kept.
+
+In: a run. Out: ``policy.onnx`` in its folder: frame, committed controller, delay, noise, temperature and state in; classes,
+logits and the next state out. The metadata name the weights it was made of. The surprise: the graph is not PyTorch's ``step``
+operation by operation but a folded form of it (``train.fold``, ``train.sampler_graph``), and it is this file's check, over
+frames of every kind with the state carried, that makes them the same.
+
+Legend: C features, I indices, K components, S class columns, W most classes of a component.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor
+
+from dataset.atomic import replacing, sha256_of
+from dataset.encode import FEATURES, INDICES
+from dataset.errors import CheckpointError
+from train.backbones.base import State
+from train.checkpoint import load_policy
+from train.fold import FoldedStep, leaves_of
+from train.policy import Policy
+from train.record import GRAPH, GRAPH_VERSION, find_run
+from train.sampler_graph import append_sampler
+
+OPSET = 18
+CHECKED_FRAMES = 600
+TOLERANCE = 5e-6
+"""Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more."""
+
+LEAST_QUANTIZED = 1 << 14
+"""Weights in a matrix worth quantizing; smaller ones cost more to quantize for than they save."""
+
+Feed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """An exported run."""
+
+    path: Path
+    front: bytes
+    """The graph before sampling: frames to hidden units."""
+    bytes: int
+    max_abs_error: float
+    """Of logits and states against PyTorch, over ``CHECKED_FRAMES``."""
+    different_frames: int
+    """Of these, frames whose sampled controller differed; 0 unless quantized."""
+
+
+def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
+    """Write ``policy.onnx`` into a run folder.
+
+    Args:
+        run: as for ``load_policy``.
+        is_int8: keep large matrices as 8-bit integers, with activations quantized frame by frame.
+
+    Raises:
+        CheckpointError: there is no such run, or the graph does not do what PyTorch does; nothing is written then.
+    """
+    loaded, (folder, weights) = load_policy(run), find_run(run)
+    front = export_front(loaded.policy)
+    front = quantized(front) if is_int8 else front
+    graph = with_sampler(front, loaded.policy)
+    facts = {
+        "graph_version": GRAPH_VERSION,
+        "weights_sha256": sha256_of(weights),
+        "precision": "int8" if is_int8 else "f32",
+    }
+    onnx.helper.set_model_props(graph, facts)
+    data = graph.SerializeToString()
+    error, relative, different = compare(data, loaded.policy)
+    if not is_int8 and (relative > TOLERANCE or different):
+        raise CheckpointError(
+            f"run {folder.name}: its graph must give what PyTorch gives within {TOLERANCE}, found {relative:.1e} and "
+            f"{different} of {CHECKED_FRAMES} controllers different; play it with --runtime torch, and report this"
+        )
+    with replacing(folder / GRAPH) as temporary:
+        temporary.write_bytes(data)
+    return Exported(
+        path=folder / GRAPH,
+        front=front.SerializeToString(),
+        bytes=len(data),
+        max_abs_error=error,
+        different_frames=different,
+    )
+
+
+def export_front(policy: Policy) -> onnx.ModelProto:
+    """The graph from a frame to hidden units, prior logits and the next state."""
+    state = leaves_of(policy.initial_state(1))
+    assert not any(leaf.any() for leaf in state), "play begins every game with zeros"
+    names = [f"state_{i}" for i in range(len(state))]
+    frame = (
+        torch.zeros(1, len(FEATURES)),
+        torch.zeros(1, len(INDICES), dtype=torch.int64),
+        torch.zeros(1, len(policy.codec.components), dtype=torch.int64),
+        torch.zeros(1),
+    )
+    with _quiet():
+        program = torch.onnx.export(
+            FoldedStep(policy).eval(),
+            (*frame, *state),
+            input_names=["continuous", "indices", "previous", "delay", *names],
+            output_names=["hidden_units", "prior_logits", *(f"next_{name}" for name in names)],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return onnx.ModelProto.FromString(program.model_proto.SerializeToString())
+
+
+def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:
+    """The whole step: ``front`` and the head's sampling after it."""
+    model = onnx.ModelProto()
+    model.CopyFrom(front)
+    for _ in range(2):
+        model.graph.output.pop(0)  # hidden units and prior logits
+    append_sampler(model.graph, policy.head, hidden="hidden_units", prior="prior_logits", previous="previous")
+    onnx.checker.check_model(model)
+    return model
+
+
+def quantized(front: onnx.ModelProto) -> onnx.ModelProto:
+    """``front`` with its large matrices in 8 bits, one scale a column."""
+    weights = {tensor.name: int(np.prod(tensor.dims)) for tensor in front.graph.initializer}
+    large = [
+        f"{node.name}_MatMul"
+        if node.op_type == "Gemm"
+        else node.name  # as a Gemm's product is named once it is taken apart
+        for node in front.graph.node
+        if node.op_type in ("Gemm", "MatMul") and any(weights.get(name, 0) >= LEAST_QUANTIZED for name in node.input)
+    ]
+    with TemporaryDirectory() as folder, _quiet():
+        source, target = Path(folder, "f32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(front, source)
+        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=large)
+        return onnx.load(target)
+
+
+def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, int]:
+    """Step a graph and its policy over the same frames and noise, each with its own state.
+
+    Returns:
+        The largest difference of logits and states, the same against their size as in ``TOLERANCE``, and how many
+        controllers differ.
+    """
+    session = ort.InferenceSession(graph, _one_thread(), ["CPUExecutionProvider"])
+    names = [value.name for value in session.get_outputs()]
+    generator = torch.Generator().manual_seed(seed)
+    state = policy.initial_state(1)
+    carried = {f"state_{i}": leaf.numpy() for i, leaf in enumerate(leaves_of(state))}
+    absolute, relative, different = 0.0, 0.0, 0
+    for number in range(CHECKED_FRAMES):
+        frame = random_frame(policy, generator, delay=number // 100)
+        found = dict(zip(names, session.run(None, {**frame, **carried}), strict=True))
+        classes, logits, state = _step(policy, frame, state)
+        different += int((found["classes"] != classes.numpy()).any())
+        carried = {name: found[f"next_{name}"] for name in carried}
+        pairs = list(zip(carried.values(), leaves_of(state), strict=True))
+        if (found["classes"] == classes.numpy()).all():  # else these are logits given other classes
+            pairs.append((_of_components(found["logits"], policy), logits))
+        for ours, theirs in pairs:
+            error, size = (float(np.abs(values).max(initial=0)) for values in (ours - theirs.numpy(), theirs.numpy()))
+            absolute, relative = max(absolute, error), max(relative, error / max(1.0, size))
+    return absolute, relative, different
+
+
+@torch.no_grad()
+def _step(policy: Policy, frame: Feed, state: State) -> tuple[Tensor, Tensor, State]:
+    """Classes [1, K], the logits [1, S] that they were sampled from, and the next state."""
+    given = {name: torch.from_numpy(value) for name, value in frame.items()}
+    seen = (given["continuous"], given["indices"], given["previous"])
+    classes, _ = policy.step(*seen, given["delay"], given["noise"], state, given["temperature"])
+    x, held = policy.embed(*seen, given["delay"])
+    y, state = policy.backbone.step(x, state)
+    return classes, policy.head(torch.cat([y, held], dim=-1), classes), state
+
+
+def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed:
+    """Inputs of one frame: features of usual size, every id and class as likely as any other, a temperature of 0.5 to 1.5."""
+
+    def ids(sizes: list[int]) -> NDArray[np.int64]:
+        return np.array([[int(torch.randint(size, (), generator=generator)) for size in sizes]])
+
+    return {
+        "continuous": torch.randn(1, len(FEATURES), generator=generator).clip(-10, 10).numpy(),
+        "indices": ids([size for _, size in INDICES]),
+        "previous": ids([size for _, size in policy.codec.components]),
+        "delay": np.array([delay], np.float32),
+        "noise": torch.rand(1, len(policy.codec.components), generator=generator).clip(1e-6, 1 - 1e-6).numpy(),
+        "temperature": 0.5 + torch.rand(1, generator=generator).numpy(),
+    }
+
+
+def _of_components(logits: NDArray[np.float32], policy: Policy) -> NDArray[np.float32]:
+    """The graph's logits [K, 1, W] as PyTorch's [1, S]."""
+    sizes = policy.head.components.sizes
+    return np.concatenate([row[:, :size] for row, size in zip(logits, sizes, strict=True)], axis=1)
+
+
+def _one_thread() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return options
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own deprecations and its notes about libraries that are not installed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
