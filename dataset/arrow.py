@@ -5,22 +5,22 @@ surprise: which cells are null is not said apart but follows from the columns: o
 are null where ``nana_exists`` is false.
 """
 
-import functools
 from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
 from dataset.errors import ReplayError
+from dataset.parquet import Chunk, Field, ParquetFile
 from dataset.quality import QUALITY_SCHEMA
 from dataset.schema import COLUMNS, SIDES, Columns, Version
 
 ROW_GROUP_ROWS = 65_536
 """A row group is closed by the replay that fills it to this many rows."""
 
+_DTYPES = {column.name: np.dtype(column.dtype) for column in COLUMNS}
 _TYPES = {column.name: pa.from_numpy_dtype(np.dtype(column.dtype)) for column in COLUMNS}
 
 FRAME_SCHEMA = pa.schema([("replay", pa.string()), *_TYPES.items()])
@@ -35,15 +35,8 @@ _VALID_WHERE = {
 _OFTEN_NULL = {*_VALID_WHERE, *(f"{side}_trigger_{which}" for side in SIDES for which in "lr")}
 """Columns that a replay of any version may lack."""
 
-_STATISTICS = ["replay", "frame", "stage", *(f"{side}_{name}" for side in SIDES for name in ("character", "stocks"))]
+_STATISTICS = ["frame", "stage", *(f"{side}_{name}" for side in SIDES for name in ("character", "stocks"))]
 """Columns by which a query may skip row groups; on the others statistics only cost time."""
-
-_DICTIONARIES = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("raw_x", "main_x", "main_y"))]
-"""Columns of few values each of which is far from the last: a dictionary saves 0.6 bytes a frame at no measurable time, and
-makes the id free. On floats dictionaries cost 30–44 % more bytes and twice the time."""
-
-_ENCODINGS = {name: "BYTE_STREAM_SPLIT" for name, kind in _TYPES.items() if pa.types.is_floating(kind)}
-_ENCODINGS["frame"] = "DELTA_BINARY_PACKED"
 
 
 def required_columns(oldest: Version) -> frozenset[str]:
@@ -106,35 +99,6 @@ has which is not told). The columns after ``is_frozen_stadium`` are ``dataset.qu
 """
 
 
-def record_batch(columns: Columns) -> pa.RecordBatch:
-    """One replay as Arrow, without its id; numpy's buffers are shared, not copied."""
-    rows = len(columns["frame"])
-    bitmaps = {teller: _bitmap(columns[teller]) for teller in set(_VALID_WHERE.values()) if teller in columns}
-    arrays = []
-    for name, kind in _TYPES.items():
-        if name not in columns:
-            arrays.append(_nulls(rows, kind))
-            continue
-        values = np.ascontiguousarray(columns[name])
-        data = _bitmap(values) if kind == pa.bool_() else pa.py_buffer(values)
-        arrays.append(pa.Array.from_buffers(kind, rows, [bitmaps.get(_VALID_WHERE.get(name, "")), data]))
-    return pa.RecordBatch.from_arrays(arrays, names=list(_TYPES))
-
-
-@functools.cache
-def _many_nulls(size: int, kind: pa.DataType) -> pa.Array:
-    return pa.nulls(size, kind)
-
-
-def _nulls(rows: int, kind: pa.DataType) -> pa.Array:
-    """Nulls that share their memory with all others of their type."""
-    return _many_nulls(max(2**15, 1 << rows.bit_length()), kind).slice(0, rows)
-
-
-def _bitmap(values: NDArray[np.generic]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(values != 0, bitorder="little"))
-
-
 def columns_from_table(table: pa.Table) -> dict[str, NDArray[np.generic]]:
     """``Columns`` of one replay's rows: columns that are null throughout are absent, single nulls are zeros."""
     columns: dict[str, NDArray[np.generic]] = {}
@@ -162,28 +126,11 @@ class FrameWriter:
 
     def __init__(self, path: str, oldest: Version) -> None:
         """Open ``path`` for replays of version ``oldest`` and newer."""
-        # Telling null from not null costs as much as the values do, so what is never null is declared so.
         self._required = required_columns(oldest)
-        self._schema = pa.schema(
-            [
-                pa.field("replay", pa.dictionary(pa.int32(), pa.string()), nullable=False),
-                *(pa.field(name, kind, nullable=name not in self._required) for name, kind in _TYPES.items()),
-            ]
-        )
-        self._writer = pq.ParquetWriter(
-            path,
-            self._schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=_DICTIONARIES,
-            column_encoding=_ENCODINGS,
-            write_statistics=_STATISTICS,
-            write_batch_size=ROW_GROUP_ROWS,
-            store_schema=False,
-        )
+        self._file = ParquetFile(path, _fields(self._required))
         self._ids: list[str] = []
-        self._batches: list[pa.RecordBatch] = []
-        self._waiting = 0
+        self._waiting: list[Columns] = []
+        self._lengths: list[int] = []
         self.num_rows = 0
 
     def write(self, replay: str, columns: Columns) -> int:
@@ -196,24 +143,21 @@ class FrameWriter:
             missing = ", ".join(sorted(self._required - columns.keys()))
             raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
         start = self.num_rows
-        batch = record_batch(columns)
         self._ids.append(replay)
-        self._batches.append(batch)
-        self._waiting += batch.num_rows
-        self.num_rows += batch.num_rows
-        if self._waiting >= ROW_GROUP_ROWS:
+        self._waiting.append(columns)
+        self._lengths.append(len(columns["frame"]))
+        self.num_rows += self._lengths[-1]
+        if sum(self._lengths) >= ROW_GROUP_ROWS:
             self._flush()
         return start
 
     def _flush(self) -> None:
-        if not self._batches:
+        if not self._ids:
             return
-        lengths = [batch.num_rows for batch in self._batches]
-        places = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        ids = pa.DictionaryArray.from_arrays(pa.array(places), pa.array(self._ids, pa.string()))
-        table = pa.Table.from_batches(self._batches).add_column(0, self._schema.field(0), ids).cast(self._schema)
-        self._writer.write_table(table, row_group_size=table.num_rows)
-        self._ids, self._batches, self._waiting = [], [], 0
+        chunks = {name: _chunk(name, self._waiting, self._lengths) for name in _TYPES}
+        chunks["replay"] = Chunk(np.array(self._ids, dtype=object), runs=self._lengths)
+        self._file.write(sum(self._lengths), chunks)
+        self._ids, self._waiting, self._lengths = [], [], []
 
     def __enter__(self) -> "FrameWriter":
         return self
@@ -223,4 +167,38 @@ class FrameWriter:
     ) -> None:
         if kind is None:
             self._flush()
-        self._writer.close()
+        self._file.__exit__(kind, error, traceback)
+
+
+def _fields(required: frozenset[str]) -> list[Field]:
+    replay = Field(name="replay", dtype="string", is_required=True, has_statistics=True)
+    return [
+        replay,
+        *(
+            Field(name=c.name, dtype=c.dtype, is_required=c.name in required, has_statistics=c.name in _STATISTICS)
+            for c in COLUMNS
+        ),
+    ]
+
+
+def _chunk(name: str, replays: list[Columns], lengths: list[int]) -> Chunk:
+    """A column of several replays."""
+    dtype, teller = _DTYPES[name], _VALID_WHERE.get(name)
+    if not any(name in columns for columns in replays):
+        return Chunk(np.zeros(0, dtype=dtype), valid=False)
+    parts = [
+        columns[name] if name in columns else np.zeros(length, dtype=dtype)
+        for columns, length in zip(replays, lengths, strict=True)
+    ]
+    values = np.concatenate(parts).astype(dtype, copy=False)
+    if teller is None and all(name in columns for columns in replays):
+        return Chunk(values)
+    valid = [
+        np.zeros(length, dtype=np.bool_) if name not in columns else _present(columns, teller, length)
+        for columns, length in zip(replays, lengths, strict=True)
+    ]
+    return Chunk(values, np.concatenate(valid))
+
+
+def _present(columns: Columns, teller: str | None, length: int) -> NDArray[np.bool_]:
+    return np.ones(length, dtype=np.bool_) if teller is None else columns[teller].astype(np.bool_)

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset import arrow
-from dataset.arrow import FRAME_SCHEMA, FrameWriter, columns_from_table, record_batch, rows_digest
+from dataset.arrow import FRAME_SCHEMA, FrameWriter, columns_from_table, rows_digest
 from dataset.errors import ReplayError
 from dataset.schema import COLUMNS, Columns
 from tests.dataset.builders import random_columns
@@ -69,13 +69,6 @@ def test_a_replay_that_lacks_what_its_version_records_is_refused(tmp_path: Path)
 def test_the_id_is_plain_text_for_every_reader(tmp_path: Path) -> None:
     write(tmp_path / "f.parquet", [random_columns(10, 0)])
     assert pl.read_parquet(tmp_path / "f.parquet").schema["replay"] == pl.String
-
-
-def test_a_batch_shares_the_columns_memory() -> None:
-    columns = random_columns(64, 0)
-    batch = record_batch(columns)
-    address = columns["a_x"].__array_interface__["data"][0]
-    assert batch.column("a_x").buffers()[1].address == address
 
 
 def test_the_rows_digest_sees_every_value_and_every_missing_column() -> None:
