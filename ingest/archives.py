@@ -1,4 +1,4 @@
-"""Reads replays where they lie: loose, gzipped, or as members of zip and tar archives, one at a time, in memory.
+"""Reads replays where they lie: loose, gzipped, or as members of zip, tar and 7z archives, one at a time, in memory.
 
 In: a ``Candidate``. Out: its bytes, or only its first few. Nothing is unpacked to disk. The surprise: a *compressed* tar has
 no index, so its members come cheaply only in the order in which they lie; ``Reader`` keeps the archive open between calls
@@ -6,6 +6,7 @@ and starts over when asked to go back.
 """
 
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
@@ -21,9 +22,11 @@ import xxhash
 import zstandard
 
 from dataset.errors import ReplayError
+from ingest.sevenzip import SevenZipCursor, list_members
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
+SEVENZIP_SUFFIX = ".7z"
+ARCHIVE_SUFFIXES = (".zip", SEVENZIP_SUFFIX, *TAR_SUFFIXES)
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
 
 PIECE_BYTES = 2**20
@@ -52,7 +55,7 @@ class Candidate:
     """Nanoseconds; of the archive for members."""
     archive_size: int | None = None
     crc: int | None = None
-    """CRC-32 of a zip member."""
+    """CRC-32 of a zip or 7z member."""
 
     @property
     def is_plain(self) -> bool:
@@ -61,8 +64,8 @@ class Candidate:
 
     @property
     def is_sequential(self) -> bool:
-        """Whether it lies in a compressed tar."""
-        return self.member is not None and self.source.lower().endswith(TAR_SUFFIXES[1:])
+        """Whether it lies in a compressed tar or a 7z, which are read from front to back."""
+        return self.member is not None and self.source.lower().endswith((SEVENZIP_SUFFIX, *TAR_SUFFIXES[1:]))
 
 
 def is_replay(name: str) -> bool:
@@ -95,6 +98,8 @@ def _members(path: Path) -> Iterator[tuple[str, int, int | None]]:
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             yield from ((info.filename, info.file_size, info.CRC) for info in archive.infolist())
+    elif path.name.lower().endswith(SEVENZIP_SUFFIX):
+        yield from list_members(path)
     else:
         with _open_tar(path) as tar:
             yield from ((info.name, info.size if info.isfile() else 0, None) for info in tar)
@@ -123,6 +128,7 @@ class Reader:
         self._buffer = bytearray(PIECE_BYTES)
         self._zip: zipfile.ZipFile | None = None
         self._tar: _TarCursor | None = None
+        self._7z: SevenZipCursor | None = None
 
     def read(self, candidate: Candidate, limit: int | None = None) -> bytes:
         """The replay's bytes, or its first ``limit``.
@@ -172,6 +178,8 @@ class Reader:
         if self._zip is not None:
             with self._zip.open(self._zip.infolist()[candidate.position]) as member:
                 yield member
+        elif self._7z is not None:
+            yield io.BytesIO(self._7z.at(candidate.position))
         elif self._tar is not None:
             yield self._tar.at(candidate.position)
 
@@ -181,6 +189,8 @@ class Reader:
         self.close()
         if source.lower().endswith(".zip"):
             self._zip = zipfile.ZipFile(source)
+        elif source.lower().endswith(SEVENZIP_SUFFIX):
+            self._7z = SevenZipCursor(Path(source))
         else:
             self._tar = _TarCursor(Path(source))
         self._source = source
@@ -191,7 +201,9 @@ class Reader:
             self._zip.close()
         if self._tar is not None:
             self._tar.close()
-        self._source = self._zip = self._tar = None
+        if self._7z is not None:
+            self._7z.close()
+        self._source = self._zip = self._tar = self._7z = None
 
     def __enter__(self) -> "Reader":
         return self

@@ -22,7 +22,7 @@ def ingest_command(
         list[Path] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="Folders, .slp, .slp.gz, .zip or .tar* files. None: work through data_manifest.yaml.",
+            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files. None: work through data_manifest.yaml.",
             show_default=False,
         ),
     ] = None,

@@ -26,8 +26,10 @@ class Names:
 
     def of(self, name: str | None) -> str | None:
         """What to write for ``name``."""
-        if name is None or self.is_kept:
-            return name
+        if name is None:
+            return None
+        if self.is_kept:  # a name in another encoding is not Unicode, as which Parquet takes strings
+            return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), key=self.salt, digest_size=12).hexdigest()
 
 

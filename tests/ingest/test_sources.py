@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 import zstandard
 
 from dataset.errors import ConfigError, ReplayError
+from ingest import sevenzip
 from ingest.archives import Candidate, Reader
+from ingest.names import Names
 from ingest.sources import find_candidates
 
 FILES = {"b.slp": b"second", "deep/a.slp": b"first", "c.SLP": b"third", "notes.txt": b"no replay", "._a.slp": b"shadow"}
@@ -136,12 +139,99 @@ def test_a_flipped_member_is_damaged_and_its_name_stays_out_of_the_message(tmp_p
 def test_sources_that_are_not_there_or_of_no_known_kind_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found nothing there"):
         find_candidates([tmp_path / "nothing"])
-    (tmp_path / "a.7z").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"must be a folder or end in .*\.tar\.zst, found '\.7z'"):
-        find_candidates([tmp_path / "a.7z"])
+    (tmp_path / "a.rar").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"must be a folder or end in .*\.tar\.zst, found '\.rar'"):
+        find_candidates([tmp_path / "a.rar"])
 
 
 def test_folders_that_cannot_be_told_apart_by_name_are(tmp_path: Path) -> None:
     os.mkdir(tmp_path / "x.slp")  # noqa: PTH102 (a folder named like a replay)
     (tmp_path / "x.slp" / "a.slp").write_bytes(b"first")
     assert contents(find_candidates([tmp_path])) == [b"first"]
+
+
+def write_7z(path: Path, files: dict[str, bytes]) -> Path:
+    py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+    with py7zr.SevenZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writef(io.BytesIO(data), name)
+    return path
+
+
+def test_a_7z_is_read_member_by_member_forwards_and_backwards(tmp_path: Path) -> None:
+    files = {**FILES, "日本.slp": b"fourth", "none.slp": b"", "z.slp.gz": gzip.compress(b"fifth")}
+    found = find_candidates([write_7z(tmp_path / "a.7z", files)])
+    names = ["b.slp", "deep/a.slp", "c.SLP", "日本.slp", "none.slp", "z.slp.gz"]
+    expected = [b"second", b"first", b"third", b"fourth", b"", b"fifth"]
+    assert [candidate.member for candidate in found] == names
+    assert contents(found) == expected
+    assert contents(found[::-1]) == expected[::-1]
+    assert contents(found[1:2] * 2) == [b"first"] * 2
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a.7z"]
+
+
+def test_members_of_a_7z_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
+    py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+    with py7zr.SevenZipFile(tmp_path / "a.7z", "w") as archive:
+        for data in (b"first", b"second", b"third"):
+            archive.writef(io.BytesIO(data), "a.slp")
+    assert contents(find_candidates([tmp_path])) == [b"first", b"second", b"third"]
+
+
+def test_a_member_of_a_7z_that_would_not_fit_into_memory_is_left_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sevenzip, "MAX_MEMBER_BYTES", 100)
+    found = find_candidates([write_7z(tmp_path / "a.7z", {"bomb.slp": bytes(101), "b.slp": b"second"})])
+    with pytest.raises(ReplayError) as caught:
+        contents(found[:1])
+    assert caught.value.reason == "damaged_archive"
+    assert contents(found[1:]) == [b"second"]
+
+
+def test_a_damaged_7z_is_counted_and_never_hangs(tmp_path: Path) -> None:
+    path = write_7z(tmp_path / "a.7z", {f"{i}.slp": os.urandom(2000) for i in range(5)})
+    found = find_candidates([path])
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 0xFF
+    path.write_bytes(bytes(data))
+    reasons = []
+    with Reader() as reader:
+        for candidate in found:
+            try:
+                reader.read(candidate)
+            except ReplayError as error:
+                reasons.append(error.reason)
+    assert set(reasons) == {"damaged_archive"}
+    path.write_bytes(bytes(data[:3000]))
+    assert [candidate.member for candidate in find_candidates([path])] == [None]
+
+
+def test_a_7z_without_py7zr_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "py7zr", None)
+    (tmp_path / "a.7z").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"need py7zr, found none installed; pip install 'exphil\[7z\]'"):
+        find_candidates([tmp_path])
+
+
+def test_names_in_any_encoding_are_read_and_can_be_kept(tmp_path: Path) -> None:
+    names = [b"caf\x82.slp", "対戦ソ.slp".encode("shift-jis"), "対戦.slp".encode()]  # cp437, a backslash within, UTF-8
+    with tarfile.open(tmp_path / "a.tar", "w", encoding="utf-8", errors="surrogateescape") as tar:
+        for name in names:
+            info = tarfile.TarInfo(os.fsdecode(name))
+            info.size = len(name)
+            tar.addfile(info, io.BytesIO(name))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr(f"{number}{'x' * (len(name) - 1)}", name)
+    data = (tmp_path / "b.zip").read_bytes()
+    for number, name in enumerate(names):
+        data = data.replace(f"{number}{'x' * (len(name) - 1)}".encode(), name)  # in both of zip's records
+    (tmp_path / "b.zip").write_bytes(data)
+    (tmp_path / os.fsdecode(names[1])).write_bytes(names[1])
+    found = find_candidates([tmp_path])
+    assert sorted(contents(found)) == sorted([*names, *names, names[1]])
+    for is_kept in (True, False):
+        written = [Names(b"salt", is_kept).of(candidate.member or candidate.source) for candidate in found]
+        assert len(set(written)) == 7
+        assert all(name is not None and name.encode() for name in written)

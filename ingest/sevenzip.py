@@ -1,0 +1,181 @@
+"""The members of a ``.7z`` one after the other, in memory; py7zr (extra ``[7z]``) unpacks, on a thread of its own.
+
+In: an archive and a member's position. Out: its bytes. The surprise: py7zr only *pushes* what it unpacks, so a thread holds it
+back until the next member is asked for: three members at most are in memory, none on disk. A 7z is one compressed stream, so
+going back starts over, and all that lies behind a damaged member is lost with it.
+"""
+
+import queue
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from dataset.errors import ConfigError
+
+if TYPE_CHECKING:
+    from py7zr import FileInfo
+
+MAX_MEMBER_BYTES = 2**28
+"""A quarter of a gigabyte: real replays have up to 20 MB, and a member is in memory whole."""
+_LOOK_EVERY_S = 0.1
+"""How often the thread looks whether it is still wanted."""
+
+
+class SevenZipError(ValueError):
+    """The archive or a member is damaged, encrypted, too large, or named to lie outside."""
+
+
+def list_members(path: Path) -> list[tuple[str, int, int | None]]:
+    """(name, bytes, CRC-32) of every member, in order.
+
+    Raises:
+        ConfigError: py7zr is not installed.
+        SevenZipError: the archive's list cannot be read.
+    """
+    return [(info.filename, 0 if info.is_directory else info.uncompressed, info.crc32) for info in _infos(path)]
+
+
+class SevenZipCursor:
+    """A 7z read forward; going back starts over."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._infos = path, _infos(path)
+        self._names = _unique_names(self._infos)
+        self._flow: _Flow | None = None
+        self._passed: set[str] = set()
+
+    def at(self, position: int) -> bytes:
+        """The member that stands at ``position`` in the list.
+
+        Raises:
+            SevenZipError: it cannot be had.
+        """
+        info, name = self._infos[position], self._names[position]
+        if info.uncompressed > MAX_MEMBER_BYTES or not _is_inside(info.filename):
+            raise SevenZipError("the member is too large or named to lie outside the archive")
+        if self._flow is None or name in self._passed:
+            self.close()
+            wanted = {other.filename for other in self._infos if _is_wanted(other)}
+            self._flow = _Flow(self._path, wanted)
+        found, data = self._flow.next()
+        while found != name:
+            self._passed.add(found)
+            found, data = self._flow.next()
+        self._passed.add(found)
+        if len(data) != info.uncompressed or (data and info.crc32 is not None and zlib.crc32(data) != info.crc32):
+            raise SevenZipError("the member's checksum is another")
+        return data
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._flow is not None:
+            self._flow.stop()
+        self._flow, self._passed = None, set()
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _is_wanted(info: "FileInfo") -> bool:
+    return not info.is_directory and info.uncompressed <= MAX_MEMBER_BYTES and _is_inside(info.filename)
+
+
+def _unique_names(infos: "list[FileInfo]") -> list[str]:
+    """Names as py7zr writes them: of several alike, the later ones get a number."""
+    seen: Counter[str] = Counter()
+    names = []
+    for info in infos:
+        count = seen[info.filename]
+        names.append(info.filename if not count else f"{info.filename}_{count - 1}")
+        seen[info.filename] += 1
+    return names
+
+
+def _infos(path: Path) -> "list[FileInfo]":
+    py7zr = _py7zr(path)
+    try:
+        with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
+            infos: list[FileInfo] = archive.list()
+    except OSError:
+        raise
+    except Exception as error:  # damage makes py7zr raise whatever it stumbles over
+        raise SevenZipError(type(error).__name__) from error
+    return infos
+
+
+def _py7zr(path: Path) -> Any:
+    try:
+        import py7zr
+    except ImportError as error:
+        raise ConfigError(
+            f"source {path}: .7z archives need py7zr, found none installed; pip install 'exphil[7z]', or unpack it"
+        ) from error
+    return py7zr
+
+
+class _Stopped(Exception):  # noqa: N818 (no error)
+    """The rest of the archive is not wanted."""
+
+
+class _Flow:
+    """Unpacks on a thread; ``next`` waits for the next member."""
+
+    def __init__(self, path: Path, wanted: Collection[str]) -> None:
+        self._path, self._wanted = path, wanted
+        self._members: queue.Queue[tuple[str, bytes] | SevenZipError] = queue.Queue(maxsize=1)
+        self._is_stopped = threading.Event()
+        self._end: SevenZipError | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def next(self) -> tuple[str, bytes]:
+        """Name and bytes of the next member."""
+        if self._end is None:
+            found = self._members.get()
+            if not isinstance(found, SevenZipError):
+                return found
+            self._end = found
+        raise self._end
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._is_stopped.set()
+        self._thread.join()
+
+    def put(self, found: tuple[str, bytes] | SevenZipError) -> None:
+        """Hand a member over once the one before it is taken."""
+        while not self._is_stopped.is_set():
+            try:
+                self._members.put(found, timeout=_LOOK_EVERY_S)
+            except queue.Full:
+                continue
+            return
+        raise _Stopped
+
+    def _run(self) -> None:
+        try:
+            self._unpack()
+        except _Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 (whatever it is, the reader is told)
+            end = SevenZipError(type(error).__name__)
+        else:
+            end = SevenZipError("the archive ends before the member")
+        try:
+            self.put(end)
+        except _Stopped:
+            return
+
+    def _unpack(self) -> None:
+        from py7zr import SevenZipFile
+
+        from ingest.sevenzip_sink import Sinks
+
+        # An open file, unlike a path, is unpacked on one thread and in order.
+        with self._path.open("rb") as file, SevenZipFile(file) as archive:
+            archive.extract(targets=self._wanted, factory=Sinks(self.put))
