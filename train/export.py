@@ -220,13 +220,12 @@ def _one_thread() -> ort.SessionOptions:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's own deprecations and its notes about libraries that are not installed."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the exporters' own deprecations, and their notes about libraries and steps that are not needed here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

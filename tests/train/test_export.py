@@ -10,11 +10,12 @@ import torch
 
 from dataset.atomic import sha256_of
 from dataset.errors import CheckpointError
-from tests.train.builders import tiny_config, tiny_policy_config
+from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train import export
 from train.backbones.registry import BACKBONES
-from train.checkpoint import run_record, save_weights
+from train.checkpoint import load_policy, run_record, save_weights
 from train.config import PolicyConfig
+from train.cost import measure_cost
 from train.embed import Embed
 from train.export import CHECKED_FRAMES, Exported, compare, export_front, export_run, with_sampler
 from train.fold import FoldedStep, as_state, leaves_of, prior_table, together
@@ -141,3 +142,20 @@ def test_a_nested_state_survives_being_flattened() -> None:
     leaves = leaves_of(state)
     assert [float(leaf) for leaf in leaves] == [0.0, 1.0, 2.0]
     assert as_state(state, iter(leaves)) == state
+
+
+def test_the_cost_on_replays_is_none_for_an_exact_graph(exported: Exported, tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", tiny_splits())
+    cost = measure_cost(load_policy(exported.path.parent), exported.front, store)
+    assert cost["frames"] == 188, "two test replays of 90 and 100 frames, the last target of each beyond its end"
+    assert cost["nll_exported"] == pytest.approx(cost["nll"], abs=1e-5)
+    assert cost["accuracy_exported"] == pytest.approx(cost["accuracy"], abs=1e-3)
+
+
+def test_the_cost_on_replays_shows_a_graph_of_other_weights(exported: Exported, tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", tiny_splits(test=1))
+    loaded = load_policy(exported.path.parent)
+    with torch.no_grad():
+        loaded.policy.head.hidden.weight += 0.5
+    cost = measure_cost(loaded, exported.front, store)
+    assert abs(cost["nll_exported"] - cost["nll"]) > 0.1
