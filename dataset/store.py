@@ -159,14 +159,18 @@ def _check_versions(manifest: Manifest, path: Path | str) -> None:
 
 
 def _check_counts(manifest: Manifest, path: Path | str) -> None:
-    """Refuse a manifest that lost a shard or moved one out of its split: none of its other files would tell."""
+    """Refuse a manifest that lost a shard or moved one out of its split: none of its other files would tell.
+
+    A store without any frame shard can be trained on; ``frames`` refuses it by itself.
+    """
     for kind in ("frames", "windows"):
         shards = [shard for shard in manifest.shards if shard.kind == kind]
         found = (sum(shard.samples for shard in shards), sum(shard.frames for shard in shards))
         kept = (manifest.kept_replays, manifest.kept_frames) if kind == "frames" else (0, 0)
         listed = (manifest.replays + kept[0], manifest.frames + kept[1])
         is_split = all(shard.split in ((None,) if kind == "frames" else SPLITS) for shard in shards)
-        if found != listed or not is_split:
+        is_windows_only = kind == "frames" and not shards
+        if (found != listed or not is_split) and not is_windows_only:
             raise SchemaError(
                 f"store {path}: its {kind} shards must hold the manifest's {listed[0]} replays of {listed[1]} "
                 f"frames, each in a split, found {found[0]} of {found[1]}; copy the manifest again or run "

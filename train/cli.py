@@ -1,4 +1,4 @@
-"""``exphil train`` and ``exphil eval``: arguments only; what they mean is decided in ``train.config`` and beyond."""
+"""``exphil train``, ``eval`` and ``export``: arguments only; what they mean is decided in ``train.config`` and beyond."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,13 @@ import typer
 if TYPE_CHECKING:
     from train.callbacks import Callback
 
-StorePath = Annotated[str | None, typer.Option("--store", help="Store to read.", metavar="STORE")]
+StorePath = Annotated[str | None, typer.Option("--store", help="Folder or URL of the store.", metavar="STORE")]
 ReplaysPath = Annotated[
     Path | None, typer.Option("--replays", help="Replays to ingest first, into a cached store.", metavar="PATH")
+]
+TolerateBadShards = Annotated[
+    int,
+    typer.Option("--tolerate-bad-shards", help="Window shards that may be damaged or missing: skipped and counted."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
@@ -21,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     app.command("train")(train)
     app.command("eval")(evaluate)
+    app.command("export")(export)
 
 
 def train(
@@ -78,6 +83,7 @@ def train(
     button_pos_weight: Annotated[
         float, typer.Option("--button-pos-weight", help="Weight of a pressed button; 1 is neutral.")
     ] = 1.0,
+    tolerate_bad_shards: TolerateBadShards = 0,
     seed: Annotated[int, typer.Option("--seed", help="Of weights, order and dropout.")] = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run of that name.")] = False,
@@ -133,7 +139,16 @@ def train(
         seed=seed,
     )
     folder = find_store(store, replays, train_character)
-    summary = train_run(config, folder, name, runs=runs, device=device, callbacks=_callbacks(wandb), is_resumed=resume)
+    summary = train_run(
+        config,
+        folder,
+        name,
+        runs=runs,
+        device=device,
+        callbacks=_callbacks(wandb),
+        is_resumed=resume,
+        tolerate_bad_shards=tolerate_bad_shards,
+    )
     _show_summary(summary, folder, as_json)
 
 
@@ -149,6 +164,7 @@ def evaluate(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Measure also on replays that the run trained on.")
     ] = False,
+    tolerate_bad_shards: TolerateBadShards = 0,
     detailed: Annotated[bool, typer.Option("--detailed", help="Print every component and button.")] = False,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -164,12 +180,54 @@ def evaluate(
     folder = find_store(store, replays, None)
     target = find_device(device)
     reports = [
-        evaluate_run(load_policy(run), folder, split=chosen, is_seen_allowed=allow_seen, device=target)
+        evaluate_run(
+            load_policy(run),
+            folder,
+            split=chosen,
+            is_seen_allowed=allow_seen,
+            device=target,
+            tolerate_bad_shards=tolerate_bad_shards,
+        )
         for run in wanted
     ]
+    for shard in sorted({shard for report in reports for shard in report["skipped_shards"]}):
+        typer.echo(f"bad shard {shard} was skipped, its replays are missing", err=True)
     show_reports(reports, is_detailed=detailed, to_stderr=as_json)
     if as_json:
         typer.echo(json.dumps({"rows": reports} if compare else reports[0]))
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Run folder, run name or checkpoint file.", metavar="RUN")],
+    int8: Annotated[bool, typer.Option("--int8", help="Keep large matrices as 8-bit integers.")] = False,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Also measure NLL and accuracy on this store.", metavar="STORE")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="val, test or all of the store; default: test.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
+    from dataset.errors import ConfigError
+    from train.checkpoint import load_policy
+    from train.cost import measure_cost
+    from train.export import export_run
+
+    if split is not None and store is None:
+        raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")
+    done = export_run(run, is_int8=int8)
+    result: dict[str, Any] = {
+        "path": str(done.path),
+        "bytes": done.bytes,
+        "max_abs_error": done.max_abs_error,
+        "different_controllers": done.different_frames,
+    }
+    if store is not None:
+        result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
+    for name, value in result.items():
+        typer.echo(f"{name:22} {value}", err=True)
+    typer.echo(f"next: exphil play --policy {run} --stand-in REPLAY", err=True)
+    if as_json:
+        typer.echo(json.dumps(result))
 
 
 def find_store(store: str | None, replays: Path | None, character: str | None) -> str:

@@ -26,11 +26,14 @@ class Data:
     val: Bank
     manifest_digest: str
     """Of the store's data."""
+    skipped_shards: tuple[str, ...] = ()
+    """Bad window shards that were tolerated: their replays are missing here."""
 
     def record(self) -> dict[str, Any]:
         """What ``config.json`` keeps: enough to tell later whether a replay was trained on."""
         return {
             "manifest_digest": self.manifest_digest,
+            "skipped_shards": list(self.skipped_shards),
             "train": {**facts(self.train), "ids": sorted(self.train.ids)},
             "val": {**facts(self.val), "ids_sha256": ids_digest(self.val.ids)},
         }
@@ -51,9 +54,9 @@ def character_id(name: str | None) -> int | None:
     return None if name is None else character_from_name(name).internal
 
 
-def open_store(path: Path | str, codec: str) -> Store:
+def open_store(path: Path | str, codec: str, tolerate_bad_shards: int = 0) -> Store:
     """A store whose classes are those of ``codec``."""
-    store = Store(path)
+    store = Store(path, tolerate_bad_shards=tolerate_bad_shards)
     if store.manifest.codec_digest != get_codec(codec).digest:
         raise SchemaError(
             f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
@@ -62,16 +65,16 @@ def open_store(path: Path | str, codec: str) -> Store:
     return store
 
 
-def load_data(path: Path | str, codec: str, character: str | None) -> Data:
-    """The train and val replays of a store in which ``character`` was picked.
+def load_data(path: Path | str, codec: str, character: str | None, tolerate_bad_shards: int = 0) -> Data:
+    """The train and val replays of a store in which ``character`` was picked, up to so many bad shards left out.
 
     Raises:
         ConfigError: a split holds no such replay.
         SchemaError: the store is damaged or encoded for another codec.
     """
-    store = open_store(path, codec)
+    store = open_store(path, codec, tolerate_bad_shards)
     train, val = (load_bank(store, split, character) for split in ("train", "val"))
-    return Data(train, val, store.manifest.digest)
+    return Data(train, val, store.manifest.digest, tuple(store.skipped))
 
 
 def load_bank(store: Store, split: Split, character: str | None) -> Bank:

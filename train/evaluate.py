@@ -57,7 +57,13 @@ def _add(metrics: Metrics, policy: Policy, batch: Tensors, y: torch.Tensor, gene
 
 
 def evaluate_run(
-    loaded: LoadedPolicy, path: Path | str, *, split: EvalSplit, is_seen_allowed: bool, device: torch.device
+    loaded: LoadedPolicy,
+    path: Path | str,
+    *,
+    split: EvalSplit,
+    is_seen_allowed: bool,
+    device: torch.device,
+    tolerate_bad_shards: int = 0,
 ) -> dict[str, Any]:
     """The report of a run over a split of a store.
 
@@ -67,19 +73,21 @@ def evaluate_run(
         split: ``all`` takes every replay of the store.
         is_seen_allowed: whether replays that the run trained on may count.
         device: where to compute.
+        tolerate_bad_shards: window shards that may be skipped; the report names them.
 
     Raises:
         ConfigError: the run trained on some of these replays, or none holds its character.
     """
     config = loaded.config
-    store = open_store(path, config.policy.codec)
+    store = open_store(path, config.policy.codec, tolerate_bad_shards)
     bank = Bank(store.samples(split), character_id(config.data.character))
     _require_unseen(loaded, bank, is_seen_allowed)
     _require_tracks(bank, store, split, config.data.character)
     lanes = Lanes(bank, lanes=config.data.lanes, window=config.data.window_size, delay=loaded.delay, is_shuffled=False)
     persistence = Persistence.from_json(loaded.record["persistence"])
     report = evaluate_policy(loaded.policy.to(device), lanes, persistence, device)
-    return {"run": loaded.run.name, "split": split, "replays": len(bank.ids), **report}
+    told = {"run": loaded.run.name, "split": split, "replays": len(bank.ids), "skipped_shards": list(store.skipped)}
+    return told | report
 
 
 def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> None:

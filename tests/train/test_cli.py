@@ -52,6 +52,7 @@ def test_training_says_its_facts_first_and_what_to_type_next_last(store: Path, t
         "seconds",
         "is_early_stopped",
         "is_interrupted",
+        "skipped_shards",
     ]
     lines = result.stderr.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["versions", "train", "val", "parameters", "run"]
