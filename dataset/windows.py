@@ -20,7 +20,7 @@ from dataset.atomic import replacing, sha256_of
 from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import SchemaError
-from dataset.files import replays_path
+from dataset.files import replays_path, require_folder
 from dataset.lock import locked
 from dataset.manifest import Manifest, ShardInfo, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
@@ -55,7 +55,7 @@ def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Pr
         ConfigError: the codec is unknown, or another process writes to the store.
     """
     start = time.perf_counter()
-    folder = Path(folder)
+    folder = require_folder(folder)
     Manifest.load(folder)  # a folder that is no store gets no lock file
     with locked(folder):
         manifest = Manifest.load(folder)

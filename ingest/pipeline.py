@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dataset.files import require_folder
 from ingest.commit import OpenStore, open_store
 from ingest.job import Known, Settings
 from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
@@ -74,7 +75,7 @@ def ingest(
         ConfigError: a source does not exist, or the options contradict the store's.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    folder = Path(store)
+    folder = require_folder(store)
     candidates = find_candidates(sources)
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect_command(
-    store: Annotated[Path | None, typer.Option(help="Folder of a store.", show_default=False)] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder or URL of a store.", show_default=False)] = None,
     replay: Annotated[Path | None, typer.Option(help="A .slp file instead of a store.", show_default=False)] = None,
     replay_id: Annotated[
         str | None, typer.Option("--id", help="Id of the replay in the store.", show_default="the first")

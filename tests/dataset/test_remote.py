@@ -12,6 +12,8 @@ from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.store import Store
+from dataset.windows import encode_windows
+from ingest.pipeline import IngestOptions, ingest
 from tests.dataset import servers
 from tests.dataset.servers import Fault, FaultyServer, serving
 
@@ -257,3 +259,20 @@ def test_samples_of_a_url_are_picked_by_split(server: FaultyServer, generated_st
     splits = remote.replays().group_by("split").agg(pl.col("id").sort()).collect()
     found = {split: sorted(sample.id for sample in remote.samples(split)) for split in ("train", "val", "test")}
     assert found == dict(splits.iter_rows())
+
+
+@pytest.mark.parametrize("url", ["s3://melee/store", "s3:/melee/store"])
+def test_a_url_is_not_written_to(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for write in (lambda: ingest([tmp_path], url, IngestOptions()), lambda: encode_windows(Path(url))):
+        with pytest.raises(ConfigError, match=r"must be a folder on this machine to be written to, found a URL"):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_that_went_through_pathlib_is_the_same_store(server: FaultyServer) -> None:
+    assert Store(Path(server.url)).path == server.url
+
+
+def test_the_url_of_a_file_is_its_folder(generated_store: Path) -> None:
+    assert Store(f"file://{generated_store}").path == generated_store
