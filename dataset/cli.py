@@ -39,11 +39,13 @@ def verify_command(
 
 
 def stats_command(
-    store: StoreOption,
+    store: Annotated[str, typer.Option(help="Folder or URL of the store.", show_default=False)],
     query: Annotated[
         str | None,
         typer.Option(
-            metavar="[summary|characters|stages|matchups|actions]", help="What to ask.", show_default="summary"
+            metavar="[summary|characters|stages|matchups|actions|techniques|quality]",
+            help="What to ask.",
+            show_default="summary",
         ),
     ] = None,
     sql: Annotated[
@@ -52,10 +54,13 @@ def stats_command(
     character: Annotated[
         str | None, typer.Option(help="Only this character's games, from its side.", show_default="all")
     ] = None,
+    by_player: Annotated[
+        bool, typer.Option("--by-player", help="Techniques of each player, by the name's hash.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a store: how much there is, who plays whom where, and what they do."""
+    """Ask a store: how much there is, how sound it is, who plays whom where, what they do and how well."""
     from dataset import report
     from dataset.errors import ConfigError
     from dataset.ids import character_from_name
@@ -63,13 +68,15 @@ def stats_command(
     from dataset.stats import sql as ask_sql
     from dataset.store import Store
 
-    if sql is not None and (query is not None or character is not None):
-        raise ConfigError("--sql: asks for itself, so --query and --character cannot take effect beside it; drop them")
+    if sql is not None and (query is not None or character is not None or by_player):
+        raise ConfigError(
+            "--sql: asks for itself, so --query, --character and --by-player cannot take effect beside it; drop them"
+        )
     if as_csv and as_json:
         raise ConfigError("--csv and --json: one output at a time; drop one")
     opened = Store(store)
     who = None if character is None else character_from_name(character)
-    rows = ask(opened, query or "summary", who) if sql is None else ask_sql(opened, sql)
+    rows = ask(opened, query or "summary", who, by_player=by_player) if sql is None else ask_sql(opened, sql)
     if as_json:
         typer.echo(report.json_line({"rows": report.plain_rows(rows)}))
     elif as_csv:

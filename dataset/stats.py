@@ -12,21 +12,29 @@ import polars as pl
 from dataset.action_states import action_state_name
 from dataset.errors import ConfigError
 from dataset.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_name, stage_name
+from dataset.quality_table import quality_table
 from dataset.schema import SIDES
 from dataset.store import Store
+from dataset.techniques.table import technique_table
 
 FRAMES_PER_HOUR = 60 * 60 * 60
 
 
-def query(store: Store, name: str, character: Character | None = None) -> pl.DataFrame:
-    """The answer of a named query, told of one character only if given.
+def query(store: Store, name: str, character: Character | None = None, *, by_player: bool = False) -> pl.DataFrame:
+    """The answer of a named query, told of one character only if given; techniques also of each player by hash.
 
     Raises:
-        ConfigError: there is no such query.
+        ConfigError: there is no such query, or it is not one that tells players apart.
     """
     if name not in QUERIES:
         raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
-    return QUERIES[name](store, character)
+    if not by_player:
+        return QUERIES[name](store, character)
+    if name != "techniques":
+        raise ConfigError(
+            f"--by-player: tells the players' techniques apart, found the query {name}; add --query techniques"
+        )
+    return _named(technique_table(store, character, by_player=True))
 
 
 def sql(store: Store, text: str) -> pl.DataFrame:
@@ -101,12 +109,19 @@ def _actions(store: Store, character: Character | None) -> pl.DataFrame:
     return table.insert_column(2, table["action_state"].replace_strict(names, return_dtype=pl.String).alias("name"))
 
 
+def _techniques(store: Store, character: Character | None) -> pl.DataFrame:
+    """How often and how well every character does what ``dataset.techniques`` finds, most played first."""
+    return _named(technique_table(store, character))
+
+
 QUERIES: dict[str, Callable[[Store, Character | None], pl.DataFrame]] = {
     "summary": _summary,
     "characters": _characters,
     "stages": _stages,
     "matchups": _matchups,
     "actions": _actions,
+    "techniques": _techniques,
+    "quality": quality_table,
 }
 """Every named query."""
 

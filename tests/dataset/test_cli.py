@@ -82,7 +82,9 @@ def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generate
         (["--sql", "select 1", "--query", "stages"], "--sql: asks for itself"),
         (["--sql", "select 1", "--character", "fox"], "--sql: asks for itself"),
         (["--csv", "--json"], "one output at a time"),
-        (["--query", "techniques"], "query 'techniques': unknown; use one of summary"),
+        (["--sql", "select 1", "--by-player"], "--sql: asks for itself"),
+        (["--by-player"], "--by-player: tells the players' techniques apart"),
+        (["--query", "vibes"], "query 'vibes': unknown; use one of summary"),
         (["--character", "waluigi"], "character 'waluigi': unknown"),
     ],
 )

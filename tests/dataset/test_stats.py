@@ -126,6 +126,13 @@ def test_an_unknown_query_lists_the_known_ones() -> None:
         query(STORE, "vibes")
 
 
+def test_only_techniques_tell_players_apart(generated_store: Path) -> None:
+    told = query(Store(generated_store), "techniques", MEWTWO, by_player=True)
+    assert told.columns[:3] == ["character", "player", "technique"]
+    with pytest.raises(ConfigError, match="--by-player: tells the players' techniques apart, found the query stages"):
+        query(STORE, "stages", by_player=True)
+
+
 @pytest.mark.parametrize("name", QUERIES)
 @pytest.mark.parametrize("character", [None, FOX])
 def test_every_query_answers_on_a_real_store(generated_store: Path, name: str, character: object) -> None:

@@ -1,0 +1,156 @@
+"""The table of techniques: every finder, and how often and how well each character or player does what it finds.
+
+In: a store. Out: one row a character (or player) and technique. Finders take stays and hand out events
+(``dataset.techniques.stays.events``); they are run over a few million frames at a time, so memory does not grow with the
+store. The surprise: a technique's ``count`` is of its successes, ``tries`` of all its events.
+"""
+
+from collections.abc import Callable, Iterator
+
+import polars as pl
+
+from dataset.ids import Character
+from dataset.schema import SIDES
+from dataset.store import Store
+from dataset.techniques import characters, landings, movement, punishes
+from dataset.techniques.stays import find_stays
+
+BATCH_FRAMES = 2_000_000
+"""Frames taken at a time, rounded up to a whole frame shard."""
+
+FRAMES_PER_MINUTE = 3600
+
+Finder = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+TECHNIQUES: dict[str, Finder] = {
+    "l-cancel": landings.l_cancels,
+    "tech in place": landings.techs_in_place,
+    "tech roll": landings.tech_rolls,
+    "missed tech": landings.missed_techs,
+    "wavedash": movement.wavedashes,
+    "waveland": movement.wavelands,
+    "dash-dance": movement.dash_dances,
+    "ledgedash": movement.ledgedashes,
+    "djc aerial": characters.double_jump_cancels,
+    "teleport": characters.teleports,
+    "teleport ledge cancel": characters.teleport_ledge_cancels,
+    "shadow ball": characters.shadow_balls,
+    "approach": punishes.approaches,
+    "neutral win": punishes.neutral_wins,
+    "counter-attack": punishes.counter_attacks,
+    "trade": punishes.trades,
+    "opening": punishes.openings,
+    "conversion": punishes.conversions,
+    "kill": punishes.kills,
+    "self-destruct": punishes.self_destructs,
+}
+"""Every finder by the technique it finds, in the order in which people read them."""
+
+MEANS = {
+    "ledgedash": "frames to land",
+    "shadow ball": "frames charged",
+    "opening": "damage",
+    "kill": "percent",
+    "openings per kill": "openings",
+}
+"""What the column ``mean`` is of, where there is one."""
+
+
+def technique_table(store: Store, character: Character | None = None, *, by_player: bool = False) -> pl.LazyFrame:
+    """Techniques of every character (or of one), and of every player by hash if asked, who plays most first.
+
+    Columns: ``character`` (internal id as picked), ``player``, ``technique``, ``count`` (successes, or all where a technique
+    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play, ``mean`` and ``mean_of``.
+    """
+    by = ["character", "player"] if by_player else ["character"]
+    players = _players(store, character)
+    counts = pl.concat([_count(frames, players, by) for frames in _batches(store)]).lazy()
+    sums = counts.group_by(*by, "technique").agg(pl.col("count", "tries", "rated", "value", "valued").sum())
+    minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
+    told = sums.join(minutes, on=by, nulls_equal=True).select(
+        *by,
+        "technique",
+        "count",
+        "tries",
+        "minutes",
+        share=pl.when(pl.col("rated") > 0).then(pl.col("count") / pl.col("rated")),
+        per_minute=pl.col("count") / pl.col("minutes"),
+        mean=pl.when(pl.col("valued") > 0).then(pl.col("value") / pl.col("valued")),
+    )
+    rows = pl.concat([told, _openings_per_kill(told)], how="diagonal_relaxed")
+    order = pl.col("technique").replace_strict({name: number for number, name in enumerate(_NAMES)})
+    return (
+        rows.sort(pl.col("minutes"), *by, order, descending=[True, *[False] * len(by), False])
+        .with_columns(mean_of=pl.col("technique").replace_strict(MEANS, default=None, return_dtype=pl.String))
+        .drop("minutes")
+    )
+
+
+def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
+    """Every event of every technique in whole replays: ``replay, side, frame, technique, success, value``."""
+    stays = find_stays(frames)
+    who = stays.lazy().select("player", "replay", "side").unique()
+    found = pl.concat([finder(stays.lazy()) for finder in TECHNIQUES.values()])
+    return found.join(who, on="player").drop("player").collect()
+
+
+_NAMES = [name for known in TECHNIQUES for name in ((known, "openings per kill") if known == "kill" else (known,))]
+
+
+def _openings_per_kill(told: pl.LazyFrame) -> pl.LazyFrame:
+    """A row beside every row of kills: how many openings a stock took."""
+    kills = told.filter(pl.col("technique") == "kill", pl.col("count") > 0)
+    mean = pl.col("tries") / pl.col("count")
+    return kills.with_columns(
+        technique=pl.lit("openings per kill"),
+        mean=mean,
+        share=pl.lit(None, pl.Float64),
+        per_minute=pl.lit(None, pl.Float64),
+    )
+
+
+def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Sums over the events of a batch that more batches may be added to."""
+    told = find_events(frames).lazy().join(players.lazy(), on=["replay", "side"])
+    success, value = pl.col("success"), pl.col("value")
+    return (
+        told.group_by(*by, "technique")
+        .agg(
+            count=success.fill_null(value=True).sum(),
+            tries=pl.len(),
+            rated=success.count(),
+            value=value.sum(),
+            valued=value.count(),
+        )
+        .collect()
+    )
+
+
+def _batches(store: Store) -> Iterator[pl.LazyFrame]:
+    """The frame table in runs of whole frame shards, which never cut a replay."""
+    frames = store.frames()
+    start = count = 0
+    for shard in store.manifest.of_kind("frames"):
+        count += shard.frames
+        if count >= BATCH_FRAMES:
+            yield frames.slice(start, count)
+            start, count = start + count, 0
+    if count:
+        yield frames.slice(start, count)
+
+
+def _players(store: Store, character: Character | None) -> pl.DataFrame:
+    """One row a player of every ingested game: ``replay, side, character, player, frames``."""
+    replays = store.replays().filter(pl.col("status") == "ok")
+    sides = [
+        replays.select(
+            "frames",
+            replay="id",
+            side=pl.lit(side),
+            character=f"character_{side}",
+            player=pl.coalesce(f"code_hash_{side}", f"name_hash_{side}"),
+        )
+        for side in SIDES
+    ]
+    players = pl.concat(sides)
+    return (players if character is None else players.filter(pl.col("character") == character.internal)).collect()

@@ -1,0 +1,48 @@
+"""Hand-made frame tables for techniques: games as stays of both players."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from dataset.schema import FIRST_FRAME, SIDES
+
+FALCO, MEWTWO = 22, 16
+
+Stay = tuple[Any, ...]
+"""(action state, frames) and, where they matter, a dict of columns: ``l_cancel`` on the first frame; ``percent``, ``x`` and
+``character`` throughout, or a list with one value a frame."""
+
+
+def game(a: Sequence[Stay], b: Sequence[Stay] = (), replay: str = "r1") -> pl.DataFrame:
+    """The frames of one game; a side with no stays, or too few, stands still to the end (14)."""
+    length = max(sum(stay[1] for stay in side) for side in (a, b))
+    columns: dict[str, Any] = {"replay": [replay] * length, "frame": range(FIRST_FRAME, FIRST_FRAME + length)}
+    for side, stays in zip(SIDES, (a, b), strict=True):
+        rows = [row for stay in stays for row in _rows(stay)]
+        rows += _rows((14, length - len(rows)))
+        columns |= {f"{side}_{name}": [row[name] for row in rows] for name in _TYPES}
+    types = {f"{side}_{name}": kind for side in SIDES for name, kind in _TYPES.items()}
+    return pl.DataFrame(columns, schema_overrides={"frame": pl.Int32, **types})
+
+
+_TYPES = {
+    "character": pl.UInt8,
+    "action_state": pl.UInt16,
+    "x": pl.Float32,
+    "percent": pl.Float32,
+    "l_cancel": pl.UInt8,
+}
+
+
+def _rows(stay: Stay) -> list[dict[str, Any]]:
+    state, frames, *rest = stay
+    given = rest[0] if rest else {}
+    base = {"character": FALCO, "action_state": state, "x": 0.0, "percent": 0.0, "l_cancel": 0}
+    rows = []
+    for number in range(frames):
+        told = {name: value[number] if isinstance(value, list) else value for name, value in given.items()}
+        if number:
+            told.pop("l_cancel", None)
+        rows.append(base | told)
+    return rows

@@ -1,0 +1,93 @@
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dataset.ids import character_from_name
+from dataset.techniques import table
+from dataset.techniques.table import technique_table
+from tests.dataset.games import FALCO, MEWTWO, game
+
+WAVEDASHES = [(24, 4), (236, 2), (43, 10), (14, 5)] * 3
+OPENED = [(14, 10), (88, 20, {"percent": 12.0}), (14, 60, {"percent": 12.0})]
+KILLED = [(14, 10), (88, 20, {"percent": 30.0}), (0, 60)]
+
+
+class FakeStore:
+    """Two games: Falco against Mewtwo, then a ditto of Falcos, each 1 800 frames as far as the table of replays knows."""
+
+    games = (game(WAVEDASHES, OPENED), game([(14, 90)], KILLED, replay="r2"))
+    manifest = SimpleNamespace(of_kind=lambda kind: [SimpleNamespace(frames=len(g)) for g in FakeStore.games])
+
+    def frames(self) -> pl.LazyFrame:
+        return pl.concat(self.games).lazy()
+
+    def replays(self) -> pl.LazyFrame:
+        return pl.LazyFrame(
+            {
+                "id": ["r1", "r2", "r3"],
+                "status": ["ok", "ok", "rejected"],
+                "frames": [1800, 1800, 999],
+                "character_a": [FALCO, FALCO, FALCO],
+                "character_b": [MEWTWO, FALCO, MEWTWO],
+                "code_hash_a": ["x", "x", "z"],
+                "code_hash_b": [None, "y", None],
+                "name_hash_a": ["n", "n", "n"],
+                "name_hash_b": ["w", "w", "w"],
+            }
+        )
+
+
+STORE: Any = FakeStore()
+
+
+def rows(found: pl.LazyFrame, technique: str) -> list[tuple[object, ...]]:
+    return found.filter(technique=technique).drop("technique").collect().rows()
+
+
+def test_the_table_tells_counts_shares_and_rates_by_the_character_picked() -> None:
+    found = technique_table(STORE)
+    assert rows(found, "wavedash") == [(FALCO, 3, 3, None, 3 / 1.5, None, None)]
+    assert rows(found, "kill") == [(FALCO, 1, 2, 0.5, 1 / 1.5, 30.0, "percent")]
+    assert rows(found, "opening") == [(FALCO, 2, 2, None, 2 / 1.5, 21.0, "damage")]
+    assert rows(found, "openings per kill") == [(FALCO, 1, 2, None, None, 2.0, "openings")]
+    assert rows(found, "neutral win") == [
+        (FALCO, 2, 3, 2 / 3, 2 / 1.5, None, None),
+        (MEWTWO, 0, 1, 0.0, 0.0, None, None),
+    ]
+
+
+def test_players_are_told_apart_by_code_else_by_name() -> None:
+    found = technique_table(STORE, by_player=True)
+    assert rows(found, "neutral win") == [
+        (FALCO, "x", 2, 2, 1.0, 2.0, None, None),
+        (MEWTWO, "w", 0, 1, 0.0, 0.0, None, None),
+        (FALCO, "y", 0, 1, 0.0, 0.0, None, None),
+    ]
+
+
+def test_one_character_is_told_from_its_own_side() -> None:
+    mewtwo = technique_table(STORE, character_from_name("mewtwo")).collect()
+    assert set(mewtwo["character"]) == {MEWTWO}
+    assert mewtwo["technique"].to_list() == ["neutral win"]
+
+
+def test_the_busiest_comes_first_and_techniques_keep_their_order() -> None:
+    found = technique_table(STORE).select("character", "technique").collect().rows()
+    assert found == [
+        (FALCO, "wavedash"),
+        (FALCO, "neutral win"),
+        (FALCO, "opening"),
+        (FALCO, "conversion"),
+        (FALCO, "kill"),
+        (FALCO, "openings per kill"),
+        (FALCO, "self-destruct"),
+        (MEWTWO, "neutral win"),
+    ]
+
+
+def test_batches_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = technique_table(STORE).collect()
+    monkeypatch.setattr(table, "BATCH_FRAMES", 1)
+    assert technique_table(STORE).collect().equals(whole)
