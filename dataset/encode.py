@@ -189,20 +189,23 @@ def _feature_rows(*suffixes: str) -> list[int]:
     return [FEATURE_ROW[RAW_NAMES[row]] for row in _rows(*suffixes)]
 
 
-_TRUNCATED = _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
-_FLAGS = _feature_rows("hurtbox", "nana_hurtbox")
-_MISC = _feature_rows("misc", "nana_misc")
-_MISC_STATE = [INDEX_ROW[RAW_NAMES[row]] for row in _rows("action_state", "nana_action_state")]
 _X, _Y = _rows("x"), _rows("y")
 _KINDS = [RAW_ROW[f"item{slot}_kind"] for slot in range(NUM_ITEM_SLOTS)]
 _INDEX_SOURCE = [RAW_ROW[name] for name, _ in INDICES]
 _INDEX_LAST = np.array([[size - 1] for _, size in INDICES], dtype=np.float32)
-_SCALED = [row for row, feature in enumerate(FEATURES) if feature.raw is not None]
-_SCALED_SOURCE = [RAW_ROW[feature.raw] for feature in FEATURES if feature.raw is not None]
 _SCALES = np.array([[feature.scale] for feature in FEATURES], dtype=np.float32)
-_RELATIVE = [FEATURE_ROW[name] for name in ("dx", "dy", "distance")]
-_LEDGES = [FEATURE_ROW[f"{side}_ledge"] for side in SIDES]
-_EXISTS = [FEATURE_ROW[f"item{slot}_exists"] for slot in range(NUM_ITEM_SLOTS)]
+_SCALED = np.array([row for row, feature in enumerate(FEATURES) if feature.raw is not None])
+_SCALED_SOURCE = np.array([RAW_ROW[feature.raw] for feature in FEATURES if feature.raw is not None])
+_DERIVED = np.array([row for row, feature in enumerate(FEATURES) if feature.raw is None])
+_IS_TRUNCATED = np.isin(
+    np.arange(len(FEATURES)), _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
+)
+_IS_FLAG = np.isin(np.arange(len(FEATURES)), _feature_rows("hurtbox", "nana_hurtbox"))
+_MISC_STATE = np.full(len(FEATURES), -1)
+"""Where the action state that gates a feature stands among the indices; -1 for ungated ones."""
+_MISC_STATE[_feature_rows("misc", "nana_misc")] = [
+    INDEX_ROW[RAW_NAMES[row]] for row in _rows("action_state", "nana_action_state")
+]
 _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
@@ -230,20 +233,51 @@ def _encode_blocks(num_frames: int, raw_of: Callable[[slice], NDArray[np.float32
 def _encode_block(raw: NDArray[np.float32], continuous: NDArray[np.float16], indices: NDArray[np.uint16]) -> None:
     """Encode a few frames into ``indices`` and into ``continuous``, which comes as zeros."""
     indices[:] = _as_index(raw[_INDEX_SOURCE], _INDEX_LAST)
-    out = np.empty((len(FEATURES), raw.shape[1]), dtype=np.float32)
-    out[_SCALED] = raw[_SCALED_SOURCE]
-    out[_TRUNCATED] = np.trunc(out[_TRUNCATED])
-    delta_x, delta_y = raw[_X[1]] - raw[_X[0]], raw[_Y[1]] - raw[_Y[0]]
-    out[_RELATIVE] = delta_x, delta_y, np.sqrt(delta_x * delta_x + delta_y * delta_y)
-    out[_LEDGES] = _LEDGE_X[indices[INDEX_ROW["stage"]]] - np.abs(raw[_X])
-    out[_EXISTS] = raw[_KINDS] > 0
-    out *= _SCALES
-    np.copyto(out, 0, where=~np.isfinite(out))
-    out[_FLAGS] = out[_FLAGS] != 0
-    out[_MISC] *= _IS_HITSTUN[indices[_MISC_STATE]]
+    # Nana and most item slots are away most of the time: rows of zeros or NaN stay the zeros they are.
+    is_live = (np.bitwise_or.reduce(raw.view(np.uint32), axis=1) != 0) & (raw == raw).any(axis=1)
+    scaled = np.flatnonzero(is_live[_SCALED_SOURCE])
+    features = np.concatenate([_DERIVED, _SCALED[scaled]])
+    out = np.empty((len(features), raw.shape[1]), dtype=np.float32)
+    _derive(raw, indices, out)
+    out[len(_DERIVED) :] = raw[_SCALED_SOURCE[scaled]]
+    for row in np.flatnonzero(_IS_TRUNCATED[features]):
+        np.trunc(out[row], out=out[row])
+    out *= _SCALES[features]
+    if not np.isfinite(np.add.reduce(out, axis=None)):
+        np.copyto(out, 0, where=~np.isfinite(out))
+    for row in np.flatnonzero(_IS_FLAG[features]):
+        out[row] = out[row] != 0
+    for row in np.flatnonzero(_MISC_STATE[features] >= 0):
+        out[row] *= _IS_HITSTUN[indices[_MISC_STATE[features[row]]]]
     np.clip(out, -CLIP, CLIP, out=out)
-    is_used = out.view(np.uint32).any(axis=1)  # half of the rows are zeros, and rounding to float16 is the dearest step
-    continuous[is_used] = out[is_used]
+    continuous.view(np.uint16)[features] = _half_bits(out)
+
+
+def _half_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The bits of ``values`` (overwritten; below 2^15) as float16, rounded to even as numpy rounds, at half numpy's price.
+
+    A sum with 2^13 times a value's own power of two (2^-14 at least) loses just the bits that float16 lacks.
+    """
+    bits = values.view(np.uint32)
+    signs = (bits >> np.uint32(16)).astype(np.uint16) & np.uint16(0x8000)
+    power = bits & np.uint32(0x7F800000)
+    bits &= np.uint32(0x7FFFFFFF)
+    np.maximum(power, np.uint32((127 - 14) << 23), out=power)
+    power += np.uint32(13 << 23)
+    values += power.view(np.float32)
+    bits -= power  # what is left of the sum is the mantissa, its leading one included
+    power >>= np.uint32(13)
+    bits += power
+    bits -= np.uint32((127 - 14 + 13) << 10)
+    return bits.astype(np.uint16) | signs
+
+
+def _derive(raw: NDArray[np.float32], indices: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
+    """The features that no single raw row holds, in the order of ``_DERIVED``, unscaled."""
+    delta_x, delta_y = raw[_X[1]] - raw[_X[0]], raw[_Y[1]] - raw[_Y[0]]
+    out[0], out[1], out[2] = delta_x, delta_y, np.sqrt(delta_x * delta_x + delta_y * delta_y)
+    out[3:5] = _LEDGE_X[indices[INDEX_ROW["stage"]]] - np.abs(raw[_X])
+    out[5 : len(_DERIVED)] = raw[_KINDS] > 0
 
 
 def _as_index(values: NDArray[np.float32], last: NDArray[np.float32] | int) -> NDArray[np.uint16]:

@@ -249,3 +249,22 @@ def test_float16_errs_on_positions_by_no_more_than_is_documented() -> None:
 
 def test_the_digest_is_pinned() -> None:
     assert encoder.ENCODER_DIGEST == "d062e6d0c0e5cdeb"
+
+
+def test_values_are_rounded_to_float16_as_numpy_rounds() -> None:
+    halves = np.arange(0x4900, dtype=np.uint16).view(np.float16).astype(np.float32)  # all from 0 to 10
+    between = (halves[1:] + halves[:-1]) / 2
+    values = [halves, between, np.nextafter(between, np.float32(0)), np.nextafter(between, np.float32(99))]
+    values += [-part for part in values]
+    raw = np.zeros((len(RAW_NAMES), sum(map(len, values))), dtype=np.float32)
+    raw[RAW_ROW["has_misc"]] = np.concatenate(values)  # of scale 1
+    found = encode(raw).continuous[FEATURE_ROW["has_misc"]]
+    np.testing.assert_array_equal(found.view(np.uint16), raw[RAW_ROW["has_misc"]].astype(np.float16).view(np.uint16))
+
+
+def test_a_negative_zero_keeps_its_sign_alone_and_in_company() -> None:
+    columns = _one_frame(a_percent=-0.0)
+    pair = {name: np.repeat(column, 2) for name, column in columns.items()}
+    pair["a_percent"][1] = 1
+    for encoded in (encode_columns(columns), encode_columns(pair)):
+        assert np.signbit(encoded.continuous[FEATURE_ROW["a_percent"], 0])
