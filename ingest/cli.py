@@ -64,6 +64,12 @@ def ingest_command(
         int | None, typer.Option(help="Shortest game let in, in frames of 1/60 s.", show_default=str(_MIN_FRAMES))
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start the store over.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on looking for new replays, leaving alone those still being written.")
+    ] = False,
+    interval: Annotated[
+        float | None, typer.Option(help="With --watch: seconds from look to look.", show_default="10")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Parse and judge, write nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let the parser's panics print.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
@@ -72,6 +78,7 @@ def ingest_command(
 
     Replays the store already knows are skipped; damaged ones are counted by reason, never fatal.
     """
+    from dataset.errors import ConfigError
     from ingest import run
 
     filters: dict[str, Any] = {
@@ -85,9 +92,14 @@ def ingest_command(
     }
     filters = {name: value for name, value in filters.items() if value is not None}
     per_run = {"workers": workers, "rebuild": rebuild, "dry_run": dry_run, "is_verbose": verbose}
-    if sources:
+    if interval is not None and not watch:
+        raise ConfigError("--interval: is the pace of --watch, so it cannot take effect without it; add --watch")
+    if watch:
+        pace = run.INTERVAL_S if interval is None else interval
+        reports = run.watch_sources(sources or [], store, dataset, filters | per_run, pace)
+    elif sources:
         reports = [run.ingest_sources(sources, store, dataset, filters | per_run)]
     else:
         reports = run.ingest_datasets(store, dataset, filters, per_run)
     if as_json:
-        typer.echo(run.as_json(reports))
+        typer.echo(run.as_json(reports, is_watch=watch))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.files import require_folder
+from ingest.archives import Candidate
 from ingest.commit import OpenStore, open_store
 from ingest.job import Known, Settings
 from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
@@ -74,9 +75,20 @@ def ingest(
     Raises:
         ConfigError: a source does not exist, or the options contradict the store's.
     """
+    return ingest_candidates(lambda: find_candidates(sources), store, options, on_progress=on_progress)
+
+
+def ingest_candidates(
+    find: Callable[[], Sequence[Candidate]],
+    store: str | Path,
+    options: IngestOptions,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring the candidates that ``find`` finds into ``store``; raises as ``ingest`` does."""
     wall, cpu = time.perf_counter(), time.process_time()
     folder = require_folder(store)
-    candidates = find_candidates(sources)
+    candidates = find()
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)
         jobs = make_jobs(new, opened.next_index)

@@ -15,10 +15,15 @@ from rich.console import Console
 
 from dataset.errors import ConfigError
 from dataset.schema import SCHEMA_VERSION
+from ingest.archives import Candidate
 from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
 from ingest.options import IngestOptions
-from ingest.pipeline import IngestReport, ingest
+from ingest.pipeline import IngestReport, ingest, ingest_candidates
 from ingest.report import closing_lines, report_table, showing_progress
+from ingest.watch import watch
+
+INTERVAL_S = 10.0
+"""Between two looks of ``--watch``."""
 
 _SUMS = (
     *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
@@ -31,13 +36,17 @@ def ingest_sources(
     sources: Sequence[Path], store: Path | None, dataset: str | None, options: Mapping[str, Any]
 ) -> IngestReport:
     """Ingest what the command line names."""
+    return _ingest(sources, str(_store_for_sources(store, dataset)), IngestOptions(**options))
+
+
+def _store_for_sources(store: Path | None, dataset: str | None) -> Path:
     if store is None:
         raise ConfigError("--store: a SOURCE needs a store to go to, found none; add --store FOLDER")
     if dataset is not None:
         raise ConfigError(
             f"--dataset {dataset}: names a dataset of {DATASETS_NAME}, so it cannot take effect beside a SOURCE; drop one"
         )
-    return _ingest(sources, str(store), IngestOptions(**options))
+    return store
 
 
 def ingest_datasets(
@@ -66,6 +75,39 @@ def ingest_datasets(
     return reports
 
 
+def watch_sources(
+    sources: Sequence[Path], store: Path | None, dataset: str | None, options: Mapping[str, Any], interval_s: float
+) -> list[IngestReport]:
+    """Ingest what comes to rest in the sources until Ctrl-C; the reports of all rounds that brought something."""
+    chosen = IngestOptions(**options)
+    folder = _store_for_sources(store, dataset)
+    if chosen.rebuild or chosen.dry_run or not sources:
+        raise ConfigError(
+            "--watch: adds to the store what comes to rest in a SOURCE, so it needs one, and --rebuild and --dry-run cannot "
+            "take effect beside it; run them once, without --watch"
+        )
+    if interval_s <= 0:
+        raise ConfigError(f"--interval: must be above 0 seconds, found {interval_s:g}; leave it out for {INTERVAL_S:g}")
+    console = Console(stderr=True)
+    reports: list[IngestReport] = []
+
+    def bring_in(ready: list[Candidate], waiting: int) -> None:
+        with showing_progress(console) as on_progress:
+            report = ingest_candidates(lambda: ready, folder, chosen, on_progress=on_progress)
+        if report.replays_new:
+            reports.append(report)
+            console.print(report_table(report))
+        console.print(f"watching: {waiting:,} files are not whole yet; Ctrl-C ends", highlight=False)
+
+    console.print(f"watching {', '.join(map(str, sources))} every {interval_s:g} s; Ctrl-C ends", highlight=False)
+    try:
+        watch(sources, bring_in, interval_s)
+    except KeyboardInterrupt:
+        console.print("ended; the store holds all that was committed", highlight=False)
+        console.print(f"next: exphil verify --store {folder}", highlight=False, soft_wrap=True)
+    return reports
+
+
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
     console = Console(stderr=True)
     console.print(
@@ -81,14 +123,17 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     return report
 
 
-def as_json(reports: Sequence[IngestReport]) -> str:
-    """One JSON object; several datasets add up, and their digests are joined by commas."""
+def as_json(reports: Sequence[IngestReport], *, is_watch: bool = False) -> str:
+    """One JSON object; several datasets, or rounds of a watch, add up; digests of several stores are joined by commas."""
     found: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _SUMS}
     for name in _TALLIES:
         tally: Counter[str] = Counter()
         for report in reports:
             tally.update(getattr(report, name))
         found[name] = dict(sorted(tally.items()))
-    found["stores"] = [str(report.store) for report in reports]
-    found["digest"] = ",".join(report.digest for report in reports)
+    last = {id(report) if not is_watch else report.store: report for report in reports}
+    for name in ("store_replays", "store_frames"):
+        found[name] = sum(getattr(report, name) for report in last.values())
+    found["stores"] = [str(report.store) for report in last.values()]
+    found["digest"] = ",".join(report.digest for report in last.values())
     return json.dumps(found)

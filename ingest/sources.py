@@ -55,9 +55,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _candidates(path: Path) -> list[Candidate]:
     path = path.resolve() if path.exists() else path.absolute()
-    if is_archive(path.name):
-        return list_archive(path)
-    if not path.exists():  # a link that leads nowhere
+    try:
+        if is_archive(path.name):
+            return list_archive(path)
+        stat = path.stat()
+    except FileNotFoundError:  # a link that leads nowhere, or a file that was moved away just now
         return [Candidate(source=str(path), size=0, mtime=0)]
-    stat = path.stat()
     return [Candidate(source=str(path), size=stat.st_size, mtime=stat.st_mtime_ns)]

@@ -1,0 +1,84 @@
+"""Watching sources: replays are taken in as they finish syncing, round after round, until somebody presses Ctrl-C.
+
+In: sources, and what to do with the files that have come to rest. Out: nothing; it does not end by itself. The surprise: a
+file is at rest when two looks in a row, one interval apart, find the same size and time *and* a loose .slp holds as many bytes
+as its header says; so a game in progress, or half a copy, waits for a later round, however long it takes.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from dataset.errors import ReplayError
+from dataset.ubjson import RAW_PREFIX, raw_length
+from ingest.archives import Candidate, Reader
+from ingest.sources import find_candidates
+
+HEAD_BYTES = len(RAW_PREFIX) + 4
+"""Up to and with the length of the events."""
+
+_File = tuple[str, int]
+_Look = tuple[int, int, int | None]
+
+
+class Rest:
+    """Remembers the last look at every file."""
+
+    def __init__(self) -> None:
+        self._seen: dict[_File, _Look] = {}
+        self._told: dict[_File, _Look] = {}
+
+    def look(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """The candidates that have come to rest since, each told once unless it changes again."""
+        before, self._seen = self._seen, {}
+        ready = []
+        for candidate in candidates:
+            file = (candidate.source, candidate.position)
+            look = (candidate.size, candidate.mtime, candidate.archive_size)
+            self._seen[file] = look
+            if before.get(file) == look and self._told.get(file) != look and is_whole(candidate):
+                self._told[file] = look
+                ready.append(candidate)
+        return ready
+
+    @property
+    def waiting(self) -> int:
+        """Files of the last look that were not told."""
+        return sum(self._told.get(file) != look for file, look in self._seen.items())
+
+
+def is_whole(candidate: Candidate) -> bool:
+    """Whether a loose .slp holds all the events its header promises; other files say nothing of the kind."""
+    if not candidate.is_plain:
+        return True
+    try:
+        with Reader() as reader:
+            head = reader.read(candidate, HEAD_BYTES)
+    except ReplayError:
+        return False  # gone, or not ours to read yet
+    if len(head) < HEAD_BYTES:
+        return False
+    try:
+        length = raw_length(head)
+    except ReplayError:
+        return True  # no replay: ingest will say so
+    return 0 < length <= candidate.size - HEAD_BYTES
+
+
+def watch(
+    sources: Sequence[str | Path],
+    bring_in: Callable[[list[Candidate], int], None],
+    interval_s: float,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Look every ``interval_s`` seconds and hand over what has come to rest, with the number of files still waited for.
+
+    Raises:
+        KeyboardInterrupt: somebody pressed Ctrl-C; the store is whole.
+    """
+    rest = Rest()
+    while True:
+        ready = rest.look(find_candidates(sources))
+        if ready:
+            bring_in(ready, rest.waiting)
+        wait(interval_s)

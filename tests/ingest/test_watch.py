@@ -1,0 +1,137 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dataset.errors import ConfigError
+from dataset.manifest import Manifest
+from dataset.store import Store
+from ingest.archives import Candidate
+from ingest.run import watch_sources
+from ingest.sources import find_candidates
+from ingest.watch import Rest, is_whole, watch
+
+RAW_LENGTH = slice(11, 15)
+
+
+def names(candidates: list[Candidate]) -> list[str]:
+    return [candidate.member or Path(candidate.source).name for candidate in candidates]
+
+
+def test_a_file_is_told_once_when_two_looks_find_it_alike(duels: Path, tmp_path: Path) -> None:
+    rest = Rest()
+    shutil.copyfile(duels / "duel-0.slp", tmp_path / "a.slp")
+    looks = [names(rest.look(find_candidates([tmp_path]))) for _ in range(3)]
+    assert looks == [[], ["a.slp"], []]
+    os.utime(tmp_path / "a.slp", (1, 1))
+    assert [names(rest.look(find_candidates([tmp_path]))) for _ in range(3)] == [[], ["a.slp"], []]
+
+
+def test_a_file_that_grows_between_looks_waits_until_it_does_not(tmp_path: Path) -> None:
+    rest, told = Rest(), []
+    for size in (10, 20, 30, 30):
+        (tmp_path / "a.slp").write_bytes(b"x" * size)
+        os.utime(tmp_path / "a.slp", (1, 1))
+        told.append((names(rest.look(find_candidates([tmp_path]))), rest.waiting))
+    assert told == [([], 1), ([], 1), ([], 1), (["a.slp"], 0)]
+
+
+def test_a_game_in_progress_and_half_a_copy_wait_however_still_they_lie(duel_bytes: bytes, tmp_path: Path) -> None:
+    playing = bytearray(duel_bytes)
+    playing[RAW_LENGTH] = bytes(4)
+    files = {
+        "playing": bytes(playing),
+        "half": duel_bytes[: len(duel_bytes) // 2],
+        "empty": b"",
+        "begun": duel_bytes[:9],
+    }
+    for name, data in {**files, "whole": duel_bytes, "not-a-replay": b"something else altogether"}.items():
+        (tmp_path / f"{name}.slp").write_bytes(data)
+    whole = {Path(found.source).stem for found in find_candidates([tmp_path]) if is_whole(found)}
+    assert whole == {"whole", "not-a-replay"}
+    rest = Rest()
+    rest.look(find_candidates([tmp_path]))
+    assert names(rest.look(find_candidates([tmp_path]))) == ["not-a-replay.slp", "whole.slp"]
+    assert rest.waiting == 4
+
+
+def test_an_archive_waits_until_it_is_still_and_then_gives_its_members(duels: Path, tmp_path: Path) -> None:
+    rest = Rest()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(duels / "duel-0.slp", "0.slp")
+    whole = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[:1000])
+    assert rest.look(find_candidates([tmp_path])) == []
+    (tmp_path / "a.zip").write_bytes(whole)
+    assert rest.look(find_candidates([tmp_path])) == []
+    assert names(rest.look(find_candidates([tmp_path]))) == ["0.slp"]
+
+
+def test_watching_looks_waits_and_hands_over_until_it_is_interrupted(duels: Path, tmp_path: Path) -> None:
+    told: list[tuple[list[str], int]] = []
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            shutil.copyfile(duels / "duel-1.slp", tmp_path / "b.slp")
+        if len(waits) == 5:
+            raise KeyboardInterrupt
+
+    shutil.copyfile(duels / "duel-0.slp", tmp_path / "a.slp")
+    with pytest.raises(KeyboardInterrupt):
+        watch([tmp_path], lambda ready, waiting: told.append((names(ready), waiting)), 7.5, wait)
+    assert told == [(["a.slp"], 0), (["b.slp"], 0)]
+    assert waits == [7.5] * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "interval", "message"),
+    [
+        ({"rebuild": True}, 1.0, "--rebuild and --dry-run cannot"),
+        ({"dry_run": True}, 1.0, "--rebuild and --dry-run cannot"),
+        ({}, 0.0, "--interval: must be above 0 seconds, found 0"),
+    ],
+)
+def test_settings_that_contradict_watching_are_errors(
+    duels: Path, tmp_path: Path, changes: dict[str, bool], interval: float, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        watch_sources([duels], tmp_path / "store", None, changes, interval)
+
+
+def test_an_interval_without_watching_is_an_error(duels: Path, tmp_path: Path) -> None:
+    from ingest.cli import ingest_command
+
+    with pytest.raises(ConfigError, match="add --watch"):
+        ingest_command([duels], tmp_path, interval=3.0)
+
+
+def test_ctrl_c_ends_a_watch_cleanly_with_all_that_had_come_to_rest(duels: Path, tmp_path: Path) -> None:
+    store, source = tmp_path / "store", tmp_path / "in"
+    shutil.copytree(duels, source)
+    (source / "half.slp").write_bytes((duels / "duel-0.slp").read_bytes()[:5000])
+    code = "import typer, ingest.cli as c; a = typer.Typer(); c.register(a); a()"
+    options = ["--store", str(store), "--min-frames", "1", "--workers", "1", "--watch", "--interval", "0.05", "--json"]
+    command = [sys.executable, "-c", code, "ingest", str(source), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for _ in range(1200):
+                if (store / "manifest.json").exists() and Manifest.load(store).replays == 4:
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in err) == (0, False)
+    found = json.loads(out.splitlines()[-1])
+    assert (found["replays_ingested"], found["stores"]) == (4, [str(store)])
+    assert Store(store).replays().collect().height == 4
