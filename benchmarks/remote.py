@@ -1,0 +1,156 @@
+"""How much slower a store is over loopback HTTP and S3 than from disk, with the cache cold and warm.
+
+Measured: every window shard of a store, read, verified and decoded, as a training's first epoch does; and read and verified
+alone, which shows the transfer by itself. Servers run in processes of their own (Python's ``http.server``, moto's S3), so
+their CPU time is not the client's, though they share its cores. Rounds interleave all ways; medians of wall and CPU time,
+and their ratio to the local read of the same round.
+
+    python -m benchmarks.remote --store STORE [--rounds 7]
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import fsspec
+
+from dataset.shards import read_shard
+from dataset.store import Store
+
+WAYS = ("local", "http cold", "http warm", "s3 cold", "s3 warm")
+
+
+def read_all(url: str, is_decoded: bool) -> int:
+    """Open a store and read all window shards; their bytes, or their frames when decoded."""
+    store, total = Store(url), 0
+    for shard in store.manifest.of_kind("windows"):
+        data = store.shard_bytes(shard)
+        total += sum(sample.num_frames for sample in read_shard(data)) if is_decoded else len(data)
+    return total
+
+
+def timed(work: Callable[[], int]) -> tuple[float, float, int]:
+    """(wall seconds, CPU seconds of this process, result)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work()
+    return time.perf_counter() - wall, time.process_time() - cpu, found
+
+
+@contextmanager
+def running(*command: str, port: int) -> Iterator[None]:
+    """A server in a process of its own, from when it answers until the block ends."""
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([sys.executable, *command], stdout=quiet, stderr=quiet) as server:
+        try:
+            while server.poll() is None:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield
+        finally:
+            server.terminate()
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def addresses(folder: Path) -> Iterator[dict[str, str]]:
+    """The store by each way to it."""
+    http, s3 = free_port(), free_port()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "no_proxy": "127.0.0.1",
+    }
+    with ExitStack() as stack:
+        command = ("-m", "http.server", str(http), "--bind", "127.0.0.1", "--directory", str(folder))
+        stack.enter_context(running(*command, port=http))
+        stack.enter_context(running("-m", "moto.server", "-H", "127.0.0.1", "-p", str(s3), port=s3))
+        bucket = fsspec.filesystem("s3")
+        bucket.mkdir("benchmark")
+        bucket.put(f"{folder}/", "benchmark/store", recursive=True)
+        yield {"local": str(folder), "http": f"http://127.0.0.1:{http}", "s3": "s3://benchmark/store"}
+
+
+def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """(wall, CPU) of every round by kind of work and way; opening the store included."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    with addresses(folder) as urls, tempfile.TemporaryDirectory() as cache:
+        os.environ["EXPHIL_CACHE"] = cache
+        for turn in range(rounds + 1):
+            for kind, is_decoded in (("decoded", True), ("bytes", False)):
+                shutil.rmtree(Path(cache) / "shards", ignore_errors=True)
+                results = set()
+                for way in WAYS:
+                    url = urls[way.split()[0]]
+                    wall, cpu, total = timed(partial(read_all, url, is_decoded))
+                    results.add(total)
+                    if way == "http warm":  # S3 begins cold: it must not find what HTTP left
+                        shutil.rmtree(Path(cache) / "shards")
+                    if turn:  # the first round warms the page cache, the servers and the imports
+                        found.setdefault(kind, {}).setdefault(way, []).append((wall, cpu))
+                assert len(results) == 1, f"ways disagree: {results}"
+    return found
+
+
+def main() -> None:
+    """Measure and print a table, then one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    shards = Store(given.store).manifest.of_kind("windows")
+    size, frames = (sum(getattr(shard, name) for shard in shards) for name in ("bytes", "frames"))
+    print(f"{len(shards)} window shards, {size / 1e6:.1f} MB, {frames:,} frames, {given.rounds} rounds")
+    print(f"{'':10}{'way':12}{'wall ms':>9}{'cpu ms':>9}{'wall ×':>9}{'cpu ×':>9}{'worst ×':>9}")
+    rows = []
+    for kind, ways in measure(given.store, given.rounds).items():
+        for way, times in ways.items():
+            ratios = [
+                [one[part] / base[part] for one, base in zip(times, ways["local"], strict=True)] for part in (0, 1)
+            ]
+            row = {
+                "kind": kind,
+                "way": way,
+                "wall_ms": round(1000 * statistics.median(wall for wall, _ in times), 1),
+                "cpu_ms": round(1000 * statistics.median(cpu for _, cpu in times), 1),
+                "wall_ratio": round(statistics.median(ratios[0]), 2),
+                "cpu_ratio": round(statistics.median(ratios[1]), 2),
+                "wall_ratio_worst": round(max(ratios[0]), 2),
+            }
+            rows.append(row)
+            print(
+                f"{kind:10}{way:12}{row['wall_ms']:9}{row['cpu_ms']:9}{row['wall_ratio']:9}{row['cpu_ratio']:9}"
+                f"{row['wall_ratio_worst']:9}"
+            )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    about = {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    print(json.dumps({**about, "commit": commit.stdout.strip(), "bytes": size, "frames": frames, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
