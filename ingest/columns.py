@@ -95,6 +95,20 @@ def kept_rows(ids: NDArray[np.int32], rollback: Rollback) -> tuple[Rows, NDArray
     return rows.astype(np.int64), copies > 1
 
 
+def _few_slices(rows: Rows) -> list[slice] | None:
+    """The rows as slices if they are few: a frame seldom simulated again leaves long runs, which copy fast."""
+    if rows is None or not len(rows):
+        return None
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    if len(breaks) >= _MAX_SLICES:
+        return None
+    begins, ends = [0, *breaks.tolist()], [*breaks.tolist(), len(rows)]
+    return [slice(int(rows[begin]), int(rows[end - 1]) + 1) for begin, end in zip(begins, ends, strict=True)]
+
+
+_MAX_SLICES = 16
+
+
 class _Taker:
     """Takes columns at the kept rows, auditing as it goes."""
 
@@ -104,8 +118,10 @@ class _Taker:
         self.columns: dict[str, Values] = {}
         self.non_finite: Counter[str] = Counter()
         self.off_lattice = 0
+        self._slices: list[slice] | None = None
         self.rows, self.resimulated = kept_rows(self.ids, rollback)
         self._leave_out_rows_without_both(ports)
+        self._slices = _few_slices(self.rows)
 
     def _leave_out_rows_without_both(self, ports: tuple[int, int]) -> None:
         """A frame in which a player's records are missing (the recording broke off) has no row."""
@@ -122,7 +138,11 @@ class _Taker:
 
     def take(self, values: Values) -> Values:
         """Values at the kept rows."""
-        return values if self.rows is None else values[self.rows]
+        if self.rows is None:
+            return values
+        if self._slices is not None:
+            return np.concatenate([values[kept] for kept in self._slices])
+        return values.take(self.rows)
 
     def take_player(self, side: str, port: int) -> None:
         """All columns of one player, Nana's too."""
@@ -161,8 +181,9 @@ class _Taker:
             for name, (dtype, of_items) in found.items():
                 column = np.zeros(len(self.resimulated), dtype=dtype)
                 if len(rows):
-                    column[rows] = of_items[places]
-                    self._audit(f"item{slot}_{name}", column)
+                    taken = of_items[places]
+                    self._audit(f"item{slot}_{name}", taken)
+                    column[rows] = taken
                 self.columns[f"item{slot}_{name}"] = column
 
     def _add(self, name: str, column: Column, values: Values, exists: NDArray[np.bool_] | None = None) -> None:
