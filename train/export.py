@@ -23,14 +23,14 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset.atomic import replacing, sha256_of
 from dataset.encode import FEATURES, INDICES
 from dataset.errors import CheckpointError
 from train.backbones.base import State
 from train.checkpoint import load_policy
-from train.fold import FoldedStep, leaves_of
+from train.fold import FoldedStep, as_state, leaves_of
 from train.policy import Policy
 from train.record import GRAPH, GRAPH_VERSION, find_run
 from train.sampler_graph import append_sampler
@@ -121,6 +121,30 @@ def export_front(policy: Policy) -> onnx.ModelProto:
         )
     assert program is not None
     return onnx.ModelProto.FromString(program.model_proto.SerializeToString())
+
+
+def backbone_graph(policy: Policy) -> bytes:
+    """The graph of the backbone's step alone, to measure it by."""
+    backbone = policy.backbone
+    state = backbone.initial_state(1)
+
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, x: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
+            y, after = self.backbone.step(x, as_state(state, iter(leaves)))
+            return y, *leaves_of(after)
+
+    width = policy.embed.project.out_features
+    with _quiet():
+        program = torch.onnx.export(
+            Step().eval(), (torch.zeros(1, width), *leaves_of(state)), opset_version=OPSET, dynamo=True, verbose=False
+        )
+    assert program is not None
+    graph: bytes = program.model_proto.SerializeToString()
+    return graph
 
 
 def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:

@@ -1,0 +1,255 @@
+"""How long a frame takes from libmelee's game state to the written pipe, and how near a backbone's step is to its floor.
+
+Frames are real ``melee.GameState`` objects, collected from the stand-in on a generated duel. In between two frames a buffer
+larger than the caches is read, as an emulator would evict them. For every frame all runtimes take their turn, in rotating
+order, and so do a control without a model (what the path costs by itself) and a spin of fixed work (what the machine's other
+load costs). The policies are untrained but start at persistence, so their controllers change about as often as a player's.
+Reported are medians and p99 in ms of wall and of CPU time, and the median of each policy less the control's. The floor of a
+backbone's warm step is reading its weights once, at the bandwidth measured in the same run for as many bytes.
+
+    python -m benchmarks.play --backbones gru,lstm --frames 300 --stand-in-seconds 30
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import melee
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from dataset.codec import get_codec
+from dataset.duel import generate_replay
+from play.agent import Agent, Stepper
+from play.controller import press
+from play.dolphin import Frame, open_stand_in
+from play.launch import PlayOptions, play_stand_in
+from play.live import LiveGame
+from play.onnx_stepper import OnnxStepper
+from play.stand_in import StandIn
+from play.torch_stepper import TorchStepper
+from train.checkpoint import run_record, save_weights
+from train.config import DataConfig, PolicyConfig, RunConfig
+from train.export import backbone_graph, export_run
+from train.persistence import Persistence
+from train.policy import Policy
+from train.record import save_record
+
+EVICTED_BYTES = 64 << 20
+SPIN_SIZE = 40_000
+STAY = 0.97
+"""Probability that a component keeps its class; a whole controller then stays in two of three frames."""
+
+
+class NoModel:
+    """The control: everything around the policy, and no policy."""
+
+    def __init__(self) -> None:
+        self.classes = get_codec("axis17").encode(np.zeros(6, np.int32))
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def step(self, *frame: Any) -> Any:
+        """The resting controller."""
+        return self.classes
+
+
+class Path60:
+    """One player's frames from game state to pipe, with one stepper."""
+
+    def __init__(self, stepper: Stepper, zero_indices: Any, home: Path) -> None:
+        self.agent = Agent(stepper, get_codec("axis17"), delay=0)
+        self.agent.start_game(1)
+        self.live = LiveGame(zero_indices)
+        self.held: Any = None
+        console = melee.Console(is_remote=True, dolphin_home_path=str(home), blocking_input=False)
+        self.pad = melee.Controller(console, 1)
+        self.pad.pipe = Path(os.devnull).open("w")  # noqa: SIM115  as long as the pad
+
+    def answer(self, game: Any) -> None:
+        """One frame."""
+        controller = self.agent.act(self.live.column(game))
+        press(self.pad, melee.Button, controller, self.held)
+        self.held = controller
+        self.pad.flush()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", default="gru,lstm")
+    parser.add_argument("--hidden-sizes", default="256,256")
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument(
+        "--stand-in-seconds", type=float, default=0.0, help="also play at 60 fps for so long; 0: do not"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    widths = tuple(int(width) for width in options.hidden_sizes.split(","))
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        duel = Path(folder, "duel.slp")
+        Path(folder, "Config").mkdir()  # libmelee writes the settings of its pads there
+        Path(folder, "Config", "Dolphin.ini").write_text("[Core]\n")
+        generate_replay(duel, seed=1, characters=("fox", "mewtwo"), frames=options.frames + 60)
+        games, zero_indices = collect(duel)
+        for backbone in options.backbones.split(","):
+            run = make_run(Path(folder, backbone), backbone, widths)
+            rows[backbone] = paths(run, games, zero_indices) | {"backbone": floor_ratio(backbone, widths)}
+            if options.stand_in_seconds > 0:
+                rows[backbone]["stand_in"] = at_game_speed(run, Path(folder), options.stand_in_seconds)
+            show(backbone, rows[backbone])
+    print(
+        json.dumps({"benchmark": "play", **machine(), "hidden_sizes": widths, "frames": options.frames, "rows": rows})
+    )
+
+
+def collect(duel: Path) -> tuple[list[Any], Any]:
+    """Every game state of a replay."""
+    games = []
+    with (
+        StandIn(duel, fps=None, start_grace_s=0.0) as server,
+        closing(open_stand_in(server, port=1, is_blocking=True)) as session,
+    ):
+        while isinstance(event := session.next(), Frame):
+            games.append(event.game)
+        return games, session.zero_indices
+
+
+def make_run(folder: Path, backbone: str, widths: tuple[int, ...]) -> Path:
+    """A run folder with weights that begin at persistence."""
+    config = RunConfig(policy=PolicyConfig(backbone=backbone, hidden_sizes=widths), data=DataConfig())
+    torch.manual_seed(0)
+    policy = Policy(config.policy)
+    sizes = policy.head.components.sizes
+    policy.head.start_from(Persistence((STAY,) * len(sizes), tuple((1 / size,) * size for size in sizes)))
+    folder.mkdir()
+    save_record(folder, run_record(config))
+    save_weights(policy, folder / "best.safetensors")
+    return folder
+
+
+def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
+    """Medians and p99 of every runtime, the control and the spin, in ms."""
+    steppers: dict[str, Stepper] = {"control": NoModel(), "torch": TorchStepper.load(run, 1.0)}
+    for name, is_int8 in (("onnx_f32", False), ("onnx_int8", True)):
+        steppers[name] = OnnxStepper(export_run(run, is_int8=is_int8).path)
+    actions: dict[str, Callable[[Any], Any]] = {
+        name: Path60(stepper, zero_indices, run.parent).answer for name, stepper in steppers.items()
+    }
+    spun = np.arange(SPIN_SIZE, dtype=np.float32)
+    actions["spin"] = lambda game: np.sqrt(spun).sum()
+    return timed(actions, games)
+
+
+def timed(actions: dict[str, Callable[[Any], Any]], games: list[Any]) -> dict[str, Any]:
+    """Each action on each game state, caches evicted before it, in rotating order."""
+    evicted = np.ones(EVICTED_BYTES // 8)
+    names = list(actions)
+    wall: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
+    for number, game in enumerate(games):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            evicted.sum()
+            begin, begin_cpu = time.perf_counter(), time.thread_time()
+            actions[name](game)
+            cpu[name].append((time.thread_time() - begin_cpu) * 1000)
+            wall[name].append((time.perf_counter() - begin) * 1000)
+    return {name: figures(wall, cpu, name, skip=60) for name in names}
+
+
+def figures(wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str, skip: int) -> dict[str, float]:
+    """The first frames warm up and do not count."""
+    control = float(np.median(wall["control"][skip:]))
+    p50, p99 = np.percentile(wall[name][skip:], [50, 99])
+    cpu_p50, cpu_p99 = np.percentile(cpu[name][skip:], [50, 99])
+    values = {"p50": p50, "p99": p99, "p50_less_control": p50 - control, "cpu_p50": cpu_p50, "cpu_p99": cpu_p99}
+    return {key: round(float(value), 4) for key, value in values.items()}
+
+
+def floor_ratio(backbone: str, widths: tuple[int, ...], rounds: int = 20, steps: int = 100) -> dict[str, float]:
+    """A backbone's warm step alone against reading its weights once, blocks of both in turn; best block's median in µs."""
+    policy = Policy(PolicyConfig(backbone=backbone, hidden_sizes=widths)).eval()
+    size = sum(weight.numel() for weight in policy.backbone.parameters())
+    session_options = ort.SessionOptions()
+    session_options.intra_op_num_threads = session_options.inter_op_num_threads = 1
+    session = ort.InferenceSession(backbone_graph(policy), session_options, ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    for value in session.get_inputs():
+        binding.bind_cpu_input(value.name, np.zeros(value.shape, np.int64 if "int64" in value.type else np.float32))
+    for value in session.get_outputs():
+        binding.bind_output(value.name)
+    matrix, vector = np.ones((max(1, size // 256), 256), np.float32), np.ones(256, np.float32)
+    block = {
+        "step_us": lambda: session.run_with_iobinding(binding),
+        "read_us": lambda: matrix @ vector,
+    }
+    best = {name: float("inf") for name in block}
+    for _ in range(rounds):
+        for name, action in block.items():
+            best[name] = min(best[name], median_us(action, steps))
+    ratio = {"weight_mb": size * 4 / 1e6, **best, "gb_per_s": size * 4 / best["read_us"] / 1e3}
+    return {key: round(value, 2) for key, value in {**ratio, "ratio": best["step_us"] / best["read_us"]}.items()}
+
+
+def median_us(action: Callable[[], Any], count: int) -> float:
+    """Median of one call."""
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times)) * 1e6
+
+
+def at_game_speed(run: Path, folder: Path, seconds: float) -> dict[str, Any]:
+    """The exported f32 graph against the stand-in at 60 frames a second."""
+    duel = folder / "long.slp"
+    generate_replay(duel, seed=2, characters=("fox", "mewtwo"), frames=int(seconds * 60))
+    export_run(run)
+    report = play_stand_in(PlayOptions(run=str(run)), duel, lambda line: None).report
+    return report.summary()
+
+
+def machine() -> dict[str, Any]:
+    """Where and of what this was measured."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "onnxruntime": ort.__version__}
+    return {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    } | {
+        "versions": versions,
+        "commit": commit.stdout.strip(),
+    }
+
+
+def show(backbone: str, row: dict[str, Any]) -> None:
+    """A table for people."""
+    print(f"{backbone}: {'p50':>20} {'p99':>8} {'- control':>10} {'cpu p50':>8} {'cpu p99':>8}   ms")
+    for name in ("control", "torch", "onnx_f32", "onnx_int8", "spin"):
+        values = row[name]
+        shown = (values[key] for key in ("p50", "p99", "p50_less_control", "cpu_p50", "cpu_p99"))
+        print(f"  {name:12}", *(f"{value:9.3f}" for value in shown))
+    print(f"  backbone alone, warm: {row['backbone']}")
+    if "stand_in" in row:
+        print(f"  at 60 fps: {row['stand_in']}")
+
+
+if __name__ == "__main__":
+    main()
