@@ -88,15 +88,31 @@ def stats_command(
 def encode_command(
     store: StoreOption,
     codec: Annotated[str | None, typer.Option(help="Codec of the controllers.", show_default="the store's")] = None,
+    quality: Annotated[
+        bool,
+        typer.Option("--quality", help="Write the quality columns of the table of replays again instead, no windows."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the window shards again from the frame table, after features or codecs changed."""
+    """Write the window shards again from the frame table, after features or codecs changed; no replay is read."""
     from dataclasses import asdict
 
     from dataset import report
+    from dataset.derive import encode_quality
+    from dataset.errors import ConfigError
     from dataset.windows import encode_windows
 
     lines = report.Lines()
+    if quality:
+        if codec is not None:
+            raise ConfigError("--codec: concerns windows, so it cannot take effect beside --quality; run encode twice")
+        derived = encode_quality(store, lambda shards, total: lines("quality", shards, total))
+        if as_json:
+            typer.echo(report.json_line(asdict(derived)))
+        else:
+            typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
+            typer.echo(f"next: exphil stats --store {store} --query quality", err=True)
+        return
     done = encode_windows(store, codec, lambda shards, total: lines("encode", shards, total))
     if as_json:
         typer.echo(report.json_line(asdict(done)))

@@ -7,24 +7,22 @@ between the two leaves a manifest whose table is the previous one.
 
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dataset.arrow import REPLAY_SCHEMA
-from dataset.atomic import TEMPORARY_SUFFIX, replacing, sha256_of
+from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError
-from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.files import replays_path
 from dataset.lock import locked
 from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
+from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
 from ingest.job import JobResult, Row
@@ -140,18 +138,8 @@ class OpenStore:
         )
 
     def _write(self) -> None:
-        if self._is_dry:
-            return
-        current = self.folder / REPLAYS_NAME
-        if self._on_disk is not None and replays_path(self.folder, self._on_disk) == current:
-            with replacing(self.folder / PREVIOUS_REPLAYS_NAME) as temporary:
-                shutil.copyfile(current, temporary)
-        rows = sorted(self.rows, key=lambda row: (row["id"] or "", row["source"], row["member"] or ""))
-        with replacing(current) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, schema=REPLAY_SCHEMA), temporary, compression="zstd")
-        self.manifest = replace(self.manifest, replays_sha256=sha256_of(current))
-        self.manifest.save(self.folder)
-        self._on_disk = self.manifest
+        if not self._is_dry:
+            self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
 
 
 def _salt(folder: Path, is_dry: bool) -> bytes:

@@ -101,3 +101,11 @@ def test_encode_says_what_it_wrote_and_what_to_do_next(app: typer.Typer, store: 
     result = CliRunner().invoke(app, ["encode", "--store", str(store), "--codec", "axis17"])
     assert "14,400 frames in 4 window shards, codec axis17" in result.stdout
     assert f"next: exphil verify --store {store}" in result.stderr
+
+
+def test_encode_writes_quality_again_and_refuses_a_codec_beside_it(app: typer.Typer, store: Path) -> None:
+    found = _json(app, "encode", "--store", store, "--quality")
+    assert (found["replays"], found["left"], found["frames"]) == (6, 0, 14_400)
+    result = CliRunner().invoke(app, ["encode", "--store", str(store), "--quality", "--codec", "axis17"])
+    assert isinstance(result.exception, ConfigError)
+    assert "beside --quality" in str(result.exception)

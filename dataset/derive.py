@@ -1,0 +1,104 @@
+"""Columns of the table of replays computed again from the frame table: how a new one comes into a store without its replays.
+
+In: a store and a function from a replay's columns and row to more of its row. Out: the same store with that in its table.
+``encode_quality`` is the first user. The surprise: games kept under ``exphil ingest --keep-all`` are computed too, those whose
+frames were not kept are left as they are, and neither frames, windows nor the data digest change.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dataset.arrow import REPLAY_SCHEMA, columns_from_table
+from dataset.atomic import sha256_of
+from dataset.errors import SchemaError
+from dataset.files import replays_path, require_folder
+from dataset.lock import locked
+from dataset.manifest import Manifest
+from dataset.quality import quality_of
+from dataset.replay_table import save_replays
+from dataset.rows import rows_by_shard, shard_tables
+from dataset.schema import SCHEMA_VERSION, Columns
+
+Compute = Callable[[Columns, Mapping[str, Any]], dict[str, Any]]
+"""From columns and row of one replay to values for that row, under names of ``REPLAY_SCHEMA``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeriveReport:
+    """What a run computed."""
+
+    replays: int
+    """Whose frames were read."""
+    left: int
+    """Whose frames the store does not hold: rejected, failed, duplicate."""
+    frames: int
+    seconds: float
+
+
+def encode_quality(folder: Path | str, on_progress: Callable[[int, int], None] | None = None) -> DeriveReport:
+    """Write the columns of ``dataset.quality`` again; raises as ``derive`` does."""
+    return derive(folder, quality_of, on_progress)
+
+
+def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int], None] | None = None) -> DeriveReport:
+    """Update the row of every replay whose frames are stored.
+
+    Args:
+        folder: the store.
+        compute: what to write.
+        on_progress: told frame shards done and in all.
+
+    Raises:
+        SchemaError: the frame table is of another schema version, or not the files the manifest lists.
+        ConfigError: another process writes to the store.
+    """
+    start = time.perf_counter()
+    folder = require_folder(folder)
+    Manifest.load(folder)  # a folder that is no store gets no lock file
+    with locked(folder):
+        manifest = Manifest.load(folder)
+        _check_schema(folder, manifest)
+        rows = pl.read_parquet(replays_path(folder, manifest)).to_dicts()
+        stored = [row for row in rows if row["shard"] is not None]
+        _compute_all(folder, manifest, stored, compute, on_progress)
+        save_replays(folder, rows, manifest, manifest)
+    frames = sum(row["frames"] for row in stored)
+    seconds = time.perf_counter() - start
+    return DeriveReport(replays=len(stored), left=len(rows) - len(stored), frames=frames, seconds=seconds)
+
+
+def _check_schema(folder: Path, manifest: Manifest) -> None:
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise SchemaError(
+            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
+            "run 'exphil ingest --rebuild' on its sources"
+        )
+
+
+def _compute_all(
+    folder: Path,
+    manifest: Manifest,
+    stored: list[dict[str, Any]],
+    compute: Compute,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    members = rows_by_shard(sorted(stored, key=lambda row: row["row_start"]))
+    shards = manifest.of_kind("frames")
+    for done, shard in enumerate(shards):
+        path = folder / shard.path
+        if not path.is_file() or sha256_of(path) != shard.sha256:
+            raise SchemaError(
+                f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
+                "none; copy the shard again or run 'exphil ingest --rebuild'"
+            )
+        for row, table in shard_tables(path, members.get(shard.path, [])):
+            found = compute(columns_from_table(table), row)
+            assert found.keys() <= set(REPLAY_SCHEMA.names), "a derived column is one of REPLAY_SCHEMA"
+            row.update(found)
+        if on_progress is not None:
+            on_progress(done + 1, len(shards))

@@ -1,0 +1,35 @@
+"""The table of replays replaced, always together with the manifest that lists its hash.
+
+In: all rows. Out: ``replays.parquet`` and ``manifest.json``. The surprise: the table goes first and the one before it is kept
+as ``replays.previous.parquet``, so a kill between the two leaves a manifest whose table is the previous one.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset.arrow import REPLAY_SCHEMA
+from dataset.atomic import replacing, sha256_of
+from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.manifest import Manifest
+
+
+def save_replays(
+    folder: Path, rows: Iterable[Mapping[str, Any]], manifest: Manifest, on_disk: Manifest | None
+) -> Manifest:
+    """Write ``rows`` and ``manifest``, which follows ``on_disk``; returns it as written."""
+    current = folder / REPLAYS_NAME
+    if on_disk is not None and replays_path(folder, on_disk) == current:
+        with replacing(folder / PREVIOUS_REPLAYS_NAME) as temporary:
+            shutil.copyfile(current, temporary)
+    ordered = sorted(rows, key=lambda row: (row["id"] or "", row["source"], row["member"] or ""))
+    with replacing(current) as temporary:
+        pq.write_table(pa.Table.from_pylist(ordered, schema=REPLAY_SCHEMA), temporary, compression="zstd")
+    written = replace(manifest, replays_sha256=sha256_of(current))
+    written.save(folder)
+    return written

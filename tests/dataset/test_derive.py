@@ -1,0 +1,69 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from dataset.atomic import sha256_of
+from dataset.derive import derive, encode_quality
+from dataset.errors import SchemaError
+from dataset.files import REPLAYS_NAME
+from dataset.manifest import Manifest
+from dataset.quality import QUALITY_SCHEMA
+from dataset.replay_table import save_replays
+from dataset.schema import Columns
+from dataset.store import Store
+from dataset.verify import verify
+
+
+def rows_of(store: Path) -> list[dict[str, Any]]:
+    return Store(store).replays().collect().to_dicts()
+
+
+def test_a_store_made_before_there_was_quality_gets_it_without_its_replays(store: Path) -> None:
+    expected, manifest = rows_of(store), Manifest.load(store)
+    old = pl.read_parquet(store / REPLAYS_NAME).drop(QUALITY_SCHEMA.names)
+    old.write_parquet(store / REPLAYS_NAME)
+    changed = Manifest.from_json(
+        manifest.to_json().replace(manifest.replays_sha256, sha256_of(store / REPLAYS_NAME)), ""
+    )
+    changed.save(store)
+    report = encode_quality(store)
+    assert (report.replays, report.left, report.frames) == (6, 0, 14_400)
+    assert rows_of(store) == expected
+    renewed = Manifest.load(store)
+    assert (renewed.digest, renewed.shards) == (manifest.digest, manifest.shards)
+    assert {check.name for check in verify(store).checks if not check.ok} <= {"leak"}
+
+
+def test_any_column_is_computed_from_a_replays_own_rows(store: Path) -> None:
+    def frames_in_air(columns: Columns, row: Mapping[str, Any]) -> dict[str, Any]:
+        assert len(columns["frame"]) == row["frames"]
+        return {"sds_a": int(columns["a_y"].any()), "detail": f"{columns['stage'][0]} {row['stage']}"}
+
+    derive(store, frames_in_air)
+    assert all(len(set(row["detail"].split())) == 1 for row in rows_of(store))
+
+
+def test_rows_without_frames_are_left_as_they_are(store: Path) -> None:
+    rows, manifest = rows_of(store), Manifest.load(store)
+    rejected = dict.fromkeys(rows[0]) | {
+        "id": "0" * 32,
+        "source": "x",
+        "status": "rejected",
+        "reason": "teams",
+    }
+    save_replays(store, [*rows, rejected], manifest, manifest)
+    assert encode_quality(store).left == 1
+    assert [row for row in rows_of(store) if row["status"] == "rejected"] == [rejected]
+
+
+def test_a_frame_shard_that_is_not_the_listed_one_is_refused_before_anything_is_written(store: Path) -> None:
+    before = (store / REPLAYS_NAME).read_bytes()
+    shard = store / "frames/frames-00001.parquet"
+    pq.write_table(pq.read_table(shard), shard, compression="gzip")
+    with pytest.raises(SchemaError, match=r"shard frames/frames-00001\.parquet: must be the file the manifest lists"):
+        encode_quality(store)
+    assert (store / REPLAYS_NAME).read_bytes() == before
