@@ -67,6 +67,10 @@ def train(
     warmup_steps: Annotated[int, typer.Option("--warmup-steps", help="Steps of linear rise.")] = 0,
     weight_decay: Annotated[float, typer.Option("--weight-decay", help="AdamW's, of matrices only.")] = 0.01,
     max_grad_norm: Annotated[float, typer.Option("--max-grad-norm", help="Gradients' largest norm; 0: any.")] = 1.0,
+    ema: Annotated[bool, typer.Option("--ema", help="Keep an average of the weights; validate and save it.")] = False,
+    ema_decay: Annotated[
+        float | None, typer.Option("--ema-decay", help="Share of the average that survives a step; default 0.999.")
+    ] = None,
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Stop when the val NLL no longer falls.")
     ] = False,
@@ -107,6 +111,8 @@ def train(
     check_temporal(temporal, backbone)
     if patience is not None and not early_stopping:
         raise ConfigError(f"--patience {patience}: acts only with early stopping, found none; add --early-stopping")
+    if ema_decay is not None and not ema:
+        raise ConfigError(f"--ema-decay {ema_decay}: acts only with an average of the weights, found none; add --ema")
     if focal_gamma is not None and not focal_loss:
         raise ConfigError(f"--focal-gamma {focal_gamma}: acts only with the focal loss, found none; add --focal-loss")
     config = RunConfig(
@@ -128,6 +134,7 @@ def train(
             warmup_steps=warmup_steps,
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
+            ema_decay=(0.999 if ema_decay is None else ema_decay) if ema else 0.0,
             early_stopping=early_stopping,
             patience=5 if patience is None else patience,
         ),

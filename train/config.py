@@ -143,6 +143,8 @@ class OptimConfig:
     """AdamW's decay of matrices; tables, biases and norms have none."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
+    ema_decay: float = 0.0
+    """Share of the averaged weights that survives a step; they are validated and saved. 0 keeps no average."""
     early_stopping: bool = False
     """Whether to stop when the val NLL no longer falls."""
     patience: int = 5
@@ -161,6 +163,9 @@ class OptimConfig:
             ("--max-grad-norm", self.max_grad_norm),
         ):
             _require(value >= 0, f"{name}: 0 or more, found {value}; 0 turns it off")
+        _require(
+            0.0 <= self.ema_decay < 1.0, f"--ema-decay: from 0 to below 1, found {self.ema_decay}; give e.g. 0.999"
+        )
         _require(self.patience > 0, f"--patience: at least 1 epoch, found {self.patience}; give e.g. 5")
 
 

@@ -25,6 +25,7 @@ from train.checkpoint import load_state, save_state, save_weights
 from train.components import Components
 from train.config import RunConfig
 from train.data import Data
+from train.ema import Ema
 from train.evaluate import evaluate_policy
 from train.losses import training_loss
 from train.optim import build_optimizer, check_warmup, learning_rate
@@ -84,6 +85,7 @@ class Fit:
         self.policy = Policy(config.policy)
         self.policy.head.start_from(persistence)
         self.policy.to(device)
+        self.ema = Ema(self.policy, config.optim.ema_decay) if config.optim.ema_decay > 0 else None
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
         self.steps_in_epoch = self.lanes.num_steps(0)
@@ -120,6 +122,8 @@ class Fit:
         saved = load_state(self.run / STATE_FILE)
         self.position = Position(**saved["position"])
         self.policy.load_state_dict(saved["policy"])
+        if self.ema is not None:
+            self.ema.policy.load_state_dict(saved["ema"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.state = map_state(lambda leaf: leaf.to(self.device), saved["lanes"])
         torch.set_rng_state(saved["rng"])
@@ -127,6 +131,11 @@ class Fit:
             torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
         kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
         (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    @property
+    def served(self) -> Policy:
+        """The weights that are validated and saved for play: the average where one is kept."""
+        return self.policy if self.ema is None else self.ema.policy
 
     def _train_to_the_end(self) -> None:
         while self.position.epoch < self.config.optim.epochs and not self._is_exhausted():
@@ -182,6 +191,8 @@ class Fit:
         if self.config.optim.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.optim.max_grad_norm)
         self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update(self.policy, self.position.global_step + 1)
         self.state = detach(state)
         return loss.detach(), batch.num_frames
 
@@ -210,11 +221,11 @@ class Fit:
     def _finish_epoch(self) -> None:
         """Validate, keep the best weights, write the epoch's line, and move the position to the next epoch."""
         position = self.position
-        val = evaluate_policy(self.policy, self.val_lanes, self.persistence, self.device)
+        val = evaluate_policy(self.served, self.val_lanes, self.persistence, self.device)
         is_best = val["nll"] < position.best_nll
         if is_best:
             position.best_epoch, position.best_nll = position.epoch, val["nll"]
-            save_weights(self.policy, self.run / "best.safetensors")
+            save_weights(self.served, self.run / "best.safetensors")
         record = {
             "epoch": position.epoch,
             "global_step": position.global_step,
@@ -238,10 +249,11 @@ class Fit:
 
     def _save(self) -> None:
         """Write ``last``: the weights for play, then all that decides the next step."""
-        save_weights(self.policy, self.run / "last.safetensors")
+        save_weights(self.served, self.run / "last.safetensors")
         saved = {
             "position": asdict(self.position),
             "policy": self.policy.state_dict(),
+            "ema": None if self.ema is None else self.ema.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lanes": self.state,
             "rng": torch.get_rng_state(),

@@ -72,6 +72,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         "train --store s --name n --runs r --train-character fox --backbone gru --temporal --hidden-sizes 32 "
         "--num-layers 3 --head independent --dropout 0.1 --prev-dropout 0.2 --delay 4 --batch-size 5 --window-size 6 "
         "--epochs 7 --lr 0.5 --lr-schedule constant --warmup-steps 8 --weight-decay 0.3 --max-grad-norm 0.9 "
+        "--ema --ema-decay 0.5 "
         "--early-stopping --patience 2 --label-smoothing 0.05 --focal-loss --focal-gamma 1.5 --button-pos-weight 4 "
         "--seed 9 --device cpu --resume"
     )
@@ -86,6 +87,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
             warmup_steps=8,
             weight_decay=0.3,
             max_grad_norm=0.9,
+            ema_decay=0.5,
             early_stopping=True,
             patience=2,
         ),
@@ -100,6 +102,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     ("flags", "message"),
     [
         ("--patience 3", "--patience 3: acts only with early stopping"),
+        ("--ema-decay 0.9", "--ema-decay 0.9: acts only with an average"),
         ("--focal-gamma 1", "--focal-gamma 1.0: acts only with the focal loss"),
         ("--temporal --backbone mlp", "--temporal: contradicts --backbone mlp"),
         ("--hidden-sizes wide", "--hidden-sizes: whole numbers joined by commas, found 'wide'"),
@@ -112,7 +115,7 @@ def test_settings_that_could_not_act_are_refused(flags: str, message: str) -> No
     assert message in str(result.exception)
 
 
-@pytest.mark.parametrize("flag", ["--ema", "--augment", "--online-robust", "--compile"])
+@pytest.mark.parametrize("flag", ["--augment", "--online-robust", "--compile"])
 def test_a_flag_that_does_nothing_yet_is_no_flag(flag: str) -> None:
     assert exphil(f"train --store s --name n {flag}").exit_code == 2
 

@@ -82,10 +82,13 @@ def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, 
     assert loaded.record["parameters"] == sum(p.numel() for p in loaded.policy.parameters())
 
 
+AVERAGED = OptimConfig(epochs=3, lr=0.01, ema_decay=0.9)
+
+
 @pytest.mark.parametrize("stop_after", [1, 14, 15, 16, 29])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(store: Path, tmp_path: Path, stop_after: int) -> None:
     """An epoch has 15 steps here, so runs stop inside epochs and between them."""
-    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2))
+    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2), optim=AVERAGED)
     whole, before, after = Losses(), Losses(stop_after), Losses()
     expected = fit(store, tmp_path / "whole", config, whole)
     assert len(whole.losses) == 45
@@ -99,6 +102,20 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(store: Path, tmp_path: Path
     for which in ("best", "last"):
         for name, tensor in weights(tmp_path / "whole", which).items():
             assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
+
+
+def test_the_averaged_weights_are_validated_and_saved_and_the_others_trained(store: Path, tmp_path: Path) -> None:
+    plain, averaged = Losses(), Losses()
+    fit(store, tmp_path / "plain", tiny_config(optim=replace(AVERAGED, ema_decay=0.0)), plain)
+    fit(store, tmp_path / "averaged", tiny_config(optim=AVERAGED), averaged)
+    assert averaged.losses == plain.losses
+    assert averaged.records[0]["val"]["nll"] != plain.records[0]["val"]["nll"]
+    saved = load_state(tmp_path / "averaged" / "run" / "last.state.pt")
+    assert any(not torch.equal(saved["ema"][name], tensor) for name, tensor in saved["policy"].items())
+    for name, tensor in weights(tmp_path / "averaged", "last").items():
+        assert torch.equal(tensor, saved["ema"][name])
+    for name, tensor in weights(tmp_path / "plain", "last").items():
+        assert torch.equal(tensor, saved["policy"][name])
 
 
 def test_metrics_of_an_epoch_whose_state_was_never_saved_are_dropped(store: Path, tmp_path: Path) -> None:
@@ -272,5 +289,5 @@ def test_an_unknown_or_absent_device_is_refused() -> None:
 def test_a_saved_state_is_plain_values_and_tensors(store: Path, tmp_path: Path) -> None:
     fit(store, tmp_path, tiny_config(), Losses(stop_after=2))
     state = load_state(tmp_path / "run" / "last.state.pt")
-    assert sorted(state) == ["cuda_rng", "lanes", "optimizer", "policy", "position", "rng"]
+    assert sorted(state) == ["cuda_rng", "ema", "lanes", "optimizer", "policy", "position", "rng"]
     assert (state["position"]["epoch"], state["position"]["step"]) == (0, 2)
