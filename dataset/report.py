@@ -78,7 +78,7 @@ def _cell(name: str, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.2%}" if name in ("win_rate", "share", "resimulated", "idle_share") else f"{value:,.2f}"
+        return f"{value:.2%}" if name in ("win_rate", "share", "resimulated") else f"{value:,.2f}"
     is_count = isinstance(value, int) and name != "action_state"
     return f"{value:,}" if is_count else str(value)
 

@@ -31,15 +31,19 @@ def find_conversions(stays: pl.LazyFrame) -> pl.LazyFrame:
     """
     rows = hurt_rows(stays).with_columns(is_opening=pl.col("closes").shift(1).over("player").fill_null(value=True))
     told = rows.with_columns(conversion=pl.col("is_opening").cum_sum())
-    return told.group_by("conversion", maintain_order=True).agg(
-        player=pl.col("player").first() ^ 1,
-        victim=pl.col("player").first(),
-        start=pl.col("start").first(),
-        end=pl.col("closed_at").last(),
-        damage=pl.col("percent_after").last() - pl.col("percent_before").first(),
-        hits=pl.col("hits_after").last() - pl.col("hits_before").first(),
-        percent=pl.col("percent_after").last(),
-        is_kill=pl.col("kills").last(),
+    return (
+        told.group_by("conversion", maintain_order=True)
+        .agg(
+            player=pl.col("player").first() ^ 1,
+            victim=pl.col("player").first(),
+            start=pl.col("start").first(),
+            end=pl.col("closed_at").last(),
+            damage=pl.col("percent_after").last() - pl.col("percent_before").first(),
+            hits=pl.col("hits_after").last() - pl.col("hits_before").first(),
+            percent=pl.col("percent_after").last(),
+            is_kill=pl.col("kills").last(),
+        )
+        .cache()
     )
 
 

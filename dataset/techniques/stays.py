@@ -1,6 +1,6 @@
 """Stays: a player's unbroken time in one action state, the grain at which techniques are told.
 
-In: the frame table. Out: one row a stay of either player, a tenth of the frames, in order of player and frame. Techniques are
+In: the frame table. Out: one row a stay of either player, a tenth of the frames, each player's of a game together and in order. Techniques are
 expressions over neighbouring stays; ``earlier`` and ``later`` never look past the game. The surprise: a stay is cut by a
 change of action state only, so a second hit in the same hurt state lengthens it.
 """
@@ -28,7 +28,7 @@ def find_stays(frames: pl.LazyFrame) -> pl.DataFrame:
     """
     marks = _marks(frames).collect(engine="streaming")
     marks = marks.with_columns(game=(~pl.col("same")).cum_sum().cast(pl.Int64))
-    return pl.concat([_side_stays(marks, side, number) for number, side in enumerate(SIDES)]).sort("player", "start")
+    return pl.concat([_side_stays(marks, side, number) for number, side in enumerate(SIDES)])
 
 
 def earlier(name: str, count: int = 1) -> pl.Expr:

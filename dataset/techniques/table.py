@@ -13,7 +13,7 @@ from dataset.ids import Character
 from dataset.schema import SIDES
 from dataset.store import Store
 from dataset.techniques import characters, landings, movement, punishes
-from dataset.techniques.stays import find_stays
+from dataset.techniques.stays import earlier, find_stays
 
 BATCH_FRAMES = 2_000_000
 """Frames taken at a time, rounded up to a whole frame shard."""
@@ -89,7 +89,7 @@ def technique_table(store: Store, character: Character | None = None, *, by_play
 def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
     """Every event of every technique in whole replays: ``replay, side, frame, technique, success, value``."""
     stays = find_stays(frames)
-    who = stays.lazy().select("player", "replay", "side").unique()
+    who = stays.lazy().filter(earlier("start").is_null()).select("player", "replay", "side")
     found = pl.concat([finder(stays.lazy()) for finder in TECHNIQUES.values()])
     return found.join(who, on="player").drop("player").collect()
 

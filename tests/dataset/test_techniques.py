@@ -46,7 +46,13 @@ def test_stays_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
         "hits_before",
         "hits_after",
     ]
-    rows = find_stays(table.lazy()).with_columns(pl.col("start", "end") - FIRST_FRAME).select(columns).rows()
+    rows = (
+        find_stays(table.lazy())
+        .sort("player", "start")
+        .with_columns(pl.col("start", "end") - FIRST_FRAME)
+        .select(columns)
+        .rows()
+    )
     assert rows == [
         ("r1", "a", 14, 0, 2, 0.0, 0.0, 0, 0),
         ("r1", "a", 88, 3, 4, 0.0, 9.0, 0, 2),
