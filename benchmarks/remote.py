@@ -35,8 +35,7 @@ WAYS = ("local", "http cold", "http warm", "s3 cold", "s3 warm")
 def read_all(url: str, is_decoded: bool) -> int:
     """Open a store and read all window shards; their bytes, or their frames when decoded."""
     store, total = Store(url), 0
-    for shard in store.manifest.of_kind("windows"):
-        data = store.shard_bytes(shard)
+    for _, data in store.usable_shards(store.manifest.of_kind("windows")):
         total += sum(sample.num_frames for sample in read_shard(data)) if is_decoded else len(data)
     return total
 

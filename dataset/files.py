@@ -29,6 +29,8 @@ class Files(Protocol):
 
     path: Path | str
     """As its errors name it."""
+    ahead: int
+    """Shards worth reading before they are asked for."""
 
     def manifest(self) -> Manifest:
         """The store's manifest."""
@@ -83,6 +85,8 @@ def require_folder(store: Path | str) -> Path:
 class Folder:
     """A store on this disk."""
 
+    ahead = 0
+
     def __init__(self, path: Path) -> None:
         self.path: Path | str = path
         self._folder = path
@@ -113,6 +117,8 @@ class Folder:
 
 class Remote:
     """A store behind a URL, through the cache."""
+
+    ahead = 2
 
     def __init__(self, url: str, patience: Patience) -> None:
         from dataset.transport import open_source  # fsspec and ssl take a while to import

@@ -5,7 +5,7 @@ The surprise: nothing is read that the manifest does not list, and a window shar
 refused before its first sample, because a truncated or flipped shard otherwise passes unnoticed.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.files import open_files
 from dataset.manifest import Manifest, ShardInfo
+from dataset.prefetch import in_advance
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample, count_samples, read_shard
 from dataset.split import SPLITS
@@ -81,27 +82,28 @@ class Store:
             ShardError: a shard is not the one the manifest lists, and no more may be skipped; raised before any of its
                 samples.
         """
-        for shard in self.manifest.of_kind("windows", None if split == "all" else split):
-            data = self.usable_bytes(shard)
-            for sample in () if data is None else read_shard(data):
+        for _, data in self.usable_shards(self.manifest.of_kind("windows", None if split == "all" else split)):
+            for sample in read_shard(data):
                 if ids is None or sample.id in ids:
                     yield sample
 
-    def usable_bytes(self, shard: ShardInfo) -> bytes | None:
-        """The bytes of a window shard, or ``None`` if it is bad and one more may be skipped.
+    def usable_shards(self, shards: Iterable[ShardInfo]) -> Iterator[tuple[ShardInfo, bytes]]:
+        """Window shards with their checked bytes, in the order given; those of a URL are fetched ahead.
 
         Raises:
-            ShardError: it is bad, and no more may be skipped.
+            ShardError: a shard is bad, and no more may be skipped.
         """
-        if shard.path in self.skipped:
-            return None
-        try:
-            return self.shard_bytes(shard)
-        except ShardError as error:
-            if len(self.skipped) >= self.tolerate_bad_shards:
-                raise
-            self.skipped[shard.path] = str(error)
-            return None
+        wanted = [shard for shard in shards if shard.path not in self.skipped]
+        results = in_advance(self.shard_bytes, wanted, self._files.ahead)
+        for shard, result in zip(wanted, results, strict=True):
+            try:
+                data = result()
+            except ShardError as error:
+                if len(self.skipped.keys() | {shard.path}) > self.tolerate_bad_shards:
+                    raise
+                self.skipped[shard.path] = str(error)
+            else:
+                yield shard, data
 
     def shard_bytes(self, shard: ShardInfo) -> bytes:
         """The bytes of a window shard, checked against the manifest: size, SHA-256 and samples.

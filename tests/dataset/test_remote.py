@@ -1,6 +1,7 @@
 """Stores read over HTTP from a server that misbehaves: what is bad is never used, what is good is never lost."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -276,3 +277,15 @@ def test_a_url_that_went_through_pathlib_is_the_same_store(server: FaultyServer)
 
 def test_the_url_of_a_file_is_its_folder(generated_store: Path) -> None:
     assert Store(f"file://{generated_store}").path == generated_store
+
+
+def test_the_next_shards_are_fetched_while_one_is_used(server: FaultyServer) -> None:
+    store = Store(server.url)
+    shards = store.manifest.of_kind("windows")
+    walk = store.usable_shards(shards)
+    assert next(walk)[0] == shards[0]
+    deadline = time.monotonic() + 10
+    while not server.ranges(shards[2].path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [len(server.ranges(shard.path)) for shard in shards] == [1, 1, 1, 0]
+    assert [shard for shard, _ in walk] == shards[1:]
