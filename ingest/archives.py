@@ -22,6 +22,7 @@ import xxhash
 import zstandard
 
 from dataset.errors import ReplayError
+from ingest import limits
 from ingest.sevenzip import SevenZipCursor, list_members
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -138,9 +139,11 @@ class Reader:
         """
         try:
             with self._open(candidate) as file:
-                return file.read() if limit is None else file.read(limit)
+                data = file.read(limits.MAX_REPLAY_BYTES + 1 if limit is None else limit)
         except _DAMAGE as error:
             raise _unreadable(candidate, error) from error
+        limits.check_size(len(data))
+        return data
 
     def content_id(self, candidate: Candidate) -> str:
         """The replay's id: xxh3-128 of its file's bytes, in hex; reads in pieces.
@@ -148,10 +151,12 @@ class Reader:
         Raises:
             ReplayError: as ``read`` does.
         """
-        hasher = xxhash.xxh3_128()
+        hasher, total = xxhash.xxh3_128(), 0
         try:
             with self._open(candidate) as file:
                 while size := file.readinto(self._buffer):  # type: ignore[attr-defined]
+                    total += size
+                    limits.check_size(total)
                     hasher.update(memoryview(self._buffer)[:size])
         except _DAMAGE as error:
             raise _unreadable(candidate, error) from error
@@ -161,6 +166,7 @@ class Reader:
     def _open(self, candidate: Candidate) -> Iterator[IO[bytes]]:
         if candidate.archive_size is not None and candidate.member is None:
             raise ReplayError("damaged_archive", "archive: its list of members cannot be read; download it again")
+        limits.check_size(candidate.size)
         with self._raw(candidate) as file:
             if (candidate.member or candidate.source).lower().endswith(".gz"):
                 with gzip.open(file) as unzipped:

@@ -6,8 +6,8 @@ which files were found.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
@@ -69,8 +69,8 @@ class Job:
     groups: tuple[Group, ...]
     oldest: Version = FIRST_VERSION
     """The oldest Slippi version among its replays, so far as their headers can be read."""
-    deadly: frozenset[int] = frozenset()
-    """Groups that killed a worker: counted as failed, not parsed again."""
+    deadly: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """(reason, message) of groups that killed a worker or kept it too long: counted as failed, not parsed again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +94,20 @@ def game_key(header: Header) -> GameKey | None:
     return header.match_id, header.game_number, header.tiebreaker or 0
 
 
-def run_job(job: Job, settings: Settings, known: Known) -> JobResult:
-    """Read, parse, judge and write a job's replays."""
+def _nothing() -> None:
+    """What is done before each group by default."""
+
+
+def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = _nothing) -> JobResult:
+    """Read, parse, judge and write a job's replays; ``before_each`` is called before each of its groups."""
     start = time.process_time()
     shards: tuple[ShardInfo, ...] = ()
     with Reader() as reader:
         if settings.store is None:
-            rows = _Runner(reader, settings, known, None).run(job)
+            rows = _Runner(reader, settings, known, None, before_each).run(job)
         else:
             with ShardSet(settings.store, job.index, job.oldest) as shard_set:
-                rows = _Runner(reader, settings, known, shard_set).run(job)
+                rows = _Runner(reader, settings, known, shard_set, before_each).run(job)
             shards = shard_set.shards
     return JobResult(rows=rows, shards=shards, cpu_seconds=time.process_time() - start)
 
@@ -111,18 +115,27 @@ def run_job(job: Job, settings: Settings, known: Known) -> JobResult:
 class _Runner:
     """The work of one job."""
 
-    def __init__(self, reader: Reader, settings: Settings, known: Known, shards: ShardSet | None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        settings: Settings,
+        known: Known,
+        shards: ShardSet | None,
+        before_each: Callable[[], None] = _nothing,
+    ) -> None:
         self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
+        self._before_each = before_each
         self._codec = get_codec(settings.codec)
 
     def run(self, job: Job) -> list[Row]:
         """Rows of all candidates, group by group."""
         rows: list[Row] = []
         for number, group in enumerate(job.groups):
-            rows += self._group(group, number in job.deadly)
+            self._before_each()
+            rows += self._group(group, job.deadly.get(number))
         return rows
 
-    def _group(self, group: Group, is_deadly: bool) -> list[Row]:
+    def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
         read, rows = self._read(group)
         seen, games = set(self._known.ids), set(self._known.games)
         for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
@@ -133,8 +146,8 @@ class _Runner:
                 continue
             seen.add(id_)
             try:
-                if is_deadly:
-                    raise ReplayError("worker_died", "replay: the process that read it died; report the file")
+                if deadly is not None:
+                    raise ReplayError(*deadly)
                 row |= self._replay(id_, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
                 row |= refusal_row(error)

@@ -44,7 +44,9 @@ SENTENCES = {
     "unsupported_version": "Slippi 3.0 to 3.6, which peppi cannot read",
     "unreadable_file": "the file cannot be opened or unzipped",
     "damaged_archive": "damaged in its archive",
+    "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",
+    "worker_timeout": "reading it took too long and was stopped",
 }
 """What each reason means, for tables; reasons without a sentence speak for themselves."""
 

@@ -1,7 +1,9 @@
 """Runs jobs in this process or in a pool, and survives workers that die.
 
 In: jobs. Out: their results as they finish. The surprise: a dying worker takes the whole pool with it and does not say what
-killed it, so the jobs in flight are tried again replay by replay, and only the deadly replay is lost.
+killed it, so the jobs in flight are tried again replay by replay, and only the deadly replay is lost. A worker that hangs
+dies too: of SIGALRM, because the parser holds Python's lock and no thread could stop it. One worker means this process, which
+has neither guard.
 """
 
 import ctypes
@@ -10,13 +12,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ingest.job import Group, Job, JobResult, Known, Settings, probe, run_job
+
+TIME_LIMIT_S = 120.0
+"""Longest that a worker may take for one replay (and its copies); the longest games take two seconds."""
 
 
 def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
@@ -56,7 +63,9 @@ def _drain(pool: ProcessPoolExecutor, waiting: deque[Job], workers: int) -> Gene
 
 def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
     """Run a suspect job in a pool of its own, without the replays that kill a worker."""
-    for excluded in (_deadly_groups(job, settings, known), frozenset(range(len(job.groups)))):
+    deadly = _deadly_groups(job, settings, known)
+    all_of_them = {number: _death(0.0) for number in range(len(job.groups))}
+    for excluded in (deadly, all_of_them | deadly):
         with _pool(1, settings, known) as pool:
             try:
                 return pool.submit(_in_worker, replace(job, deadly=excluded)).result()
@@ -65,34 +74,44 @@ def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
     raise AssertionError("reading bytes alone killed a worker")
 
 
-def _deadly_groups(job: Job, settings: Settings, known: Known) -> frozenset[int]:
-    """Numbers of the groups that kill a worker even alone."""
-    deadly: set[int] = set()
+def _deadly_groups(job: Job, settings: Settings, known: Known) -> dict[int, tuple[str, str]]:
+    """Numbers of the groups that kill a worker even alone, and how."""
+    deadly: dict[int, tuple[str, str]] = {}
     number = 0
     while number < len(job.groups):
         with _pool(1, settings, known) as pool:
             try:
                 while number < len(job.groups):
+                    start = time.monotonic()
                     pool.submit(_probe_in_worker, job.groups[number]).result()
                     number += 1
             except BrokenProcessPool:
-                deadly.add(number)
+                deadly[number] = _death(time.monotonic() - start)
                 number += 1
-    return frozenset(deadly)
+    return deadly
+
+
+def _death(seconds: float) -> tuple[str, str]:
+    """Reason and message of why a worker died that had worked on a group for so long."""
+    if seconds < TIME_LIMIT_S:
+        return "worker_died", "replay: the process that read it died; report the file"
+    return "worker_timeout", f"replay: a file is read within {TIME_LIMIT_S:g} s, found no end to it; report the file"
 
 
 def _pool(workers: int, settings: Settings, known: Known) -> ProcessPoolExecutor:
     # Forking a process that runs Arrow's and polars' threads may deadlock the child; spawn starts clean.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(settings, known))
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(settings, known, TIME_LIMIT_S)
+    )
 
 
-_shared: tuple[Settings, Known] | None = None
+_shared: tuple[Settings, Known, float] | None = None
 
 
-def _start_worker(settings: Settings, known: Known) -> None:
+def _start_worker(settings: Settings, known: Known, time_limit_s: float) -> None:
     global _shared
-    _shared = settings, known
+    _shared = settings, known, time_limit_s
     _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     parent = multiprocessing.parent_process()
@@ -121,9 +140,30 @@ def _die_with(parent: multiprocessing.process.BaseProcess) -> None:
 
 def _in_worker(job: Job) -> JobResult:
     assert _shared is not None, "the pool runs _start_worker first"
-    return run_job(job, *_shared)
+    settings, known, limit = _shared
+    with _time_limit(limit) as start_clock:
+        return run_job(job, settings, known, start_clock)
 
 
 def _probe_in_worker(group: Group) -> None:
     assert _shared is not None, "the pool runs _start_worker first"
-    probe([group], _shared[0])
+    settings, _, limit = _shared
+    with _time_limit(limit) as start_clock:
+        start_clock()
+        probe([group], settings)
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[Callable[[], None]]:
+    """Yield what starts the clock anew; this process is killed where it runs out. Windows has no such clock."""
+    if not hasattr(signal, "setitimer"):
+        yield lambda: None
+        return
+    try:
+        yield lambda: _set_clock(seconds)
+    finally:
+        _set_clock(0)
+
+
+def _set_clock(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
