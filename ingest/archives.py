@@ -8,6 +8,7 @@ and starts over when asked to go back.
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -35,7 +36,7 @@ PIECE_BYTES = 2**20
 
 _DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError),
-    *(zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError),
+    *(zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, struct.error, LookupError, MemoryError),
 )
 """What the archive libraries raise on damaged, cut or encrypted archives."""
 
