@@ -320,5 +320,17 @@ def perspective(encoded: Encoded, side: int) -> Encoded:
     """The view of side 0 (a) or 1 (b): that player's columns come first, under the names of side a."""
     if side == 0:
         return encoded
-    continuous = encoded.continuous[EXCHANGE_FEATURES] * EXCHANGE_SIGNS[:, None]
-    return Encoded(continuous, encoded.indices[EXCHANGE_INDICES])
+    return Encoded(_signed(encoded.continuous[EXCHANGE_FEATURES], EXCHANGE_SIGNS), encoded.indices[EXCHANGE_INDICES])
+
+
+def mirror(encoded: Encoded) -> Encoded:
+    """The same frames with left and right exchanged; applied twice it gives them back."""
+    return Encoded(_signed(encoded.continuous.copy(), MIRROR_SIGNS), encoded.indices)
+
+
+def _signed(continuous: NDArray[np.float16], signs: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Multiply features [C, N] by their signs, in place: through the sign bit, at a tenth of the time of float16."""
+    bits = continuous.view(np.uint16)
+    for row in np.flatnonzero(signs < 0):
+        bits[row] ^= 0x8000
+    return continuous

@@ -10,7 +10,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import zstandard
@@ -109,11 +109,33 @@ def _views(numbers: bytearray, num_frames: int, components: int) -> list[NDArray
     ]
 
 
-def unpack(about_json: bytes, packed: bytes) -> Sample:
-    """The sample of two members.
+class Packed(NamedTuple):
+    """A sample as a shard holds it."""
+
+    about: bytes
+    """Its JSON member."""
+    numbers: bytes
+    """Its compressed member."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a sample says of itself without being decoded."""
+
+    id: str
+    ports: tuple[int, int]
+    characters: tuple[int, int]
+    stage: int
+    num_frames: int
+    components: int
+    """Controller components K."""
+
+
+def read_about(about_json: bytes) -> About:
+    """What the JSON member of a sample says.
 
     Raises:
-        SchemaError: the layout is another, or the numbers are not of the size that ``about_json`` announces.
+        SchemaError: the layout is another.
     """
     about = json.loads(about_json)
     if about.get("layout") != LAYOUT:
@@ -121,12 +143,23 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
             f"sample {about['id']}: window shards must be of layout {LAYOUT}, found {about.get('layout', 1)}; "
             "run 'exphil encode' to write them again"
         )
-    num_frames, components = about["frames"], about["components"]
+    ports, characters = tuple(about["ports"]), tuple(about["characters"])
+    return About(about["id"], ports, characters, about["stage"], about["frames"], about["components"])
+
+
+def unpack(about_json: bytes, packed: bytes) -> Sample:
+    """The sample of two members.
+
+    Raises:
+        SchemaError: the layout is another, or the numbers are not of the size that ``about_json`` announces.
+    """
+    about = read_about(about_json)
+    num_frames, components = about.num_frames, about.components
     expected = sum(_sizes(_shapes(num_frames, components)))
     numbers = bytearray(zstandard.ZstdDecompressor().decompress(packed, max_output_size=expected))
     if len(numbers) != expected:
         raise SchemaError(
-            f"sample {about['id']}: {num_frames} frames take {expected} bytes in this encoder's layout, found "
+            f"sample {about.id}: {num_frames} frames take {expected} bytes in this encoder's layout, found "
             f"{len(numbers)}; run 'exphil encode' to write the window shards again"
         )
     frames, continuous, indices, classes = _views(numbers, num_frames, components)
@@ -135,10 +168,10 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
     for row in _DIFFERENCED:
         np.cumsum(bits[row], dtype=np.uint16, out=bits[row])
     return Sample(
-        id=about["id"],
-        ports=tuple(about["ports"]),
-        characters=tuple(about["characters"]),
-        stage=about["stage"],
+        id=about.id,
+        ports=about.ports,
+        characters=about.characters,
+        stage=about.stage,
         frames=frames,
         encoded=Encoded(continuous, indices),
         classes=classes,
@@ -170,13 +203,18 @@ def add_sample(tar: tarfile.TarFile, sample: Sample) -> None:
 
 def read_shard(data: bytes) -> Iterator[Sample]:
     """The samples of a shard's bytes, which the caller has checked against the manifest."""
+    for packed in read_packed(data):
+        yield unpack(*packed)
+
+
+def read_packed(data: bytes) -> Iterator[Packed]:
+    """The same samples, not yet decoded."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: member for member in tar.getmembers()}
         for name in members:
             if name.endswith(".json"):
                 parts = (tar.extractfile(members[name]), tar.extractfile(members[name.removesuffix("json") + "zst"]))
-                about, packed = (part.read() for part in parts if part is not None)
-                yield unpack(about, packed)
+                yield Packed(*(part.read() for part in parts if part is not None))
 
 
 def count_samples(data: bytes) -> int:

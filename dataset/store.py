@@ -21,11 +21,15 @@ from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.files import open_files
+from dataset.ids import character_from_name
 from dataset.manifest import Manifest, ShardInfo
 from dataset.prefetch import in_advance
 from dataset.schema import SCHEMA_VERSION
-from dataset.shards import Sample, count_samples, read_shard
+from dataset.shards import Packed, Sample, count_samples, read_about, read_packed, unpack
 from dataset.split import SPLITS
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Batch
+from dataset.stream.windows import Windows
 
 
 class Store:
@@ -82,10 +86,42 @@ class Store:
             ShardError: a shard is not the one the manifest lists, and no more may be skipped; raised before any of its
                 samples.
         """
+        for packed in self.packed(split, ids):
+            yield unpack(*packed)
+
+    def packed(
+        self, split: Literal["train", "val", "test", "all"], ids: Collection[str] | None = None
+    ) -> Iterator[Packed]:
+        """The same replays as ``samples``, not yet decoded, which is how a ``dataset.stream.bank.Bank`` keeps them."""
         for _, data in self.usable_shards(self.manifest.of_kind("windows", None if split == "all" else split)):
-            for sample in read_shard(data):
-                if ids is None or sample.id in ids:
-                    yield sample
+            for packed in read_packed(data):
+                if ids is None or read_about(packed.about).id in ids:
+                    yield packed
+
+    def windows(
+        self,
+        split: Literal["train", "val", "test", "all"] = "train",
+        *,
+        window: int = 60,
+        batch_size: int = 256,
+        character: str | None = None,
+        delay: int = 0,
+        burn_in: int = 0,
+        seed: int = 0,
+    ) -> Iterator[Batch]:
+        """One shuffled epoch of windows as numpy batches, every frame to be predicted once; for notebooks.
+
+        Args:
+            split: whose replays.
+            window: frames in a window.
+            batch_size: windows in a batch.
+            character: whose players are imitated; ``None``: all players.
+            delay: frames between seeing and acting.
+            burn_in: frames at the start of a window that are seen and not predicted.
+            seed: of the order.
+        """
+        bank = Bank(self.packed(split), None if character is None else character_from_name(character).internal)
+        yield from Windows(bank, rows=batch_size, window=window, delay=delay, burn_in=burn_in, seed=seed).batches(0)
 
     def usable_shards(self, shards: Iterable[ShardInfo]) -> Iterator[tuple[ShardInfo, bytes]]:
         """Window shards with their checked bytes, in the order given; those of a URL are fetched ahead.

@@ -13,7 +13,7 @@ from dataset.atomic import sha256_of
 from dataset.codec import Codec, get_codec
 from dataset.errors import CheckpointError, ConfigError
 from play.agent import Stepper
-from train.record import GRAPH, find_run, load_record
+from train.record import GRAPH, STREAM, find_run, load_record
 
 RUNTIMES = ("auto", "onnx", "torch")
 """``--runtime`` names; auto takes the exported graph if there is one, and else PyTorch."""
@@ -46,6 +46,11 @@ def load(run: str, temperature: float, runtime: str = "auto") -> tuple[PlayedRun
         raise ConfigError(f"--runtime '{runtime}': unknown; use one of {', '.join(RUNTIMES)}")
     folder, weights = find_run(run)
     record = load_record(folder)
+    if record["contract"] != STREAM:
+        raise CheckpointError(
+            f"run {run}: play carries a policy's memory from frame to frame, found one trained on windows that begin "
+            "without any; train it with --sampling lanes"
+        )
     graph = folder / GRAPH
     if runtime == "onnx" and not graph.is_file():
         raise ConfigError(f"--runtime onnx: needs {graph}, found no such file; run 'exphil export {run}'")

@@ -19,7 +19,7 @@ from dataset.codec import get_codec
 from dataset.duel import generate_replay
 from dataset.schema import FIRST_FRAME, controller_matrix
 from dataset.shards import Sample
-from dataset.stream import Bank
+from dataset.stream.bank import Bank
 from ingest.parse import ParsedReplay, parse_columns, to_sample
 from play.agent import Agent
 from play.dolphin import open_stand_in

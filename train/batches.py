@@ -7,18 +7,13 @@ tables inside the policy, on its device.
 Legend: B lanes, T frames in the window, C features, I indices, K components.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.stream import Batch
-
-Item = TypeVar("Item")
+from dataset.stream.batch import Batch, Layout
 
 
 @dataclass(frozen=True)
@@ -43,30 +38,22 @@ class Tensors:
     """Rows in ``mask``."""
 
 
-def to_tensors(batch: Batch, delay: int, device: torch.device) -> Tensors:
-    """Move a batch to ``device``."""
+def to_tensors(batch: Batch, device: torch.device) -> Tensors:
+    """Move a batch to ``device``: all that belongs to frames in one block, which is taken apart there."""
 
     def move(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
+    frames = move(batch.frames)
+    parts = {name: frames[..., part] for name, part in Layout(batch.target.shape[-1]).parts.items()}
     return Tensors(
-        continuous=move(batch.continuous),
-        indices=move(batch.indices.view(np.int16)),  # ids stay below 1024; CUDA has no uint16 arithmetic
-        previous=move(batch.previous),
-        delay=torch.full((len(batch.reset),), delay, device=device),
-        target=move(batch.target),
-        mask=move(batch.mask),
+        continuous=parts["continuous"].view(torch.float16),
+        indices=parts["indices"].view(torch.int16),  # ids stay below 1024; CUDA has no uint16 arithmetic
+        previous=parts["previous"],
+        delay=move(batch.delay),
+        target=parts["target"],
+        mask=parts["mask"].view(torch.bool).squeeze(-1),
         reset=move(batch.reset),
         num_frames=int(batch.mask.sum()),
     )
-
-
-def ahead(items: Iterator[Item], depth: int = 3) -> Iterator[Item]:
-    """The same items in the same order, up to ``depth`` of them prepared by a thread in advance."""
-    end = object()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        waiting: list[Future[Item | object]] = [thread.submit(next, items, end) for _ in range(depth)]
-        while (item := waiting.pop(0).result()) is not end:
-            waiting.append(thread.submit(next, items, end))
-            yield item  # type: ignore[misc]  # anything but the end mark is an Item

@@ -22,7 +22,7 @@ from dataset.errors import CheckpointError
 from dataset.schema import SCHEMA_VERSION
 from train.config import RunConfig, from_json, to_json
 from train.policy import Policy
-from train.record import CONTRACT, find_run, load_record
+from train.record import find_run, load_record
 
 WEIGHTS = ("best", "last")
 
@@ -36,7 +36,7 @@ class LoadedPolicy:
     config: RunConfig
     codec: Codec
     contract: str
-    """How the policy expects context; see ``CONTRACT``."""
+    """How the policy expects context; see ``RunConfig.contract``."""
     delay: int
     """Frames between seeing and acting that it was trained for."""
     record: Mapping[str, Any]
@@ -60,7 +60,7 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
         "encoder_digest": ENCODER_DIGEST,
         "codec": codec.name,
         "codec_digest": codec.digest,
-        "contract": CONTRACT,
+        "contract": config.contract,
         "config": to_json(config),
         **facts,
     }

@@ -15,8 +15,17 @@ from dataset.ids import character_from_name
 from train.backbones.base import Shape
 from train.backbones.registry import get_backbone
 from train.heads import HEADS
+from train.record import STREAM, WINDOW
 
 LR_SCHEDULES = ("constant", "cosine")
+SAMPLINGS = ("lanes", "windows")
+SUPERVISIONS = ("all", "last")
+
+ROBUST_DELAYS = (2, 4)
+"""Frames between which ``--online-robust`` draws: Slippi's online delay is 2 and more on a slow connection."""
+
+ROBUST_DELAY = 3
+"""The delay at which such a run plays and is measured."""
 
 
 def _require(is_met: bool, message: str) -> None:
@@ -113,11 +122,21 @@ class DataConfig:
     character: str | None = None
     """Whose players are imitated; ``None``: all players."""
     delay: int = 0
-    """Frames between seeing and acting."""
+    """Frames between seeing and acting; of an online-robust run, in play."""
+    online_robust: bool = False
+    """Whether training draws a delay for each replay from ``ROBUST_DELAYS`` and tells the policy."""
     lanes: int = 32
     """Rows of a batch, each walking one replay (``--batch-size``)."""
     window_size: int = 64
     """Frames a lane advances in one step; gradients reach no further back."""
+    sampling: str = "lanes"
+    """Lanes walk replays in order with the state carried; windows start anywhere with none."""
+    supervise: str = "all"
+    """Whether windows predict all of their frames after the burn-in, or the last alone."""
+    burn_in: int | None = None
+    """Frames at the start of a window that are not predicted; ``None``: half of it where the backbone remembers."""
+    augment: bool = False
+    """Whether half of the replays are mirrored, and noise is laid on positions and speeds."""
 
     def __post_init__(self) -> None:
         if self.character is not None:
@@ -125,6 +144,41 @@ class DataConfig:
         _require(0 <= self.delay <= 60, f"--delay: 0 to 60 frames, found {self.delay}; 0 acts on the very next frame")
         _require(self.lanes > 0, f"--batch-size: at least 1 lane, found {self.lanes}; give e.g. 32")
         _require(self.window_size > 0, f"--window-size: at least 1 frame, found {self.window_size}; give e.g. 64")
+        low, high = ROBUST_DELAYS
+        _require(
+            not self.online_robust or low <= self.delay <= high,
+            f"--online-robust: plays at a delay it trains with, {low} to {high} frames, found {self.delay}; "
+            f"take {ROBUST_DELAY}",
+        )
+        self._check_sampling()
+
+    @property
+    def delays(self) -> tuple[int, int]:
+        """The least and the most frames between seeing and acting in training."""
+        return ROBUST_DELAYS if self.online_robust else (self.delay, self.delay)
+
+    def _check_sampling(self) -> None:
+        for name, value, known in (
+            ("--sampling", self.sampling, SAMPLINGS),
+            ("--supervise", self.supervise, SUPERVISIONS),
+        ):
+            _require(value in known, f"{name} '{value}': unknown; use one of {', '.join(known)}")
+        for name, is_set in (("--supervise last", self.supervise == "last"), ("--burn-in", self.burn_in is not None)):
+            _require(
+                not is_set or self.sampling == "windows",
+                f"{name}: acts only on windows, found --sampling {self.sampling}, where every frame is predicted; "
+                f"add --sampling windows, or leave it away",
+            )
+        if self.burn_in is not None:
+            _require(
+                self.supervise == "all",
+                "--burn-in: acts only where all later frames are predicted, found --supervise last; leave one away",
+            )
+            _require(
+                0 <= self.burn_in < self.window_size,
+                f"--burn-in: must leave at least one frame of the window of {self.window_size}, found {self.burn_in}; "
+                "give a smaller one, or a larger --window-size",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +256,22 @@ class RunConfig:
     seed: int = 0
     """Of the initial weights, the order of replays and dropout."""
 
+    @property
+    def burn_in(self) -> int:
+        """Frames at the start of a window that are seen and not predicted."""
+        if self.data.supervise == "last":
+            return self.data.window_size - 1
+        if self.data.burn_in is not None:
+            return self.data.burn_in
+        is_remembering = self.data.sampling == "windows" and get_backbone(self.policy.backbone).is_temporal
+        return self.data.window_size // 2 if is_remembering else 0
+
+    @property
+    def contract(self) -> str:
+        """How context reaches the policy: a state carried without end, or windows that begin with none."""
+        is_remembering = get_backbone(self.policy.backbone).is_temporal
+        return WINDOW if self.data.sampling == "windows" and is_remembering else STREAM
+
 
 Config = TypeVar("Config")
 
@@ -256,3 +326,12 @@ def layer_sizes(backbone: str, hidden_sizes: tuple[int, ...], num_layers: int | 
         "repeat one number",
     )
     return hidden_sizes[:1] * num_layers
+
+
+def find_delay(delay: int | None, is_online_robust: bool) -> int:
+    """The delay of a run: ``--delay``, or what ``--online-robust`` plays at, which are not given both."""
+    _require(
+        delay is None or not is_online_robust,
+        f"--delay {delay}: fixes what --online-robust draws, found both; leave one away",
+    )
+    return (ROBUST_DELAY if is_online_robust else 0) if delay is None else delay

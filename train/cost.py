@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from dataset.stream import Bank, Batch, Lanes
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Batch
+from dataset.stream.lanes import Lanes
 from train.batches import to_tensors
 from train.checkpoint import LoadedPolicy
 from train.components import Components, one_hot
@@ -59,13 +61,13 @@ def measure_cost(
     Raises:
         ConfigError: there is no such split, or it holds none of the run's character.
     """
-    samples = open_store(path, loaded.config.policy.codec).samples(parse_split(split))
+    samples = open_store(path, loaded.config.policy.codec).packed(parse_split(split))
     bank = Bank(samples, character_id(loaded.config.data.character))
     if not bank.tracks:
         raise ConfigError(
             f"store {path}: the {split} split must hold the run's character, found none; take another split"
         )
-    lanes = Lanes(bank, lanes=1, window=WINDOW, delay=loaded.delay, is_shuffled=False)
+    lanes = Lanes(bank, rows=1, window=WINDOW, delay=loaded.delay, is_shuffled=False)
     session = _session(front)
     components = Components.of(loaded.codec)
     ours, theirs, frames = _Sums(), _Sums(), 0
@@ -73,7 +75,7 @@ def measure_cost(
     for batch in lanes.batches(0):
         if batch.reset[0]:
             carried = _zeros(session)
-        tensors = to_tensors(batch, loaded.delay, torch.device("cpu"))
+        tensors = to_tensors(batch, torch.device("cpu"))
         mask = tensors.mask[0]
         with torch.no_grad():
             y, state = loaded.policy.features(

@@ -13,7 +13,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.ids import character_from_name
 from dataset.split import Split
 from dataset.store import Store
-from dataset.stream import Bank
+from dataset.stream.bank import Bank
 
 FRAMES_PER_HOUR = 60 * 60 * 60
 
@@ -79,7 +79,7 @@ def load_data(path: Path | str, codec: str, character: str | None, tolerate_bad_
 
 def load_bank(store: Store, split: Split, character: str | None) -> Bank:
     """The replays of one split in which ``character`` was picked."""
-    bank = Bank(store.samples(split), character_id(character))
+    bank = Bank(store.packed(split), character_id(character))
     if not bank.tracks:
         who = "any player" if character is None else character
         held = sum(shard.samples for shard in store.manifest.of_kind("windows", split))

@@ -13,14 +13,17 @@ import torch
 from dataset.errors import ConfigError
 from dataset.split import SPLITS
 from dataset.store import Store
-from dataset.stream import Bank, Lanes
-from train.batches import Tensors, ahead, to_tensors
+from dataset.stream.bank import Bank
+from dataset.stream.prefetch import prefetch
+from dataset.stream.sampler import Sampler
+from train.batches import Tensors, to_tensors
 from train.checkpoint import LoadedPolicy
 from train.components import Components
 from train.data import character_id, open_store
 from train.metrics import Metrics
 from train.persistence import Persistence
 from train.policy import Policy
+from train.sampling import build_sampler
 
 EvalSplit = Literal["val", "test", "all"]
 
@@ -36,14 +39,15 @@ def parse_split(name: str) -> EvalSplit:
 
 
 @torch.no_grad()
-def evaluate_policy(policy: Policy, lanes: Lanes, persistence: Persistence, device: torch.device) -> dict[str, Any]:
-    """The report over every frame of ``lanes``; leaves the policy in the mode it was in."""
+def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
+    """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
     was_training = policy.training
     policy.eval()
     metrics = Metrics(Components.of(policy.codec), persistence, device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
-    state = policy.initial_state(lanes.lanes)
-    for batch in ahead(to_tensors(batch, lanes.delay, device) for batch in lanes.batches(0)):
+    state = policy.initial_state(sampler.num_rows)
+    batches = (to_tensors(batch, device) for batch in sampler.batches(0))
+    for batch in prefetch(batches, waiting_for=lambda: sampler.waiting_for):
         y, state = policy.features(batch.continuous, batch.indices, batch.previous, batch.delay, state, batch.reset)
         _add(metrics, policy, batch, y, generator)
     policy.train(was_training)
@@ -80,12 +84,12 @@ def evaluate_run(
     """
     config = loaded.config
     store = open_store(path, config.policy.codec, tolerate_bad_shards)
-    bank = Bank(store.samples(split), character_id(config.data.character))
+    bank = Bank(store.packed(split), character_id(config.data.character))
     _require_unseen(loaded, bank, is_seen_allowed)
     _require_tracks(bank, store, split, config.data.character)
-    lanes = Lanes(bank, lanes=config.data.lanes, window=config.data.window_size, delay=loaded.delay, is_shuffled=False)
+    sampler = build_sampler(bank, config, is_shuffled=False)
     persistence = Persistence.from_json(loaded.record["persistence"])
-    report = evaluate_policy(loaded.policy.to(device), lanes, persistence, device)
+    report = evaluate_policy(loaded.policy.to(device), sampler, persistence, device)
     told = {"run": loaded.run.name, "split": split, "replays": len(bank.ids), "skipped_shards": list(store.skipped)}
     return told | report
 

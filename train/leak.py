@@ -14,7 +14,8 @@ from dataset.align import Leak, leak_counts, leak_from_counts
 from dataset.codec import BUTTONS, Codec
 from dataset.encode import INDEX_ROW
 from dataset.errors import SchemaError
-from dataset.stream import Batch, Lanes
+from dataset.stream.batch import Batch
+from dataset.stream.lanes import Lanes
 
 ENOUGH_ONSETS = 1000
 """Reading stops here."""
@@ -35,9 +36,9 @@ Strip = tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.uint8], NDArray[
 def measure_leak(lanes: Lanes, codec: Codec) -> Leak:
     """How jumps line up with KNEE_BEND in the first batches of epoch 0."""
     counts = np.zeros(3, dtype=np.int64)
-    batches = islice(lanes.batches(0), MAX_FRAMES // (lanes.lanes * lanes.window) + 1)
-    for states, previous, target, mask in _joined(batches, lanes.lanes):
-        counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, lanes.delay)
+    batches = islice(lanes.batches(0), MAX_FRAMES // (lanes.num_rows * lanes.window) + 1)
+    for states, previous, target, mask in _joined(batches, lanes.num_rows):
+        counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, lanes.delays[0])
         if counts[0] >= ENOUGH_ONSETS:
             break
     return leak_from_counts(counts)

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ExphilError
-from dataset.stream import Bank, Batch, Lanes
+from dataset.stream.batch import Batch
+from dataset.stream.prefetch import prefetch
 from train.backbones.base import State, detach, map_state
-from train.batches import Tensors, ahead, to_tensors
+from train.batches import Tensors, to_tensors
 from train.callbacks import Callback, Step
 from train.checkpoint import load_state, save_state, save_weights
 from train.components import Components
@@ -32,24 +33,12 @@ from train.optim import build_optimizer, check_warmup, learning_rate
 from train.persistence import Persistence
 from train.policy import Policy
 from train.position import Position
+from train.sampling import build_sampler
 
 REPORT_EVERY = 20
 """Steps between looks at the loss on an accelerator, where each look waits for it."""
 
 STATE_FILE, METRICS_FILE = "last.state.pt", "metrics.jsonl"
-
-
-def build_lanes(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) -> Lanes:
-    """A bank laid out as a run's config says."""
-    data = config.data
-    return Lanes(
-        bank,
-        lanes=data.lanes,
-        window=data.window_size,
-        delay=data.delay,
-        seed=config.seed,
-        is_shuffled=is_shuffled,
-    )
 
 
 class Fit:
@@ -80,19 +69,19 @@ class Fit:
         torch.manual_seed(config.seed)
         self.config, self.run, self.device, self.callbacks = config, run, device, tuple(callbacks)
         self.persistence, self._is_stopped = persistence, is_stopped
-        self.lanes = build_lanes(data.train, config)
-        self.val_lanes = build_lanes(data.val, config, is_shuffled=False)
+        self.sampler = build_sampler(data.train, config)
+        self.val_sampler = build_sampler(data.val, config, is_shuffled=False)
         self.policy = Policy(config.policy)
         self.policy.head.start_from(persistence)
         self.policy.to(device)
         self.ema = Ema(self.policy, config.optim.ema_decay) if config.optim.ema_decay > 0 else None
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
-        self.steps_in_epoch = self.lanes.num_steps(0)
+        self.steps_in_epoch = self.sampler.num_steps(0)
         self.total_steps = self.steps_in_epoch * config.optim.epochs
         check_warmup(config.optim, self.total_steps)
         self.position = Position()
-        self.state: State = self.policy.initial_state(self.lanes.lanes)
+        self.state: State = self.policy.initial_state(self.sampler.num_rows)
         self._pending: list[Tensor] = []
 
     def fit(self) -> dict[str, Any]:
@@ -148,7 +137,7 @@ class Fit:
     def _train_epoch(self) -> None:
         self.policy.train()
         position = self.position
-        for batch in self._timed(self.lanes.batches(position.epoch, position.step)):
+        for batch in self._timed(self.sampler.batches(position.epoch, position.step)):
             began = time.perf_counter()
             loss, frames = self._step(batch)
             position.step += 1
@@ -166,7 +155,8 @@ class Fit:
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
         """Batches on the device, with the time spent waiting for them counted."""
-        source = ahead(to_tensors(batch, self.lanes.delay, self.device) for batch in batches)
+        tensors = (to_tensors(batch, self.device) for batch in batches)
+        source = prefetch(tensors, waiting_for=lambda: self.sampler.waiting_for)
         while True:
             began = time.perf_counter()
             batch = next(source, None)
@@ -221,7 +211,7 @@ class Fit:
     def _finish_epoch(self) -> None:
         """Validate, keep the best weights, write the epoch's line, and move the position to the next epoch."""
         position = self.position
-        val = evaluate_policy(self.served, self.val_lanes, self.persistence, self.device)
+        val = evaluate_policy(self.served, self.val_sampler, self.persistence, self.device)
         is_best = val["nll"] < position.best_nll
         if is_best:
             position.best_epoch, position.best_nll = position.epoch, val["nll"]

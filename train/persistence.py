@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset.stream import Bank
+from dataset.stream.bank import Bank
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,11 @@ from dataset.schema import SCHEMA_VERSION
 RUNS = Path("runs")
 """Where run names are looked up, under the working directory."""
 
-CONTRACT = "stream"
-"""How context reaches the policy: a state carried without end from a replay's first frame, in training as in play."""
+STREAM = "stream"
+"""The contract under which a policy plays: its state is carried without end from a replay's first frame, as in training."""
+
+WINDOW = "window"
+"""The contract of a policy trained on windows that begin with no memory: it is measured so, and not played."""
 
 GRAPH = "policy.onnx"
 """The exported graph's name in a run folder."""
@@ -62,7 +65,7 @@ def load_record(folder: Path) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "encoder_digest": ENCODER_DIGEST,
         "codec_digest": get_codec(record.get("codec", "")).digest,
-        "contract": CONTRACT,
+        "contract": WINDOW if record.get("contract") == WINDOW else STREAM,
     }
     for name, ours in known.items():
         if record.get(name) != ours:

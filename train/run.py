@@ -24,9 +24,10 @@ from train.components import Components
 from train.config import RunConfig
 from train.data import Data, load_data
 from train.leak import measure_leak, require_no_leak
-from train.loop import Fit, build_lanes
+from train.loop import Fit
 from train.persistence import fit_persistence
 from train.record import RUNS, load_record, save_record
+from train.sampling import plain_lanes
 
 
 def train_run(
@@ -52,7 +53,7 @@ def train_run(
     target = find_device(device)
     data = load_data(store, config.policy.codec, config.data.character, tolerate_bad_shards)
     codec = get_codec(config.policy.codec)
-    leak = measure_leak(build_lanes(data.train, config), codec)
+    leak = measure_leak(plain_lanes(data.train, config), codec)
     note = require_no_leak(leak, data.train.num_frames)
     persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
     with interruptions() as is_stopped:

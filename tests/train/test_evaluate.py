@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dataset.errors import ConfigError
-from dataset.stream import Bank, Lanes
+from dataset.stream.bank import Bank
+from dataset.stream.lanes import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.checkpoint import LoadedPolicy, load_policy
 from train.components import Components
@@ -43,7 +44,7 @@ def test_the_nll_is_that_of_each_replay_walked_whole_with_its_state_carried(lane
     policy = Policy(tiny_policy_config()).eval()
     bank = Bank([sample("a", 40), sample("b", 33), sample("c", 55)], FALCO)
     persistence = fit_persistence(bank, tuple(SIZES), 1)
-    laid = Lanes(bank, lanes=lanes, window=window, delay=1, is_shuffled=False)
+    laid = Lanes(bank, rows=lanes, window=window, delay=1, is_shuffled=False)
     report = evaluate_policy(policy, laid, persistence, CPU)
     total, frames = torch.zeros(13), 0
     with torch.no_grad():
@@ -62,7 +63,7 @@ def test_the_nll_is_that_of_each_replay_walked_whole_with_its_state_carried(lane
 def test_measuring_moves_neither_the_mode_nor_the_random_numbers() -> None:
     policy = Policy(tiny_policy_config(dropout=0.5))
     bank = Bank([sample("a", 40)], FALCO)
-    lanes = Lanes(bank, lanes=1, window=8, delay=0, is_shuffled=False)
+    lanes = Lanes(bank, rows=1, window=8, delay=0, is_shuffled=False)
     before = torch.get_rng_state()
     reports = [evaluate_policy(policy, lanes, fit_persistence(bank, tuple(SIZES), 0), CPU) for _ in range(2)]
     assert reports[0] == reports[1]

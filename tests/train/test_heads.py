@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from dataset.stream import Bank
+from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, SIZES, sample
 from train.components import Components, one_hot
 from train.heads import HEADS, Head, build_head, inverse_cdf

@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset import stream
 from dataset.align import Aligned, align
 from dataset.encode import perspective
 from dataset.errors import SchemaError
-from dataset.stream import Bank, Lanes
+from dataset.stream import bank
+from dataset.stream.bank import Bank
+from dataset.stream.lanes import Lanes
 from tests.train.builders import CODEC, FALCO, sample
 from train.leak import TINY_FRAMES, measure_leak, require_no_leak
 
 
 def lanes(delay: int = 0, num_frames: int = 3000) -> Lanes:
     bank = Bank([sample(f"r{i}", num_frames, jump_every=20) for i in range(4)], FALCO)
-    return Lanes(bank, lanes=3, window=16, delay=delay)
+    return Lanes(bank, rows=3, window=16, delay=delay)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 5])
@@ -37,14 +38,14 @@ def shifted(rows: int) -> Callable[..., Aligned]:
 
 @pytest.mark.parametrize("rows", [1, -1])
 def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(stream, "align", shifted(rows))
+    monkeypatch.setattr(bank, "align", shifted(rows))
     leak = measure_leak(lanes(), CODEC)
     with pytest.raises(SchemaError, match=r"leak check: at least 40 % .* run 'exphil verify'"):
         require_no_leak(leak, 100)
 
 
 def test_states_of_the_other_player_abort_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "perspective", lambda encoded, side: perspective(encoded, 1 - side))
+    monkeypatch.setattr(bank, "perspective", lambda encoded, side: perspective(encoded, 1 - side))
     with pytest.raises(SchemaError, match="leak check"):
         require_no_leak(measure_leak(lanes(), CODEC), 100)
 

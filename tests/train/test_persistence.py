@@ -3,7 +3,7 @@ import math
 import numpy as np
 import torch
 
-from dataset.stream import Bank
+from dataset.stream.bank import Bank
 from tests.train.builders import FALCO, SIZES, sample
 from train.persistence import Persistence, fit_persistence
 

@@ -1,0 +1,119 @@
+"""Plans: which windows of which replays each row of a batch walks, so that a batch holds as many replays as it can.
+
+In: how many windows each track has and how many rows there are. Out: a ``Plan``, which says nothing yet about what a window
+is: lanes walk a track's windows in order, the windows sampler in a shuffled one. The surprise: a replay may be cut where a
+row ends and go on at the beginning of the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive windows of one track that a row walks without a break."""
+
+    track: int
+    first: int
+    """The first window."""
+    num_windows: int
+
+
+Row = list[Segment]
+"""What a row of a batch walks, in order."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An epoch."""
+
+    rows: list[Row]
+    level: int
+    """Steps, from the first, of which none holds a replay twice."""
+
+    @property
+    def num_steps(self) -> int:
+        """Windows of the longest row."""
+        return max(sum(segment.num_windows for segment in row) for row in self.rows)
+
+
+def plan_whole(lengths: Sequence[int], rows: int) -> Plan:
+    """Every track whole on one row, longest first onto the row with least to do; ``lengths`` are in windows."""
+    plan: list[Row] = [[] for _ in range(rows)]
+    load = [0] * rows
+    for track in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        row = load.index(min(load))
+        plan[row].append(Segment(track, 0, lengths[track]))
+        load[row] += lengths[track]
+    return Plan(plan, 0)
+
+
+def plan_evenly(lengths: Sequence[int], replays: Sequence[int], order: Sequence[int], rows: int) -> Plan:
+    """All windows evenly on all rows; a replay is in a batch twice only when fewer replays than rows have windows left.
+
+    The tracks of a replay follow each other, replay after replay, and this chain is cut into equal rows (McNaughton's
+    wrap-around rule, 1959): a replay no longer than a row meets itself in no batch. Of longer ones only as much is laid
+    first as fills all rows without meeting itself; what remains then belongs to fewer replays than rows and is cut
+    evenly.
+
+    Args:
+        lengths: windows of each track.
+        replays: the replay each track belongs to.
+        order: the replays in the epoch's order.
+        rows: rows of a batch.
+    """
+    chains: dict[int, list[Segment]] = {replay: [] for replay in order}
+    for track, (length, replay) in enumerate(zip(lengths, replays, strict=True)):
+        chains[replay].append(Segment(track, 0, length))
+    units = [chains[replay] for replay in order]
+    level = _level([sum(s.num_windows for s in unit) for unit in units], rows)
+    split = [_cut(unit, level) for unit in units]
+    heads, overflow = _laid([segment for head, _ in split for segment in head], [level] * rows)
+    rest = overflow + [segment for _, tail in split for segment in tail]
+    total = sum(segment.num_windows for segment in rest)
+    shares = [total * (row + 1) // rows - total * row // rows for row in range(rows)]
+    tails, _ = _laid(rest, shares)
+    return Plan([head + tail for head, tail in zip(heads, tails, strict=True)], level)
+
+
+def _level(lengths: Sequence[int], rows: int) -> int:
+    """The most steps that all rows can be busy with no replay given more windows than steps."""
+    low, high = 0, sum(lengths) // rows
+    while low < high:
+        middle = (low + high + 1) // 2
+        if sum(min(length, middle) for length in lengths) >= middle * rows:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _laid(chain: list[Segment], sizes: Sequence[int]) -> tuple[list[Row], list[Segment]]:
+    """A chain cut into rows of the given sizes, one after the other, and what is left of it."""
+    plan: list[Row] = [[] for _ in sizes]
+    row, room = -1, 0
+    rest = list(reversed(chain))
+    while rest:
+        while room == 0 and row + 1 < len(sizes):
+            row, room = row + 1, sizes[row + 1]
+        if room == 0:
+            break
+        head, tail = _cut([rest.pop()], room)
+        plan[row] += head
+        rest += tail
+        room -= head[0].num_windows
+    return plan, list(reversed(rest))
+
+
+def _cut(segments: list[Segment], windows: int) -> tuple[list[Segment], list[Segment]]:
+    """The first ``windows`` windows of a chain, and the rest."""
+    head: list[Segment] = []
+    for place, segment in enumerate(segments):
+        if segment.num_windows > windows:
+            if windows > 0:
+                head.append(Segment(segment.track, segment.first, windows))
+            cut = Segment(segment.track, segment.first + windows, segment.num_windows - windows)
+            return head, [cut, *segments[place + 1 :]]
+        head.append(segment)
+        windows -= segment.num_windows
+    return head, []

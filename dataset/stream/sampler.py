@@ -1,0 +1,230 @@
+"""What lanes and windows share: an epoch's plan is turned into batches, gathered from the decoded tracks it needs just then.
+
+A plan is walked in *blocks* of steps: the tracks of a block are decoded into an ``Arena``, then each step is one gather. The
+order is a pure function of the bank, the seed and the epoch, so (epoch, step) say where a run stands. The surprise: ranks
+share one plan and take its rows in turn, so the batches of all ranks together do not depend on how many ranks there are.
+
+Legend: B rows of a batch, T frames in the window.
+"""
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.codec import Codec
+from dataset.errors import ConfigError
+from dataset.ids import character_name
+from dataset.stream.arena import Arena
+from dataset.stream.augment import Augment
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Batch, Bytes
+from dataset.stream.plan import Plan, Segment
+
+ORDER, DELAYS, MIRRORED, NOISE, CUTS, WITHIN, STEPS = range(7)
+"""What random numbers are for; part of their seed, so that no two uses share any."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The windows of one segment, in the order in which they are walked, [n] each."""
+
+    start: Ints
+    """The track's row that comes first."""
+    supervised: tuple[Ints, Ints] | None
+    """Rows of the track to be predicted, from … to …; ``None``: all of the window's."""
+    reset: NDArray[np.bool_]
+    """Whether the state begins anew."""
+
+
+class Sampler(ABC):
+    """Batches of one bank."""
+
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        rows: int,
+        window: int,
+        delay: int | tuple[int, int],
+        seed: int = 0,
+        augment: Codec | None = None,
+        is_shuffled: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepare to walk ``bank``.
+
+        Args:
+            bank: the replays.
+            rows: B of all ranks together; without shuffling, no more are used than there are tracks.
+            window: T.
+            delay: frames between seeing and acting, or (least, most) to draw from for each track and epoch.
+            seed: of every random choice.
+            augment: the codec of the controllers, to mirror half of the tracks and add noise to all; ``None`` does neither.
+            is_shuffled: false keeps every replay whole on one row, in the same order each epoch, for measuring.
+            rank: which of the ranks this is.
+            world_size: how many ranks share the data; each gets as many rows and steps as any other, idle ones if need be.
+
+        Raises:
+            ConfigError: no replay of the bank is imitated, or there is no such rank.
+        """
+        if not bank.tracks:
+            who = "any player" if bank.character is None else character_name(bank.character)
+            raise ConfigError(f"training data: needs replays with {who}, found none; choose another character or store")
+        if not 0 <= rank < world_size:
+            raise ConfigError(f"rank {rank}: must be from 0 to below the {world_size} ranks; start one process a rank")
+        self.bank, self.window, self.seed, self.is_shuffled = bank, window, seed, is_shuffled
+        self.delays = (delay, delay) if isinstance(delay, int) else delay
+        self.rank, self.world_size = rank, world_size
+        self.rows = rows if is_shuffled else min(rows, len(bank.tracks))
+        self._codec = augment
+        self.waiting_for = "the first batch"
+        """What is being done for the next batch; for the message when it does not come."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of this rank's batches."""
+        return -(-self.rows // self.world_size)
+
+    @abstractmethod
+    def plan(self, epoch: int) -> Plan:
+        """What each row of all ranks walks in ``epoch``."""
+
+    @abstractmethod
+    def cut(self, segment: Segment, epoch: int) -> Cut:
+        """The windows of a segment of ``epoch``."""
+
+    @abstractmethod
+    def block_size(self, plan: Plan) -> int:
+        """Steps for which tracks are decoded together; a function of the plan alone."""
+
+    @abstractmethod
+    def order(self, plan: Plan, epoch: int, first: int, last: int) -> Ints:
+        """The order in which the steps of the block from ``first`` to below ``last`` are taken."""
+
+    def num_steps(self, epoch: int) -> int:
+        """Batches of ``epoch``."""
+        return self.plan(epoch).num_steps
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` from ``first_step`` on, equal to what a run that never stopped would see."""
+        plan = self.plan(epoch)
+        size, steps = self.block_size(plan), plan.num_steps
+        walks = [Walk(plan.rows[row]) for row in range(self.rank, self.rows, self.world_size)]
+        firsts = range(first_step // size * size, steps, size)
+        peak = max((sum(self._needed(walks, first, first + size).values()) for first in firsts), default=0)
+        tracks = max((len(self._needed(walks, first, first + size)) for first in firsts), default=0)
+        arena = Arena(peak + tracks * self.window, self.bank.layout.width, self.window)
+        for first in firsts:
+            last = min(first + size, steps)
+            arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out))
+            block = _Block(self, walks, epoch, first, last, arena)
+            for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
+                yield block.batch(step - first)
+
+    def delay_of(self, epoch: int) -> Ints:
+        """[tracks] the delay of each track in ``epoch``."""
+        low, high = self.delays
+        return self.random(epoch, DELAYS).integers(low, high + 1, len(self.bank.tracks))
+
+    def random(self, epoch: int, use: int, *more: int) -> np.random.Generator:
+        """Random numbers for one use in one epoch."""
+        return np.random.default_rng([self.seed, epoch, use, *more])
+
+    def _decode(self, track: int, epoch: int, out: Bytes) -> None:
+        found = self.bank.tracks[track]
+        self.waiting_for = f"replay {self.bank.ids[found.replay]} to be read and decoded"
+        self.bank.decode(found, int(self.delay_of(epoch)[track]), self._augment(track, epoch), out)
+
+    def _augment(self, track: int, epoch: int) -> Augment:
+        if self._codec is None:
+            return Augment()
+        is_mirrored = self.random(epoch, MIRRORED, track).random() < 0.5
+        return Augment(mirrored_by=self._codec if is_mirrored else None, noise_seed=(self.seed, epoch, NOISE, track))
+
+    def _needed(self, walks: "Sequence[Walk]", first: int, last: int) -> dict[int, int]:
+        """Rows of each track walked in the steps from ``first`` to below ``last``."""
+        tracks = (segment.track for walk in walks for segment, _ in walk.between(first, last))
+        return {track: self.bank.tracks[track].num_frames for track in tracks}
+
+
+class Walk:
+    """One row's segments, found by step."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        self._ends = list(accumulate(segment.num_windows for segment in segments))
+
+    def between(self, first: int, last: int) -> Iterator[tuple[Segment, int]]:
+        """The segments walked from step ``first`` to below ``last``, each with the step at which it begins."""
+        for place in range(bisect_right(self._ends, first), len(self._segments)):
+            segment = self._segments[place]
+            begin = self._ends[place] - segment.num_windows
+            if begin >= last:
+                return
+            yield segment, begin
+
+
+class _Block:
+    """The windows of all rows in consecutive steps, [steps, B] each."""
+
+    def __init__(
+        self, sampler: Sampler, walks: Sequence[Walk], epoch: int, first: int, last: int, arena: Arena
+    ) -> None:
+        shape = (last - first, sampler.num_rows)
+        self._arena, self._sampler = arena, sampler
+        self._track = np.full(shape, -1, dtype=np.int32)
+        self._start = np.zeros(shape, dtype=np.int32)
+        self._reset = np.ones(shape, dtype=np.bool_)
+        self._supervised: list[NDArray[np.int32]] = []
+        for row, walk in enumerate(walks):
+            for segment, begin in walk.between(first, last):
+                self._fill(row, segment, begin, first, last, epoch)
+        self._firsts = arena.first_rows(len(sampler.bank.tracks))
+        self._lengths = np.array([*(track.num_frames for track in sampler.bank.tracks), 0])
+        self._delays = np.append(sampler.delay_of(epoch), sampler.delays[0])
+
+    def _fill(self, row: int, segment: Segment, begin: int, first: int, last: int, epoch: int) -> None:
+        """Write the part of a segment that lies in this block."""
+        to = slice(max(begin, first) - first, min(begin + segment.num_windows, last) - first)
+        of = slice(to.start + first - begin, to.stop + first - begin)
+        cut = self._sampler.cut(segment, epoch)
+        self._track[to, row] = segment.track
+        self._start[to, row] = cut.start[of]
+        self._reset[to, row] = cut.reset[of]
+        if cut.supervised is not None:
+            if not self._supervised:
+                self._supervised = [np.zeros_like(self._start), np.zeros_like(self._start)]
+            for bound, rows in zip(self._supervised, cut.supervised, strict=True):
+                bound[to, row] = rows[of]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step of this block."""
+        track, start = self._track[step].astype(np.int64), self._start[step].astype(np.int64)
+        layout, window = self._sampler.bank.layout, self._sampler.window
+        frames = self._arena.gather(self._firsts[track] + start)
+        mask = layout.mask(frames)
+        if self._supervised:
+            place = start[:, None] + np.arange(window)
+            low, high = (bound[step][:, None] for bound in self._supervised)
+            mask &= (place >= low) & (place < high)
+        return Batch(
+            frames=frames,
+            continuous=layout.continuous(frames),
+            indices=layout.indices(frames),
+            previous=layout.previous(frames),
+            target=layout.target(frames),
+            mask=mask,
+            reset=self._reset[step],
+            delay=self._delays[track],
+            track=track,
+            start=start,
+            length=np.clip(self._lengths[track] - start, 0, window),
+        )

@@ -1,0 +1,136 @@
+"""Windows: each row of a batch is a window from anywhere in the bank, begun with no memory of what was before.
+
+The first ``burn_in`` frames of a window warm the policy's state up and are not predicted; the others of all windows tile the
+replays at a random phase, so an epoch still predicts every frame exactly once. Predicting only the last frame is
+the same with ``burn_in`` = T − 1. The surprise: a batch takes its windows from as many replays as it has rows. Within
+``memory`` bytes of decoded replays, the order is that of a shuffle of the whole bank; beyond, the shuffle goes through the
+bank's replays in random order, as many at a time as fit.
+
+Legend: T frames in the window.
+"""
+
+import numpy as np
+
+from dataset.codec import Codec
+from dataset.errors import ConfigError
+from dataset.stream.bank import Bank
+from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole
+from dataset.stream.sampler import CUTS, ORDER, STEPS, WITHIN, Cut, Ints, Sampler, Walk
+
+MEMORY = 512 * 2**20
+"""Bytes of decoded replays that are shuffled together, about 2 million frames."""
+
+LEAST_BLOCK = 64
+"""Steps that are shuffled together however little fits."""
+
+
+class Windows(Sampler):
+    """Batches of one bank."""
+
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        rows: int,
+        window: int,
+        delay: int | tuple[int, int],
+        burn_in: int = 0,
+        seed: int = 0,
+        augment: Codec | None = None,
+        is_shuffled: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        memory: int = MEMORY,
+    ) -> None:
+        """Prepare to walk ``bank``; see ``Sampler`` for the other arguments.
+
+        Args:
+            bank: the replays.
+            rows: see ``Sampler``.
+            window: T.
+            delay: see ``Sampler``.
+            burn_in: frames at the start of a window that are seen and not predicted, unless the replay begins there.
+            seed: see ``Sampler``.
+            augment: see ``Sampler``.
+            is_shuffled: see ``Sampler``.
+            rank: see ``Sampler``.
+            world_size: see ``Sampler``.
+            memory: bytes of decoded replays that are shuffled together.
+
+        Raises:
+            ConfigError: the burn-in leaves no frame to predict; see also ``Sampler``.
+        """
+        super().__init__(
+            bank,
+            rows=rows,
+            window=window,
+            delay=delay,
+            seed=seed,
+            augment=augment,
+            is_shuffled=is_shuffled,
+            rank=rank,
+            world_size=world_size,
+        )
+        if not 0 <= burn_in < window:
+            raise ConfigError(
+                f"--burn-in: must leave at least one frame of the window of {window}, found {burn_in}; "
+                "give a smaller one, or a larger --window-size"
+            )
+        self.burn_in, self.memory = burn_in, memory
+        self._stride = window - burn_in
+
+    def plan(self, epoch: int) -> Plan:
+        """What each row walks, counted in windows; which window comes when is decided by ``cut`` and ``order``."""
+        tracks = self.bank.tracks
+        lengths = [self._num_windows(track.num_frames) for track in tracks]
+        if not self.is_shuffled:
+            return plan_whole(lengths, self.rows)
+        order = self.random(epoch, ORDER).permutation(len(self.bank.ids)).tolist()
+        return plan_evenly(lengths, [track.replay for track in tracks], order, self.rows)
+
+    def cut(self, segment: Segment, epoch: int) -> Cut:
+        """The segment's windows: a share of its track's, which are drawn without replacement."""
+        num_frames = self.bank.tracks[segment.track].num_frames
+        total = self._num_windows(num_frames)
+        within = self.random(epoch, WITHIN, segment.track).permutation(total) if self.is_shuffled else np.arange(total)
+        phase = self.random(epoch, CUTS, segment.track).random()
+        number = within[segment.first : segment.first + segment.num_windows]
+        low, high = self._edge(number, num_frames, phase), self._edge(number + 1, num_frames, phase)
+        return Cut(np.maximum(high - self.window, 0), (low, high), np.ones(len(number), dtype=np.bool_))
+
+    def block_size(self, plan: Plan) -> int:
+        """As many steps as fit in memory, the whole epoch if it does."""
+        steps = plan.num_steps
+        if not self.is_shuffled:
+            return LEAST_BLOCK
+        walks = [Walk(row) for row in plan.rows]
+        size = steps
+        while size > LEAST_BLOCK and self._peak(walks, size, steps) > self.memory:
+            size = -(-size // 2)
+        return size
+
+    def order(self, plan: Plan, epoch: int, first: int, last: int) -> Ints:
+        """Any order within the block, but no step in which a replay meets itself before one in which none does."""
+        steps = np.arange(first, last)
+        if self.is_shuffled:
+            random = self.random(epoch, STEPS, first)
+            random.shuffle(steps[: max(plan.level - first, 0)])
+            random.shuffle(steps[max(plan.level - first, 0) :])
+        return steps
+
+    def _peak(self, walks: list[Walk], size: int, steps: int) -> int:
+        """Most bytes of decoded tracks that a block of ``size`` steps needs."""
+        rows = max(sum(self._needed(walks, first, first + size).values()) for first in range(0, steps, size))
+        return rows * self.bank.layout.width
+
+    def _num_windows(self, num_frames: int) -> int:
+        """Windows of a track: one more than would tile it, so that they can begin at any phase."""
+        return -(-num_frames // self._stride) + (self._stride > 1)
+
+    def _edge(self, number: Ints, num_frames: int, phase: float) -> Ints:
+        """Where the predicted rows of each window begin; those of one end where those of the next begin."""
+        if self._stride == 1:
+            return number
+        inner = self._num_windows(num_frames) - 1
+        edges = np.floor((number - 1 + phase) * num_frames / inner).astype(np.int64)
+        return np.where(number == 0, 0, np.where(number > inner, num_frames, np.maximum(edges, 0)))

@@ -1,0 +1,143 @@
+"""What holds of every sampler."""
+
+import numpy as np
+import pytest
+
+from dataset.errors import ConfigError
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Batch
+from dataset.stream.lanes import Lanes
+from tests.dataset.stream.builders import (
+    FALCO,
+    MEWTWO,
+    MIXES,
+    SAMPLERS,
+    equal,
+    frames_predicted,
+    sample,
+    sampler,
+)
+
+WORLD_SIZES = (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("mix", MIXES)
+def test_an_epoch_predicts_each_frame_of_each_imitated_player_exactly_once(
+    mix: str, kind: str, is_shuffled: bool
+) -> None:
+    made = sampler(mix, kind, is_shuffled=is_shuffled)
+    last_row = 1  # has no target
+    expected = {(i, row): 1 for i, t in enumerate(made.bank.tracks) for row in range(t.num_frames - last_row)}
+    for epoch in range(2):
+        assert frames_predicted(list(made.batches(epoch))) == expected
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("mix", MIXES)
+def test_no_replay_is_in_a_batch_twice_unless_fewer_replays_than_rows_have_frames_left(mix: str, kind: str) -> None:
+    made = sampler(mix, kind)
+    tracks = made.bank.tracks
+    for epoch in range(3):
+        left: set[int] = set()
+        for batch in reversed(list(made.batches(epoch))):
+            replays = [tracks[track].replay for track in batch.track if track >= 0]
+            left |= set(replays)
+            assert len(set(replays)) == len(replays) or len(left) < made.rows
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("mix", MIXES)
+def test_all_rows_are_busy_until_the_last_step(mix: str, kind: str) -> None:
+    made = sampler(mix, kind)
+    idle = [int((batch.track < 0).sum()) for batch in made.batches(0)]
+    assert sum(idle) < made.rows
+    assert sum(count > 0 for count in idle) <= 1
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_the_order_is_a_function_of_seed_and_epoch(kind: str) -> None:
+    def walked(seed: int, epoch: int) -> list[list[int]]:
+        return [batch.start.tolist() for batch in sampler("many replays", kind, seed=seed).batches(epoch)]
+
+    assert walked(1, 0) == walked(1, 0)
+    assert walked(1, 0) != walked(1, 1)
+    assert walked(1, 0) != walked(2, 0)
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_a_cursor_of_epoch_and_step_resumes_exactly(kind: str, is_shuffled: bool) -> None:
+    options = {"is_shuffled": is_shuffled, "delay": (2, 4)}
+    whole = list(sampler("many replays", kind, **options).batches(3))
+    for step in range(0, len(whole), max(len(whole) // 20, 1)):
+        rest = list(sampler("many replays", kind, **options).batches(3, first_step=step))
+        assert len(rest) == len(whole) - step
+        assert all(equal(a, b) for a, b in zip(rest, whole[step:], strict=True))
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("mix", MIXES)
+def test_every_epoch_has_equally_many_steps(mix: str, kind: str) -> None:
+    made = sampler(mix, kind)
+    assert [len(list(made.batches(epoch))) for epoch in range(3)] == [made.num_steps(0)] * 3
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+@pytest.mark.parametrize("world_size", WORLD_SIZES)
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("mix", MIXES)
+def test_ranks_together_see_what_one_alone_would_in_equally_many_batches_of_equal_size(
+    mix: str, kind: str, world_size: int, is_shuffled: bool
+) -> None:
+    alone = list(sampler(mix, kind, is_shuffled=is_shuffled, delay=(0, 3)).batches(1))
+    ranks = [
+        list(sampler(mix, kind, is_shuffled=is_shuffled, delay=(0, 3), rank=rank, world_size=world_size).batches(1))
+        for rank in range(world_size)
+    ]
+    assert [len(batches) for batches in ranks] == [len(alone)] * world_size
+    assert len({len(batch.track) for batches in ranks for batch in batches}) == 1
+    for step, batch in enumerate(alone):
+        for row in range(len(batch.track)):
+            own, place = ranks[row % world_size][step], row // world_size
+            for name in vars(batch):
+                assert np.array_equal(getattr(own, name)[place], getattr(batch, name)[row])
+    total = sum(frames_predicted(batches).total() for batches in ranks)
+    assert total == frames_predicted(alone).total()  # whatever else ranks hold is masked
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2)])
+def test_a_rank_outside_the_world_is_refused(rank: int, world_size: int) -> None:
+    with pytest.raises(ConfigError, match=f"rank {rank}: must be from 0 to below the {world_size} ranks"):
+        sampler("many replays", "lanes", rank=rank, world_size=world_size)
+
+
+def test_a_bank_without_the_character_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs replays with mewtwo, found none"):
+        Lanes(Bank([sample("r", 12)], MEWTWO), rows=1, window=4, delay=0)
+
+
+def test_a_delay_is_drawn_for_each_track_and_told() -> None:
+    made = sampler("many replays", "lanes", delay=(2, 4))
+    seen: dict[int, set[int]] = {}
+    for batch in made.batches(0):
+        for row in np.flatnonzero(batch.track >= 0):
+            seen.setdefault(int(batch.track[row]), set()).add(int(batch.delay[row]))
+    assert all(len(delays) == 1 for delays in seen.values())
+    assert set.union(*seen.values()) == {2, 3, 4}
+    assert [made.delay_of(0).tolist() == made.delay_of(epoch).tolist() for epoch in (0, 1)] == [True, False]
+    for batch in made.batches(0):
+        _assert_aligned(made.bank, batch)
+
+
+def _assert_aligned(bank: Bank, batch: Batch) -> None:
+    for row in np.flatnonzero(batch.track >= 0):
+        rows = bank.open(bank.tracks[batch.track[row]], int(batch.delay[row]))
+        own, start = int(batch.length[row]), int(batch.start[row])
+        assert np.array_equal(batch.previous[row, :own], rows.previous[start : start + own])
+        assert np.array_equal(batch.target[row, :own], rows.target[start : start + own])
+
+
+def test_the_character_is_imitated_whatever_the_port() -> None:
+    assert sampler("many replays", "lanes").bank.character == FALCO
