@@ -57,11 +57,16 @@ def stats_command(
     by_player: Annotated[
         bool, typer.Option("--by-player", help="Techniques of each player, by the name's hash.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the whole store as a page to look at instead.", show_default=False),
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a store: how much there is, how sound it is, who plays whom where, what they do and how well."""
     from dataset import report
+    from dataset.card import write_card
     from dataset.errors import ConfigError
     from dataset.ids import character_from_name
     from dataset.stats import query as ask
@@ -75,6 +80,15 @@ def stats_command(
     if as_csv and as_json:
         raise ConfigError("--csv and --json: one output at a time; drop one")
     opened = Store(store)
+    if html is not None:
+        if sql is not None or query is not None or character is not None or by_player or as_csv:
+            raise ConfigError(
+                "--html: shows the whole store, so --query, --sql, --character, --by-player and --csv cannot take effect "
+                "beside it; drop them"
+            )
+        size = write_card(opened, html)
+        typer.echo(report.json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
+        return
     who = None if character is None else character_from_name(character)
     rows = ask(opened, query or "summary", who, by_player=by_player) if sql is None else ask_sql(opened, sql)
     if as_json:

@@ -20,6 +20,7 @@ from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError
 from dataset.files import replays_path
+from dataset.hub_card import write_hub_card
 from dataset.lock import locked
 from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
 from dataset.replay_table import save_replays
@@ -93,6 +94,8 @@ class OpenStore:
         if self._on_disk is None and not self.rows:
             self._write()
         self.clean()
+        if not self._is_dry:
+            write_hub_card(self.folder, self.manifest)
 
     def clean(self) -> None:
         """Delete what a killed run or a rebuild left: files in the store's folders that no manifest lists."""

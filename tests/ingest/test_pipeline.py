@@ -256,7 +256,7 @@ def test_a_killed_run_leaves_a_whole_store_and_the_next_run_finishes_it(
     assert counts(finished) == (4, 2, 2, 0, 0, 0)
     assert finished.digest == whole.digest
     listed = {shard.path for shard in Manifest.load(store).shards}
-    others = {".lock", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
+    others = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
     assert set(files_of(store)) <= listed | others
     assert listed <= set(files_of(store))
 
