@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from train.callbacks import Callback
+    from train.settings import Resolved
 
 StorePath = Annotated[str | None, typer.Option("--store", help="Folder or URL of the store.", metavar="STORE")]
 ReplaysPath = Annotated[
@@ -29,18 +30,31 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    name: Annotated[str, typer.Option("--name", help="Run name: the folder under --runs.")],
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Option("--name", help="Run name: the folder under --runs.")] = None,
     store: StorePath = None,
     replays: ReplaysPath = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="quick, standard, full or production: settings that flags then override."),
+    ] = None,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print every setting and where it came from, and train nothing.")
+    ] = False,
     train_character: Annotated[
         str | None, typer.Option("--train-character", help="Whose players to imitate; default: all players.")
     ] = None,
     temporal: Annotated[
         bool | None, typer.Option("--temporal/--no-temporal", help="Insist on a backbone that remembers, or does not.")
     ] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="Sequence model.")] = "gru",
-    hidden_sizes: Annotated[str, typer.Option("--hidden-sizes", help="Width of every layer.")] = "256,256",
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="mlp, lstm, gru, mamba, sliding_window or jamba; default gru."),
+    ] = None,
+    hidden_sizes: Annotated[
+        str | None, typer.Option("--hidden-sizes", help="Width of every layer; default 256,256.")
+    ] = None,
     num_layers: Annotated[
         int | None, typer.Option("--num-layers", help="Layers; default: as many as --hidden-sizes lists.")
     ] = None,
@@ -51,44 +65,62 @@ def train(
         int | None,
         typer.Option("--attention-every", help="Attend in every Nth layer; default 1 (sliding_window), 3 (jamba)."),
     ] = None,
-    head: Annotated[str, typer.Option("--head", help="autoregressive or independent.")] = "autoregressive",
-    dropout: Annotated[float, typer.Option("--dropout", help="Share of units dropped.")] = 0.0,
+    head: Annotated[
+        str | None, typer.Option("--head", help="autoregressive or independent; default autoregressive.")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option("--dropout", help="Share of units dropped; default 0.")] = None,
     prev_dropout: Annotated[
-        float, typer.Option("--prev-dropout", help="Share of windows that hide the previous controller.")
-    ] = 0.0,
-    delay: Annotated[int, typer.Option("--delay", help="Frames between seeing and acting.")] = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Lanes: replays walked at once.")] = 32,
+        float | None,
+        typer.Option("--prev-dropout", help="Share of windows that hide the previous controller; default 0."),
+    ] = None,
+    delay: Annotated[int | None, typer.Option("--delay", help="Frames between seeing and acting; default 0.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Lanes: replays walked at once; default 32.")
+    ] = None,
     window_size: Annotated[
-        int, typer.Option("--window-size", help="Frames a lane advances in one step; attention sees as many.")
-    ] = 64,
-    epochs: Annotated[int, typer.Option("--epochs", help="Times each frame is trained on.")] = 10,
-    lr: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 1e-3,
-    lr_schedule: Annotated[str, typer.Option("--lr-schedule", help="constant or cosine.")] = "cosine",
-    warmup_steps: Annotated[int, typer.Option("--warmup-steps", help="Steps of linear rise.")] = 0,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", help="AdamW's, of matrices only.")] = 0.01,
-    max_grad_norm: Annotated[float, typer.Option("--max-grad-norm", help="Gradients' largest norm; 0: any.")] = 1.0,
-    ema: Annotated[bool, typer.Option("--ema", help="Keep an average of the weights; validate and save it.")] = False,
+        int | None,
+        typer.Option("--window-size", help="Frames a lane advances in one step, and attention sees; default 64."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Times each frame is trained on; default 10.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate; default 0.001.")] = None,
+    lr_schedule: Annotated[
+        str | None, typer.Option("--lr-schedule", help="constant or cosine; default cosine.")
+    ] = None,
+    warmup_steps: Annotated[int | None, typer.Option("--warmup-steps", help="Steps of linear rise; default 0.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="AdamW's, of matrices only; default 0.01.")
+    ] = None,
+    max_grad_norm: Annotated[
+        float | None, typer.Option("--max-grad-norm", help="Gradients' largest norm; 0: any; default 1.")
+    ] = None,
+    ema: Annotated[
+        bool | None, typer.Option("--ema/--no-ema", help="Keep an average of the weights; validate and save it.")
+    ] = None,
     ema_decay: Annotated[
         float | None, typer.Option("--ema-decay", help="Share of the average that survives a step; default 0.999.")
     ] = None,
     early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Stop when the val NLL no longer falls.")
-    ] = False,
+        bool | None,
+        typer.Option("--early-stopping/--no-early-stopping", help="Stop when the val NLL no longer falls."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option("--patience", help="Epochs without a better val NLL before stopping; default 5.")
     ] = None,
     label_smoothing: Annotated[
-        float, typer.Option("--label-smoothing", help="Share spread over all classes of sticks and trigger.")
-    ] = 0.0,
-    focal_loss: Annotated[bool, typer.Option("--focal-loss", help="Weigh uncertain decisions more.")] = False,
+        float | None,
+        typer.Option("--label-smoothing", help="Share spread over all classes of sticks and trigger; default 0."),
+    ] = None,
+    focal_loss: Annotated[
+        bool | None, typer.Option("--focal-loss/--no-focal-loss", help="Weigh uncertain decisions more.")
+    ] = None,
     focal_gamma: Annotated[
         float | None, typer.Option("--focal-gamma", help="How much more: (1 - p)^gamma; default 2.")
     ] = None,
     button_pos_weight: Annotated[
-        float, typer.Option("--button-pos-weight", help="Weight of a pressed button; 1 is neutral.")
-    ] = 1.0,
+        float | None, typer.Option("--button-pos-weight", help="Weight of a pressed button; default 1, neutral.")
+    ] = None,
     tolerate_bad_shards: TolerateBadShards = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights, order and dropout.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and dropout; default 0.")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run of that name.")] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases.")] = False,
@@ -96,58 +128,18 @@ def train(
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
     from dataset.errors import ConfigError
-    from train.config import (
-        DataConfig,
-        LossConfig,
-        OptimConfig,
-        PolicyConfig,
-        RunConfig,
-        check_temporal,
-        has_attention,
-        layer_sizes,
-    )
     from train.run import train_run
+    from train.settings import resolve
 
-    check_temporal(temporal, backbone)
-    if patience is not None and not early_stopping:
-        raise ConfigError(f"--patience {patience}: acts only with early stopping, found none; add --early-stopping")
-    if ema_decay is not None and not ema:
-        raise ConfigError(f"--ema-decay {ema_decay}: acts only with an average of the weights, found none; add --ema")
-    if focal_gamma is not None and not focal_loss:
-        raise ConfigError(f"--focal-gamma {focal_gamma}: acts only with the focal loss, found none; add --focal-loss")
-    config = RunConfig(
-        policy=PolicyConfig(
-            backbone=backbone,
-            hidden_sizes=layer_sizes(backbone, _widths(hidden_sizes), num_layers),
-            head=head,
-            dropout=dropout,
-            prev_dropout=prev_dropout,
-            num_heads=num_heads,
-            attention_every=attention_every,
-            attention_window=window_size if has_attention(backbone) else None,
-        ),
-        data=DataConfig(character=train_character, delay=delay, lanes=batch_size, window_size=window_size),
-        optim=OptimConfig(
-            epochs=epochs,
-            lr=lr,
-            lr_schedule=lr_schedule,
-            warmup_steps=warmup_steps,
-            weight_decay=weight_decay,
-            max_grad_norm=max_grad_norm,
-            ema_decay=(0.999 if ema_decay is None else ema_decay) if ema else 0.0,
-            early_stopping=early_stopping,
-            patience=5 if patience is None else patience,
-        ),
-        loss=LossConfig(
-            label_smoothing=label_smoothing,
-            focal_gamma=(2.0 if focal_gamma is None else focal_gamma) if focal_loss else 0.0,
-            button_pos_weight=button_pos_weight,
-        ),
-        seed=seed,
-    )
+    resolved = resolve(preset, {flag: value for flag, value in ctx.params.items() if value is not None})
+    if show_config:
+        _show_config(resolved, as_json)
+        return
+    if name is None:
+        raise ConfigError("--name: says where the run is kept, found none; give e.g. --name first")
     folder = find_store(store, replays, train_character)
     summary = train_run(
-        config,
+        resolved.config,
         folder,
         name,
         runs=runs,
@@ -253,17 +245,6 @@ def find_store(store: str | None, replays: Path | None, character: str | None) -
     return str(cached_store([replays], IngestOptions(character=character)))
 
 
-def _widths(text: str) -> tuple[int, ...]:
-    from dataset.errors import ConfigError
-
-    try:
-        return tuple(int(width) for width in text.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            f"--hidden-sizes: whole numbers joined by commas, found '{text}'; give e.g. 256,256"
-        ) from error
-
-
 def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str]:
     from dataset.errors import ConfigError
 
@@ -287,6 +268,15 @@ def _callbacks(is_logged: bool) -> "list[Callback]":
 
         callbacks.append(WandbLog())
     return callbacks
+
+
+def _show_config(resolved: "Resolved", as_json: bool) -> None:
+    from train.config import to_json
+    from train.settings import table
+
+    typer.echo(table(resolved), err=as_json)
+    if as_json:
+        typer.echo(json.dumps({"config": to_json(resolved.config), "origins": dict(resolved.origins)}))
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:

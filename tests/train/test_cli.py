@@ -101,11 +101,13 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--patience 3", "--patience 3: acts only with early stopping"),
-        ("--ema-decay 0.9", "--ema-decay 0.9: acts only with an average"),
-        ("--focal-gamma 1", "--focal-gamma 1.0: acts only with the focal loss"),
+        ("--patience 3", "--patience 3: acts only with --early-stopping, found it off; add"),
+        ("--ema-decay 0.9", "--ema-decay 0.9: acts only with --ema"),
+        ("--focal-gamma 1", "--focal-gamma 1.0: acts only with --focal-loss"),
         ("--temporal --backbone mlp", "--temporal: contradicts --backbone mlp"),
         ("--hidden-sizes wide", "--hidden-sizes: whole numbers joined by commas, found 'wide'"),
+        ("--preset full --no-ema --ema-decay 0.9", "--ema-decay 0.9: acts only with --ema"),
+        ("--preset best", "--preset 'best': unknown; use one of quick, standard, full, production"),
         ("--hidden-sizes 8,4", "the layers of gru share one width"),
     ],
 )
@@ -113,6 +115,28 @@ def test_settings_that_could_not_act_are_refused(flags: str, message: str) -> No
     result = exphil(f"train --store s --name n {flags}")
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)
+
+
+def test_a_run_needs_a_name_and_the_shown_config_none() -> None:
+    assert "--name: says where the run is kept" in str(exphil("train --store s").exception)
+    assert exphil("train --show-config").exit_code == 0
+
+
+def test_the_shown_config_says_where_each_value_came_from() -> None:
+    result = exphil("train --preset full --epochs 3 --no-ema --backbone sliding_window --show-config --json")
+    shown = json.loads(result.stdout)
+    assert shown["config"]["optim"]["epochs"] == 3
+    assert shown["config"]["policy"]["attention_window"] == 60
+    assert {field: shown["origins"][field] for field in ("optim.epochs", "optim.patience", "optim.lr", "seed")} == {
+        "optim.epochs": "--epochs",
+        "optim.patience": "preset full",
+        "optim.lr": "default",
+        "seed": "default",
+    }
+    assert "optim.ema_decay         0.0             --no-ema" in result.stderr
+    plain = exphil("train --preset quick --show-config")
+    assert plain.stdout.splitlines()[0].split() == ["policy.codec", "axis17", "default"]
+    assert "policy.backbone         mlp       preset quick" in plain.stdout
 
 
 @pytest.mark.parametrize("flag", ["--augment", "--online-robust", "--compile"])
