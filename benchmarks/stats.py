@@ -24,7 +24,10 @@ from pathlib import Path
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
 
-import duckdb
+try:
+    import duckdb
+except ModuleNotFoundError:
+    raise SystemExit("duckdb: the peer of this benchmark is not installed; pip install duckdb") from None
 import polars as pl
 
 from dataset.stats import query, sql

@@ -12,6 +12,7 @@ import polars as pl
 
 from dataset.codec import BUTTONS
 from dataset.ids import Character
+from dataset.played import played_frames
 from dataset.schema import SIDES
 from dataset.store import Store
 
@@ -99,7 +100,7 @@ def _presses(store: Store, character: Character | None) -> pl.DataFrame:
     """How often a minute each button goes down, of one player's play."""
     columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
     same = pl.col("replay") == pl.col("replay").shift(1)
-    told = store.frames(columns).with_columns(same=same.fill_null(value=False))
+    told = played_frames(store, columns).with_columns(same=same.fill_null(value=False))
     sums = []
     for side in SIDES:
         buttons = pl.col(f"{side}_buttons")

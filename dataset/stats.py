@@ -12,6 +12,7 @@ import polars as pl
 from dataset.action_states import action_state_name
 from dataset.errors import ConfigError
 from dataset.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_name, stage_name
+from dataset.played import played_frames
 from dataset.quality_table import quality_table
 from dataset.schema import SIDES
 from dataset.store import Store
@@ -99,7 +100,7 @@ def _matchups(store: Store, character: Character | None) -> pl.DataFrame:
 
 def _actions(store: Store, character: Character | None) -> pl.DataFrame:
     """Frames every character spends in every action state."""
-    frames = store.frames([f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
+    frames = played_frames(store, [f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
     counts = pl.concat([_side_actions(frames, side, character) for side in SIDES])
     total = counts.group_by("character", "action_state").agg(pl.col("frames").sum())
     share = (pl.col("frames") / pl.col("frames").sum().over("character")).alias("share")

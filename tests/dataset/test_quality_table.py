@@ -14,7 +14,7 @@ MEWTWO = character_from_name("mewtwo")
 class FakeStore:
     """Two sound games, three files that are none, and six frames of presses."""
 
-    manifest = SimpleNamespace(frames=6)
+    manifest = SimpleNamespace(frames=6, kept_frames=0)
     extra: dict[str, list[float | None]] = {}  # noqa: RUF012 (a stand-in's data)
 
     def replays(self) -> pl.LazyFrame:

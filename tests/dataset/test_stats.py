@@ -16,6 +16,7 @@ class FakeStore:
 
     class manifest:  # noqa: N801 (stands in for an attribute)
         frames = 5
+        kept_frames = 0
 
     def replays(self) -> pl.LazyFrame:
         return pl.LazyFrame(
