@@ -53,17 +53,25 @@ STAY = 0.97
 
 
 class NoModel:
-    """The control: everything around the policy, and no policy."""
+    """The control: everything around a policy, and controllers that change about as often as one's, but no policy."""
 
     def __init__(self) -> None:
-        self.classes = get_codec("axis17").encode(np.zeros(6, np.int32))
+        random = np.random.default_rng(0)
+        codec = get_codec("axis17")
+        sizes = np.array([size for _, size in codec.components])
+        self.script = np.tile(codec.encode(np.zeros(6, np.int32)), (4096, 1))
+        for t in range(1, len(self.script)):
+            fresh = random.integers(0, sizes)
+            self.script[t] = np.where(random.random(len(sizes)) < STAY, self.script[t - 1], fresh)
+        self.frame = 0
 
     def reset(self) -> None:
         """Nothing to forget."""
 
     def step(self, *frame: Any) -> Any:
-        """The resting controller."""
-        return self.classes
+        """The script's next controller."""
+        self.frame += 1
+        return self.script[self.frame % len(self.script)]
 
 
 class Path60:

@@ -7,7 +7,8 @@ that is what replays record.
 """
 
 from collections import deque
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,19 @@ from play.controller import as_read
 
 _SMALLEST = 1e-6
 """Noise is kept this far from 0 and 1, where its logarithms end."""
+
+
+_REMEMBERED = 4096
+"""Controllers whose decoding is remembered: players hold most of them for many frames, and come back to them."""
+
+
+class Committed(NamedTuple):
+    """A controller in the queue."""
+
+    controller: Controllers
+    """What is put on the pad, int32 [6]."""
+    read: Classes
+    """What the game will read of it, as classes uint8 [K]."""
 
 
 class Stepper(Protocol):
@@ -62,13 +76,14 @@ class Agent:
         self._stepper, self._codec = stepper, codec
         self._online_delay = online_delay
         self._noise = np.random.default_rng(seed)
+        self._committed = lru_cache(_REMEMBERED)(lambda classes: _commit(codec, classes))
         self.start_game(0)
 
     def start_game(self, side: int) -> None:
         """Forget the last game; the player is on side 0 (lower port) or 1."""
         self._side = side
         self._stepper.reset()
-        self._queue = deque([NEUTRAL] * (self.delay + 1), maxlen=self.delay + 1)
+        self._queue = deque([_as_committed(self._codec, NEUTRAL)] * (self.delay + 1), maxlen=self.delay + 1)
 
     def act(self, column: NDArray[np.float32], frames_late: int = 0) -> Controllers:
         """Step the policy on state t and return the controller to put on the pad now; int32 [6].
@@ -79,13 +94,25 @@ class Agent:
                 was meant for is dropped; the newest committed controller stands for it, as it did on the pad.
         """
         encoded = perspective(encode(column[:, None]), self._side)
-        previous = self._codec.encode(as_read(self._queue[-1]))
         noise = self._noise.random(len(self._codec.components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
-        classes = self._stepper.step(encoded.continuous[:, 0], encoded.indices[:, 0], previous, self.delay, noise)
+        newest = self._queue[-1]
+        classes = self._stepper.step(encoded.continuous[:, 0], encoded.indices[:, 0], newest.read, self.delay, noise)
         is_in_time = frames_late <= self.delay - self._online_delay
-        self._queue.append(self._codec.decode(classes) if is_in_time else self._queue[-1])
-        return self._queue[self._online_delay]
+        self._queue.append(self._committed(classes.tobytes()) if is_in_time else newest)
+        return self._queue[self._online_delay].controller
 
     def skip(self, num_frames: int) -> None:
         """Let frames pass that never arrived: the newest committed controller stands for theirs."""
         self._queue.extend([self._queue[-1]] * num_frames)
+
+
+def _commit(codec: Codec, classes: bytes) -> Committed:
+    return _as_committed(codec, codec.decode(np.frombuffer(classes, dtype=np.uint8)))
+
+
+def _as_committed(codec: Codec, controller: Controllers) -> Committed:
+    """Both are shared by every frame that commits them, hence read-only."""
+    committed = Committed(controller.copy(), codec.encode(as_read(controller)))
+    for array in committed:
+        array.setflags(write=False)
+    return committed

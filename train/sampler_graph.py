@@ -87,12 +87,12 @@ def _constants(outer: Nodes, head: Head) -> dict[str, str]:
         "output": output,
         "counted": counted,  # of a component's cumulative shares all but its last, which is 1
         "cumulate": np.triu(np.ones((most, most), np.float32)),
-        "columns": np.array(columns)[:, None, None],
         "slices": np.array([num_components, 1, HIDDEN]),
-        "rows": np.array([0, 1]),
     }
     if head.is_autoregressive:
         constants["chosen"] = (head.chosen.weight * head.sees).detach().numpy()
+        constants["columns"] = np.array(columns)[:, None, None]
+        constants["rows"] = np.array([0, 1])
     return {name: outer.constant(name, value) for name, value in constants.items()}
 
 

@@ -168,3 +168,12 @@ def test_noise_is_a_function_of_the_seed() -> None:
 
 def test_the_resting_controller_is_read_as_itself() -> None:
     assert as_read(NEUTRAL).tolist() == NEUTRAL.tolist()
+
+
+def test_a_controller_that_comes_back_is_the_one_of_before_and_nobody_can_change_it() -> None:
+    agent = Agent(Scripted([80, 23, 80, 23]), CODEC, delay=0)
+    first, other, again = (agent.act(column()) for _ in range(3))
+    assert (first.tolist(), other.tolist()) == ([80, 0, 0, 0, 0, 0], [23, 0, 0, 0, 0, 0])
+    assert again is first
+    with pytest.raises(ValueError, match="read-only"):
+        again[0] = 0
