@@ -145,12 +145,113 @@ def test_axis17_buttons_are_independent_columns() -> None:
     assert classes[:, 5:].tolist() == np.eye(8, dtype=int).tolist()
 
 
-def test_the_digest_is_pinned() -> None:
-    assert {name: codec.digest for name, codec in CODECS.items() if name == "axis17"} == {"axis17": "1b08fe88c404de7b"}
+def test_joint_predicts_sticks_and_the_button_mask_whole() -> None:
+    assert get_codec("joint").components == (("c_stick", 13), ("main_stick", 92), ("trigger", 25), ("buttons", 256))
+
+
+def test_joint_decodes_every_class_to_a_position_the_game_can_reach() -> None:
+    joint, reachable = get_codec("joint"), set(zip(*(v.tolist() for v in _stick_pairs()), strict=True))
+    for column, size, sticks in ((1, 92, slice(0, 2)), (0, 13, slice(2, 4))):
+        classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), size, axis=0)
+        classes[:, column] = np.arange(size)
+        positions = {(int(x), int(y)) for x, y in joint.decode(classes)[:, sticks]}
+        assert len(positions) == size
+        assert positions <= reachable
+
+
+def _acts(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What the game tells apart: side, tilt, dash; crouch, platform drop, tilts, tap jump."""
+    return np.stack([np.sign(x), abs(x) >= 64, y <= -56, y <= -53, np.sign(y), y >= 53])
+
+
+def test_joint_never_takes_a_main_stick_across_a_threshold_of_the_game() -> None:
+    x, y = _stick_pairs()
+    joint = get_codec("joint")
+    decoded = joint.decode(joint.encode(_controllers(main_x=x, main_y=y)))
+    assert np.array_equal(_acts(x, y), _acts(decoded[:, 0], decoded[:, 1]))
+
+
+def test_joint_takes_a_main_stick_to_the_nearest_position_between_the_same_thresholds() -> None:
+    x, y = _stick_pairs()
+    joint = get_codec("joint")
+    classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), 92, axis=0)
+    classes[:, 1] = np.arange(92)
+    centres = joint.decode(classes)[:, :2]
+    chosen = joint.decode(joint.encode(_controllers(main_x=x, main_y=y)))[:, :2]
+    same = (_acts(x, y)[:, :, None] == _acts(centres[:, 0], centres[:, 1])[:, None, :]).all(axis=0)
+    distance = np.where(same, (x[:, None] - centres[:, 0]) ** 2 + (y[:, None] - centres[:, 1]) ** 2, 10**6)
+    assert np.array_equal((chosen[:, 0] - x) ** 2 + (chosen[:, 1] - y) ** 2, distance.min(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("pressed", "sent"),
+    [
+        ((76, -23), (76, -23)),  # the longest wavedash
+        ((56, -56), (56, -56)),  # the notch
+        ((57, -55), (58, -54)),  # a shield drop
+        ((59, -53), (58, -54)),
+        ((60, -52), (61, -51)),  # no longer one
+        ((79, 0), (80, 0)),
+        ((63, 0), (58, 0)),  # a walk
+        ((64, 0), (70, 0)),  # a dash
+        ((75, 0), (80, 0)),  # as near to 70: ties go out
+        ((0, -23), (0, -26)),
+    ],
+)
+def test_joint_on_positions_that_matter(pressed: tuple[int, int], sent: tuple[int, int]) -> None:
+    joint = get_codec("joint")
+    for side in (1, -1):
+        decoded = joint.decode(joint.encode(_controllers(main_x=side * pressed[0], main_y=pressed[1])))
+        assert decoded[0, :2].tolist() == [side * sent[0], sent[1]]
+
+
+@pytest.mark.parametrize(
+    ("pressed", "sent"),
+    [((0, -79), (0, -80)), ((59, 53), (68, 42)), ((26, -75), (42, -68)), ((40, 0), (80, 0)), ((39, 0), (0, 0))],
+)
+def test_joint_rounds_the_c_stick_to_twelve_directions(pressed: tuple[int, int], sent: tuple[int, int]) -> None:
+    joint = get_codec("joint")
+    assert joint.decode(joint.encode(_controllers(c_x=pressed[0], c_y=pressed[1])))[0, 2:4].tolist() == list(sent)
+
+
+@pytest.mark.parametrize(
+    ("value", "level", "decoded"),
+    [
+        (0, 0, 0),
+        (42, 0, 0),
+        (43, 1, 43),
+        (45, 1, 43),
+        (46, 2, 49),
+        (49, 2, 49),
+        (51, 3, 53),
+        (138, 24, 140),
+        (140, 24, 140),
+    ],
+)
+def test_joint_rounds_the_trigger_to_the_nearest_level_and_ties_go_up(value: int, level: int, decoded: int) -> None:
+    joint = get_codec("joint")
+    classes = joint.encode(_controllers(trigger=value))
+    assert (classes[0, 2], joint.decode(classes)[0, 4]) == (level, decoded)
+
+
+def test_joint_keeps_every_combination_of_buttons() -> None:
+    joint = get_codec("joint")
+    classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), 256, axis=0)
+    classes[:, 3] = np.arange(256)
+    pressed = joint.decode(classes)[:, 5]
+    assert len(set(pressed.tolist())) == 256
+    assert pressed[[1, 2, 4, 8, 16, 32, 64, 128]].tolist() == [bit for _, bit in BUTTONS]
+
+
+def test_the_digests_are_pinned() -> None:
+    assert {name: codec.digest for name, codec in CODECS.items()} == {
+        "axis17": "1b08fe88c404de7b",
+        "joint": "87421af10492f732",
+    }
 
 
 def test_an_unknown_codec_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"codec 'axis18': unknown; use one of axis17"):
+    with pytest.raises(ConfigError, match=r"codec 'axis18': unknown; use one of axis17, joint"):
         get_codec("axis18")
 
 

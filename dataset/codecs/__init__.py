@@ -1,0 +1,1 @@
+"""One way a file of turning controllers into classes and back; ``dataset.codec`` names them."""
