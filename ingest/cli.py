@@ -38,6 +38,15 @@ def ingest_command(
     workers: Annotated[
         int | None, typer.Option(help="Processes; 1 works in this one.", show_default="one per CPU")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster instead (extra [ray]): host:port, ray://host:port, or 'local'. Every node must see "
+            "sources and store under the same paths.",
+            show_default=False,
+        ),
+    ] = None,
     split_seed: Annotated[int | None, typer.Option(help="Draws train, val and test.", show_default="0")] = None,
     rollback: Annotated[
         str | None,
@@ -91,7 +100,7 @@ def ingest_command(
         "min_frames": min_frames,
     }
     filters = {name: value for name, value in filters.items() if value is not None}
-    per_run = {"workers": workers, "rebuild": rebuild, "dry_run": dry_run, "is_verbose": verbose}
+    per_run = {"workers": workers, "ray": ray, "rebuild": rebuild, "dry_run": dry_run, "is_verbose": verbose}
     if interval is not None and not watch:
         raise ConfigError("--interval: is the pace of --watch, so it cannot take effect without it; add --watch")
     if watch:

@@ -12,7 +12,7 @@ from ingest.judge import DEFAULT_MIN_FRAMES, Filters
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
-    """How a store is made; all but the last four are fixed for its life."""
+    """How a store is made; all but the last five are fixed for its life."""
 
     character: str | None = None
     """Only games in which someone picked this character."""
@@ -32,6 +32,8 @@ class IngestOptions:
     """Of the window shards."""
     workers: int | None = None
     """Processes; ``None`` is one per CPU, 1 is this process."""
+    ray: str | None = None
+    """Address of a Ray cluster to work on instead, or ``local``."""
     rebuild: bool = False
     """Start the store over."""
     dry_run: bool = False
@@ -44,6 +46,8 @@ class IngestOptions:
             raise ConfigError(f"--min-frames: must be 1 or more, found {self.min_frames}; leave it out for the default")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"--workers: must be 1 or more, found {self.workers}; leave it out for one per CPU")
+        if self.ray is not None and self.workers is not None:
+            raise ConfigError("--workers: Ray has its own, so it cannot take effect beside --ray; drop one")
         if self.rollback not in ("last", "first"):
             raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
         get_codec(self.codec)

@@ -8,7 +8,7 @@ data digest comes out the same.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 from dataset.files import require_folder
 from ingest.archives import Candidate
 from ingest.commit import OpenStore, open_store
-from ingest.job import Known, Settings
+from ingest.job import Job, JobResult, Known, Settings
+from ingest.on_ray import run_jobs_on_ray
 from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
 from ingest.plan import make_jobs, without_known
 from ingest.sources import find_candidates
@@ -94,8 +95,8 @@ def ingest_candidates(
         jobs = make_jobs(new, opened.next_index)
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
-        for result in run_jobs(jobs, _settings(options, opened), _known(opened), workers):
-            tally.add(opened.commit(result), result.cpu_seconds if workers > 1 else 0.0)
+        for result in _results(jobs, options, opened, workers):
+            tally.add(opened.commit(result), result.cpu_seconds if workers > 1 or options.ray else 0.0)
         opened.finish()
         manifest = opened.manifest
     return IngestReport(
@@ -116,6 +117,13 @@ def ingest_candidates(
         duplicates=dict(sorted(tally.reasons["duplicate"].items())),
         digest=manifest.digest,
     )
+
+
+def _results(jobs: Sequence[Job], options: IngestOptions, opened: OpenStore, workers: int) -> Iterator[JobResult]:
+    settings, known = _settings(options, opened), _known(opened)
+    if options.ray is None:
+        return run_jobs(jobs, settings, known, workers)
+    return run_jobs_on_ray(jobs, settings, known, options.ray)
 
 
 def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
