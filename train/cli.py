@@ -68,6 +68,20 @@ def train(
     head: Annotated[
         str | None, typer.Option("--head", help="autoregressive or independent; default autoregressive.")
     ] = None,
+    action_mode: Annotated[
+        str | None, typer.Option("--action-mode", help="Action states: learned (a table) or one_hot; default learned.")
+    ] = None,
+    character_mode: Annotated[
+        str | None, typer.Option("--character-mode", help="Characters: learned (a table) or one_hot; default learned.")
+    ] = None,
+    stage_mode: Annotated[
+        str | None,
+        typer.Option(
+            "--stage-mode",
+            help="Stage: learned (a table), compact (a column a legal stage and one for others) or one_hot (legal "
+            "stages only); default learned.",
+        ),
+    ] = None,
     dropout: Annotated[float | None, typer.Option("--dropout", help="Share of units dropped; default 0.")] = None,
     prev_dropout: Annotated[
         float | None,

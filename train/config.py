@@ -14,6 +14,7 @@ from dataset.errors import ConfigError
 from dataset.ids import character_from_name
 from train.backbones.base import Shape
 from train.backbones.registry import get_backbone
+from train.embed import MODES
 from train.heads import HEADS
 from train.record import STREAM, WINDOW
 
@@ -45,6 +46,12 @@ class PolicyConfig:
     """Width of every layer of the backbone."""
     head: str = "autoregressive"
     """Whether components are predicted given each other."""
+    action_mode: str = "learned"
+    """How action states are given: a trained table, or ``one_hot``."""
+    character_mode: str = "learned"
+    """How characters are given: a trained table, or ``one_hot``."""
+    stage_mode: str = "learned"
+    """How the stage is given: a trained table, ``compact`` or ``one_hot``; see ``train.embed``."""
     dropout: float = 0.0
     """Probability of dropping a unit between the backbone's layers and after the last."""
     prev_dropout: float = 0.0
@@ -69,6 +76,10 @@ class PolicyConfig:
             f"--hidden-sizes: the layers of {self.backbone} share one width, found "
             f"{','.join(map(str, self.hidden_sizes))}; repeat one number, or use --backbone mlp",
         )
+        for flag, mode, known in zip(
+            ("--action-mode", "--character-mode", "--stage-mode"), self.modes.values(), MODES.values(), strict=True
+        ):
+            _require(mode in known, f"{flag} '{mode}': unknown; use one of {', '.join(known)}")
         for name, share in (("--dropout", self.dropout), ("--prev-dropout", self.prev_dropout)):
             _require(0.0 <= share < 1.0, f"{name}: a probability from 0 to below 1, found {share}; give e.g. 0.1")
         self._check_attention()
@@ -94,6 +105,11 @@ class PolicyConfig:
         )
         window = self.shape.attention_window
         _require(0 < window <= 2048, f"--window-size {window}: attention sees 1 to 2048 frames; give e.g. 64")
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """How ids are given, by the ending of the embedding indices."""
+        return {"action_state": self.action_mode, "character": self.character_mode, "stage": self.stage_mode}
 
     @property
     def shape(self) -> Shape:

@@ -1,4 +1,8 @@
-"""What a policy is given of one frame: trained tables for ids, continuous features, the previous controller and the delay.
+"""What a policy is given of one frame: its ids, continuous features, the previous controller and the delay.
+
+An id is looked up in a trained table (``learned``) or expanded to a one among zeros, a column for each of its values
+(``one_hot``). Stages have two such expansions: ``compact`` has a column for each legal stage and one that all others share;
+``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up.
 
 Numbers come in at their stored width (float16 features, 16-bit indices, 8-bit classes) and leave as one float row of the
 backbone's width. Player, opponent and both Nanas share one action-state table: the same animation means the same thing
@@ -8,14 +12,16 @@ come from a table made with the codec itself (train.decoding).
 Legend: B batch, T frames in the window, D width, K components, S class columns.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dataset.codec import NUM_CONTROLLER_FLOATS, Codec
 from dataset.encode import FEATURES, INDICES
-from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES
+from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from train.components import Components, one_hot
 from train.decoding import ControllerFloats
 
@@ -26,6 +32,13 @@ TABLES: dict[str, tuple[int, int]] = {
     "kind": (NUM_ITEM_KINDS, 8),
 }
 """(rows, width) of each trained table, by the ending of the embedding indices that read it."""
+
+MODES: dict[str, dict[str, int | None]] = {
+    "action_state": {"learned": None, "one_hot": NUM_ACTION_STATES},
+    "character": {"learned": None, "one_hot": NUM_CHARACTERS},
+    "stage": {"learned": None, "compact": NUM_STAGES, "one_hot": len(STAGES)},
+}
+"""The modes of an embedding index and how many columns each expands it to; ``None`` looks it up in its table."""
 
 PREVIOUS_WIDTH = 32
 """Width of the trained embedding of the previous controller's classes, summed over components."""
@@ -39,19 +52,31 @@ class Embed(nn.Module):
 
     columns: Tensor
 
-    def __init__(self, codec: Codec, width: int) -> None:
+    def __init__(self, codec: Codec, width: int, modes: Mapping[str, str] | None = None) -> None:
+        """Build for rows of ``width``; ``modes`` names the mode of each index in ``MODES`` that is not ``learned``."""
         super().__init__()
         self.components = Components.of(codec)
         self._positions = {
             table: [row for row, (name, _) in enumerate(INDICES) if name.endswith(table)] for table in TABLES
         }
-        self.tables = nn.ModuleDict({name: nn.Embedding(rows, size) for name, (rows, size) in TABLES.items()})
+        self._expanded = {
+            name: columns for name, mode in (modes or {}).items() if (columns := MODES[name][mode]) is not None
+        }
+        self.tables = nn.ModuleDict(
+            {name: nn.Embedding(rows, size) for name, (rows, size) in TABLES.items() if name not in self._expanded}
+        )
         self.previous = nn.Embedding(self.components.num_columns, PREVIOUS_WIDTH)
-        looked_up = sum(len(self._positions[name]) * size for name, (_, size) in TABLES.items())
-        given = len(FEATURES) + NUM_CONTROLLER_FLOATS + PREVIOUS_WIDTH + 2
-        self.project = nn.Linear(looked_up + given, width)
+        self.project = nn.Linear(sum(self.layout().values()), width)
         self.controller_floats = ControllerFloats(codec)
         self.register_buffer("columns", torch.tensor(self.components.columns), persistent=False)
+
+    def layout(self) -> dict[str, int]:
+        """Numbers a frame comes to, by what they tell, before they are projected to the width D."""
+        ids = {
+            name: len(places) * self._expanded.get(name, TABLES[name][1]) for name, places in self._positions.items()
+        }
+        previous = NUM_CONTROLLER_FLOATS + PREVIOUS_WIDTH + 1  # the one says whether it is known
+        return {"continuous": len(FEATURES), "previous": previous, "delay": 1, **ids}
 
     def forward(
         self, continuous: Tensor, indices: Tensor, previous: Tensor, delay: Tensor, is_known: Tensor | None = None
@@ -73,6 +98,13 @@ class Embed(nn.Module):
         held, floats = held * known, floats * known
         delays = (delay.to(dtype) * DELAY_SCALE).unsqueeze(-1)
         rows = indices.long()
-        looked_up = [self.tables[name](rows[..., places]).flatten(-2) for name, places in self._positions.items()]
-        given = [continuous.to(dtype), floats, held @ self.previous.weight, known, delays, *looked_up]
+        ids = [self._id_rows(name, rows[..., places]).to(dtype) for name, places in self._positions.items()]
+        given = [continuous.to(dtype), floats, held @ self.previous.weight, known, delays, *ids]
         return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held
+
+    def _id_rows(self, name: str, ids: Tensor) -> Tensor:
+        """What ids [..., n] of one kind come to, side by side."""
+        columns = self._expanded.get(name)
+        if columns is None:
+            return cast(Tensor, self.tables[name](ids)).flatten(-2)
+        return F.one_hot(ids, TABLES[name][0])[..., :columns].flatten(-2)

@@ -24,7 +24,7 @@ class ProgressReport(Callback):
         self._last_line = 0.0
 
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
-        """Versions, data, parameters, run folder."""
+        """Versions, data, parameters, inputs, run folder."""
         versions = ", ".join(f"{name} {found}" for name, found in record["versions"].items())
         self._say(f"versions    {versions}")
         for split in ("train", "val"):
@@ -33,6 +33,8 @@ class ProgressReport(Callback):
         policy = record["config"]["policy"]
         sizes = ",".join(map(str, policy["hidden_sizes"]))
         self._say(f"parameters  {record['parameters']:,} ({policy['backbone']} {sizes}, {policy['head']} head)")
+        inputs = ", ".join(f"{width} {name}" for name, width in record["inputs"].items())
+        self._say(f"inputs      {sum(record['inputs'].values())} numbers a frame: {inputs}")
         self._say(f"run folder  {run}")
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())

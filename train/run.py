@@ -61,6 +61,7 @@ def train_run(
         record = run_record(
             config,
             parameters=sum(parameter.numel() for parameter in fit.policy.parameters()),
+            inputs=fit.policy.embed.layout(),
             data=data.record(),
             persistence=persistence.to_json(),
             leak={"status": leak.status, "own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets},

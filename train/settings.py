@@ -15,6 +15,9 @@ from train.presets import preset
 FIELDS = {
     "backbone": "policy.backbone",
     "head": "policy.head",
+    "action_mode": "policy.action_mode",
+    "character_mode": "policy.character_mode",
+    "stage_mode": "policy.stage_mode",
     "dropout": "policy.dropout",
     "prev_dropout": "policy.prev_dropout",
     "num_heads": "policy.num_heads",

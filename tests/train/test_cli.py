@@ -55,7 +55,7 @@ def test_training_says_its_facts_first_and_what_to_type_next_last(store: Path, t
         "skipped_shards",
     ]
     lines = result.stderr.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["versions", "train", "val", "parameters", "run"]
+    assert [line.split()[0] for line in lines[:6]] == ["versions", "train", "val", "parameters", "inputs", "run"]
     assert lines[1] == "train       3 replays, 300 frames, 0.00 h"
     assert lines[-1] == f"next: exphil eval --policy {tmp_path}/first --store {store} --split test"
 

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from dataset.encode import INDICES
+from dataset.encode import FEATURES, INDICES
 from tests.train.builders import CODEC, random_frames
 from train.components import one_hot
 from train.embed import Embed
@@ -24,6 +25,48 @@ def test_every_table_and_every_way_of_reading_it_gets_a_gradient() -> None:
         assert gradient[5].abs().sum() > 0, name
     assert embed.previous.weight.grad is not None
     assert (embed.previous.weight.grad.abs().sum(dim=1) > 0).sum() > 13
+
+
+@pytest.mark.parametrize(
+    ("modes", "widths"),
+    [
+        ({}, {"action_state": 4 * 64, "character": 2 * 16, "stage": 8}),
+        ({"action_state": "one_hot"}, {"action_state": 4 * 1024, "character": 2 * 16, "stage": 8}),
+        ({"character": "one_hot"}, {"action_state": 4 * 64, "character": 2 * 33, "stage": 8}),
+        ({"stage": "compact"}, {"action_state": 4 * 64, "character": 2 * 16, "stage": 7}),
+        ({"stage": "one_hot"}, {"action_state": 4 * 64, "character": 2 * 16, "stage": 6}),
+    ],
+)
+def test_a_mode_decides_how_wide_an_id_is_and_whether_it_has_a_table(
+    modes: dict[str, str], widths: dict[str, int]
+) -> None:
+    embed = Embed(CODEC, 8, modes)
+    rest = {"continuous": len(FEATURES), "previous": 13 + 32 + 1, "delay": 1, "kind": 5 * 8}
+    assert embed.layout() == rest | widths
+    assert embed.project.in_features == sum(embed.layout().values())
+    assert sorted(embed.tables) == sorted({"action_state", "character", "kind", "stage"} - set(modes))
+
+
+def test_a_stage_is_a_one_among_zeros_and_others_share_the_seventh_in_compact_mode() -> None:
+    assert stage_columns("compact") == [[1.0 if k == s else 0.0 for k in range(7)] for s in range(7)]
+
+
+def test_a_stage_that_is_not_legal_is_all_zeros_in_one_hot_mode() -> None:
+    assert stage_columns("one_hot") == [[1.0 if k == s else 0.0 for k in range(6)] for s in range(7)]
+
+
+def stage_columns(mode: str) -> list[list[float]]:
+    """What the projection is given of every stage."""
+    embed = Embed(CODEC, 8, {"stage": mode})
+    seen: list[torch.Tensor] = []
+    embed.project.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    _, indices, previous, _ = random_frames(1, 7)
+    indices = torch.zeros_like(indices.int())
+    indices[0, :, [name for name, _ in INDICES].index("stage")] = torch.arange(7)
+    embed(torch.zeros(1, 7, len(FEATURES)), indices, previous, torch.zeros(1, 7))
+    first = sum(width for name, width in embed.layout().items() if name in ("continuous", "previous", "delay"))
+    columns: list[list[float]] = seen[0][0, :, first : first + embed.layout()["stage"]].tolist()
+    return columns
 
 
 def test_player_opponent_and_nana_share_one_action_state_table() -> None:

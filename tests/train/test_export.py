@@ -64,6 +64,14 @@ def test_the_independent_head_is_exported_too() -> None:
     assert (different, error <= 5e-6) == (0, True)
 
 
+@pytest.mark.parametrize("stage_mode", ["compact", "one_hot"])
+def test_expanded_ids_are_exported_as_tables_are(stage_mode: str) -> None:
+    modes = {"action_mode": "one_hot", "character_mode": "one_hot", "stage_mode": stage_mode}
+    policy = trained_looking(tiny_policy_config(backbone="mlp", **modes))
+    _, error, different = compare(write_graph(policy), policy)
+    assert (different, error <= 5e-6) == (0, True)
+
+
 def test_an_export_says_what_it_was_made_of(exported: Exported) -> None:
     facts = {entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}
     assert facts == {
