@@ -8,10 +8,11 @@ Legend: K components, S columns.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codec import Codec
+from dataset.codec import NEUTRAL, Codec
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Group:
     """Classes of each."""
     column: int
     """Where their logits begin."""
+    is_button: bool
+    """Whether they press buttons."""
 
     def of(self, logits: Tensor) -> Tensor:
         """[..., S] to this group's [..., count, size]."""
@@ -38,12 +41,14 @@ class Components:
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
+    presses: tuple[tuple[bool, ...], ...]
+    """Of each component, the classes that press a button."""
 
     @classmethod
     def of(cls, codec: Codec) -> "Components":
         """The components of a codec."""
         names, sizes = zip(*codec.components, strict=True)
-        return cls(names, sizes)
+        return cls(names, sizes, tuple(_presses(codec, k, size) for k, size in enumerate(sizes)))
 
     @property
     def num_columns(self) -> int:
@@ -61,16 +66,28 @@ class Components:
         return [k for k, size in enumerate(self.sizes) for _ in range(size)]
 
     @property
+    def are_buttons(self) -> tuple[bool, ...]:
+        """Of each component, whether it presses buttons."""
+        return tuple(map(any, self.presses))
+
+    @property
     def groups(self) -> tuple[Group, ...]:
-        """Runs of neighbouring components of equal size, in order."""
+        """Runs of neighbouring components of equal size and kind, in order."""
         groups: list[Group] = []
-        for k, (size, column) in enumerate(zip(self.sizes, self.columns, strict=True)):
-            if groups and groups[-1].size == size:
+        for k, (size, column, is_button) in enumerate(zip(self.sizes, self.columns, self.are_buttons, strict=True)):
+            if groups and (groups[-1].size, groups[-1].is_button) == (size, is_button):
                 last = groups.pop()
-                groups.append(Group(last.first, last.count + 1, size, last.column))
+                groups.append(Group(last.first, last.count + 1, size, last.column, is_button))
             else:
-                groups.append(Group(k, 1, size, column))
+                groups.append(Group(k, 1, size, column, is_button))
         return tuple(groups)
+
+
+def _presses(codec: Codec, k: int, size: int) -> tuple[bool, ...]:
+    """Whether each class of component ``k`` presses a button, all others at rest."""
+    classes = np.repeat(codec.encode(NEUTRAL[None]), size, axis=0)
+    classes[:, k] = np.arange(size)
+    return tuple((codec.decode(classes)[:, 5] != 0).tolist())
 
 
 def one_hot(classes: Tensor, columns: Tensor, num_columns: int) -> Tensor:

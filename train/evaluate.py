@@ -19,6 +19,7 @@ from dataset.stream.sampler import Sampler
 from train.batches import Tensors, to_tensors
 from train.checkpoint import LoadedPolicy
 from train.components import Components
+from train.controls import Controls
 from train.data import character_id, open_store
 from train.metrics import Metrics
 from train.persistence import Persistence
@@ -43,7 +44,7 @@ def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, 
     """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
     was_training = policy.training
     policy.eval()
-    metrics = Metrics(Components.of(policy.codec), persistence, device)
+    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
     state = policy.initial_state(sampler.num_rows)
     batches = (to_tensors(batch, device) for batch in sampler.batches(0))
@@ -90,8 +91,8 @@ def evaluate_run(
     sampler = build_sampler(bank, config, is_shuffled=False)
     persistence = Persistence.from_json(loaded.record["persistence"])
     report = evaluate_policy(loaded.policy.to(device), sampler, persistence, device)
-    told = {"run": loaded.run.name, "split": split, "replays": len(bank.ids), "skipped_shards": list(store.skipped)}
-    return told | report
+    told = {"run": loaded.run.name, "codec": loaded.codec.name, "split": split, "replays": len(bank.ids)}
+    return told | {"skipped_shards": list(store.skipped)} | report
 
 
 def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> None:

@@ -18,11 +18,11 @@ _LEAST_ERROR = 1e-8
 
 
 def component_nll(logits: Tensor, target: Tensor, components: Components, label_smoothing: float = 0.0) -> Tensor:
-    """Nats of every component, float32 [..., K]; smoothing applies to components of more than two classes."""
+    """Nats of every component, float32 [..., K]; smoothing applies to sticks and trigger, not to buttons."""
     parts: list[Tensor] = []
     for group in components.groups:
         classes = target[..., group.first : group.first + group.count].long()
-        smoothing = label_smoothing if group.size > 2 else 0.0
+        smoothing = 0.0 if group.is_button else label_smoothing
         rows = group.of(logits).float().reshape(-1, group.size)
         nll = F.cross_entropy(rows, classes.reshape(-1), reduction="none", label_smoothing=smoothing)
         parts.append(nll.reshape(classes.shape))
@@ -35,7 +35,7 @@ def training_loss(logits: Tensor, target: Tensor, mask: Tensor, components: Comp
     if config.focal_gamma > 0:
         nll = nll * (-torch.expm1(-nll)).clamp(min=_LEAST_ERROR) ** config.focal_gamma
     if config.button_pos_weight != 1.0:
-        is_button = torch.tensor([size == 2 for size in components.sizes], device=target.device)
-        is_pressed = (target == 1) & is_button
+        presses = torch.tensor([press for part in components.presses for press in part], device=target.device)
+        is_pressed = presses[target.long() + torch.tensor(components.columns, device=target.device)]
         nll = torch.where(is_pressed, nll * config.button_pos_weight, nll)
     return (nll.sum(dim=-1) * mask).sum() / mask.sum().clamp(min=1)

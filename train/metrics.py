@@ -5,7 +5,10 @@ A *change frame* is one whose target differs from the previous controller in any
 and where all the difficulty lies. The surprise: accuracies of the autoregressive head are teacher-forced (each component
 given the true earlier ones); ``exact`` counts whole controllers and is the same either way.
 
-Legend: N frames, K components, S class columns.
+Components are a codec's own, so their likelihoods, and what counts as a change, compare within one codec only. The overall
+accuracy, accuracies by control and the buttons are taken from what classes do to a controller (``train.controls``).
+
+Legend: N frames, K components, S class columns, J controls.
 """
 
 from collections.abc import Mapping
@@ -15,11 +18,12 @@ import torch
 from torch import Tensor
 
 from train.components import Components
+from train.controls import Controls
 from train.losses import component_nll
 from train.persistence import Persistence
 
 OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
-"""Shares of these components in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""
+"""Shares of these controls in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""
 
 ECE_BINS = 15
 
@@ -30,10 +34,11 @@ TOP = 3
 class Metrics:
     """Sums over frames, kept in float64 on the policy's device."""
 
-    def __init__(self, components: Components, persistence: Persistence, device: torch.device | str = "cpu") -> None:
-        self.components = components
+    def __init__(
+        self, components: Components, controls: Controls, persistence: Persistence, device: torch.device | str = "cpu"
+    ) -> None:
+        self.components, self.controls = components, controls.to(device)
         self._table = persistence.nll_table().to(device)
-        self._buttons = [k for k, size in enumerate(components.sizes) if size == 2]
         self._sums: dict[str, Tensor] = {}
         self._controllers: dict[str, list[Tensor]] = {"true": [], "sampled": []}
 
@@ -43,19 +48,24 @@ class Metrics:
         nll = component_nll(logits, target, self.components)
         parts = torch.arange(target.shape[1], device=target.device)
         copied = self._table[parts, previous, target]
-        right, within_top, confidence, pressed = self._judge(logits, target)
-        same = previous == target
+        best, within_top, confidence, pressed = self._judge(logits, target)
+        right, same = best == target, previous == target
+        values = self.controls.of_classes(target)
+        controls_right = self.controls.of_classes(best) == values
+        controls_same = self.controls.of_classes(previous) == values
         change = ~same.all(dim=1)
         for name, rows in (("all", torch.ones_like(change)), ("change", change)):
             self._count(f"{name}_frames", rows)
             self._count(f"{name}_nll", nll[rows])
             self._count(f"{name}_right", right[rows])
             self._count(f"{name}_top", within_top[rows])
+            self._count(f"{name}_controls", controls_right[rows])
+            self._count(f"{name}_copied_controls", controls_same[rows])
             self._count(f"{name}_exact", right[rows].all(dim=1))
             self._count(f"{name}_copied_nll", copied[rows])
             self._count(f"{name}_copied_right", same[rows])
             self._count(f"{name}_copied_exact", same[rows].all(dim=1))
-        self._count_buttons(pressed, target[:, self._buttons] == 1)
+        self._count_buttons(pressed, values[:, self.controls.buttons] > 0)
         self._count_calibration(confidence, right)
         self._controllers["true"].append(self._keys(target))
         self._controllers["sampled"].append(self._keys(sampled.long()))
@@ -81,22 +91,18 @@ class Metrics:
         }
 
     def _judge(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Right and within the top [N, K], the confidence of the likeliest class [N, K], press probabilities [N, buttons]."""
-        right, within_top, confidence, pressed = [], [], [], []
+        """Likeliest class [N, K], its confidence and whether the target is within the top, press probabilities [N, buttons]."""
+        likeliest, within_top, confidence, all_shares = [], [], [], []
         for group in self.components.groups:
             shares = group.of(logits).float().softmax(dim=-1)  # [N, count, size]
             classes = target[:, group.first : group.first + group.count, None]
             best = shares.topk(min(TOP, group.size), dim=-1)
-            hits = best.indices == classes
-            right.append(hits[..., 0])
-            within_top.append(hits.any(dim=-1))
+            likeliest.append(best.indices[..., 0])
+            within_top.append((best.indices == classes).any(dim=-1))
             confidence.append(best.values[..., 0])
-            if group.size == 2:
-                pressed.append(shares[..., 1])
-        empty = confidence[0][:, :0]
-        parts = (right, within_top, confidence, [empty, *pressed])
-        joined = [torch.cat(part, dim=1) for part in parts]
-        return joined[0], joined[1], joined[2], joined[3]
+            all_shares.append(shares.flatten(1))
+        joined = [torch.cat(part, dim=1) for part in (likeliest, within_top, confidence, all_shares)]
+        return joined[0], joined[1], joined[2], self.controls.pressed(joined[3])
 
     def _count(self, name: str, rows: Tensor) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + rows.sum(dim=0, dtype=torch.float64)
@@ -130,22 +136,24 @@ class Metrics:
             right = self._sums[f"{rows}_{whose}right"] / frames
             out[f"{prefix}nll"] = float(nll.sum())
             out[f"{prefix}nll_by_component"] = self._by_name(self.components.names, nll)
-            out[f"{prefix}accuracy"] = float((right * self._weights(right)).sum())
+            controls = self._sums[f"{rows}_{whose}controls"] / frames
+            out[f"{prefix}accuracy"] = float((controls * self._weights(controls)).sum())
             out[f"{prefix}accuracy_by_component"] = self._by_name(self.components.names, right)
+            out[f"{prefix}accuracy_by_control"] = self._by_name(self.controls.names, controls)
             out[f"{prefix}exact"] = float(self._sums[f"{rows}_{whose}exact"] / frames)
         return out
 
     def _weights(self, like: Tensor) -> Tensor:
-        known = [OVERALL_WEIGHTS.get(name) for name in self.components.names]
+        known = [OVERALL_WEIGHTS.get(name) for name in self.controls.names]
         share = (1 - sum(OVERALL_WEIGHTS.values())) / max(known.count(None), 1)
         return like.new_tensor([share if weight is None else weight for weight in known])
 
     def _button_report(self) -> dict[str, dict[str, float]]:
         frames = float(self._sums["all_frames"])
         report: dict[str, dict[str, float]] = {}
-        for i, k in enumerate(self._buttons):
+        for i, j in enumerate(self.controls.buttons):
             true, calls, hits = (float(self._sums[f"press_{n}"][i]) for n in ("true", "calls", "hits"))
-            report[self.components.names[k]] = {
+            report[self.controls.names[j]] = {
                 "precision": hits / max(calls, 1),
                 "recall": hits / max(true, 1),
                 "f1": 2 * hits / max(true + calls, 1),

@@ -19,12 +19,20 @@ _ROWS = (
 )
 
 
+_INCOMPARABLE = (
+    "These runs differ in their codecs: NLL, change frames and whole controllers are over each codec's own classes and do not "
+    "compare; press rates, precision and recall of buttons do; see --detailed"
+)
+
+
 def show_reports(reports: Sequence[Report], *, is_detailed: bool, to_stderr: bool) -> None:
     """Print the metrics of one run or several side by side."""
     console = Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
     first = reports[0]
     console.print(f"{first['replays']} replays, {first['frames']} frames, {first['change_frames']} change frames")
     console.print(_table("", _columns(reports), _overall_rows(reports)))
+    if len(codecs := {str(report["codec"]) for report in reports}) > 1:
+        console.print(f"{_INCOMPARABLE} ({', '.join(sorted(codecs))})")
     if is_detailed:
         for report in reports:
             console.print(_components(report))

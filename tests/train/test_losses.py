@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dataset.codec import get_codec
 from tests.train.builders import CODEC, SIZES
 from train.components import Components
 from train.config import LossConfig
@@ -74,3 +75,28 @@ def test_the_button_weight_counts_presses_and_nothing_else() -> None:
     weight[..., 5:] += 2.0 * (target[..., 5:] == 1)
     expected = (nll * weight).sum(dim=-1).mean()
     assert torch.allclose(training_loss(logits, target, mask, COMPONENTS, LossConfig(button_pos_weight=3.0)), expected)
+
+
+JOINT = Components.of(get_codec("joint"))
+
+
+def joint_frames() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(6, JOINT.num_columns, generator=generator)
+    target = torch.stack([torch.randint(0, n, (6,), generator=generator) for n in JOINT.sizes], dim=-1)
+    target[:3, 3] = 0  # nothing pressed
+    return logits, target
+
+
+def test_label_smoothing_leaves_a_mask_of_buttons_alone() -> None:
+    logits, target = joint_frames()
+    plain, smooth = (component_nll(logits, target, JOINT, label_smoothing=share) for share in (0.0, 0.1))
+    assert (smooth != plain).any(dim=0).tolist() == [True, True, True, False]
+
+
+def test_the_button_weight_weighs_masks_in_which_any_button_is_pressed() -> None:
+    logits, target = joint_frames()
+    nll = component_nll(logits, target, JOINT)
+    expected = (nll.sum() + 2 * nll[3:, 3].sum()) / 6
+    found = training_loss(logits, target, torch.ones(6, dtype=torch.bool), JOINT, LossConfig(button_pos_weight=3.0))
+    assert torch.allclose(found, expected)

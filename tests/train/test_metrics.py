@@ -5,10 +5,17 @@ import torch
 from torch import Tensor
 
 from train.components import Components
+from train.controls import Controls
 from train.metrics import Metrics
 from train.persistence import Persistence
 
-COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2))
+COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2), presses=((False,) * 3, (False, True)))
+CONTROLS = Controls(
+    names=("main_x", "a"),
+    owners=(0, 1),
+    columns=(0, 3),
+    values=torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]),
+)
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 
 
@@ -17,7 +24,7 @@ def logits_of(shares: list[list[float]]) -> Tensor:
 
 
 def report_of(shares: list[list[float]], target: list[list[int]], previous: list[list[int]]) -> dict[str, object]:
-    metrics = Metrics(COMPONENTS, PERSISTENCE)
+    metrics = Metrics(COMPONENTS, CONTROLS, PERSISTENCE)
     half = len(target) // 2
     for rows in (slice(0, half), slice(half, None)):
         classes = torch.tensor(target)[rows].to(torch.uint8)
@@ -56,6 +63,7 @@ def test_accuracies_count_the_likeliest_class_and_whole_controllers(report: dict
     assert report["accuracy_by_component"] == {"main_x": 0.75, "a": 0.5}
     assert report["top3_by_component"] == {"main_x": 1.0, "a": 1.0}
     assert report["change_accuracy_by_component"] == {"main_x": 1.0, "a": 0.0}
+    assert report["accuracy_by_control"] == {"main_x": 0.75, "a": 0.5}
     assert report["exact"] == 0.25
     assert report["change_exact"] == 0.0
     # main_x weighs 0.2; the one button has all that the absent components leave: 1 - 0.7
@@ -107,3 +115,27 @@ def test_diversity_counts_different_controllers_and_their_entropy(report: dict[s
 def test_a_report_without_change_frames_has_zeros_there() -> None:
     still = report_of([[0.9, 0.05, 0.05, 0.9, 0.1]] * 2, [[0, 0]] * 2, [[0, 0]] * 2)
     assert (still["change_frames"], still["change_nll"], still["change_accuracy"]) == (0, 0.0, 0.0)
+
+
+JOINED = Components(names=("both",), sizes=(4,), presses=((False, True, False, True),))
+JOINED_CONTROLS = Controls(
+    names=("main_x", "a"),
+    owners=(0, 0),
+    columns=(0,),
+    values=torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]),
+)
+
+
+def test_controls_that_share_a_component_are_judged_one_by_one() -> None:
+    metrics = Metrics(JOINED, JOINED_CONTROLS, Persistence(stay=(0.5,), changes=((0.25,) * 4,)))
+    logits = logits_of([[0.1, 0.2, 0.3, 0.4], [0.6, 0.1, 0.2, 0.1]])  # likeliest: both, neither
+    metrics.add(logits, torch.tensor([[3], [0]]), torch.tensor([[2], [1]]), torch.tensor([[3], [1]]))
+    report = metrics.report()
+    assert report["exact"] == 0.0
+    assert report["accuracy_by_component"] == {"both": 0.0}
+    assert report["accuracy_by_control"] == {"main_x": 1.0, "a": 0.0}
+    assert report["accuracy"] == pytest.approx(0.2)
+    assert report["persistence"]["accuracy_by_control"] == {"main_x": 1.0, "a": 0.5}
+    assert report["buttons"]["a"] == pytest.approx(
+        {"precision": 0.0, "recall": 0.0, "f1": 0.0, "press_true": 0.5, "press_predicted": (0.6 + 0.2) / 2}
+    )

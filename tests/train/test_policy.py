@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.train.builders import SIZES, random_frames, tiny_policy_config
+from tests.train.builders import CODEC, SIZES, random_frames, tiny_policy_config
 from train.backbones.registry import BACKBONES
 from train.components import Components
 from train.heads import HEADS, inverse_cdf
@@ -29,7 +29,7 @@ def test_stepping_frame_by_frame_samples_what_the_window_predicts(backbone: str,
         keep = torch.zeros(3, dtype=torch.bool)
         window = (continuous, indices, previous, delay, chosen)
         logits, _ = policy(*window, policy.initial_state(3), keep)
-    components = Components(names=("",) * 13, sizes=tuple(SIZES))
+    components = Components.of(CODEC)
     for k, column in enumerate(components.columns):
         own = logits[..., column : column + SIZES[k]].flatten(0, 1)
         assert torch.equal(inverse_cdf(own, noise[..., k].flatten()), chosen[..., k].flatten())
