@@ -18,7 +18,7 @@ from dataset.arrow import REPLAY_SCHEMA
 from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.files import replays_path
 from dataset.hub_card import write_hub_card
 from dataset.lock import locked
@@ -40,15 +40,22 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
     Raises:
         ConfigError: another process writes to it, or the options contradict it.
         SchemaError: it was written by another version of exphil.
+        ExphilError: the disk is full, or the folder may not be written to.
     """
     if options.dry_run:
         yield OpenStore(folder, options)
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        opened = OpenStore(folder, options)
-        opened.clean()
-        yield opened
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            opened = OpenStore(folder, options)
+            opened.clean()
+            yield opened
+    except OSError as error:
+        raise ExphilError(
+            f"store {folder}: needs room and permission to write, found: {error.strerror or error}; mend that and run the "
+            "same command again: what was ingested so far is kept"
+        ) from error
 
 
 class OpenStore:

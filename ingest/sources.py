@@ -43,7 +43,8 @@ def _files(source: Path) -> Iterator[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    closed: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         stat = Path(here).stat()
         if (stat.st_dev, stat.st_ino) in seen:
             folders.clear()
@@ -51,6 +52,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add((stat.st_dev, stat.st_ino))
         folders.sort()
         yield from (Path(here) / name for name in sorted(files) if is_replay(name) or is_archive(name))
+    yield from (Path(error.filename) for error in closed)  # a folder that may not be read is counted like such a file
 
 
 def _candidates(path: Path) -> list[Candidate]:

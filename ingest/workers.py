@@ -29,7 +29,7 @@ TIME_LIMIT_S = 120.0
 def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
     """Results of all jobs, in the order in which they finish; one worker means this process."""
     if workers == 1:
-        _keep_freed_memory()
+        keep_freed_memory()
         yield from (run_job(job, settings, known) for job in jobs)
         return
     waiting = deque(jobs)
@@ -112,14 +112,14 @@ _shared: tuple[Settings, Known, float] | None = None
 def _start_worker(settings: Settings, known: Known, time_limit_s: float) -> None:
     global _shared
     _shared = settings, known, time_limit_s
-    _keep_freed_memory()
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep what is freed: each replay takes and frees the same 20 MB, and fresh pages cost a tenth of the run."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

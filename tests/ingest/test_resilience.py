@@ -20,7 +20,7 @@ import pytest
 
 from dataset import atomic, replay_table
 from dataset.duel import generate_replay
-from dataset.errors import ReplayError
+from dataset.errors import ExphilError, ReplayError
 from dataset.manifest import Manifest
 from dataset.store import Store
 from dataset.verify import verify
@@ -33,7 +33,7 @@ from ingest.pipeline import IngestOptions, IngestReport, ingest
 from ingest.sources import find_candidates
 from ingest.workers import run_jobs
 
-STORE_FILES = {".lock", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
+STORE_FILES = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
 
 
 def options(**changes: object) -> IngestOptions:
@@ -70,7 +70,7 @@ def kill_often(duels: Path, tmp_path: Path, kills: int, seed: int) -> tuple[int,
     longest = 1.0
     while died < kills:
         start = time.monotonic()
-        if not killed_ingest(duels, store, draw.uniform(0.0, longest)):
+        if not killed_ingest(duels, store, draw.uniform(0.4 * longest, longest)):
             longest = time.monotonic() - start  # it ran through: from here on kill earlier
             assert Manifest.load(store).digest == whole.digest
             shutil.rmtree(store)
@@ -103,7 +103,7 @@ def test_a_run_killed_at_random_instants_loses_and_doubles_nothing(duels: Path, 
 @pytest.mark.slow
 def test_a_hundred_kills_lose_and_double_nothing(duels: Path, tmp_path: Path) -> None:
     died, progressed = kill_often(duels, tmp_path, kills=100, seed=1)
-    print(f"{died} kills, {progressed} of them after further replays were committed")  # noqa: T201
+    print(f"{died} kills, {progressed} of them after further replays were committed")  # noqa: T201 (the tally)
     assert died == 100
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_store_as_it_was_and_the_next_run_finishes(
     with monkeypatch.context() as patch:
         patch.setattr(shardset, "replacing", replacing_until_full)
         patch.setattr(replay_table, "replacing", replacing_until_full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(ExphilError, match=r"needs room .* found: No space left"):
             ingest([duels], store, options())
     left = Store(store)
     assert left.manifest.replays >= before.store_replays
@@ -166,6 +166,31 @@ def test_a_source_that_the_system_refuses_to_open_is_counted(
     assert account(report) == {"unreadable_file": 1, "ok": 3}
     (detail,) = Store(tmp_path / "store").replays().filter(pl.col("status") == "failed").collect()["detail"]
     assert detail == "replay: its bytes cannot be read (Permission denied)"
+
+
+def test_a_store_that_may_not_be_written_to_is_an_error_without_a_traceback(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(shardset, "replacing", refuse)
+    with pytest.raises(ExphilError, match=r"store .*: needs room and permission to write, found: Permission denied"):
+        ingest([duels], tmp_path / "store", options())
+
+
+def test_a_folder_that_may_not_be_read_is_counted(duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(duels, tmp_path / "duels")
+    (folder / "closed").mkdir()
+    real = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert account(ingest([folder], tmp_path / "store", options())) == {"unreadable_file": 1, "ok": 4}
 
 
 @dataclass(frozen=True)
