@@ -1,0 +1,228 @@
+"""What ingest costs beside the parser it stands on, and what its store takes on disk.
+
+Every round runs each path once over the same replays, in an order of its own, in this process, and counts CPU time: peppi
+alone (``peppi_py.read_slippi``, the floor), parsing to columns, and on top of that the frame table, the window shards, or
+both, hashes included. A path's figure is the median over rounds of its time divided by peppi's in the same round. Apart from
+that: what unpacking a zip adds, what a second run over unchanged replays takes, and on the first replay libmelee's file
+console and a Python loop over frames and items, which is how other projects read replays.
+
+    python -m benchmarks.ingest FOLDER --replays 20 --rounds 7
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import melee
+import peppi_py
+from peppi_py import _peppi
+
+from dataset.arrow import FrameWriter, rows_digest
+from dataset.atomic import sha256_of
+from dataset.codec import get_codec
+from dataset.encode import FEATURES, INDICES
+from dataset.shards import add_sample, open_shard
+from ingest.archives import Reader
+from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.pipeline import IngestOptions, ingest
+from ingest.sources import find_candidates
+from ingest.workers import keep_freed_memory
+
+CODEC = get_codec("axis17")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="folder of extracted .slp files")
+    parser.add_argument("--replays", type=int, default=20, help="how many of them, in name order")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    keep_freed_memory()  # as every worker does
+    paths = sorted(options.folder.glob("*.slp"))[: options.replays]
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = Rounds(paths, Path(folder))
+        ratios, peppi_seconds = rounds.run(options.rounds)
+        row = {
+            "replays": len(paths),
+            "frames": rounds.frames,
+            "rounds": options.rounds,
+            "peppi_frames_per_cpu_s": round(rounds.frames / peppi_seconds),
+            "times_peppi": ratios,
+            "bytes_per_frame": rounds.sizes(),
+            "unzip_times_peppi": round(unzip_seconds(paths, Path(folder)) / peppi_seconds, 3),
+            "frames_per_cpu_s_on_one_replay": peers(paths[0]),
+            "pipeline": pipeline(paths, Path(folder), peppi_seconds),
+        }
+    show(row)
+    print(json.dumps(row | {"benchmark": "ingest"} | machine()))
+
+
+class Rounds:
+    """The paths over the same replays."""
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        self._paths, self._folder = paths, folder
+        self._candidates = find_candidates(paths)
+        self._oldest = min(parse_columns(path, rollback="last").version for path in paths)
+        self.frames = 0
+
+    def run(self, count: int) -> tuple[dict[str, dict[str, float]], float]:
+        """Median, least and greatest ratio of each path to peppi, and peppi's median seconds, after one warm-up round."""
+        ways: dict[str, Callable[[], None]] = {
+            "peppi": self.peppi,
+            "columns": lambda: self.ingest(False, False),
+            "parquet": lambda: self.ingest(True, False),
+            "windows": lambda: self.ingest(False, True),
+            "both": lambda: self.ingest(True, True),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(count + 1):
+            for name in random.Random(number).sample(list(ways), len(ways)):
+                took = cpu_seconds(ways[name])
+                if number:
+                    seconds[name].append(took)
+        floor = seconds.pop("peppi")
+        ratios = {name: [a / b for a, b in zip(taken, floor, strict=True)] for name, taken in seconds.items()}
+        return {
+            name: {"median": round(statistics.median(r), 2), "least": round(min(r), 2), "greatest": round(max(r), 2)}
+            for name, r in ratios.items()
+        }, statistics.median(floor)
+
+    def peppi(self) -> None:
+        """The floor."""
+        for path in self._paths:
+            peppi_py.read_slippi(str(path))
+
+    def ingest(self, with_frames: bool, with_windows: bool) -> None:
+        """Hash, parse, and write what is asked for, as a job does."""
+        table, shard = self._folder / "frames.parquet", self._folder / "windows.tar"
+        with (
+            FrameWriter(str(table), self._oldest) as writer,
+            shard.open("wb") as file,
+            open_shard(file) as tar,
+            Reader() as reader,
+        ):
+            self.frames = 0
+            for candidate in self._candidates:
+                id_ = reader.content_id(candidate)
+                parsed: ParsedReplay = parse_columns(candidate.source, rollback="last")
+                self.frames += parsed.num_frames
+                if with_frames:
+                    rows_digest(parsed.columns)
+                    writer.write(id_, parsed.columns)
+                if with_windows:
+                    add_sample(tar, to_sample(parsed, id_, CODEC))
+        for is_written, path in ((with_frames, table), (with_windows, shard)):
+            if is_written:
+                sha256_of(path)
+
+    def sizes(self) -> dict[str, float]:
+        """Bytes a frame of both files, windows also per feature."""
+        self.ingest(True, True)
+        table, shard = ((self._folder / name).stat().st_size for name in ("frames.parquet", "windows.tar"))
+        features = len(FEATURES) + len(INDICES) + 2 * len(CODEC.components)
+        return {
+            "frame_table": round(table / self.frames, 2),
+            "windows": round(shard / self.frames, 2),
+            "windows_per_feature": round(shard / self.frames / features, 4),
+        }
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of ``work``."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def unzip_seconds(paths: Sequence[Path], folder: Path) -> float:
+    """What reading the replays from a zip takes longer than from loose files."""
+    archive = folder / "replays.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in paths:
+            zipped.write(path, path.name)
+    return cpu_seconds(lambda: read_all([archive])) - cpu_seconds(lambda: read_all(paths))
+
+
+def read_all(sources: Sequence[Path]) -> None:
+    """The bytes of every replay."""
+    with Reader() as reader:
+        for candidate in find_candidates(sources):
+            reader.read(candidate)
+
+
+def peers(path: Path) -> dict[str, int]:
+    """Frames a CPU second of ours, of libmelee's file console and of a Python loop."""
+    frames = parse_columns(path, rollback="last").num_frames
+    ways: dict[str, Callable[[], object]] = {
+        "exphil_columns": lambda: parse_columns(path, rollback="last"),
+        "libmelee": lambda: libmelee_loop(path),
+        "python_item_loop": lambda: item_loop(path),
+    }
+    return {name: round(frames / cpu_seconds(work)) for name, work in ways.items()}
+
+
+def libmelee_loop(path: Path) -> None:
+    """Every game state that libmelee makes of a file."""
+    console = melee.Console(path=str(path), is_dolphin=False, allow_old_version=True)
+    console.connect()
+    while console.step() is not None:
+        pass
+
+
+def item_loop(path: Path) -> list[object]:
+    """Every frame and every item of it as Python values."""
+    rows: list[object] = []
+    for frame in _peppi.read_slippi(str(path), False).frames:
+        record = frame.as_py()
+        items = [(item["id"], item["type"], item["position"]["x"]) for item in record.get("item") or []]
+        rows.append((record["id"], [port["leader"]["post"] for port in record["ports"].values()], items))
+    return rows
+
+
+def pipeline(paths: Sequence[Path], folder: Path, peppi_seconds: float) -> dict[str, float]:
+    """``exphil ingest`` itself, once, in one process; and again, with nothing new."""
+    store, options = folder / "store", IngestOptions(workers=1, min_frames=1)
+    first = cpu_seconds(lambda: ingest(paths, store, options))
+    start = time.perf_counter()
+    again = cpu_seconds(lambda: ingest(paths, store, options))
+    return {
+        "times_peppi": round(first / peppi_seconds, 2),
+        "unchanged_cpu_s": round(again, 3),
+        "unchanged_wall_s": round(time.perf_counter() - start, 3),
+    }
+
+
+def show(row: dict[str, object]) -> None:
+    """The figures, one a line."""
+    for name, value in row.items():
+        print(f"{name}: {json.dumps(value) if isinstance(value, dict) else value}")
+
+
+def machine() -> dict[str, object]:
+    """Hardware, versions and commit."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    packages = ("numpy", "pyarrow", "peppi-py", "zstandard", "melee")
+    return {
+        "hardware": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+        "commit": commit.stdout.strip(),
+    }
+
+
+if __name__ == "__main__":
+    main()
