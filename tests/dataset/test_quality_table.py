@@ -41,7 +41,7 @@ class FakeStore:
                 "replay": ["r1", "r1", "r1", "r1", "r2", "r2"],
                 "a_character": [16, 16, 16, 16, 1, 1],
                 "b_character": [1] * 6,
-                "a_buttons": [0, a, a | b, a, a, a],
+                "a_buttons": [0, a, a | b, 0, a, a],
                 "b_buttons": [x, 0, x, x, 0, x],
             },
             schema_overrides={"a_buttons": pl.UInt16, "b_buttons": pl.UInt16},

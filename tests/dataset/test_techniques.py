@@ -1,5 +1,7 @@
+from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -244,6 +246,32 @@ def test_no_technique_reaches_across_replays_or_from_one_player_to_the_other(tec
         crossed = game(stays[:cut], [(14, sum(stay[1] for stay in stays[:cut])), *stays[cut:]])
         for table in (halves, (crossed,)):
             assert not [row for row in found(technique, *table) if row[3] is not False], (cut, table)
+
+
+def frame_by_frame(states: list[int]) -> Counter[str]:
+    """Wavedashes, wavelands and dash-dances of one player, told the way slippi-js does, by a loop over frames."""
+    found: Counter[str] = Counter()
+    for number in range(2, len(states)):
+        before, state = states[number - 1 : number + 1]
+        found["dash-dance"] += states[number - 2 : number + 1] == [20, 18, 20]
+        if state == 43 != before and (before == 236 or 24 <= before <= 34):
+            recent = set(states[max(0, number - 7) : number + 1])
+            if recent != {236, 43}:
+                found["wavedash" if 24 in recent else "waveland"] += 1
+    return found
+
+
+def test_stays_tell_the_movement_that_a_loop_over_frames_tells() -> None:
+    rng = np.random.default_rng(0)
+    states, lengths = (
+        rng.choice([18, 18, 18, 20, 20, 20, 24, 27, 35, 43, 236], 4000),
+        rng.choice([1, 1, 1, 2, 4, 6, 7], 4000),
+    )
+    stays: list[Stay] = [(int(state), int(length)) for state, length in zip(states, lengths, strict=True)]
+    table = game([part for stay in stays for part in ((stay, (14, 8)) if stay[0] == 43 else (stay,))])
+    expected = frame_by_frame(table["a_action_state"].to_list())
+    assert min(expected.values()) > 9
+    assert {technique: len(found(technique, table)) for technique in expected} == expected
 
 
 def test_both_players_are_told_apart() -> None:
