@@ -13,7 +13,7 @@ from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaErro
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.callbacks import Callback, Step
 from train.checkpoint import load_policy, load_state
-from train.config import DataConfig, LossConfig, OptimConfig, RunConfig
+from train.config import DataConfig, OptimConfig, RunConfig
 from train.losses import training_loss
 from train.run import find_device, interruptions, train_run
 
@@ -217,50 +217,12 @@ BASE = tiny_config(
     optim=OptimConfig(epochs=1, lr=0.01, weight_decay=0.01), data=DataConfig(character="falco", lanes=2, window_size=10)
 )
 
-ALIVE = {
-    "epochs": replace(BASE, optim=replace(BASE.optim, epochs=2)),
-    "lr": replace(BASE, optim=replace(BASE.optim, lr=0.02)),
-    "lr_schedule": replace(BASE, optim=replace(BASE.optim, lr_schedule="constant")),
-    "warmup_steps": replace(BASE, optim=replace(BASE.optim, warmup_steps=5)),
-    "weight_decay": replace(BASE, optim=replace(BASE.optim, weight_decay=0.5)),
-    "max_grad_norm": replace(BASE, optim=replace(BASE.optim, max_grad_norm=0.01)),
-    "backbone": replace(BASE, policy=tiny_policy_config(backbone="mlp")),
-    "hidden_sizes": replace(BASE, policy=tiny_policy_config(hidden_sizes=(24, 24))),
-    "num_layers": replace(BASE, policy=tiny_policy_config(hidden_sizes=(16, 16, 16))),
-    "head": replace(BASE, policy=tiny_policy_config(head="independent")),
-    "dropout": replace(BASE, policy=tiny_policy_config(dropout=0.3)),
-    "prev_dropout": replace(BASE, policy=tiny_policy_config(prev_dropout=0.5)),
-    "character": replace(BASE, data=replace(BASE.data, character="fox")),
-    "delay": replace(BASE, data=replace(BASE.data, delay=2)),
-    "lanes": replace(BASE, data=replace(BASE.data, lanes=3)),
-    "window_size": replace(BASE, data=replace(BASE.data, window_size=12)),
-    "label_smoothing": replace(BASE, loss=LossConfig(label_smoothing=0.2)),
-    "focal_gamma": replace(BASE, loss=LossConfig(focal_gamma=2.0)),
-    "button_pos_weight": replace(BASE, loss=LossConfig(button_pos_weight=3.0)),
-    "seed": replace(BASE, seed=1),
-}
 
-
-@pytest.fixture(scope="module")
-def base_losses(store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    seen = Losses()
-    fit(store, tmp_path_factory.mktemp("base"), BASE, seen)
-    return seen.losses
-
-
-@pytest.mark.parametrize("setting", ALIVE)
-def test_every_setting_changes_the_training(
-    store: Path, tmp_path: Path, base_losses: list[float], setting: str
-) -> None:
-    seen = Losses()
-    fit(store, tmp_path, ALIVE[setting], seen)
-    assert seen.losses != base_losses
-
-
-def test_the_same_config_trains_the_same(store: Path, tmp_path: Path, base_losses: list[float]) -> None:
-    seen = Losses()
-    fit(store, tmp_path, BASE, seen)
-    assert seen.losses == base_losses
+def test_the_same_config_trains_the_same(store: Path, tmp_path: Path) -> None:
+    first, second = Losses(), Losses()
+    fit(store, tmp_path / "first", BASE, first)
+    fit(store, tmp_path / "second", BASE, second)
+    assert first.losses == second.losses
 
 
 def test_a_second_signal_acts_as_it_always_does() -> None:
