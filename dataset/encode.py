@@ -210,8 +210,8 @@ _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
 
-_BLOCK = 2048
-"""Frames encoded at a time: the matrices of so many stay in the processor's cache."""
+_BLOCK = 8192
+"""Frames encoded at a time: so many that numpy's calls cost little beside them, so few that a long game's fit in memory."""
 
 
 def encode(raw: NDArray[np.float32]) -> Encoded:
