@@ -35,6 +35,10 @@ def ingest_command(
     character: Annotated[
         str | None, typer.Option(help="Only games in which someone picked this character.", show_default="any")
     ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(help="axis17 or joint: how window shards hold controllers.", show_default="axis17"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes; 1 works in this one.", show_default="one per CPU")
     ] = None,
@@ -92,6 +96,7 @@ def ingest_command(
 
     filters: dict[str, Any] = {
         "character": character,
+        "codec": codec,
         "split_seed": split_seed,
         "rollback": rollback,
         "keep_names": keep_names,

@@ -22,6 +22,7 @@ _KEYS = (
     "sources",
     "store",
     "character",
+    "codec",
     "min_frames",
     "include_cpu",
     "keep_all",
@@ -108,7 +109,7 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
 
 
 def _check_types(what: str, options: Mapping[str, Any]) -> None:
-    wanted = {"character": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
+    wanted = {"character": str, "codec": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
     wanted |= {"split_seed": int, "keep_names": bool}
     for key, value in options.items():
         if type(value) is not wanted[key]:

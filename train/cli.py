@@ -65,6 +65,12 @@ def train(
         int | None,
         typer.Option("--attention-every", help="Attend in every Nth layer; default 1 (sliding_window), 3 (jamba)."),
     ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", help="axis17 or joint: how controllers become classes, as in the store; default axis17."
+        ),
+    ] = None,
     head: Annotated[
         str | None, typer.Option("--head", help="autoregressive or independent; default autoregressive.")
     ] = None,
@@ -151,7 +157,7 @@ def train(
         return
     if name is None:
         raise ConfigError("--name: says where the run is kept, found none; give e.g. --name first")
-    folder = find_store(store, replays, train_character)
+    folder = find_store(store, replays, train_character, resolved.config.policy.codec)
     summary = train_run(
         resolved.config,
         folder,
@@ -190,18 +196,17 @@ def evaluate(
 
     wanted = _wanted_runs(runs or [], policy, compare)
     chosen = parse_split(split or ("test" if replays is None else "all"))
-    folder = find_store(store, replays, None)
     target = find_device(device)
     reports = [
         evaluate_run(
-            load_policy(run),
-            folder,
+            loaded,
+            find_store(store, replays, None, loaded.codec.name),
             split=chosen,
             is_seen_allowed=allow_seen,
             device=target,
             tolerate_bad_shards=tolerate_bad_shards,
         )
-        for run in wanted
+        for loaded in map(load_policy, wanted)
     ]
     for shard in sorted({shard for report in reports for shard in report["skipped_shards"]}):
         typer.echo(f"bad shard {shard} was skipped, its replays are missing", err=True)
@@ -243,8 +248,8 @@ def export(
         typer.echo(json.dumps(result))
 
 
-def find_store(store: str | None, replays: Path | None, character: str | None) -> str:
-    """The store that ``--store`` names, or the cached one that ``--replays`` are ingested into."""
+def find_store(store: str | None, replays: Path | None, character: str | None, codec: str) -> str:
+    """The store that ``--store`` names, or the cached one that ``--replays`` are ingested into with ``codec``."""
     from dataset.errors import ConfigError
 
     if (store is None) == (replays is None):
@@ -256,7 +261,7 @@ def find_store(store: str | None, replays: Path | None, character: str | None) -
     from ingest.cached import cached_store
     from ingest.options import IngestOptions
 
-    return str(cached_store([replays], IngestOptions(character=character)))
+    return str(cached_store([replays], IngestOptions(character=character, codec=codec)))
 
 
 def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str]:

@@ -13,6 +13,7 @@ from train.config import RunConfig, check_temporal, from_json, has_attention, la
 from train.presets import preset
 
 FIELDS = {
+    "codec": "policy.codec",
     "backbone": "policy.backbone",
     "head": "policy.head",
     "action_mode": "policy.action_mode",

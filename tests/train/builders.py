@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codec import get_codec
+from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST, FEATURES, INDICES, Encoded
 from dataset.ids import KNEE_BEND
 from dataset.manifest import Manifest, ShardInfo
@@ -82,13 +82,19 @@ def tiny_splits(*, train: int = 3, val: int = 2, test: int = 2, num_frames: int 
     }
 
 
-def write_store(folder: Path, splits: dict[str, list[Sample]]) -> Path:
+def recoded(one: Sample, codec: Codec) -> Sample:
+    """The same replay with its controllers in the classes of another codec."""
+    controllers = CODEC.decode(one.classes.transpose(0, 2, 1))
+    return replace(one, classes=np.ascontiguousarray(codec.encode(controllers).transpose(0, 2, 1)))
+
+
+def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CODEC) -> Path:
     """A store of window shards only, which is all that training reads."""
     (folder / "windows").mkdir(parents=True)
     shards: list[ShardInfo] = []
     for split, samples in splits.items():
         file = io.BytesIO()
-        write_shard(file, samples)
+        write_shard(file, [one if codec is CODEC else recoded(one, codec) for one in samples])
         path = f"windows/{split}-000000.tar"
         (folder / path).write_bytes(file.getvalue())
         shards.append(
@@ -105,8 +111,8 @@ def write_store(folder: Path, splits: dict[str, list[Sample]]) -> Path:
     Manifest(
         schema_version=SCHEMA_VERSION,
         encoder_digest=ENCODER_DIGEST,
-        codec=CODEC.name,
-        codec_digest=CODEC.digest,
+        codec=codec.name,
+        codec_digest=codec.digest,
         rollback="last",
         split_seed=0,
         filters={},

@@ -147,20 +147,20 @@ def test_a_flag_that_does_nothing_yet_is_no_flag(flag: str) -> None:
 def test_the_data_comes_from_a_store_or_from_replays_and_from_one_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert find_store("s3://bucket/store", None, None) == "s3://bucket/store"
+    assert find_store("s3://bucket/store", None, None, "axis17") == "s3://bucket/store"
     asked: list[Any] = []
 
     def cached(sources: list[Path], options: Any) -> Path:
-        asked.append((sources, options.character))
+        asked.append((sources, options.character, options.codec))
         return tmp_path
 
     monkeypatch.setattr("ingest.cached.cached_store", cached)
-    assert find_store(None, Path("replays"), "falco") == str(tmp_path)
-    assert asked == [([Path("replays")], "falco")]
+    assert find_store(None, Path("replays"), "falco", "joint") == str(tmp_path)
+    assert asked == [([Path("replays")], "falco", "joint")]
     with pytest.raises(ConfigError, match="found neither; give one"):
-        find_store(None, None, None)
+        find_store(None, None, None, "axis17")
     with pytest.raises(ConfigError, match="found both; give one"):
-        find_store("s", Path("replays"), None)
+        find_store("s", Path("replays"), None, "axis17")
 
 
 def test_eval_measures_one_run(store: Path, runs: Path) -> None:
