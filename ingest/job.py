@@ -137,11 +137,12 @@ class _Runner:
 
     def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
         read, rows = self._read(group)
-        seen, games = set(self._known.ids), set(self._known.games)
+        seen: set[str] = set()
+        games: set[GameKey] = set()
         for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
             row = file_row(candidate, self._settings.names) | {"id": id_}
             rows.append(row)
-            if id_ in seen:
+            if id_ in seen or id_ in self._known.ids:
                 row |= {"status": "duplicate", "reason": "same_content"}
                 continue
             seen.add(id_)
@@ -178,7 +179,7 @@ class _Runner:
         header = read_header(source)
         row = header_row(header, self._settings.names)
         key = game_key(header)
-        if key in games:
+        if key in games or key in self._known.games:
             return row | {"status": "duplicate", "reason": "same_game"}
         filters = self._settings.filters
         refusal = _refused(judge_header, header, filters)

@@ -17,7 +17,7 @@ from dataset.manifest import Manifest
 from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
 from dataset.verify import verify
-from ingest import plan
+from ingest import job, plan
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
@@ -161,6 +161,20 @@ def test_a_touched_file_is_hashed_known_again_and_no_news(make_duel: MakeDuel, t
     assert counts(again) == (1, 0, 0, 0, 0, 0)
     assert first.digest == touched.digest
     assert Store(tmp_path / "store").replays().collect()["mtime"].to_list() == [10**9]
+
+
+def test_a_replay_that_moved_is_known_by_its_content_and_not_parsed_again(
+    make_duel: MakeDuel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_duel("in/a.slp", 1)
+    first = ingest([tmp_path / "in"], tmp_path / "store", options())
+    (tmp_path / "elsewhere").mkdir()
+    path.rename(tmp_path / "elsewhere" / "b.slp")
+    monkeypatch.setattr(job, "parse_columns", None)
+    moved = ingest([tmp_path / "elsewhere"], tmp_path / "store", options())
+    again = ingest([tmp_path / "elsewhere"], tmp_path / "store", options())
+    assert (counts(moved), moved.duplicates) == ((1, 1, 0, 0, 0, 1), {"same_content": 1})
+    assert (counts(again), moved.digest) == ((1, 0, 0, 0, 0, 0), first.digest)
 
 
 def test_a_file_that_was_damaged_and_is_whole_now_is_taken_in(make_duel: MakeDuel, tmp_path: Path) -> None:
