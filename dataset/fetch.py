@@ -9,6 +9,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -102,7 +103,8 @@ def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: 
     def attempt() -> None:
         _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
         try:
-            found.append(parse(b"".join(pieces)))
+            with closing(pieces):
+                found.append(parse(b"".join(pieces)))
         except SchemaError as error:
             raise WrongFileError(f"a damaged one ({error})") from error
 
@@ -156,17 +158,18 @@ def _transfer(source: Source, wanted: Wanted, target: Path, trial: _Trial) -> No
         have = 0
     if have == wanted.size:
         return
-    start, pieces = source.open(wanted.path, have, wanted.size, is_fresh=trial.is_wrong)
     try:
         with target.open("r+b" if target.exists() else "wb") as file:
+            start, pieces = source.open(wanted.path, have, wanted.size, is_fresh=trial.is_wrong)
             file.truncate(start)
             file.seek(start)
-            for piece in pieces:
-                file.write(piece)
-                start += len(piece)
-                trial.reach(start)
-                if wanted.size is not None and start > wanted.size:
-                    raise WrongFileError(f"more than {wanted.size:,} bytes")
+            with closing(pieces):
+                for piece in pieces:
+                    file.write(piece)
+                    start += len(piece)
+                    trial.reach(start)
+                    if wanted.size is not None and start > wanted.size:
+                        raise WrongFileError(f"more than {wanted.size:,} bytes")
     except OSError as error:
         raise ConfigError(
             f"cache {target.parent}: must be a folder with room to write to, found {error.strerror}; "
