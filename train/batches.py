@@ -53,7 +53,7 @@ def to_tensors(batch: Batch, device: torch.device) -> Tensors:
         previous=parts["previous"],
         delay=move(batch.delay),
         target=parts["target"],
-        mask=parts["mask"].view(torch.bool).squeeze(-1),
+        mask=move(batch.mask),
         reset=move(batch.reset),
         num_frames=int(batch.mask.sum()),
     )

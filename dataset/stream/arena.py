@@ -7,7 +7,9 @@ zeros, without a special case.
 Legend: B rows of a batch, T frames in the window, W bytes of a frame.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import ctypes
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,22 +33,25 @@ class Arena:
 
     def __init__(self, num_rows: int, width: int, window: int) -> None:
         """Make room for ``num_rows`` rows, padding included, of ``width`` bytes; memory is taken as it is first used."""
-        self.window = window
+        self.window, self.num_rows = window, num_rows
         self._rows: Bytes = np.empty((int(num_rows * SLACK) + window, width), dtype=np.uint8)
         self._rows[:window] = 0
+        self._mask = np.zeros(len(self._rows), dtype=np.bool_)
         self._held: dict[int, _Place] = {}
         words = self._rows.view(np.uint64)
-        self._windows = as_strided(
-            words, (len(words) - window + 1, window * words.shape[1]), words.strides, writeable=False
-        )
+        num_windows = len(words) - window + 1
+        self._windows = as_strided(words, (num_windows, window * words.shape[1]), words.strides, writeable=False)
+        self._window_masks = as_strided(self._mask, (num_windows, window), (1, 1), writeable=False)
+        _keep_freed_memory()
 
-    def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], None]) -> None:
-        """Hold exactly the tracks ``needed`` (their rows by track); ``decode`` fills those that are not held yet."""
+    def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], NDArray[np.bool_]]) -> None:
+        """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count."""
         self._held = {track: place for track, place in self._held.items() if track in needed}
         for track, length in needed.items():
             if track not in self._held:
                 first = self._room(length + self.window)
-                decode(track, self._rows[first : first + length])
+                self._mask[first : first + length] = decode(track, self._rows[first : first + length])
+                self._mask[first + length : first + length + self.window] = False
                 self._rows[first + length : first + length + self.window] = 0
                 self._held[track] = _Place(first, length + self.window)
 
@@ -57,13 +62,14 @@ class Arena:
             firsts[track] = place.first
         return firsts
 
-    def gather(self, firsts: NDArray[np.int64]) -> Bytes:
-        """Copies [B, T, W] of the windows that begin at the rows ``firsts`` [B]."""
-        return self._windows[firsts].view(np.uint8).reshape(len(firsts), self.window, -1)
+    def gather(self, firsts: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.bool_]]:
+        """Copies of the windows that begin at the rows ``firsts`` [B]: frames [B, T, W] and masks [B, T]."""
+        frames = self._windows[firsts].view(np.uint8).reshape(len(firsts), self.window, -1)
+        return frames, self._window_masks[firsts]
 
     def _room(self, size: int) -> int:
         end = self.window
-        for place in self._by_row(self._held.values()):
+        for place in sorted(self._held.values(), key=lambda place: place.first):
             if place.first - end >= size:
                 return end
             end = place.first + place.size
@@ -73,11 +79,21 @@ class Arena:
         """Move the tracks together; returns the first free row."""
         end = self.window
         for track, place in sorted(self._held.items(), key=lambda item: item[1].first):
-            self._rows[end : end + place.size] = self._rows[place.first : place.first + place.size]
+            for rows in (self._rows, self._mask):
+                rows[end : end + place.size] = rows[place.first : place.first + place.size]
             self._held[track] = _Place(end, place.size)
             end += place.size
         return end
 
-    @staticmethod
-    def _by_row(places: Collection[_Place]) -> list[_Place]:
-        return sorted(places, key=lambda place: place.first)
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed batches for the next ones: fresh pages, zeroed by the kernel, cost as much as the gather."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 2**26

@@ -117,14 +117,12 @@ class Bank:
     def open(self, track: Track, delay: int, augment: Augment = PLAIN) -> Rows:
         """Decode one track, from its player's view, with controllers shifted by ``delay``."""
         out = np.zeros((track.num_frames, self.layout.width), dtype=np.uint8)
-        self.decode(track, delay, augment, out)
+        mask = self.decode(track, delay, augment, out)
         layout = self.layout
-        return Rows(
-            layout.continuous(out), layout.indices(out), layout.previous(out), layout.target(out), layout.mask(out)
-        )
+        return Rows(layout.continuous(out), layout.indices(out), layout.previous(out), layout.target(out), mask)
 
-    def decode(self, track: Track, delay: int, augment: Augment, out: Bytes) -> None:
-        """``open`` into given rows [N, W]; about 0.4 µs a frame."""
+    def decode(self, track: Track, delay: int, augment: Augment, out: Bytes) -> NDArray[np.bool_]:
+        """``open`` into given rows [N, W]; returns which of them have a target, [N]."""
         sample = self.sample(track.replay)
         encoded = perspective(sample.encoded, track.side)
         aligned = align(np.ascontiguousarray(sample.classes[track.side].T), sample.frames, delay)
@@ -134,5 +132,5 @@ class Bank:
         self.layout.indices(out)[:] = encoded.indices.T
         self.layout.previous(out)[:] = previous
         self.layout.target(out)[:] = target
-        self.layout.mask(out)[:] = aligned.mask
         self.layout.padding(out)[:] = 0
+        return aligned.mask

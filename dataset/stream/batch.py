@@ -8,6 +8,7 @@ Legend: B rows of a batch, T frames in the window, C features, I indices, K comp
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
@@ -25,7 +26,7 @@ class Layout:
     components: int
     """K"""
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, slice]:
         """Bytes of each part of a frame; what follows the last pads it to whole 8-byte words."""
         sizes = {
@@ -33,7 +34,6 @@ class Layout:
             "indices": 2 * len(INDICES),
             "previous": self.components,
             "target": self.components,
-            "mask": 1,
         }
         ends = list(accumulate(sizes.values()))
         return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
@@ -41,7 +41,7 @@ class Layout:
     @property
     def width(self) -> int:
         """W."""
-        used: int = self.parts["mask"].stop
+        used: int = self.parts["target"].stop
         return -(-used // 8) * 8
 
     def continuous(self, rows: Bytes) -> NDArray[np.float16]:
@@ -60,13 +60,9 @@ class Layout:
         """Classes to predict [..., K]."""
         return rows[..., self.parts["target"]]
 
-    def mask(self, rows: Bytes) -> NDArray[np.bool_]:
-        """Whether the row is to be predicted [...]."""
-        return rows[..., self.parts["mask"].start].view(np.bool_)
-
     def padding(self, rows: Bytes) -> Bytes:
         """What is left of the last word; zeros, so that equal frames are equal bytes."""
-        return rows[..., self.parts["mask"].stop :]
+        return rows[..., self.parts["target"].stop :]
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Batch:
     """One step of all rows, from the imitated players' view."""
 
     frames: Bytes
-    """[B, T, W] the block that the arrays below, up to ``mask``, lie in."""
+    """[B, T, W] the block that the arrays below, up to ``target``, lie in."""
     continuous: NDArray[np.float16]
     """[B, T, C]"""
     indices: NDArray[np.uint16]

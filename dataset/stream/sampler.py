@@ -85,6 +85,7 @@ class Sampler(ABC):
         self.rank, self.world_size = rank, world_size
         self.rows = rows if is_shuffled else min(rows, len(bank.tracks))
         self._codec = augment
+        self._spare: Arena | None = None
         self.waiting_for = "the first batch"
         """What is being done for the next batch; for the message when it does not come."""
 
@@ -121,13 +122,22 @@ class Sampler(ABC):
         firsts = range(first_step // size * size, steps, size)
         peak = max((sum(self._needed(walks, first, first + size).values()) for first in firsts), default=0)
         tracks = max((len(self._needed(walks, first, first + size)) for first in firsts), default=0)
-        arena = Arena(peak + tracks * self.window, self.bank.layout.width, self.window)
+        arena = self._take_arena(peak + tracks * self.window)
         for first in firsts:
             last = min(first + size, steps)
             arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out))
             block = _Block(self, walks, epoch, first, last, arena)
             for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
                 yield block.batch(step - first)
+        self._spare = arena
+
+    def _take_arena(self, num_rows: int) -> Arena:
+        """The arena of the epoch before, if it has room: its memory need not be taken from the system again."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.num_rows < num_rows:
+            return Arena(num_rows, self.bank.layout.width, self.window)
+        spare.hold({}, lambda track, out: np.zeros(0, dtype=np.bool_))
+        return spare
 
     def delay_of(self, epoch: int) -> Ints:
         """[tracks] the delay of each track in ``epoch``."""
@@ -138,10 +148,10 @@ class Sampler(ABC):
         """Random numbers for one use in one epoch."""
         return np.random.default_rng([self.seed, epoch, use, *more])
 
-    def _decode(self, track: int, epoch: int, out: Bytes) -> None:
+    def _decode(self, track: int, epoch: int, out: Bytes) -> NDArray[np.bool_]:
         found = self.bank.tracks[track]
         self.waiting_for = f"replay {self.bank.ids[found.replay]} to be read and decoded"
-        self.bank.decode(found, int(self.delay_of(epoch)[track]), self._augment(track, epoch), out)
+        return self.bank.decode(found, int(self.delay_of(epoch)[track]), self._augment(track, epoch), out)
 
     def _augment(self, track: int, epoch: int) -> Augment:
         if self._codec is None:
@@ -203,17 +213,16 @@ class _Block:
             if not self._supervised:
                 self._supervised = [np.zeros_like(self._start), np.zeros_like(self._start)]
             for bound, rows in zip(self._supervised, cut.supervised, strict=True):
-                bound[to, row] = rows[of]
+                bound[to, row] = (rows - cut.start)[of]
 
     def batch(self, step: int) -> Batch:
         """The batch of one step of this block."""
         track, start = self._track[step].astype(np.int64), self._start[step].astype(np.int64)
         layout, window = self._sampler.bank.layout, self._sampler.window
-        frames = self._arena.gather(self._firsts[track] + start)
-        mask = layout.mask(frames)
+        frames, mask = self._arena.gather(self._firsts[track] + start)
         if self._supervised:
-            place = start[:, None] + np.arange(window)
             low, high = (bound[step][:, None] for bound in self._supervised)
+            place = np.arange(window, dtype=np.int32)
             mask &= (place >= low) & (place < high)
         return Batch(
             frames=frames,
@@ -226,5 +235,5 @@ class _Block:
             delay=self._delays[track],
             track=track,
             start=start,
-            length=np.clip(self._lengths[track] - start, 0, window),
+            length=np.minimum(self._lengths[track] - start, window),
         )

@@ -1,0 +1,281 @@
+"""How fast windows and lanes come out of a store, against copying the same bytes in C and against naive loaders.
+
+Measured, in CPU time of one process, decode included: 60-frame windows of all default features (240 bytes a frame) in batches of
+256. An epoch of *windows* has one window ending at every frame of the train split's Falcos; replays lie packed in memory, are
+decoded each epoch, and gathered in shuffled order. *Lanes* pass every frame once, so a decoded frame is copied once and not 60 times.
+Side by side, round after round:
+
+- memcpy: the floor. A C loop, compiled here with ``cc -O2``, that copies the same windows, in random order, out of one
+  decoded array into one buffer; nothing is decoded.
+- memcpy in order: the same for windows that follow each other, as a lane's do.
+- decode: all tracks, decoded into rows, nothing else.
+- webdataset: the naive way. ``webdataset`` reads the shards, each replay is decoded, cut into all its windows, these go
+  through its shuffle buffer of 1 000 and are stacked into batches. Its first ``--peer-windows`` are timed.
+- one-replay samples: how MosaicML Streaming holds replays, simulated without its library: a file of raw row-major replays
+  with an index, read one at a time in random order, cut, shuffled within 1 000 windows and stacked. Nothing is compressed.
+
+    python -m benchmarks.loader --store STORE [--rounds 5]
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import webdataset
+from numpy.typing import NDArray
+
+from dataset.ids import character_from_name
+from dataset.shards import unpack
+from dataset.store import Store
+from dataset.stream.augment import PLAIN
+from dataset.stream.bank import Bank, Rows
+from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Sampler
+from dataset.stream.windows import Windows
+
+FALCO = character_from_name("falco").internal
+WINDOW, BATCH, BUFFER = 60, 256, 1000
+FIELDS = ("continuous", "indices", "previous", "target", "mask")
+
+GATHER = """
+#include <string.h>
+void gather(char *out, const char *rows, const long *first, long count, long bytes, long width) {
+    for (long i = 0; i < count; i++) memcpy(out + i * bytes, rows + first[i] * width, bytes);
+}
+"""
+
+Work = Callable[[], int]
+"""Delivers windows; returns how many."""
+
+
+def compiled() -> Any:
+    """The C function of ``GATHER``."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder) / "gather.c", Path(folder) / "gather.so"
+        source.write_text(GATHER)
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+        gather = ctypes.CDLL(str(library)).gather
+    gather.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_long] * 3]
+    gather.restype = None
+    return gather
+
+
+def decoded(bank: Bank) -> NDArray[np.uint8]:
+    """All tracks side by side."""
+    rows = np.zeros((bank.num_frames + WINDOW, bank.layout.width), dtype=np.uint8)
+    first = 0
+    for track in bank.tracks:
+        bank.decode(track, 0, PLAIN, rows[first : first + track.num_frames])
+        first += track.num_frames
+    return rows
+
+
+def memcpy(gather: Any, rows: NDArray[np.uint8], order: NDArray[np.int64]) -> Work:
+    """Copies of the windows that begin at ``order``, batch by batch."""
+    width = rows.shape[1]
+    out = np.empty(BATCH * WINDOW * width, dtype=np.uint8)
+
+    def work() -> int:
+        for at in range(0, len(order) - BATCH + 1, BATCH):
+            gather(out.ctypes.data, rows.ctypes.data, order[at:].ctypes.data, BATCH, WINDOW * width, width)
+        return len(order) // BATCH * BATCH
+
+    return work
+
+
+def read_bank(store: str) -> Bank:
+    """The train split, read from disk and verified."""
+    return Bank(Store(store).packed("train"), FALCO)
+
+
+def sampled(sampler: Sampler) -> Work:
+    """A whole epoch of a run that has had one before, so that its memory is not new to the system."""
+    return lambda: sum(int((batch.track >= 0).sum()) for batch in sampler.batches(0))
+
+
+def decode_all(bank: Bank) -> Work:
+    """Every track decoded; the number of windows that its frames begin."""
+    out = np.zeros((max(track.num_frames for track in bank.tracks), bank.layout.width), dtype=np.uint8)
+
+    def work() -> int:
+        for track in bank.tracks:
+            bank.decode(track, 0, PLAIN, out[: track.num_frames])
+        return bank.num_frames
+
+    return work
+
+
+def cut(rows: Rows, stride: int) -> Iterator[dict[str, Any]]:
+    """The windows of a decoded replay, one dict each."""
+    for first in range(0, len(rows.mask) - WINDOW + 1, stride):
+        yield {name: getattr(rows, name)[first : first + WINDOW] for name in FIELDS}
+
+
+def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
+    """Batches of windows, stacked field by field, until there are ``most``."""
+    count, batch = 0, []
+    for window in windows:
+        batch.append(window)
+        if len(batch) == BATCH:
+            for name in FIELDS:
+                np.stack([one[name] for one in batch])
+            count, batch = count + BATCH, []
+            if count >= most:
+                break
+    return count
+
+
+def naive_webdataset(store: Store, stride: int, most: int) -> Work:
+    """Cut, shuffle and batch with the ``webdataset`` library."""
+    urls = [str(store.shard_path(shard)) for shard in store.manifest.of_kind("windows", "train")]
+
+    def windows(samples: Iterable[dict[str, bytes]]) -> Iterator[dict[str, Any]]:
+        for sample in samples:
+            bank = Bank([unpack(sample["json"], sample["zst"])], FALCO)
+            for track in bank.tracks:
+                yield from cut(bank.open(track, 0), stride)
+
+    def work() -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pipeline = webdataset.WebDataset(urls, shardshuffle=len(urls), seed=0).compose(windows).shuffle(BUFFER)
+            return stacked(pipeline, most)
+
+    return work
+
+
+def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
+    """Raw row-major replays in one file, read whole, one at a time."""
+    ends, masks = [0], list[NDArray[np.bool_]]()
+    with file.open("wb") as out:
+        for track in bank.tracks:
+            rows = np.zeros((track.num_frames, bank.layout.width), dtype=np.uint8)
+            masks.append(bank.decode(track, 0, PLAIN, rows))
+            out.write(rows.tobytes())
+            ends.append(out.tell())
+
+    def replays() -> Iterator[dict[str, Any]]:
+        layout = bank.layout
+        with file.open("rb") as source:
+            for i in np.random.default_rng(0).permutation(len(bank.tracks)):
+                source.seek(ends[i])
+                rows = np.frombuffer(source.read(ends[i + 1] - ends[i]), dtype=np.uint8).reshape(-1, layout.width)
+                features = layout.continuous(rows), layout.indices(rows)
+                yield from cut(Rows(*features, layout.previous(rows), layout.target(rows), masks[i]), stride)
+
+    def shuffled() -> Iterator[dict[str, Any]]:
+        draw, buffer = random.Random(0), []
+        for window in replays():
+            buffer.append(window)
+            if len(buffer) == BUFFER:
+                place = draw.randrange(BUFFER)
+                buffer[place], buffer[-1] = buffer[-1], buffer[place]
+                yield buffer.pop()
+        yield from buffer
+
+    return lambda: stacked(shuffled(), most)
+
+
+def measure(ways: dict[str, Work], rounds: int) -> dict[str, list[float]]:
+    """CPU microseconds a window of every way, round by round, after one round to warm up."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, work in ways.items():
+            began = time.process_time()
+            windows = work()
+            if number > 0:
+                found[name].append((time.process_time() - began) / windows * 1e6)
+        print(f"round {number} of {rounds}" + (" (warm-up)" if number == 0 else ""), file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    """Measure, and print a table and one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer-windows", type=int, default=30_000)
+    options = parser.parse_args()
+    store, bank = Store(options.store), read_bank(options.store)
+    rows, gather = decoded(bank), compiled()
+    everywhere = np.random.default_rng(0).permutation(bank.num_frames)
+    after_each_other = np.arange(0, bank.num_frames, WINDOW)
+    in_lanes = after_each_other[: len(after_each_other) // BATCH * BATCH].reshape(BATCH, -1).T.ravel().copy()
+    most = options.peer_windows
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "replays.bin"
+        few = min(most, bank.num_frames // WINDOW // BATCH * BATCH)
+        ways = {
+            "memcpy": memcpy(gather, rows, everywhere),
+            "windows": sampled(Windows(bank, rows=BATCH, window=WINDOW, delay=0, burn_in=WINDOW - 1)),
+            "webdataset": naive_webdataset(store, 1, most),
+            "one-replay samples": one_replay_samples(bank, file, 1, most),
+            "memcpy in order": memcpy(gather, rows, in_lanes),
+            "lanes": sampled(Lanes(bank, rows=BATCH, window=WINDOW, delay=0)),
+            "webdataset, each frame once": naive_webdataset(store, WINDOW, few),
+            "one-replay samples, each frame once": one_replay_samples(bank, file, WINDOW, few),
+            "decode (per frame)": decode_all(bank),
+        }
+        found = measure(ways, options.rounds)
+    report(found, bank, options.rounds)
+
+
+def ratio(found: dict[str, list[float]], over: str, under: str) -> tuple[float, float, float]:
+    """Median, least and most, over the rounds, of one way's time over another's."""
+    ratios = [a / b for a, b in zip(found[over], found[under], strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def report(found: dict[str, list[float]], bank: Bank, rounds: int) -> None:
+    """The table, and one JSON line."""
+    median = {name: statistics.median(times) for name, times in found.items()}
+    for name, times in found.items():
+        print(f"{name:38} {median[name]:8.3f} µs a window  [{min(times):.3f} – {max(times):.3f}]")
+    ratios = {
+        "windows, share of memcpy's speed": ratio(found, "memcpy", "windows"),
+        "windows over webdataset": ratio(found, "webdataset", "windows"),
+        "windows over one-replay samples": ratio(found, "one-replay samples", "windows"),
+        "lanes over webdataset, each frame once": ratio(found, "webdataset, each frame once", "lanes"),
+        "lanes over one-replay samples, each frame once": ratio(found, "one-replay samples, each frame once", "lanes"),
+    }
+    once = [lanes - WINDOW * decode for lanes, decode in zip(found["lanes"], found["decode (per frame)"], strict=True)]
+    shares = [floor / left for floor, left in zip(found["memcpy"], once, strict=True)]
+    ratios["lanes without their decode, share of memcpy's speed"] = (
+        statistics.median(shares),
+        min(shares),
+        max(shares),
+    )
+    for name, (middle, low, high) in ratios.items():
+        print(f"{name:52} {middle:6.2f}  [{low:.2f} – {high:.2f}]")
+    machine = {"processor": platform.processor() or platform.machine(), "cpus": os.cpu_count()}
+    versions = {"python": platform.python_version()} | {
+        name: version(name) for name in ("numpy", "zstandard", "webdataset")
+    }
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    about = {"benchmark": "loader", "rounds": rounds, "frames": bank.num_frames, "frame_bytes": bank.layout.width}
+    print(
+        json.dumps(
+            about
+            | {"us_per_window": {name: round(value, 4) for name, value in median.items()}}
+            | {"ratios": {name: [round(value, 3) for value in values] for name, values in ratios.items()}}
+            | {"machine": machine, "versions": versions, "commit": commit.stdout.strip()}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
