@@ -35,7 +35,8 @@ from train.policy import Policy
 from train.record import GRAPH, GRAPH_VERSION, find_run
 from train.sampler_graph import append_sampler
 
-OPSET = 18
+OPSET = 23
+"""The first with RMS norms and attention as single nodes."""
 CHECKED_FRAMES = 600
 TOLERANCE = 5e-6
 """Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more."""
