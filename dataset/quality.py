@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset.schema import SIDES, Columns, controller_matrix
+from dataset.schema import CONTROLLER_NAMES, SIDES, Columns
 
 IDLE_FRAMES = 120
 """A controller that rests as long as this, two seconds, is idle; people in play rarely let it rest for one."""
@@ -115,22 +115,29 @@ def _ending(columns: Columns, end_method: str | None, quitter: str | None) -> st
 
 def _activity(columns: Columns, side: str) -> tuple[float, float]:
     """Share of idle frames, and inputs a minute; frame 0 is the first in which players can act."""
-    frames: NDArray[np.int32] = columns["frame"].astype(np.int32, copy=False)
-    pads = controller_matrix(columns, side)[frames >= 0]
-    if not len(pads):
+    first = int(np.searchsorted(columns["frame"], 0))
+    pads = {name: columns[f"{side}_{name}"][first:] for name in CONTROLLER_NAMES}
+    frames = len(pads["buttons"])
+    if not frames:
         return 1.0, 0.0
-    changes = np.flatnonzero((pads[1:] != pads[:-1]).any(axis=1)) + 1
-    rests = np.diff(np.concatenate([[0], changes, [len(pads)]]))
-    inputs = _presses(pads[:, 5]) + _moves(pads[:, 0:2]) + _moves(pads[:, 2:4])
-    return float(rests[rests >= IDLE_FRAMES].sum() / len(pads)), inputs / len(pads) * FRAMES_PER_MINUTE
+    is_change = np.zeros(frames - 1, dtype=np.bool_)
+    for values in pads.values():
+        is_change |= values[1:] != values[:-1]
+    rests = np.diff(np.concatenate([[0], np.flatnonzero(is_change) + 1, [frames]]))
+    inputs = _presses(pads["buttons"]) + _moves(pads["main_x"], pads["main_y"]) + _moves(pads["c_x"], pads["c_y"])
+    return float(rests[rests >= IDLE_FRAMES].sum() / frames), inputs / frames * FRAMES_PER_MINUTE
 
 
-def _presses(buttons: NDArray[np.int32]) -> int:
+def _presses(buttons: NDArray[Any]) -> int:
     return int(np.bitwise_count(buttons[1:] & ~buttons[:-1]).sum())
 
 
-def _moves(stick: NDArray[np.int32]) -> int:
-    """How often a stick [N, 2] comes to another direction than the frame before; back to the middle is none."""
-    signs = np.sign(stick) * (np.abs(stick) >= STICK_ZONE)
-    zones = 3 * signs[:, 0] + signs[:, 1]
+def _moves(x: NDArray[Any], y: NDArray[Any]) -> int:
+    """How often a stick comes to another direction than the frame before; back to the middle is none."""
+    zones = 3 * _sign(x) + _sign(y)
     return int(np.count_nonzero((zones[1:] != zones[:-1]) & (zones[1:] != 0)))
+
+
+def _sign(axis: NDArray[Any]) -> NDArray[np.int8]:
+    """1 or -1 outside the zone around the middle, 0 inside."""
+    return (axis >= STICK_ZONE).view(np.int8) - (axis <= -STICK_ZONE).view(np.int8)
