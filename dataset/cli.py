@@ -96,7 +96,7 @@ def stats_command(
     elif as_csv:
         typer.echo(rows.write_csv(), nl=False)
     else:
-        report.stdout_console().print(report.frame_table(rows))
+        report.show_frame(rows)
 
 
 def encode_command(

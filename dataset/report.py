@@ -17,6 +17,7 @@ from dataset.checks import Verdict
 
 LINE_EVERY_S = 5.0
 WIDTH_WITHOUT_TERMINAL = 180
+MOST_BOXED_ROWS = 200
 
 
 def stdout_console() -> Console:
@@ -56,6 +57,24 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in verdict.checks],
         "leak": {"own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets, "status": leak.status},
     }
+
+
+def show_frame(frame: pl.DataFrame) -> None:
+    """Print a polars frame for people: boxed, or merely aligned where it is long, for boxes take 0.3 ms a row."""
+    if len(frame) > MOST_BOXED_ROWS:
+        sys.stdout.write(aligned_text(frame))
+    else:
+        stdout_console().print(frame_table(frame))
+
+
+def aligned_text(frame: pl.DataFrame) -> str:
+    """A polars frame as lines of columns, numbers to the right."""
+    lines = [[name.replace("_", " ") for name in frame.columns]]
+    lines += [[_cell(name, value) for name, value in row.items()] for row in frame.iter_rows(named=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    pads = [str.rjust if kind.is_numeric() else str.ljust for kind in frame.dtypes]
+    padded = ((pad(cell, width) for pad, cell, width in zip(pads, line, widths, strict=True)) for line in lines)
+    return "".join("  ".join(line).rstrip() + "\n" for line in padded)
 
 
 def frame_table(frame: pl.DataFrame) -> Table:
