@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dataset import windows
+from dataset.codec import get_codec
 from dataset.errors import ConfigError, SchemaError
 from dataset.lock import locked
 from dataset.manifest import Manifest
@@ -102,6 +103,18 @@ def test_a_damaged_frame_shard_is_refused_by_name_and_nothing_changes(store: Pat
     with pytest.raises(SchemaError, match=rf"shard {FRAMES}: must be the file the manifest lists"):
         encode_windows(store)
     assert _files(store) == before
+
+
+def test_a_store_changes_its_codec_and_changes_back(store: Path) -> None:
+    before, content = Manifest.load(store), _content(store)
+    assert encode_windows(store, "joint").codec == "joint"
+    joint = Manifest.load(store)
+    assert (joint.codec, joint.codec_digest) == ("joint", get_codec("joint").digest)
+    assert joint.digest != before.digest
+    assert all(sample.classes.shape[1] == 4 for sample in Store(store).samples("all"))
+    assert verify(store).ok
+    encode_windows(store, "axis17")
+    assert (_content(store), Manifest.load(store).digest) == (content, before.digest)
 
 
 def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:

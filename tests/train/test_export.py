@@ -19,6 +19,7 @@ from train.cost import measure_cost
 from train.embed import Embed
 from train.export import CHECKED_FRAMES, Exported, compare, export_front, export_run, with_sampler
 from train.fold import FoldedStep, as_state, leaves_of, prior_table, together
+from train.heads import HEADS
 from train.policy import Policy
 from train.record import GRAPH, save_record
 
@@ -56,6 +57,13 @@ def test_a_graph_gives_what_pytorch_gives_over_600_frames_with_the_state_carried
     assert CHECKED_FRAMES == 600
     assert different == 0
     assert error <= 5e-6
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_graph_of_the_joint_codec_gives_what_pytorch_gives(head: str) -> None:
+    policy = trained_looking(tiny_policy_config(codec="joint", head=head))
+    _, error, different = compare(write_graph(policy), policy)
+    assert (different, error <= 5e-6) == (0, True)
 
 
 def test_the_independent_head_is_exported_too() -> None:

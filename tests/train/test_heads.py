@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dataset.codec import get_codec
 from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, SIZES, sample
@@ -42,6 +43,22 @@ def test_sampling_follows_the_teacher_forced_distribution_of_what_was_chosen(nam
     expected = [inverse_cdf(of_component(logits, k), noise[:, k]) for k in range(13)]
     assert torch.equal(sampled, torch.stack(expected, dim=-1))
     assert all(sampled[:, k].max() > sampled[:, k].min() for k in range(13))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_sampling_from_a_head_of_the_joint_codec_follows_its_distribution(name: str) -> None:
+    codec = get_codec("joint")
+    components = Components.of(codec)
+    torch.manual_seed(6)
+    head = build_head(name, codec, 12).double()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    y, noise = torch.randn(400, 12 + components.num_columns).double(), torch.rand(400, 4, dtype=torch.float64)
+    sampled = head.sample(y, noise)
+    logits = head(y, sampled)
+    for k, (size, column) in enumerate(zip(components.sizes, components.columns, strict=True)):
+        assert torch.equal(sampled[:, k], inverse_cdf(logits[:, column : column + size], noise[:, k]))
+        assert int(sampled[:, k].max()) > size // 2
 
 
 def test_each_component_sees_the_earlier_ones_and_no_later_one() -> None:
