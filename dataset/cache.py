@@ -52,6 +52,7 @@ class Cache:
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
+        self._uncounted = 0
         (folder / "locks").mkdir(parents=True, exist_ok=True)
 
     def read(self, wanted: Wanted, download: Download) -> bytes:
@@ -121,7 +122,14 @@ class Cache:
         return partial
 
     def _make_room(self, wanted: Wanted, partial: Path) -> None:
-        """Evict what was used longest ago until the file fits; several fetches at once may overshoot by their own size."""
+        """Evict what was used longest ago until the file fits.
+
+        Counting takes a while in a large cache, so each process may fetch an eighth of what was free before it counts again:
+        processes that fill a cache at the same time may overshoot its limit by as much.
+        """
+        if wanted.size is not None and wanted.size <= self._uncounted:
+            self._uncounted -= wanted.size
+            return
         with self._counting():
             kept = pinned(self.folder)
             files = sorted(self._files(), key=lambda file: file[1])
@@ -132,6 +140,7 @@ class Cache:
                     with suppress(PermissionError):  # Windows keeps a file that is open
                         path.unlink(missing_ok=True)
                         excess -= size
+        self._uncounted = max(0, -excess) // 8
         if excess > 0 and (wanted.size or 0) > 0:
             raise ConfigError(
                 f"cache {self.folder}: {wanted.path} needs {(wanted.size or 0) / 1e9:.3f} GB, found no room within "
@@ -140,11 +149,11 @@ class Cache:
 
     def _files(self) -> Iterator[tuple[Path, float, int]]:
         """(path, last use, bytes) of every file that takes room."""
-        for path in self.folder.iterdir():
+        for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):
-                if path.suffix != PIN_SUFFIX and path.is_file():
-                    stat = path.stat()
-                    yield path, stat.st_mtime, stat.st_size
+                if not entry.name.endswith(PIN_SUFFIX) and entry.is_file():
+                    stat = entry.stat()
+                    yield Path(entry.path), stat.st_mtime, stat.st_size
 
 
 def _is_whole(path: Path, wanted: Wanted) -> bool:

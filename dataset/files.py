@@ -69,15 +69,15 @@ def open_files(store: Path | str, patience: Patience | None = None) -> Files:
 
 
 def require_folder(store: Path | str) -> Path:
-    """The folder of a store that is written to or checked where it lies.
+    """The folder of a store that is written to, or checked file by file.
 
     Raises:
         ConfigError: it is a URL.
     """
     if _SCHEME.match(str(store)):
         raise ConfigError(
-            f"store {store}: must be a folder on this machine to be written to, found a URL; "
-            "work in a folder and copy it there, e.g. with 'rclone copy'"
+            f"store {store}: this command works in a folder on this machine, found a URL; "
+            "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
         )
     return Path(store)
 

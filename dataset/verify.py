@@ -33,7 +33,7 @@ from dataset.checks import (
 )
 from dataset.codec import CODECS, Codec
 from dataset.errors import SchemaError
-from dataset.files import replays_path
+from dataset.files import replays_path, require_folder
 from dataset.manifest import Manifest, ShardInfo
 from dataset.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
@@ -55,9 +55,10 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         on_progress: called after every shard.
 
     Raises:
+        ConfigError: the store is a URL, whose files are verified whenever they are used.
         SchemaError: there is no readable manifest or table of replays, so nothing can be checked.
     """
-    folder = Path(folder)
+    folder = require_folder(folder)
     manifest = Manifest.load(folder)
     replays = pl.scan_parquet(replays_path(folder, manifest))
     rows, kept = ingested_rows(replays), kept_rows(replays)

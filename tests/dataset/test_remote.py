@@ -13,6 +13,7 @@ from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.store import Store
+from dataset.verify import verify
 from dataset.windows import encode_windows
 from ingest.pipeline import IngestOptions, ingest
 from tests.dataset import servers
@@ -263,10 +264,14 @@ def test_samples_of_a_url_are_picked_by_split(server: FaultyServer, generated_st
 
 
 @pytest.mark.parametrize("url", ["s3://melee/store", "s3:/melee/store"])
-def test_a_url_is_not_written_to(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_neither_written_to_nor_audited(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for write in (lambda: ingest([tmp_path], url, IngestOptions()), lambda: encode_windows(Path(url))):
-        with pytest.raises(ConfigError, match=r"must be a folder on this machine to be written to, found a URL"):
+    for write in (
+        lambda: ingest([tmp_path], url, IngestOptions()),
+        lambda: encode_windows(Path(url)),
+        lambda: verify(url),
+    ):
+        with pytest.raises(ConfigError, match="this command works in a folder on this machine, found a URL"):
             write()
     assert list(tmp_path.iterdir()) == []
 
