@@ -204,5 +204,5 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
         if bound.get(name, False) != value:
             raise ConfigError(
                 f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name, False)!r} and keeps it for life, "
-                f"found {value!r}; give another --store, or --rebuild to start it over"
+                f"found {value!r}; give what it has, another --store, or --rebuild to start it over"
             )
