@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from dataset.techniques.stays import earlier, events, later
+from dataset.techniques.stays import Games, earlier, events, later
 
 TURN, DASH, KNEE_BEND, SPECIAL_LANDING, AIR_DODGE = 18, 20, 24, 43, 236
 JUMPS_AND_FALLS = (24, 34)
@@ -18,31 +18,31 @@ LEDGEDASH_FRAMES = 40
 """Longest from letting go of the ledge to landing; the ledge's intangibility is over before (30 frames). Ours."""
 
 
-def wavedashes(stays: pl.LazyFrame) -> pl.LazyFrame:
+def wavedashes(games: Games) -> pl.LazyFrame:
     """Special landings (43) out of an air dodge (236) begun by a knee bend (24) at most 7 frames before.
 
     The dodge may not show: it can land on its first frame, so 43 right out of a jump or fall (24–34) counts too
     (slippi-js's rule). An air dodge in the air that lands later is none.
     """
-    return events(_dodge_landings(stays).filter(_is_from_knee_bend()), "wavedash")
+    return events(_dodge_landings(games.stays).filter(_is_from_knee_bend()), "wavedash")
 
 
-def wavelands(stays: pl.LazyFrame) -> pl.LazyFrame:
+def wavelands(games: Games) -> pl.LazyFrame:
     """Special landings (43) as a wavedash's, without the knee bend, out of an air dodge (236) of at most 6 frames.
 
     A longer dodge (slippi-js's bound) is one that happened to land.
     """
     is_short = pl.col("dodge_frames") < RECENT_FRAMES - 1
-    return events(_dodge_landings(stays).filter(~_is_from_knee_bend(), is_short), "waveland")
+    return events(_dodge_landings(games.stays).filter(~_is_from_knee_bend(), is_short), "waveland")
 
 
-def dash_dances(stays: pl.LazyFrame) -> pl.LazyFrame:
+def dash_dances(games: Games) -> pl.LazyFrame:
     """Dashes (20) out of a turn (18) of one frame out of a dash (20): every change of direction counts (slippi-js's rule)."""
     is_turned = (earlier("state") == TURN) & (pl.col("start") - earlier("start") == 1)
-    return events(stays.filter(pl.col("state") == DASH, is_turned, earlier("state", 2) == DASH), "dash-dance")
+    return events(games.stays.filter(pl.col("state") == DASH, is_turned, earlier("state", 2) == DASH), "dash-dance")
 
 
-def ledgedashes(stays: pl.LazyFrame) -> pl.LazyFrame:
+def ledgedashes(games: Games) -> pl.LazyFrame:
     """Times the ledge (252, 253) was let go; a success if an air dodge lands within 40 frames.
 
     Between the ledge and the special landing (43) nothing may lie but jumps and falls (24–34) and an air dodge (236). Being
@@ -50,7 +50,7 @@ def ledgedashes(stays: pl.LazyFrame) -> pl.LazyFrame:
     from letting go to landing.
     """
     is_flight = pl.col("state").is_between(*JUMPS_AND_FALLS) | (pl.col("state") == AIR_DODGE)
-    told = stays.with_columns(
+    told = games.stays.with_columns(
         lets_go=(pl.col("state").is_between(*LEDGE) & later("state").is_between(*JUMPS_AND_FALLS)).fill_null(
             value=False
         ),

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from dataset.techniques.conversions import DEAD, find_conversions
-from dataset.techniques.stays import enters, events
+from dataset.techniques.conversions import DEAD
+from dataset.techniques.stays import Games, enters, events
 
 ATTACKS = (44, 69)
 GRABS = (212, 214)
@@ -14,53 +14,53 @@ ANSWER_FRAMES = 30
 """An approach won if it opens the opponent within this many frames. Ours."""
 
 
-def openings(stays: pl.LazyFrame) -> pl.LazyFrame:
+def openings(games: Games) -> pl.LazyFrame:
     """Every conversion begun (``dataset.techniques.conversions``). The mean is of the damage done by its end."""
-    return events(find_conversions(stays), "opening", value=pl.col("damage"))
+    return events(games.conversions, "opening", value=pl.col("damage"))
 
 
-def conversions(stays: pl.LazyFrame) -> pl.LazyFrame:
+def conversions(games: Games) -> pl.LazyFrame:
     """Every opening; a success if it lands two hits or more (slippi-js's "successful conversion")."""
-    return events(find_conversions(stays), "conversion", success=pl.col("hits") >= 2)
+    return events(games.conversions, "conversion", success=pl.col("hits") >= 2)
 
 
-def kills(stays: pl.LazyFrame) -> pl.LazyFrame:
+def kills(games: Games) -> pl.LazyFrame:
     """Every opening; a success if its conversion takes the stock. The mean is of the percent at which it did."""
     percent = pl.when("is_kill").then("percent")
-    return events(find_conversions(stays), "kill", success=pl.col("is_kill"), value=percent)
+    return events(games.conversions, "kill", success=pl.col("is_kill"), value=percent)
 
 
-def neutral_wins(stays: pl.LazyFrame) -> pl.LazyFrame:
+def neutral_wins(games: Games) -> pl.LazyFrame:
     """Openings out of neutral, told to both: a success to who won it, a try to who lost it.
 
     An opening while the opponent's own conversion runs is a counter-attack, one on the same frame a trade (slippi-js's
     rules); both are counted by themselves.
     """
-    won = _openings_by_kind(stays).filter(pl.col("kind") == "neutral win")
+    won = _openings_by_kind(games.conversions).filter(pl.col("kind") == "neutral win")
     lost = won.with_columns(player=pl.col("victim"))
     told = (events(who, "neutral win", success=pl.lit(is_won)) for who, is_won in ((won, True), (lost, False)))
     return pl.concat(list(told))
 
 
-def counter_attacks(stays: pl.LazyFrame) -> pl.LazyFrame:
+def counter_attacks(games: Games) -> pl.LazyFrame:
     """Openings begun while the opponent's own conversion was running."""
-    return events(_openings_by_kind(stays).filter(pl.col("kind") == "counter-attack"), "counter-attack")
+    return events(_openings_by_kind(games.conversions).filter(pl.col("kind") == "counter-attack"), "counter-attack")
 
 
-def trades(stays: pl.LazyFrame) -> pl.LazyFrame:
+def trades(games: Games) -> pl.LazyFrame:
     """Openings that both players began on the same frame."""
-    return events(_openings_by_kind(stays).filter(pl.col("kind") == "trade"), "trade")
+    return events(_openings_by_kind(games.conversions).filter(pl.col("kind") == "trade"), "trade")
 
 
-def self_destructs(stays: pl.LazyFrame) -> pl.LazyFrame:
+def self_destructs(games: Games) -> pl.LazyFrame:
     """Stocks lost (entering 0–10); a success where no conversion of the opponent's was running."""
-    deaths = stays.filter(enters(*DEAD))
-    ended = find_conversions(stays).filter("is_kill").select(player="victim", start="end", is_killed=True)
+    deaths = games.stays.filter(enters(*DEAD))
+    ended = games.conversions.filter("is_kill").select(player="victim", start="end", is_killed=True)
     told = deaths.join(ended, on=["player", "start"], how="left", maintain_order="left")
     return events(told, "self-destruct", success=pl.col("is_killed").is_null())
 
 
-def approaches(stays: pl.LazyFrame) -> pl.LazyFrame:
+def approaches(games: Games) -> pl.LazyFrame:
     """Attacks (44–69) and grabs (212–214) out of neutral, the way there one's own; a success if it opens the opponent.
 
     One's own: in the 30 frames before the attack the player moved at least 20 units towards where the opponent now is, and
@@ -70,8 +70,8 @@ def approaches(stays: pl.LazyFrame) -> pl.LazyFrame:
     moved = (pl.col("x") - pl.col("x_earlier")) * (pl.col("other_x") - pl.col("x_earlier")).sign()
     is_near = (pl.col("other_x") - pl.col("x")).abs() <= REACH_UNITS
     starts = enters(*ATTACKS) | enters(*GRABS)
-    told = stays.with_columns(starts=starts, comes=(moved >= CLOSED_UNITS) & is_near).filter("starts", "comes")
-    found = find_conversions(stays)
+    told = games.stays.with_columns(starts=starts, comes=(moved >= CLOSED_UNITS) & is_near).filter("starts", "comes")
+    found = games.conversions
     mine = found.select("player", my_start="start", my_end="end")
     next_mine = found.select("player", next_start="start")
     told = _join_last(_join_last(told, mine, "my_start"), _theirs(found), "their_start").filter(
@@ -89,9 +89,8 @@ def approaches(stays: pl.LazyFrame) -> pl.LazyFrame:
     return events(told, "approach", success=pl.col("next_start").is_not_null())
 
 
-def _openings_by_kind(stays: pl.LazyFrame) -> pl.LazyFrame:
+def _openings_by_kind(found: pl.LazyFrame) -> pl.LazyFrame:
     """Conversions with ``kind``, how each was opened."""
-    found = find_conversions(stays)
     kind = (
         pl.when(pl.col("their_start") == pl.col("start"))
         .then(pl.lit("trade"))

@@ -1,9 +1,11 @@
 """Stays: a player's unbroken time in one action state, the grain at which techniques are told.
 
-In: the frame table. Out: one row a stay of either player, a tenth of the frames, each player's of a game together and in order. Techniques are
-expressions over neighbouring stays; ``earlier`` and ``later`` never look past the game. The surprise: a stay is cut by a
-change of action state only, so a second hit in the same hurt state lengthens it.
+In: the frame table. Out: one row a stay of either player, a tenth of the frames, each player's of a game together and in
+order. Techniques are expressions over neighbouring stays; ``earlier`` and ``later`` never look past the game. The surprise:
+a stay is cut by a change of action state only, so a second hit in the same hurt state lengthens it.
 """
+
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,6 +18,15 @@ _STATE = ("character", "action_state", "x", "percent", "l_cancel")
 
 FRAME_COLUMNS = ("replay", "frame", *(f"{side}_{name}" for side in SIDES for name in _STATE))
 """Columns of the frame table that stays are made of."""
+
+
+class Games(NamedTuple):
+    """What finders look at; both were found once and lie in memory."""
+
+    stays: pl.LazyFrame
+    """See ``find_stays``."""
+    conversions: pl.LazyFrame
+    """See ``dataset.techniques.conversions.find_conversions``."""
 
 
 def find_stays(frames: pl.LazyFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """The table of techniques: every finder, and how often and how well each character or player does what it finds.
 
-In: a store. Out: one row a character (or player) and technique. Finders take stays and hand out events
+In: a store. Out: one row a character (or player) and technique. Finders take stays and conversions and hand out events
 (``dataset.techniques.stays.events``); they are run over a few million frames at a time, so memory does not grow with the
 store. The surprise: a technique's ``count`` is of its successes, ``tries`` of all its events.
 """
@@ -13,14 +13,15 @@ from dataset.ids import Character
 from dataset.schema import SIDES
 from dataset.store import Store
 from dataset.techniques import characters, landings, movement, punishes
-from dataset.techniques.stays import earlier, find_stays
+from dataset.techniques.conversions import find_conversions
+from dataset.techniques.stays import Games, earlier, find_stays
 
 BATCH_FRAMES = 2_000_000
 """Frames taken at a time, rounded up to a whole frame shard."""
 
 FRAMES_PER_MINUTE = 3600
 
-Finder = Callable[[pl.LazyFrame], pl.LazyFrame]
+Finder = Callable[[Games], pl.LazyFrame]
 
 TECHNIQUES: dict[str, Finder] = {
     "l-cancel": landings.l_cancels,
@@ -86,11 +87,17 @@ def technique_table(store: Store, character: Character | None = None, *, by_play
     )
 
 
+def find_games(frames: pl.LazyFrame) -> Games:
+    """What the finders look at, of whole replays."""
+    stays = find_stays(frames).lazy()
+    return Games(stays, find_conversions(stays).collect().lazy())
+
+
 def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
     """Every event of every technique in whole replays: ``replay, side, frame, technique, success, value``."""
-    stays = find_stays(frames)
-    who = stays.lazy().filter(earlier("start").is_null()).select("player", "replay", "side")
-    found = pl.concat([finder(stays.lazy()) for finder in TECHNIQUES.values()])
+    games = find_games(frames)
+    who = games.stays.filter(earlier("start").is_null()).select("player", "replay", "side")
+    found = pl.concat([finder(games) for finder in TECHNIQUES.values()])
     return found.join(who, on="player").drop("player").collect()
 
 

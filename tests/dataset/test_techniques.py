@@ -9,7 +9,7 @@ from dataset.ids import character_from_name
 from dataset.schema import FIRST_FRAME
 from dataset.techniques import stays as stays_module
 from dataset.techniques.stays import find_stays
-from dataset.techniques.table import TECHNIQUES, find_events
+from dataset.techniques.table import TECHNIQUES, find_events, find_games
 from tests.dataset.games import FALCO, MEWTWO, Stay, game
 
 PEACH = character_from_name("peach").internal
@@ -285,6 +285,6 @@ def test_every_finder_names_what_it_finds_and_says_how(technique: str) -> None:
     everything = game(
         [*WAVEDASH, *L_CANCELS, *DASH_DANCE, *LEDGEDASH, (88, 5), (199, 20), *TELEPORT, (66, 9, M), (341, 5, M)]
     )
-    told = TECHNIQUES[technique](find_stays(everything.lazy()).lazy()).collect()
+    told = TECHNIQUES[technique](find_games(everything.lazy())).collect()
     assert told.columns == ["player", "frame", "technique", "success", "value"]
     assert set(told["technique"]) <= {technique}
