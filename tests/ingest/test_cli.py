@@ -39,6 +39,16 @@ def test_ingest_prints_one_json_object_and_what_to_type_next(duels: Path, tmp_pa
     assert "4 of 4 replays" in result.stderr
 
 
+def test_a_store_keeps_the_codec_it_was_made_with(duels: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    made = (duels, "--store", store, "--min-frames", 1, "--workers", 1)
+    run(*made, "--codec", "joint")
+    assert Manifest.load(store).codec == "joint"
+    run(*made, "--codec", "joint")
+    with pytest.raises(ConfigError, match="was made with codec 'joint' .* found 'axis17'; give what it has"):
+        run(*made)
+
+
 def test_rejected_replays_are_shown_by_reason(duels: Path, tmp_path: Path) -> None:
     result = run(duels, "--store", tmp_path / "store", "--workers", 1, "--json")
     assert json.loads(result.stdout)["rejections"] == {"too_short": 4}
