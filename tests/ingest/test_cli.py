@@ -45,7 +45,7 @@ def test_a_store_keeps_the_codec_it_was_made_with(duels: Path, tmp_path: Path) -
     run(*made, "--codec", "joint")
     assert Manifest.load(store).codec == "joint"
     run(*made, "--codec", "joint")
-    with pytest.raises(ConfigError, match="was made with codec 'joint' .* found 'axis17'; give what it has"):
+    with pytest.raises(ConfigError, match=r"was made with codec 'joint' .* found 'axis17'; give what it has"):
         run(*made)
 
 
