@@ -187,6 +187,12 @@ def drip(handler: Handler, data: bytes) -> None:
         handler.wfile.flush()
 
 
+def slow(handler: Handler, data: bytes) -> None:
+    """All of it, after a while."""
+    handler.server.closing.wait(0.3)
+    whole(handler, data)
+
+
 def redirect(handler: Handler, data: bytes) -> None:
     """To the same file under another name."""
     if handler.path.startswith("/moved/"):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dataset.cache import Cache, cache_limit_bytes
 from dataset.errors import ConfigError
 from dataset.fetch import Wanted
 from dataset.store import Store
-from tests.dataset.servers import FaultyServer, serving
+from tests.dataset.servers import FaultyServer, serving, slow
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -163,6 +164,16 @@ def test_processes_that_want_the_same_shards_fetch_each_once(server: FaultyServe
     assert [len(server.ranges(shard.path)) for shard in shards] == [1] * len(shards)
     assert sorted(path.name for path in home.glob("*.tar")) == sorted(f"{shard.sha256}.tar" for shard in shards)
     assert list(home.glob("*.partial")) == []
+
+
+def test_readers_that_want_a_file_at_the_same_time_wait_for_the_one_that_fetches_it(server: FaultyServer) -> None:
+    stores = [Store(server.url) for _ in range(3)]
+    (shard,) = stores[0].manifest.of_kind("windows", "val")
+    server.always[shard.path] = slow
+    with ThreadPoolExecutor(3) as pool:
+        found = set(pool.map(lambda store: store.shard_bytes(shard), stores))
+    assert found == {(server.folder / shard.path).read_bytes()}
+    assert len(server.ranges(shard.path)) == 1
 
 
 def test_an_abandoned_partial_file_makes_room_and_a_growing_one_stays(tmp_path: Path) -> None:

@@ -139,6 +139,12 @@ def test_a_later_process_goes_on_with_what_an_earlier_one_left(
     assert server.ranges(shard) == [None, f"bytes={(generated_store / shard).stat().st_size // 2}-"]
 
 
+def test_a_range_that_was_not_asked_for_is_not_appended(server: FaultyServer, shard: str) -> None:
+    server.always[shard] = servers.another_range
+    with pytest.raises(ShardError, match=r"found another range than asked for \(status 206\)"):
+        sample_ids(Store(server.url, patience=HASTE))
+
+
 def test_a_missing_shard_is_not_asked_for_again(server: FaultyServer, generated_store: Path, tmp_path: Path) -> None:
     shard = Store(server.url).manifest.of_kind("windows", "val")[0].path
     server.always[shard] = lambda handler, data: handler.send_error(404)
