@@ -94,8 +94,32 @@ def train(
         typer.Option("--prev-dropout", help="Share of windows that hide the previous controller; default 0."),
     ] = None,
     delay: Annotated[int | None, typer.Option("--delay", help="Frames between seeing and acting; default 0.")] = None,
+    online_robust: Annotated[
+        bool | None,
+        typer.Option("--online-robust", help="Train each replay at a delay drawn from 2 to 4 frames; plays at 3."),
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment", help="Mirror half of the replays, and add noise to positions and speeds."
+        ),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            "--sampling", help="lanes carry the state through replays, windows begin anywhere without; default lanes."
+        ),
+    ] = None,
+    supervise: Annotated[
+        str | None,
+        typer.Option("--supervise", help="Frames of a window to predict: all after the burn-in, or last; default all."),
+    ] = None,
+    burn_in: Annotated[
+        int | None,
+        typer.Option("--burn-in", help="Frames of a window seen, not predicted; default: half of it, 0 for an mlp."),
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Lanes: replays walked at once; default 32.")
+        int | None, typer.Option("--batch-size", help="Rows of a batch: replays walked at once; default 32.")
     ] = None,
     window_size: Annotated[
         int | None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError
-from train.config import RunConfig, check_temporal, from_json, has_attention, layer_sizes, to_json
+from train.config import RunConfig, check_temporal, find_delay, from_json, has_attention, layer_sizes, to_json
 from train.presets import preset
 
 FIELDS = {
@@ -27,6 +27,11 @@ FIELDS = {
     "delay": "data.delay",
     "batch_size": "data.lanes",
     "window_size": "data.window_size",
+    "sampling": "data.sampling",
+    "supervise": "data.supervise",
+    "burn_in": "data.burn_in",
+    "augment": "data.augment",
+    "online_robust": "data.online_robust",
     "epochs": "optim.epochs",
     "lr": "optim.lr",
     "lr_schedule": "optim.lr_schedule",
@@ -84,6 +89,8 @@ def resolve(name: str | None, flags: Mapping[str, Any]) -> Resolved:
             put(amount, field, flags[amount])
     if "patience" in flags:
         _require_on(values["optim.early_stopping"], "patience", flags["patience"], "--early-stopping")
+    if flags.get("online_robust"):
+        put("online_robust", "data.delay", find_delay(flags.get("delay"), is_online_robust=True))
     _put_layers(flags, values, put)
     check_temporal(flags.get("temporal"), values["policy.backbone"])
     values["policy.attention_window"], origins["policy.attention_window"] = None, "default"

@@ -109,6 +109,13 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--preset full --no-ema --ema-decay 0.9", "--ema-decay 0.9: acts only with --ema"),
         ("--preset best", "--preset 'best': unknown; use one of quick, standard, full, production"),
         ("--hidden-sizes 8,4", "the layers of gru share one width"),
+        ("--online-robust --delay 2", "--delay 2: fixes what --online-robust draws, found both"),
+        ("--online-robust --delay 0", "--delay 0: fixes what --online-robust draws, found both"),
+        ("--supervise last", "--supervise last: acts only on windows, found --sampling lanes"),
+        ("--burn-in 4", "--burn-in: acts only on windows, found --sampling lanes"),
+        ("--sampling windows --supervise last --burn-in 4", "found --supervise last; leave one away"),
+        ("--sampling windows --burn-in 64", "--burn-in: must leave at least one frame of the window of 64, found 64"),
+        ("--sampling random", "--sampling 'random': unknown; use one of lanes, windows"),
     ],
 )
 def test_settings_that_could_not_act_are_refused(flags: str, message: str) -> None:
@@ -139,7 +146,7 @@ def test_the_shown_config_says_where_each_value_came_from() -> None:
     assert lines[:2] == [["policy.codec", "axis17", "default"], ["policy.backbone", "mlp", "preset", "quick"]]
 
 
-@pytest.mark.parametrize("flag", ["--augment", "--online-robust", "--compile"])
+@pytest.mark.parametrize("flag", ["--compile"])
 def test_a_flag_that_does_nothing_yet_is_no_flag(flag: str) -> None:
     assert exphil(f"train --store s --name n {flag}").exit_code == 2
 
