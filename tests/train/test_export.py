@@ -1,5 +1,6 @@
 """An exported graph against the policy it was made of; small widths, since an export takes seconds whatever the width."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from dataset.atomic import sha256_of
-from dataset.errors import CheckpointError
+from dataset.errors import CheckpointError, ConfigError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train import export
 from train.backbones.registry import BACKBONES
 from train.checkpoint import load_policy, run_record, save_weights
+from train.cli import register
 from train.config import PolicyConfig
 from train.cost import measure_cost
 from train.embed import Embed
@@ -175,3 +179,17 @@ def test_the_cost_on_replays_shows_a_graph_of_other_weights(exported: Exported, 
         loaded.policy.head.hidden.weight += 0.5
     cost = measure_cost(loaded, exported.front, store)
     assert abs(cost["nll_exported"] - cost["nll"]) > 0.1
+
+
+def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", tiny_policy_config(backbone="mlp", hidden_sizes=(16,)))
+    app = typer.Typer()
+    register(app)
+    done = CliRunner().invoke(app, ["export", str(run), "--json"])
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["bytes"] == (run / GRAPH).stat().st_size
+    assert (sorted(result), result["different_controllers"]) == (
+        ["bytes", "different_controllers", "max_abs_error", "path"],
+        0,
+    )
+    assert isinstance(CliRunner().invoke(app, ["export", str(run), "--split", "val"]).exception, ConfigError)
