@@ -137,6 +137,13 @@ def train(
     max_grad_norm: Annotated[
         float | None, typer.Option("--max-grad-norm", help="Gradients' largest norm; 0: any; default 1.")
     ] = None,
+    grad_accumulation: Annotated[
+        int | None, typer.Option("--grad-accumulation", help="Batches whose gradients make one step; default 1.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="fp32 or bf16: what training computes in; losses stay fp32; default fp32."),
+    ] = None,
     ema: Annotated[
         bool | None, typer.Option("--ema/--no-ema", help="Keep an average of the weights; validate and save it.")
     ] = None,
@@ -166,6 +173,10 @@ def train(
     tolerate_bad_shards: TolerateBadShards = 0,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and dropout; default 0.")] = None,
     device: Device = "auto",
+    init_from: Annotated[
+        str | None,
+        typer.Option("--init-from", help="Begin with the weights of a run that is built alike.", metavar="RUN"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run of that name.")] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases.")] = False,
     as_json: AsJson = False,
@@ -190,6 +201,7 @@ def train(
         device=device,
         callbacks=_callbacks(wandb),
         is_resumed=resume,
+        init_from=init_from,
         tolerate_bad_shards=tolerate_bad_shards,
     )
     _show_summary(summary, folder, as_json)

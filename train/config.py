@@ -19,6 +19,7 @@ from train.heads import HEADS
 from train.record import STREAM, WINDOW
 
 LR_SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("fp32", "bf16")
 SAMPLINGS = ("lanes", "windows")
 SUPERVISIONS = ("all", "last")
 
@@ -211,6 +212,10 @@ class OptimConfig:
     """Steps of linear rise to the peak."""
     weight_decay: float = 0.01
     """AdamW's decay of matrices; tables, biases and norms have none."""
+    grad_accumulation: int = 1
+    """Batches whose gradients make one step."""
+    precision: str = "fp32"
+    """What training computes in; losses, weights and val numbers are float32 in either."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     ema_decay: float = 0.0
@@ -235,6 +240,13 @@ class OptimConfig:
             _require(value >= 0, f"{name}: 0 or more, found {value}; 0 turns it off")
         _require(
             0.0 <= self.ema_decay < 1.0, f"--ema-decay: from 0 to below 1, found {self.ema_decay}; give e.g. 0.999"
+        )
+        _require(
+            self.precision in PRECISIONS, f"--precision '{self.precision}': unknown; use one of {', '.join(PRECISIONS)}"
+        )
+        _require(
+            self.grad_accumulation > 0,
+            f"--grad-accumulation: at least 1 batch a step, found {self.grad_accumulation}; 1 steps after each",
         )
         _require(self.patience > 0, f"--patience: at least 1 epoch, found {self.patience}; give e.g. 5")
 

@@ -21,6 +21,7 @@ from train.checkpoint import LoadedPolicy
 from train.components import Components
 from train.controls import Controls
 from train.data import character_id, open_store
+from train.initial import seen_ids
 from train.metrics import Metrics
 from train.persistence import Persistence
 from train.policy import Policy
@@ -96,7 +97,7 @@ def evaluate_run(
 
 
 def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> None:
-    seen = set(loaded.record["data"]["train"]["ids"]) & set(bank.ids)
+    seen = seen_ids(loaded.record) & set(bank.ids)
     if seen and not is_seen_allowed:
         raise ConfigError(
             f"run {loaded.run.name}: is measured on replays it never trained on, found that it trained on {len(seen)} of "

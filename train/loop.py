@@ -7,19 +7,20 @@ their plain NLL decides which weights are best. The surprise: everything that de
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dataset.errors import ExphilError
 from dataset.stream.batch import Batch
 from dataset.stream.prefetch import prefetch
-from train.backbones.base import State, detach, map_state
+from train.backbones.base import State, map_state
 from train.batches import Tensors, to_tensors
 from train.callbacks import Callback, Step
 from train.checkpoint import load_state, save_state, save_weights
@@ -29,6 +30,7 @@ from train.data import Data
 from train.ema import Ema
 from train.evaluate import evaluate_policy
 from train.losses import training_loss
+from train.nonfinite import stop_at
 from train.optim import build_optimizer, check_warmup, learning_rate
 from train.persistence import Persistence
 from train.policy import Policy
@@ -77,12 +79,12 @@ class Fit:
         self.ema = Ema(self.policy, config.optim.ema_decay) if config.optim.ema_decay > 0 else None
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
-        self.steps_in_epoch = self.sampler.num_steps(0)
+        self.steps_in_epoch = -(-self.sampler.num_steps(0) // config.optim.grad_accumulation)
         self.total_steps = self.steps_in_epoch * config.optim.epochs
         check_warmup(config.optim, self.total_steps)
         self.position = Position()
         self.state: State = self.policy.initial_state(self.sampler.num_rows)
-        self._pending: list[Tensor] = []
+        self._pending: list[tuple[Tensor, int, list[Tensors]]] = []
 
     def fit(self) -> dict[str, Any]:
         """Train to the end, to early stopping, or until stopped; returns the summary of the run."""
@@ -105,6 +107,11 @@ class Fit:
         for callback in self.callbacks:
             callback.on_end(summary)
         return summary
+
+    def begin_from(self, policy: Policy) -> None:
+        """Begin with the weights of a policy that is built alike."""
+        for ours in {self.policy, self.served}:
+            ours.load_state_dict(policy.state_dict())
 
     def resume(self) -> None:
         """Go back to where ``last.state.pt`` was written."""
@@ -137,14 +144,16 @@ class Fit:
     def _train_epoch(self) -> None:
         self.policy.train()
         position = self.position
-        for batch in self._timed(self.sampler.batches(position.epoch, position.step)):
+        every = self.config.optim.grad_accumulation
+        source = self._timed(self.sampler.batches(position.epoch, position.step * every))
+        while batches := list(islice(source, every)):
             began = time.perf_counter()
-            loss, frames = self._step(batch)
+            loss, frames = self._step(batches)
             position.step += 1
             position.global_step += 1
             position.frames += frames
             position.total_frames += frames
-            self._pending.append(loss * frames)
+            self._pending.append((loss, frames, batches))
             if self._is_report_due():
                 self._report(float(loss))
             position.seconds += time.perf_counter() - began
@@ -167,24 +176,33 @@ class Fit:
                 return
             yield batch
 
-    def _step(self, batch: Tensors) -> tuple[Tensor, int]:
+    def _step(self, batches: list[Tensors]) -> tuple[Tensor, int]:
         """One optimizer step; the loss and how many frames it averages over."""
         rate = learning_rate(self.position.global_step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits, state = self.policy(
-            batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
-        )
-        loss = training_loss(logits, batch.target, batch.mask, self.components, self.config.loss)
+        frames = sum(batch.num_frames for batch in batches)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses: list[Tensor] = []
+        for batch in batches:
+            loss = self._loss(batch) * (batch.num_frames / max(frames, 1))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
         if self.config.optim.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.optim.max_grad_norm)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update(self.policy, self.position.global_step + 1)
-        self.state = detach(state)
-        return loss.detach(), batch.num_frames
+        return torch.stack(losses).sum(), frames
+
+    def _loss(self, batch: Tensors) -> Tensor:
+        """The loss of one batch, in float32 whatever the policy computes in; carries the state on."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
+            logits, state = self.policy(
+                batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
+            )
+        self.state = map_state(lambda leaf, before: leaf.detach().to(before.dtype), state, self.state)
+        return training_loss(logits, batch.target, batch.mask, self.components, self.config.loss)
 
     def _is_report_due(self) -> bool:
         is_last = self.position.step == self.steps_in_epoch
@@ -192,15 +210,13 @@ class Fit:
 
     def _report(self, loss: float) -> None:
         """Settle the losses since the last report and tell the callbacks."""
-        position, sums = self.position, torch.stack(self._pending).double()
-        bad = torch.nonzero(~torch.isfinite(sums))
-        if len(bad) > 0:
-            step = position.global_step - len(sums) + int(bad[0]) + 1
-            raise ExphilError(
-                f"step {step}: the loss must be finite, found {float(sums[bad[0]])}; lower --lr, keep --max-grad-norm "
-                "above 0, or run 'exphil verify' on the store"
-            )
-        position.loss_sum += float(sums.sum())
+        position = self.position
+        losses = torch.stack([loss for loss, _, _ in self._pending]).double().tolist()
+        for number, (one, (_, frames, batches)) in enumerate(zip(losses, self._pending, strict=True)):
+            if not math.isfinite(one):
+                step = position.global_step - len(losses) + number + 1
+                raise stop_at(step, one, batches, self.run)
+            position.loss_sum += one * frames
         self._pending.clear()
         rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
         speed = position.frames_per_second

@@ -23,6 +23,7 @@ from train.checkpoint import run_record
 from train.components import Components
 from train.config import RunConfig
 from train.data import Data, load_data
+from train.initial import inherited, load_initial, require_unseen
 from train.leak import measure_leak, require_no_leak
 from train.loop import Fit
 from train.persistence import fit_persistence
@@ -40,6 +41,7 @@ def train_run(
     callbacks: Iterable[Callback] = (),
     is_resumed: bool = False,
     tolerate_bad_shards: int = 0,
+    init_from: Path | str | None = None,
 ) -> dict[str, Any]:
     """Train one policy into ``runs/name``; returns the run's summary.
 
@@ -50,16 +52,25 @@ def train_run(
     callbacks = tuple(callbacks)
     run = runs / name
     _require_run_folder(run, is_resumed)
+    if is_resumed and init_from is not None:
+        raise ConfigError(f"--init-from {init_from}: begins a new run, found --resume; leave one of them away")
     target = find_device(device)
+    require_precision(config.optim.precision, target)
+    initial = None if init_from is None else load_initial(init_from, config)
     data = load_data(store, config.policy.codec, config.data.character, tolerate_bad_shards)
+    if initial is not None:
+        require_unseen(data.val.ids, initial)
     codec = get_codec(config.policy.codec)
     leak = measure_leak(plain_lanes(data.train, config), codec)
     note = require_no_leak(leak, data.train.num_frames)
     persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
     with interruptions() as is_stopped:
         fit = Fit(config, data, persistence, run, device=target, callbacks=callbacks, is_stopped=is_stopped)
+        if initial is not None:
+            fit.begin_from(initial.policy)
         record = run_record(
             config,
+            init_from=None if initial is None else inherited(initial),
             parameters=sum(parameter.numel() for parameter in fit.policy.parameters()),
             inputs=fit.policy.embed.layout(),
             data=data.record(),
@@ -90,6 +101,14 @@ def find_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: needs a CUDA device and a PyTorch built for it, found none; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Refuse to compute in what the device does not have."""
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ConfigError(
+            f"--precision bf16: needs a device that computes in it, found {torch.cuda.get_device_name(device)}; use fp32"
+        )
 
 
 def origin() -> dict[str, Any]:

@@ -38,6 +38,8 @@ FIELDS = {
     "warmup_steps": "optim.warmup_steps",
     "weight_decay": "optim.weight_decay",
     "max_grad_norm": "optim.max_grad_norm",
+    "grad_accumulation": "optim.grad_accumulation",
+    "precision": "optim.precision",
     "early_stopping": "optim.early_stopping",
     "patience": "optim.patience",
     "label_smoothing": "loss.label_smoothing",

@@ -57,6 +57,8 @@ EFFECT = {
     "--warmup-steps": Toggle("--warmup-steps 1"),
     "--weight-decay": Toggle("--weight-decay 0.5"),
     "--max-grad-norm": Toggle("--max-grad-norm 0.001"),
+    "--grad-accumulation": Toggle("--grad-accumulation 2"),
+    "--precision": Toggle("--precision bf16"),
     "--ema": Toggle("--ema"),
     "--ema-decay": Toggle("--ema-decay 0.1", context="--ema"),
     "--early-stopping": Toggle("--early-stopping --patience 1", context="--epochs 5 --lr 1 --lr-schedule constant"),
@@ -67,6 +69,7 @@ EFFECT = {
     "--button-pos-weight": Toggle("--button-pos-weight 3"),
     "--tolerate-bad-shards": Toggle("--tolerate-bad-shards 1", context="--store {damaged}"),
     "--seed": Toggle("--seed 1"),
+    "--init-from": Toggle("--init-from {pretrained}/run"),
     "--resume": Toggle("--resume", context="--name begun"),
 }
 """Options that must change the weights, the metrics, or whether there are any."""
@@ -121,6 +124,8 @@ class Bench:
         }
         self.store = write_tiny(folder / "store", seed=0)
         self._count = 0
+        self.outcome("--store {other}")
+        self.places["pretrained"] = folder / "1"
 
     def outcome(self, said: str) -> str:
         """A digest of weights and metrics, or the error."""

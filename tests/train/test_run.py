@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.encode import FEATURES
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.callbacks import Callback, Step
@@ -179,8 +180,51 @@ def test_a_loss_that_is_not_finite_names_its_step(store: Path, tmp_path: Path, m
         return training_loss(*args) * (float("nan") if next(calls) == 6 else 1.0)
 
     monkeypatch.setattr("train.loop.training_loss", broken)
-    with pytest.raises(ExphilError, match="step 7: the loss must be finite, found nan"):
+    found = r"step 7: the loss must be finite, found nan and finite features, so the policy has overflowed; its batches"
+    with pytest.raises(ExphilError, match=found):
         fit(store, tmp_path, tiny_config(), Losses())
+    kept = load_state(tmp_path / "run" / "bad-batch.pt")
+    assert (kept["step"], len(kept["batches"])) == (7, 1)
+    assert kept["batches"][0]["target"].shape == (2, 10, 13)
+
+
+def test_a_loss_that_is_not_finite_is_traced_to_a_feature(tmp_path: Path) -> None:
+    splits = tiny_splits()
+    for one in splits["train"]:
+        one.encoded.continuous[3, 20] = np.nan
+    store = write_store(tmp_path / "store", splits)
+    with pytest.raises(ExphilError, match=f"found nan and non-finite features {FEATURES[3].name};"):
+        fit(store, tmp_path / "runs", tiny_config(), Losses())
+
+
+def test_batches_whose_gradients_make_one_step_are_one_large_batch(tmp_path: Path) -> None:
+    """Two windows of ten frames are one of twenty to a policy that sees single frames."""
+    store = write_store(tmp_path / "store", tiny_splits(train=1, num_frames=100))
+    seen: list[list[float]] = []
+    for every, window in ((1, 20), (2, 10)):
+        one = Losses()
+        config = tiny_config(
+            policy=tiny_policy_config(backbone="mlp"),
+            data=DataConfig(character="falco", lanes=1, window_size=window),
+            optim=OptimConfig(epochs=2, lr=0.01, grad_accumulation=every),
+        )
+        fit(store, tmp_path / str(every), config, one)
+        seen.append(one.losses)
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
+
+
+def test_bf16_trains_nearly_as_fp32_does_and_keeps_weights_and_state_in_fp32(store: Path, tmp_path: Path) -> None:
+    losses: list[list[float]] = []
+    for precision in ("fp32", "bf16"):
+        seen = Losses(stop_after=8)
+        optim = OptimConfig(epochs=1, lr=0.01, precision=precision)
+        fit(store, tmp_path / precision, tiny_config(optim=optim), seen)
+        losses.append(seen.losses)
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    saved = load_state(tmp_path / "bf16" / "run" / "last.state.pt")
+    tensors = [*saved["policy"].values(), *saved["lanes"]]
+    assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
 
 
 def test_misaligned_data_aborts_before_the_run_folder_is_made(tmp_path: Path) -> None:
