@@ -1,9 +1,9 @@
 """How fast windows and lanes come out of a store, against copying the same bytes in C and against naive loaders.
 
-Measured, in CPU time of one process, decode included: 60-frame windows of all default features (240 bytes a frame) in batches of
-256. An epoch of *windows* has one window ending at every frame of the train split's Falcos; replays lie packed in memory, are
-decoded each epoch, and gathered in shuffled order. *Lanes* pass every frame once, so a decoded frame is copied once and not 60 times.
-Side by side, round after round:
+Measured, in CPU time of one process, decode included: 60-frame windows of all default features (240 bytes a frame), 256 in a
+batch. An epoch of *windows* has one window ending at every frame of the train split's Falcos; replays lie packed in memory,
+are decoded each epoch, and gathered in shuffled order. *Lanes* pass every frame once, so that a decoded frame is copied once
+and not 60 times. Side by side, round after round:
 
 - memcpy: the floor. A C loop, compiled here with ``cc -O2``, that copies the same windows, in random order, out of one
   decoded array into one buffer; nothing is decoded.

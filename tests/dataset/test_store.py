@@ -108,3 +108,10 @@ def test_a_store_of_another_version_is_refused_with_the_way_out(
     replace(Manifest.load(store), **change).save(store)  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match=message):
         Store(store)
+
+
+def test_windows_are_one_shuffled_epoch_of_a_split(generated_store: Path) -> None:
+    batches = list(Store(generated_store).windows("all", window=30, batch_size=16))
+    assert all(batch.continuous.shape[:2] == (16, 30) for batch in batches)
+    predicted = sum(int(batch.mask.sum()) for batch in batches)
+    assert predicted == 2 * 6 * (2400 - 1)  # of both players; a replay's last frame has no target

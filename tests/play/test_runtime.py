@@ -182,3 +182,10 @@ def test_without_a_graph_and_without_pytorch_the_error_names_both_ways_out(run: 
     assert (
         "run 'exphil export' where it was trained and copy the file here, or pip install 'exphil[train]'" in done.stderr
     )
+
+
+def test_a_policy_trained_on_windows_without_memory_is_not_played(run: Path) -> None:
+    record = run / "config.json"
+    record.write_text(record.read_text(encoding="utf-8").replace('"contract": "stream"', '"contract": "window"'))
+    with pytest.raises(CheckpointError, match="play carries a policy's memory from frame to frame"):
+        load(str(run), 1.0)

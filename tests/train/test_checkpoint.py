@@ -69,3 +69,12 @@ def test_a_training_state_comes_back_and_holds_only_plain_values(tmp_path: Path)
     torch.save({"path": tmp_path}, tmp_path / "evil.state.pt")
     with pytest.raises(CheckpointError, match="must be a saved training state"):
         load_state(tmp_path / "evil.state.pt")
+
+
+def test_a_policy_trained_on_windows_says_so(tmp_path: Path) -> None:
+    config = RunConfig(policy=tiny_policy_config(), data=DataConfig(sampling="windows"))
+    policy = Policy(config.policy)
+    (tmp_path / "run").mkdir()
+    save_record(tmp_path / "run", run_record(config))
+    save_weights(policy, tmp_path / "run" / "best.safetensors")
+    assert load_policy(tmp_path / "run").contract == "window"
