@@ -43,7 +43,7 @@ class OnnxStepper:
         inputs, outputs = _buffers(self._session.get_inputs()), _buffers(self._session.get_outputs())
         self._frame: Buffers = {name: inputs.pop(name) for name in _FRAME}
         self._frame["temperature"][:] = temperature
-        self._classes = outputs["classes"]
+        self._outputs = outputs  # also those nobody reads: the runtime writes to them at every step
         self._states = (inputs, {name: np.zeros_like(buffer) for name, buffer in inputs.items()})
         self._bindings = [
             self._bind(self._states[turn], outputs | _as_outputs(self._states[1 - turn])) for turn in range(2)
@@ -73,7 +73,7 @@ class OnnxStepper:
         frame["noise"][0] = noise
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
-        result: Classes = self._classes[0].astype(np.uint8)
+        result: Classes = self._outputs["classes"][0].astype(np.uint8)
         return result
 
     def _bind(self, state: Buffers, outputs: Buffers) -> ort.IOBinding:
