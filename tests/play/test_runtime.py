@@ -70,6 +70,14 @@ def test_both_runtimes_put_the_same_controllers_on_the_pad(
     assert len(np.unique(by_graph, axis=0)) > 100
 
 
+def test_both_runtimes_play_the_joint_codec_alike(tmp_path: Path, columns: NDArray[np.float32]) -> None:
+    run = random_run(tmp_path / "joint", delay=2, codec="joint")
+    export_run(run)
+    by_graph = controllers(run, columns, "onnx")
+    assert np.array_equal(by_graph, controllers(run, columns, "torch"))
+    assert len(np.unique(by_graph, axis=0)) > 100
+
+
 def test_temperature_reaches_the_graph(original: Path, columns: NDArray[np.float32]) -> None:
     few = columns[:, :50]
     assert not np.array_equal(controllers(original, few, "onnx", 1.0), controllers(original, few, "onnx", 0.2))
