@@ -46,9 +46,9 @@ def test_a_store_that_was_not_finished_is_not_taken_for_one(duels: Path, monkeyp
 
     def interrupt(progress: Progress) -> None:
         if progress.done == 2:
-            raise InterruptedError
+            raise KeyboardInterrupt
 
-    with pytest.raises(InterruptedError):
+    with pytest.raises(KeyboardInterrupt):
         cached_store([duels], OPTIONS, on_progress=interrupt)
     assert Store(cached_store([duels], OPTIONS)).manifest.replays == 4
 
