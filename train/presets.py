@@ -10,6 +10,7 @@ so 32 lanes and a peak of 1e-3 take their place.
 | epochs | 1 | 10 | 50 | 100 |
 | rate, warm-up steps | constant, 0 | cosine, 0 | cosine, 1000 | cosine, 2000 |
 | label smoothing | 0 | 0.05 | 0.1 | 0.1 |
+| mirrored and noisy replays | no | yes | yes | yes |
 | averaged weights | no | no | 0.999 | 0.9995 |
 | stops after epochs without gain | never | 5 | 7 | 10 |
 
@@ -38,7 +39,7 @@ def standard() -> RunConfig:
     """A policy that sees single frames, small enough for any CPU."""
     return RunConfig(
         policy=PolicyConfig(backbone="mlp", hidden_sizes=(64, 64)),
-        data=DataConfig(window_size=WINDOW),
+        data=DataConfig(window_size=WINDOW, augment=True),
         optim=OptimConfig(epochs=10, early_stopping=True, patience=5),
         loss=LossConfig(label_smoothing=0.05),
     )
@@ -48,7 +49,7 @@ def full() -> RunConfig:
     """A policy with memory; hours on a CPU."""
     return RunConfig(
         policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256)),
-        data=DataConfig(window_size=WINDOW),
+        data=DataConfig(window_size=WINDOW, augment=True),
         optim=OptimConfig(epochs=50, warmup_steps=1000, ema_decay=0.999, early_stopping=True, patience=7),
         loss=LossConfig(label_smoothing=0.1),
     )
@@ -58,7 +59,7 @@ def production() -> RunConfig:
     """The longest training of the largest policy; for a GPU."""
     return RunConfig(
         policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256, 256)),
-        data=DataConfig(window_size=WINDOW),
+        data=DataConfig(window_size=WINDOW, augment=True),
         optim=OptimConfig(epochs=100, warmup_steps=2000, ema_decay=0.9995, early_stopping=True, patience=10),
         loss=LossConfig(label_smoothing=0.1),
     )

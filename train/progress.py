@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.callbacks import Callback, Step
+from train.collapse import collapse_signs
 from train.metrics import summary_line
 
 LINE_EVERY_SECONDS = 10.0
@@ -56,11 +57,13 @@ class ProgressReport(Callback):
             self._say(f"{text}  step {step.step}/{step.steps_in_epoch}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """One line an epoch."""
+        """One line an epoch, and one for every sign that the policy is collapsing."""
         best = "  (best)" if record["is_best"] else ""
         self._say(
             f"epoch {record['epoch'] + 1}  train {record['train_loss']:.4f}  val {summary_line(record['val'])}{best}"
         )
+        for sign in collapse_signs(record["val"]):
+            self._say(sign)
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
         """Takes the bar away."""

@@ -7,6 +7,7 @@ import pytest
 from dataset.errors import ExphilError
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from train import progress
+from train.config import OptimConfig
 from train.losses import training_loss
 from train.progress import ProgressReport
 from train.run import train_run
@@ -55,3 +56,10 @@ def test_a_run_that_breaks_takes_its_bar_away(
     with pytest.raises(ExphilError, match="step 1: the loss must be finite"):
         fit(tmp_path)
     assert capsys.readouterr().err.rstrip().endswith("\x1b[2K")
+
+
+def test_a_collapsing_policy_is_told_of_after_its_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = write_store(tmp_path / "store", tiny_splits())
+    wild = tiny_config(optim=OptimConfig(epochs=1, lr=30.0, lr_schedule="constant"))
+    train_run(wild, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
+    assert "collapse: val NLL" in capsys.readouterr().err.splitlines()[-1]
