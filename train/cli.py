@@ -315,9 +315,10 @@ def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str
 
 
 def _callbacks(is_logged: bool) -> "list[Callback]":
+    from train.page import RunPage
     from train.progress import ProgressReport
 
-    callbacks: list[Callback] = [ProgressReport()]
+    callbacks: list[Callback] = [ProgressReport(), RunPage()]
     if is_logged:
         from train.wandb_log import WandbLog
 

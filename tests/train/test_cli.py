@@ -95,7 +95,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         seed=9,
     )
     assert (seen["store"], seen["name"], seen["runs"]) == ("s", "n", Path("r"))
-    assert (seen["device"], seen["is_resumed"], len(seen["callbacks"])) == ("cpu", True, 1)
+    assert (seen["device"], seen["is_resumed"], len(seen["callbacks"])) == ("cpu", True, 2)
 
 
 @pytest.mark.parametrize(
