@@ -40,7 +40,10 @@ class ControllerFloats(nn.Module):
 
     def forward(self, classes: Tensor) -> Tensor:
         """What the controllers of ``classes`` decode to."""
-        places = (classes.float() @ self.strides.float()).long() + self.starts  # whole numbers below 2**24: exact
+        with torch.autocast(
+            classes.device.type, enabled=False
+        ):  # places are whole numbers below 2**24: exact in float32 only
+            places = (classes.float() @ self.strides.float()).long() + self.starts
         return self.table.float()[places]
 
 
