@@ -12,9 +12,11 @@ import torch
 from dataset.encode import FEATURES
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
+from train.backbones.registry import BACKBONES
 from train.callbacks import Callback, Step
 from train.checkpoint import load_policy, load_state
 from train.config import DataConfig, OptimConfig, RunConfig
+from train.fold import leaves_of
 from train.losses import training_loss
 from train.run import find_device, interruptions, train_run
 
@@ -213,17 +215,20 @@ def test_batches_whose_gradients_make_one_step_are_one_large_batch(tmp_path: Pat
     assert seen[0] == pytest.approx(seen[1], rel=1e-4)
 
 
-def test_bf16_trains_nearly_as_fp32_does_and_keeps_weights_and_state_in_fp32(store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_bf16_trains_nearly_as_fp32_does_and_keeps_weights_and_state_in_fp32(
+    store: Path, tmp_path: Path, backbone: str
+) -> None:
     losses: list[list[float]] = []
     for precision in ("fp32", "bf16"):
         seen = Losses(stop_after=8)
         optim = OptimConfig(epochs=1, lr=0.01, precision=precision)
-        fit(store, tmp_path / precision, tiny_config(optim=optim), seen)
+        fit(store, tmp_path / precision, tiny_config(policy=tiny_policy_config(backbone=backbone), optim=optim), seen)
         losses.append(seen.losses)
     assert losses[0] != losses[1]
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
     saved = load_state(tmp_path / "bf16" / "run" / "last.state.pt")
-    tensors = [*saved["policy"].values(), *saved["lanes"]]
+    tensors = [*saved["policy"].values(), *leaves_of(saved["lanes"])]
     assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
 
 

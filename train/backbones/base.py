@@ -70,6 +70,14 @@ class Backbone(nn.Module, ABC):
         """One frame x [B, D] after ``state``: outputs [B, D] and the next state."""
 
 
+class RMSNorm(nn.RMSNorm):
+    """``nn.RMSNorm`` that computes in its weight's type, so in float32 under autocast too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X [..., D] scaled to a root mean square of 1, times the weight."""
+        return super().forward(x.to(self.weight.dtype))
+
+
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
     """The state whose tensors are ``function`` of those at the same place in each given state."""
     return tuple(

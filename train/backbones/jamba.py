@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from train.backbones.base import Backbone, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State
 from train.backbones.mamba import MambaBlock
 from train.backbones.sliding_window import AttentionBlock
 
@@ -30,7 +30,7 @@ class Jamba(Backbone):
             else MambaBlock(width, shape.dropout)
             for width, is_attention in zip(shape.hidden_sizes, shape.attention_layers, strict=True)
         )
-        self.norm = nn.RMSNorm(shape.output_width)
+        self.norm = RMSNorm(shape.output_width)
 
     def initial_state(self, batch: int) -> State:
         """Zeros."""

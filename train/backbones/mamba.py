@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.backbones.base import Backbone, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State
 
 CHUNK = 64
 CONV_WIDTH = 4
@@ -37,7 +37,7 @@ class Mamba(Backbone):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(MambaBlock(width, shape.dropout) for width in shape.hidden_sizes)
-        self.norm = nn.RMSNorm(shape.output_width)
+        self.norm = RMSNorm(shape.output_width)
 
     def initial_state(self, batch: int) -> State:
         """Zeros."""
@@ -106,14 +106,14 @@ class MambaBlock(nn.Module):
         self.head_channels = min(HEAD_CHANNELS, self.inner)
         self.num_heads = self.inner // self.head_channels
         mixed = self.inner + 2 * STATE_SIZE
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         self.in_proj = nn.Linear(width, self.inner + mixed + self.num_heads, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(mixed, CONV_WIDTH).uniform_(-0.5, 0.5))
         self.conv_bias = nn.Parameter(torch.zeros(mixed))
         self.dt_bias = nn.Parameter(_inverse_softplus(_log_uniform(1e-3, 1e-1, self.num_heads)))
         self.log_rate = nn.Parameter(torch.log(torch.empty(self.num_heads).uniform_(1, 16)))
         self.skip = nn.Parameter(torch.ones(self.num_heads))
-        self.out_norm = nn.RMSNorm(self.inner)
+        self.out_norm = RMSNorm(self.inner)
         self.out_proj = nn.Linear(self.inner, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 

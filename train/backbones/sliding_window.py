@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.backbones.base import Backbone, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State
 
 PERIOD = 4096
 """Frames after which rotary positions repeat; must exceed the attention window."""
@@ -40,7 +40,7 @@ class SlidingWindow(Backbone):
             else FeedForward(width, shape.dropout)
             for width, is_attention in zip(shape.hidden_sizes, shape.attention_layers, strict=True)
         )
-        self.norm = nn.RMSNorm(shape.output_width)
+        self.norm = RMSNorm(shape.output_width)
 
     def initial_state(self, batch: int) -> State:
         """Empty rings: zeros."""
@@ -71,7 +71,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, num_heads: int, window: int, dropout: float) -> None:
         super().__init__()
         self.num_heads, self.window = num_heads, window
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -133,7 +133,7 @@ class AttentionBlock(nn.Module):
 
     def _write(self, ring: Tensor, new: Tensor, frames: Tensor) -> Tensor:
         slots = (frames[:, -new.shape[2] :] % self.window)[:, None, :, None].expand_as(new)
-        written: Tensor = ring.scatter(2, slots, new)
+        written: Tensor = ring.scatter(2, slots, new.to(ring.dtype))
         return written
 
     def _mix(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
