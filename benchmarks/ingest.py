@@ -33,12 +33,13 @@ from dataset.arrow import FrameWriter, rows_digest
 from dataset.atomic import sha256_of
 from dataset.codec import get_codec
 from dataset.encode import FEATURES, INDICES
+from dataset.memory import keep_freed_memory
 from dataset.shards import add_sample, open_shard
 from ingest.archives import Reader
 from ingest.parse import ParsedReplay, parse_columns, to_sample
 from ingest.pipeline import IngestOptions, ingest
 from ingest.sources import find_candidates
-from ingest.workers import keep_freed_memory
+from ingest.workers import KEPT_BYTES
 
 CODEC = get_codec("axis17")
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=20, help="how many of them, in name order")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    keep_freed_memory()  # as every worker does
+    keep_freed_memory(KEPT_BYTES)  # as every worker does
     paths = sorted(options.folder.glob("*.slp"))[: options.replays]
     with tempfile.TemporaryDirectory() as folder:
         rounds = Rounds(paths, Path(folder))

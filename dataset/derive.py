@@ -18,11 +18,11 @@ from dataset.atomic import sha256_of
 from dataset.errors import SchemaError
 from dataset.files import replays_path, require_folder
 from dataset.lock import locked
-from dataset.manifest import Manifest
+from dataset.manifest import Manifest, check_schema
 from dataset.quality import quality_of
 from dataset.replay_table import save_replays
 from dataset.rows import rows_by_shard, shard_tables
-from dataset.schema import SCHEMA_VERSION, Columns
+from dataset.schema import Columns
 
 Compute = Callable[[Columns, Mapping[str, Any]], dict[str, Any]]
 """From columns and row of one replay to values for that row, under names of ``REPLAY_SCHEMA``."""
@@ -62,7 +62,7 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
     Manifest.load(folder)  # a folder that is no store gets no lock file
     with locked(folder):
         manifest = Manifest.load(folder)
-        _check_schema(folder, manifest)
+        check_schema(folder, manifest)
         rows = pl.read_parquet(replays_path(folder, manifest)).to_dicts()
         stored = [row for row in rows if row["shard"] is not None]
         _compute_all(folder, manifest, stored, compute, on_progress)
@@ -70,14 +70,6 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
     frames = sum(row["frames"] for row in stored)
     seconds = time.perf_counter() - start
     return DeriveReport(replays=len(stored), left=len(rows) - len(stored), frames=frames, seconds=seconds)
-
-
-def _check_schema(folder: Path, manifest: Manifest) -> None:
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise SchemaError(
-            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
-            "run 'exphil ingest --rebuild' on its sources"
-        )
 
 
 def _compute_all(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from dataset.atomic import replacing
 from dataset.errors import SchemaError
+from dataset.schema import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 
@@ -123,3 +124,12 @@ def data_digest(
     head = f"{schema_version} {encoder_digest} {codec_digest} {rollback}\n"
     lines = sorted(f"{id_} {split} {rows}\n" for id_, split, rows in replays)
     return hashlib.sha256("".join([head, *lines]).encode()).hexdigest()[:32]
+
+
+def check_schema(folder: Path, manifest: Manifest) -> None:
+    """Refuse a frame table of another version before it is rewritten or added to."""
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise SchemaError(
+            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
+            "run 'exphil ingest --rebuild' on its sources"
+        )

@@ -22,7 +22,7 @@ from dataset.encode import ENCODER_DIGEST
 from dataset.errors import SchemaError
 from dataset.files import replays_path, require_folder
 from dataset.lock import locked
-from dataset.manifest import Manifest, ShardInfo, data_digest
+from dataset.manifest import Manifest, ShardInfo, check_schema, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample, add_sample, open_shard
@@ -59,7 +59,7 @@ def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Pr
     Manifest.load(folder)  # a folder that is no store gets no lock file
     with locked(folder):
         manifest = Manifest.load(folder)
-        _check_schema(folder, manifest)
+        check_schema(folder, manifest)
         chosen = get_codec(codec or manifest.codec)
         rows = ingested_rows(pl.scan_parquet(replays_path(folder, manifest)))
         written = _write_all(folder, manifest, rows, chosen, on_progress)
@@ -71,14 +71,6 @@ def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Pr
         encoder_digest=ENCODER_DIGEST,
         seconds=time.perf_counter() - start,
     )
-
-
-def _check_schema(folder: Path, manifest: Manifest) -> None:
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise SchemaError(
-            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
-            "run 'exphil ingest --rebuild' on its sources"
-        )
 
 
 def _write_all(

@@ -6,11 +6,9 @@ dies too: of SIGALRM, because the parser holds Python's lock and no thread could
 has neither guard.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -20,16 +18,20 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 
+from dataset.memory import keep_freed_memory
 from ingest.job import Group, Job, JobResult, Known, Settings, probe, run_job
 
 TIME_LIMIT_S = 120.0
 """Longest that a worker may take for one replay (and its copies); the longest games take two seconds."""
 
+KEPT_BYTES = 2**28
+"""Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
+
 
 def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
     """Results of all jobs, in the order in which they finish; one worker means this process."""
     if workers == 1:
-        keep_freed_memory()
+        keep_freed_memory(KEPT_BYTES)
         yield from (run_job(job, settings, known) for job in jobs)
         return
     waiting = deque(jobs)
@@ -112,24 +114,11 @@ _shared: tuple[Settings, Known, float] | None = None
 def _start_worker(settings: Settings, known: Known, time_limit_s: float) -> None:
     global _shared
     _shared = settings, known, time_limit_s
-    keep_freed_memory()
+    keep_freed_memory(KEPT_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: each replay takes and frees the same 20 MB, and fresh pages cost a tenth of the run."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):  # musl has none
-            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 2**28
 
 
 def _die_with(parent: multiprocessing.process.BaseProcess) -> None:

@@ -7,8 +7,6 @@ zeros, without a special case.
 Legend: B rows of a batch, T frames in the window, W bytes of a frame.
 """
 
-import ctypes
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,10 +14,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from dataset.memory import keep_freed_memory
 from dataset.stream.batch import Bytes
 
 SLACK = 1.125
 """Room beyond what is needed, so that a freed place is soon found and tracks are rarely moved."""
+
+KEPT_BYTES = 2**26
+"""A few freed batches: fresh pages for each would cost as much as the gather."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Arena:
         num_windows = len(words) - window + 1
         self._windows = as_strided(words, (num_windows, window * words.shape[1]), words.strides, writeable=False)
         self._window_masks = as_strided(self._mask, (num_windows, window), (1, 1), writeable=False)
-        _keep_freed_memory()
+        keep_freed_memory(KEPT_BYTES)
 
     def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], NDArray[np.bool_]]) -> None:
         """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count."""
@@ -84,16 +86,3 @@ class Arena:
             self._held[track] = _Place(end, place.size)
             end += place.size
         return end
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed batches for the next ones: fresh pages, zeroed by the kernel, cost as much as the gather."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):  # musl has none
-            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 2**26
