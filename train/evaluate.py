@@ -1,9 +1,10 @@
 """Measuring a policy the way it plays: each replay from its first frame to its last, the state carried throughout.
 
-In: a policy and whole-replay lanes, or run folders and replays they never trained on. Out: the report of ``train.metrics``.
-The surprise: sampled controllers come from a seed of their own, so measuring never moves a training's random numbers.
+In: a policy and whole-replay lanes, or run folders and replays they never trained on. Out: the report of ``train.metrics``;
+of a run also the main metrics replay by replay and their 95 % intervals.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -14,23 +15,23 @@ from dataset.errors import ConfigError
 from dataset.split import SPLITS
 from dataset.store import Store
 from dataset.stream.bank import Bank
-from dataset.stream.prefetch import prefetch
 from dataset.stream.sampler import Sampler
-from train.batches import Tensors, to_tensors
 from train.checkpoint import LoadedPolicy
 from train.components import Components
 from train.controls import Controls
 from train.data import character_id, open_store
 from train.initial import seen_ids
+from train.intervals import bootstrap
 from train.metrics import Metrics
+from train.per_replay import PerReplay
 from train.persistence import Persistence
 from train.policy import Policy
 from train.sampling import build_sampler
+from train.walk import measuring, walk
 
 EvalSplit = Literal["val", "test", "all"]
 
-SAMPLE_SEED = 20_010
-"""Of the noise behind sampled controllers."""
+MILLION = 1_000_000
 
 
 def parse_split(name: str) -> EvalSplit:
@@ -40,26 +41,24 @@ def parse_split(name: str) -> EvalSplit:
     return cast(EvalSplit, name)
 
 
-@torch.no_grad()
 def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
     """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
-    was_training = policy.training
-    policy.eval()
-    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
-    generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
-    state = policy.initial_state(sampler.num_rows)
-    batches = (to_tensors(batch, device) for batch in sampler.batches(0))
-    for batch in prefetch(batches, waiting_for=lambda: sampler.waiting_for):
-        y, state = policy.features(batch.continuous, batch.indices, batch.previous, batch.delay, state, batch.reset)
-        _add(metrics, policy, batch, y, generator)
-    policy.train(was_training)
-    return metrics.report()
+    return _measure(policy, sampler, persistence, device)[0].report()
 
 
-def _add(metrics: Metrics, policy: Policy, batch: Tensors, y: torch.Tensor, generator: torch.Generator) -> None:
-    rows, target, previous = y[batch.mask], batch.target[batch.mask], batch.previous[batch.mask]
-    noise = torch.rand(target.shape, generator=generator, device=target.device)
-    metrics.add(policy.head(rows, target), policy.head.sample(rows, noise), target, previous)
+def _measure(
+    policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device
+) -> tuple[Metrics, PerReplay]:
+    """One pass over every frame."""
+    components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
+    metrics = Metrics(components, controls, persistence, device)
+    per_replay = PerReplay(sampler.bank.ids, controls)
+    replays = torch.tensor([track.replay for track in sampler.bank.tracks], device=device)
+    with measuring(policy):
+        for seen in walk(policy, sampler, device):
+            metrics.add(seen.judged)
+            per_replay.add(seen.judged, replays[seen.track])
+    return metrics, per_replay
 
 
 def evaluate_run(
@@ -71,7 +70,7 @@ def evaluate_run(
     device: torch.device,
     tolerate_bad_shards: int = 0,
 ) -> dict[str, Any]:
-    """The report of a run over a split of a store.
+    """The report of a run over a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
 
     Args:
         loaded: the run.
@@ -91,9 +90,22 @@ def evaluate_run(
     _require_tracks(bank, store, split, config.data.character)
     sampler = build_sampler(bank, config, is_shuffled=False)
     persistence = Persistence.from_json(loaded.record["persistence"])
-    report = evaluate_policy(loaded.policy.to(device), sampler, persistence, device)
-    told = {"run": loaded.run.name, "codec": loaded.codec.name, "split": split, "replays": len(bank.ids)}
-    return told | {"skipped_shards": list(store.skipped)} | report
+    began = time.perf_counter()
+    metrics, per_replay = _measure(loaded.policy.to(device), sampler, persistence, device)
+    seconds = time.perf_counter() - began
+    report, rows = metrics.report(), per_replay.report()
+    return {
+        "run": loaded.run.name,
+        "codec": loaded.codec.name,
+        "split": split,
+        "replays": len(bank.ids),
+        "skipped_shards": list(store.skipped),
+        **report,
+        "intervals": bootstrap(rows),
+        "per_replay": rows,
+        "seconds": seconds,
+        "seconds_per_million_frames": seconds / max(report["frames"], 1) * MILLION,
+    }
 
 
 def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> None:

@@ -1,9 +1,9 @@
 """What is measured of a policy, always together and always beside persistence.
 
-``Metrics.add`` takes a batch's logits, sampled controllers, targets and previous controllers; ``report`` gives plain values.
-A *change frame* is one whose target differs from the previous controller in any component: about a quarter of all frames,
-and where all the difficulty lies. The surprise: accuracies of the autoregressive head are teacher-forced (each component
-given the true earlier ones); ``exact`` counts whole controllers and is the same either way.
+``Metrics.add`` takes judged frames (``train.judged``); ``report`` gives plain values. A *change frame* is one whose target
+differs from the previous controller in any component: about a quarter of all frames, and where all the difficulty lies. The
+surprise: accuracies of the autoregressive head are teacher-forced (each component given the true earlier ones); ``exact``
+counts whole controllers and is the same either way.
 
 Components are a codec's own, so their likelihoods, and what counts as a change, compare within one codec only. The overall
 accuracy, accuracies by control and the buttons are taken from what classes do to a controller (``train.controls``).
@@ -19,16 +19,10 @@ from torch import Tensor
 
 from train.components import Components
 from train.controls import Controls
-from train.losses import component_nll
+from train.judged import Judged, overall_weights
 from train.persistence import Persistence
 
-OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
-"""Shares of these controls in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""
-
 ECE_BINS = 15
-
-TOP = 3
-"""A component is right within the top if its class is among this many likeliest."""
 
 
 class Metrics:
@@ -42,33 +36,30 @@ class Metrics:
         self._sums: dict[str, Tensor] = {}
         self._controllers: dict[str, list[Tensor]] = {"true": [], "sampled": []}
 
-    def add(self, logits: Tensor, sampled: Tensor, target: Tensor, previous: Tensor) -> None:
-        """Count N frames: logits [N, S] teacher-forced, and classes [N, K] sampled, true and previous."""
-        target, previous = target.long(), previous.long()
-        nll = component_nll(logits, target, self.components)
+    def add(self, frames: Judged) -> None:
+        """Count N frames."""
+        target, previous = frames.target, frames.previous
         parts = torch.arange(target.shape[1], device=target.device)
         copied = self._table[parts, previous, target]
-        best, within_top, confidence, pressed = self._judge(logits, target)
-        right, same = best == target, previous == target
-        values = self.controls.of_classes(target)
-        controls_right = self.controls.of_classes(best) == values
-        controls_same = self.controls.of_classes(previous) == values
-        change = ~same.all(dim=1)
+        right, same = frames.best == target, previous == target
+        controls_right = frames.best_values == frames.values
+        controls_same = frames.previous_values == frames.values
+        change = frames.is_change
         for name, rows in (("all", torch.ones_like(change)), ("change", change)):
             self._count(f"{name}_frames", rows)
-            self._count(f"{name}_nll", nll[rows])
+            self._count(f"{name}_nll", frames.nll[rows])
             self._count(f"{name}_right", right[rows])
-            self._count(f"{name}_top", within_top[rows])
+            self._count(f"{name}_top", frames.within_top[rows])
             self._count(f"{name}_controls", controls_right[rows])
             self._count(f"{name}_copied_controls", controls_same[rows])
             self._count(f"{name}_exact", right[rows].all(dim=1))
             self._count(f"{name}_copied_nll", copied[rows])
             self._count(f"{name}_copied_right", same[rows])
             self._count(f"{name}_copied_exact", same[rows].all(dim=1))
-        self._count_buttons(pressed, values[:, self.controls.buttons] > 0)
-        self._count_calibration(confidence, right)
+        self._count_buttons(self.controls.pressed(frames.shares), frames.values[:, self.controls.buttons] > 0)
+        self._count_calibration(frames.confidence, right)
         self._controllers["true"].append(self._keys(target))
-        self._controllers["sampled"].append(self._keys(sampled.long()))
+        self._controllers["sampled"].append(self._keys(frames.sampled))
 
     def report(self) -> dict[str, Any]:
         """Every metric as plain values."""
@@ -89,20 +80,6 @@ class Metrics:
                 for measure, value in _diversity(torch.cat(keys)).items()
             },
         }
-
-    def _judge(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Likeliest class [N, K], its confidence and whether the target is within the top, press probabilities [N, buttons]."""
-        likeliest, within_top, confidence, all_shares = [], [], [], []
-        for group in self.components.groups:
-            shares = group.of(logits).float().softmax(dim=-1)  # [N, count, size]
-            classes = target[:, group.first : group.first + group.count, None]
-            best = shares.topk(min(TOP, group.size), dim=-1)
-            likeliest.append(best.indices[..., 0])
-            within_top.append((best.indices == classes).any(dim=-1))
-            confidence.append(best.values[..., 0])
-            all_shares.append(shares.flatten(1))
-        joined = [torch.cat(part, dim=1) for part in (likeliest, within_top, confidence, all_shares)]
-        return joined[0], joined[1], joined[2], self.controls.pressed(joined[3])
 
     def _count(self, name: str, rows: Tensor) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + rows.sum(dim=0, dtype=torch.float64)
@@ -137,16 +114,11 @@ class Metrics:
             out[f"{prefix}nll"] = float(nll.sum())
             out[f"{prefix}nll_by_component"] = self._by_name(self.components.names, nll)
             controls = self._sums[f"{rows}_{whose}controls"] / frames
-            out[f"{prefix}accuracy"] = float((controls * self._weights(controls)).sum())
+            out[f"{prefix}accuracy"] = float((controls * overall_weights(self.controls)).sum())
             out[f"{prefix}accuracy_by_component"] = self._by_name(self.components.names, right)
             out[f"{prefix}accuracy_by_control"] = self._by_name(self.controls.names, controls)
             out[f"{prefix}exact"] = float(self._sums[f"{rows}_{whose}exact"] / frames)
         return out
-
-    def _weights(self, like: Tensor) -> Tensor:
-        known = [OVERALL_WEIGHTS.get(name) for name in self.controls.names]
-        share = (1 - sum(OVERALL_WEIGHTS.values())) / max(known.count(None), 1)
-        return like.new_tensor([share if weight is None else weight for weight in known])
 
     def _button_report(self) -> dict[str, dict[str, float]]:
         frames = float(self._sums["all_frames"])

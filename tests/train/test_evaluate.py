@@ -14,6 +14,7 @@ from train.checkpoint import LoadedPolicy, load_policy
 from train.components import Components
 from train.config import OptimConfig
 from train.evaluate import evaluate_policy, evaluate_run, parse_split
+from train.intervals import WEIGHTS
 from train.losses import component_nll
 from train.persistence import fit_persistence
 from train.policy import Policy
@@ -97,3 +98,15 @@ def test_an_unknown_split_lists_the_known_ones() -> None:
     assert parse_split("val") == "val"
     with pytest.raises(ConfigError, match="--split 'train': unknown; use one of val, test, all"):
         parse_split("train")
+
+
+def test_a_run_is_also_measured_replay_by_replay(run: Path, store: Path) -> None:
+    report = evaluate(load_policy(run), store)
+    rows = report["per_replay"]
+    assert (sorted(rows["ids"]), sorted(rows["frames"])) == (["test0", "test1"], [89, 99])
+    for name, weight in WEIGHTS.items():
+        if name in report:
+            mean = sum(v * n for v, n in zip(rows[name], rows[weight], strict=True)) / sum(rows[weight])
+            assert mean == pytest.approx(report[name])
+            low, high = report["intervals"][name]
+            assert low <= report[name] <= high

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from train.components import Components
 from train.controls import Controls
+from train.judged import judge
 from train.metrics import Metrics
 from train.persistence import Persistence
 
@@ -28,7 +29,8 @@ def report_of(shares: list[list[float]], target: list[list[int]], previous: list
     half = len(target) // 2
     for rows in (slice(0, half), slice(half, None)):
         classes = torch.tensor(target)[rows].to(torch.uint8)
-        metrics.add(logits_of(shares)[rows], classes.long(), classes, torch.tensor(previous)[rows].to(torch.uint8))
+        held = torch.tensor(previous)[rows].to(torch.uint8)
+        metrics.add(judge(logits_of(shares)[rows], classes.long(), classes, held, COMPONENTS, CONTROLS))
     return metrics.report()
 
 
@@ -129,7 +131,8 @@ JOINED_CONTROLS = Controls(
 def test_controls_that_share_a_component_are_judged_one_by_one() -> None:
     metrics = Metrics(JOINED, JOINED_CONTROLS, Persistence(stay=(0.5,), changes=((0.25,) * 4,)))
     logits = logits_of([[0.1, 0.2, 0.3, 0.4], [0.6, 0.1, 0.2, 0.1]])  # likeliest: both, neither
-    metrics.add(logits, torch.tensor([[3], [0]]), torch.tensor([[2], [1]]), torch.tensor([[3], [1]]))
+    sampled, target, previous = torch.tensor([[3], [0]]), torch.tensor([[2], [1]]), torch.tensor([[3], [1]])
+    metrics.add(judge(logits, sampled, target, previous, JOINED, JOINED_CONTROLS))
     report = metrics.report()
     assert report["exact"] == 0.0
     assert report["accuracy_by_component"] == {"both": 0.0}
