@@ -104,6 +104,13 @@ def train(
             "--augment/--no-augment", help="Mirror half of the replays, and add noise to positions and speeds."
         ),
     ] = None,
+    max_replays: Annotated[
+        int | None,
+        typer.Option(
+            "--max-replays",
+            help="Train on N replays of the train split, chosen by --seed, a larger N with the same and more; default: all.",
+        ),
+    ] = None,
     sampling: Annotated[
         str | None,
         typer.Option(
@@ -126,6 +133,10 @@ def train(
         typer.Option("--window-size", help="Frames a lane advances in one step, and attention sees; default 64."),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Times each frame is trained on; default 10.")] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option("--max-steps", help="End after N steps, and the schedule with them; default: with the epochs."),
+    ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate; default 0.001.")] = None,
     lr_schedule: Annotated[
         str | None, typer.Option("--lr-schedule", help="constant or cosine; default cosine.")

@@ -152,6 +152,8 @@ class DataConfig:
     """Whether windows predict all of their frames after the burn-in, or the last alone."""
     burn_in: int | None = None
     """Frames at the start of a window that are not predicted; ``None``: half of it where the backbone remembers."""
+    max_replays: int | None = None
+    """Replays of the train split to train on, chosen by the seed; ``None``: all of them."""
     augment: bool = False
     """Whether half of the replays are mirrored, and noise is laid on positions and speeds."""
 
@@ -161,6 +163,10 @@ class DataConfig:
         _require(0 <= self.delay <= 60, f"--delay: 0 to 60 frames, found {self.delay}; 0 acts on the very next frame")
         _require(self.lanes > 0, f"--batch-size: at least 1 lane, found {self.lanes}; give e.g. 32")
         _require(self.window_size > 0, f"--window-size: at least 1 frame, found {self.window_size}; give e.g. 64")
+        _require(
+            self.max_replays is None or self.max_replays > 0,
+            f"--max-replays: at least 1, found {self.max_replays}; leave it away to train on all",
+        )
         low, high = ROBUST_DELAYS
         _require(
             not self.online_robust or low <= self.delay <= high,
@@ -204,6 +210,8 @@ class OptimConfig:
 
     epochs: int = 10
     """Times each imitated frame is trained on."""
+    max_steps: int | None = None
+    """Steps after which the run ends, and its schedule with it, even inside an epoch; ``None``: the epochs' own."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     lr_schedule: str = "cosine"
@@ -227,6 +235,10 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _require(self.epochs > 0, f"--epochs: at least 1, found {self.epochs}; give e.g. 10")
+        _require(
+            self.max_steps is None or self.max_steps > 0,
+            f"--max-steps: at least 1, found {self.max_steps}; leave it away to train for all epochs",
+        )
         _require(self.lr > 0, f"--lr: above 0, found {self.lr}; give e.g. 0.001")
         _require(
             self.lr_schedule in LR_SCHEDULES,

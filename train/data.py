@@ -14,6 +14,7 @@ from dataset.ids import character_from_name
 from dataset.split import Split
 from dataset.store import Store
 from dataset.stream.bank import Bank
+from train.subset import nested_subset
 
 FRAMES_PER_HOUR = 60 * 60 * 60
 
@@ -65,26 +66,43 @@ def open_store(path: Path | str, codec: str, tolerate_bad_shards: int = 0) -> St
     return store
 
 
-def load_data(path: Path | str, codec: str, character: str | None, tolerate_bad_shards: int = 0) -> Data:
+def load_data(
+    path: Path | str,
+    codec: str,
+    character: str | None,
+    tolerate_bad_shards: int = 0,
+    max_replays: int | None = None,
+    seed: int = 0,
+) -> Data:
     """The train and val replays of a store in which ``character`` was picked, up to so many bad shards left out.
+
+    Args:
+        path: the store.
+        codec: whose classes its window shards must hold.
+        character: whom to imitate; ``None`` imitates everyone.
+        tolerate_bad_shards: so many may be missing or damaged.
+        max_replays: so many of the train split are taken; ``None`` takes all.
+        seed: chooses which.
 
     Raises:
         ConfigError: a split holds no such replay.
         SchemaError: the store is damaged or encoded for another codec.
     """
     store = open_store(path, codec, tolerate_bad_shards)
-    train, val = (load_bank(store, split, character) for split in ("train", "val"))
+    train, val = load_bank(store, "train", character, max_replays, seed), load_bank(store, "val", character)
     return Data(train, val, store.manifest.digest, tuple(store.skipped))
 
 
-def load_bank(store: Store, split: Split, character: str | None) -> Bank:
-    """The replays of one split in which ``character`` was picked."""
-    bank = Bank(store.packed(split), character_id(character))
+def load_bank(store: Store, split: Split, character: str | None, max_replays: int | None = None, seed: int = 0) -> Bank:
+    """The replays of one split in which ``character`` was picked, all or some of them."""
+    who = character_id(character)
+    packed = store.packed(split)
+    bank = Bank(packed if max_replays is None else nested_subset(packed, max_replays, seed, who), who)
     if not bank.tracks:
-        who = "any player" if character is None else character
+        named = "any player" if character is None else character
         held = sum(shard.samples for shard in store.manifest.of_kind("windows", split))
         raise ConfigError(
-            f"store {store.path}: the {split} split needs replays with {who}, found none among its {held}; "
+            f"store {store.path}: the {split} split needs replays with {named}, found none among its {held}; "
             "ingest more replays, or choose another --train-character"
         )
     return bank

@@ -31,7 +31,7 @@ from train.ema import Ema
 from train.evaluate import evaluate_policy
 from train.losses import training_loss
 from train.nonfinite import stop_at
-from train.optim import build_optimizer, check_warmup, learning_rate
+from train.optim import build_optimizer, check_warmup, count_steps, learning_rate
 from train.persistence import Persistence
 from train.policy import Policy
 from train.position import Position
@@ -80,7 +80,7 @@ class Fit:
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
         self.steps_in_epoch = -(-self.sampler.num_steps(0) // config.optim.grad_accumulation)
-        self.total_steps = self.steps_in_epoch * config.optim.epochs
+        self.total_steps = count_steps(config.optim, self.steps_in_epoch)
         check_warmup(config.optim, self.total_steps)
         self.position = Position()
         self.state: State = self.policy.initial_state(self.sampler.num_rows)
@@ -96,7 +96,7 @@ class Fit:
                 callback.on_abort()
             raise
         records = [json.loads(line) for line in self._metric_lines()]
-        is_whole = self.position.epoch == self.config.optim.epochs
+        is_whole = self._is_at_last_step()
         summary = {
             "run": str(self.run),
             **self.position.summary(records),
@@ -134,16 +134,16 @@ class Fit:
         return self.policy if self.ema is None else self.ema.policy
 
     def _train_to_the_end(self) -> None:
-        while self.position.epoch < self.config.optim.epochs and not self._is_exhausted():
+        while not self._is_at_last_step() and not self._is_exhausted():
             self._train_epoch()
-            if self.position.step < self.steps_in_epoch:
+            if self.position.step < self.steps_in_epoch and not self._is_at_last_step():
                 self._save()
                 return
             self._finish_epoch()
 
     def _train_epoch(self) -> None:
         self.policy.train()
-        position = self.position
+        position, began_cpu = self.position, time.process_time()
         every = self.config.optim.grad_accumulation
         source = self._timed(self.sampler.batches(position.epoch, position.step * every))
         while batches := list(islice(source, every)):
@@ -157,10 +157,11 @@ class Fit:
             if self._is_report_due():
                 self._report(float(loss))
             position.seconds += time.perf_counter() - began
-            if self._is_stopped():
+            if self._is_stopped() or self._is_at_last_step():
                 break
         if self._pending:
             self._report(float(loss))
+        position.cpu_seconds += time.process_time() - began_cpu
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
         """Batches on the device, with the time spent waiting for them counted."""
@@ -238,6 +239,7 @@ class Fit:
             "train_loss": position.loss_sum / max(position.frames, 1),
             "frames": position.frames,
             "frames_per_second": position.frames_per_second,
+            "cpu_seconds": position.cpu_seconds,
             "loader_share": position.loader_seconds / max(position.seconds, 1e-9),
             "is_best": is_best,
             "val": val,
@@ -248,6 +250,9 @@ class Fit:
             callback.on_epoch(record)
         position.epoch, position.step, position.loss_sum, position.frames = position.epoch + 1, 0, 0.0, 0
         self._save()
+
+    def _is_at_last_step(self) -> bool:
+        return self.position.global_step == self.total_steps
 
     def _is_exhausted(self) -> bool:
         optim, position = self.config.optim, self.position

@@ -23,6 +23,19 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
+def count_steps(config: OptimConfig, steps_in_epoch: int) -> int:
+    """The steps of a run; refuses ``--max-steps`` that the epochs do not reach."""
+    total = steps_in_epoch * config.epochs
+    if config.max_steps is None:
+        return total
+    if config.max_steps > total:
+        raise ConfigError(
+            f"--max-steps {config.max_steps}: must be at most the {total} steps of {config.epochs} epochs; "
+            "give a smaller one, or more --epochs"
+        )
+    return config.max_steps
+
+
 def check_warmup(config: OptimConfig, total_steps: int) -> None:
     """Refuse a warm-up that the run would not outlast."""
     if config.warmup_steps >= total_steps:

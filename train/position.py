@@ -21,6 +21,8 @@ class Position:
     """Supervised in the run."""
     seconds: float = 0.0
     """Spent training in the run, without validation."""
+    cpu_seconds: float = 0.0
+    """Of all threads of the process while it trained, the loader's too."""
     loader_seconds: float = 0.0
     """Of these, waiting for batches."""
     best_epoch: int = -1

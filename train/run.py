@@ -57,7 +57,14 @@ def train_run(
     target = find_device(device)
     require_precision(config.optim.precision, target)
     initial = None if init_from is None else load_initial(init_from, config)
-    data = load_data(store, config.policy.codec, config.data.character, tolerate_bad_shards)
+    data = load_data(
+        store,
+        config.policy.codec,
+        config.data.character,
+        tolerate_bad_shards,
+        max_replays=config.data.max_replays,
+        seed=config.seed,
+    )
     if initial is not None:
         require_unseen(data.val.ids, initial)
     codec = get_codec(config.policy.codec)

@@ -46,12 +46,14 @@ EFFECT = {
     "--delay": Toggle("--delay 2"),
     "--online-robust": Toggle("--online-robust"),
     "--augment": Toggle("--augment"),
+    "--max-replays": Toggle("--max-replays 1", context="--store {two}"),
     "--sampling": Toggle("--sampling windows"),
     "--supervise": Toggle("--supervise last", context="--sampling windows"),
     "--burn-in": Toggle("--burn-in 1", context="--sampling windows"),
     "--batch-size": Toggle("--batch-size 1"),
     "--window-size": Toggle("--window-size 8"),
     "--epochs": Toggle("--epochs 2"),
+    "--max-steps": Toggle("--max-steps 2"),
     "--lr": Toggle("--lr 0.02"),
     "--lr-schedule": Toggle("--lr-schedule constant"),
     "--warmup-steps": Toggle("--warmup-steps 1"),
@@ -93,10 +95,10 @@ def build_app() -> typer.Typer:
     return app
 
 
-def write_tiny(folder: Path, seed: int, codec: Codec = CODEC) -> Path:
-    """Six windows of training, and a val replay; fox plays the other side."""
-    made = {split: [sample(split, n, characters=(FALCO, FOX), seed=seed)] for split, n in (("train", 60), ("val", 30))}
-    return write_store(folder, made, codec)
+def write_tiny(folder: Path, seed: int, codec: Codec = CODEC, num_train: int = 1) -> Path:
+    """Six windows of training a replay, and a val replay; fox plays the other side."""
+    train = [sample(f"train{'' if n == 0 else n}", 60, characters=(FALCO, FOX), seed=seed) for n in range(num_train)]
+    return write_store(folder, {"train": train, "val": [sample("val", 30, characters=(FALCO, FOX), seed=seed)]}, codec)
 
 
 def lose_a_shard(store: Path) -> Path:
@@ -121,6 +123,7 @@ class Bench:
             "elsewhere": folder / "elsewhere",
             "joint": write_tiny(folder / "joint", seed=0, codec=get_codec("joint")),
             "other": write_tiny(folder / "other", seed=1),
+            "two": write_tiny(folder / "two", seed=4, num_train=2),
         }
         self.store = write_tiny(folder / "store", seed=0)
         self._count = 0
@@ -149,7 +152,7 @@ def digest(run: Path) -> str:
     """Of weights and metrics, without times."""
     if not run.exists():
         return "no run"
-    timed = ("frames_per_second", "loader_share")
+    timed = ("frames_per_second", "cpu_seconds", "loader_share")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     metrics = json.dumps([{name: line[name] for name in line if name not in timed} for line in lines])
     weights = b"".join((run / f"{which}.safetensors").read_bytes() for which in ("best", "last"))

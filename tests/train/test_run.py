@@ -52,7 +52,7 @@ def fit(store: Path, runs: Path, config: RunConfig, callback: Callback, **option
 
 
 def metrics(runs: Path) -> list[Any]:
-    timed = ("frames_per_second", "loader_share")
+    timed = ("frames_per_second", "cpu_seconds", "loader_share")
     lines = (runs / "run" / "metrics.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name not in timed} for line in lines]
 
@@ -83,6 +83,24 @@ def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, 
     assert loaded.record["data"]["manifest_digest"] == "d" * 32
     assert loaded.record["data"]["train"]["ids"] == ["train0", "train1", "train2"]
     assert loaded.record["parameters"] == sum(p.numel() for p in loaded.policy.parameters())
+
+
+def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there(store: Path, tmp_path: Path) -> None:
+    """An epoch has 15 steps here."""
+    config = tiny_config(optim=OptimConfig(epochs=2, max_steps=20, lr=0.01))
+    whole, before, after = Losses(), Losses(stop_after=17), Losses()
+    expected = fit(store, tmp_path / "whole", config, whole)
+    assert (len(whole.losses), expected["epochs"], expected["is_interrupted"]) == (20, 2, False)
+    assert [record["global_step"] for record in metrics(tmp_path / "whole")] == [15, 20]
+    assert fit(store, tmp_path / "parts", config, before)["is_interrupted"]
+    assert not fit(store, tmp_path / "parts", config, after, is_resumed=True)["is_interrupted"]
+    assert before.losses + after.losses == whole.losses
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    assert not fit(store, tmp_path / "whole", config, Losses(), is_resumed=True)["is_interrupted"]
+    assert [record["global_step"] for record in metrics(tmp_path / "whole")] == [15, 20]
+    too_long = tiny_config(optim=OptimConfig(epochs=1, max_steps=16))
+    with pytest.raises(ConfigError, match="--max-steps 16: must be at most the 15 steps of 1 epochs"):
+        fit(store, tmp_path / "long", too_long, Losses())
 
 
 AVERAGED = OptimConfig(epochs=3, lr=0.01, ema_decay=0.9)
