@@ -4,11 +4,12 @@ Arguments only; what they start is imported inside, so that ``exphil --help`` st
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from play.check import CheckOptions
     from play.launch import Outcome
 
 IN_DOLPHIN = "In Dolphin"
@@ -16,7 +17,16 @@ IN_STAND_IN = "Without Dolphin"
 
 
 def play(
-    policy: Annotated[str, typer.Option(metavar="RUN", help="Run folder, run name or checkpoint file.")],
+    policy: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Run folder, run name or checkpoint file.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Play nothing: find Dolphin and the ISO, and say what a match lacks. --policy: is it fast enough?",
+        ),
+    ] = False,
     stand_in: Annotated[
         Path | None,
         typer.Option(
@@ -111,9 +121,25 @@ def play(
     The part that starts Dolphin and leads through its menus follows libmelee's documentation and source; it has not been
     run against a real Dolphin yet. Windows has no named pipes for the stand-in.
     """
+    if check:
+        from play.check import CheckOptions
+
+        _refuse(
+            {"stand-in": stand_in, "fps": fps, "character": character, "stage": stage, "opponent": opponent}, "--check"
+        )
+        _refuse({"opponent-character": opponent_character, "cpu-level": cpu_level, "port": port}, "--check")
+        _refuse({"connect-code": connect_code, "headless": headless or None, "games": games, "delay": delay}, "--check")
+        _refuse({"seconds": seconds}, "--check")
+        files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
+        how: dict[str, Any] = {"runtime": runtime, "temperature": temperature, "is_sync": sync}
+        _check(CheckOptions(policy=policy, slippi_port=slippi_port, **files, **how), as_json=as_json)
     from play.launch import PlayOptions, play_match, play_stand_in
     from play.match import MatchOptions
 
+    if policy is None:
+        raise _usage(
+            "exphil play: needs a trained run to play, found none; give --policy RUN, or --check to look around"
+        )
     if (stand_in is None) == (dolphin is None):
         raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
     options = PlayOptions(
@@ -176,6 +202,25 @@ def demo(
     _say(f"Everything lies in {where}. Next: exphil ingest YOUR_REPLAYS --store data/mine")
     if as_json:
         typer.echo(json.dumps({"stages": [stage.as_json() for stage in stages]}))
+
+
+def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
+    """Look around and exit, 1 if a match cannot be played."""
+    import json
+    import shlex
+
+    from play.check import check
+    from play.show import check_table, stdout_console
+
+    verdict = check(options)
+    if as_json:
+        typer.echo(json.dumps(verdict.as_json()))
+    else:
+        stdout_console().print(check_table(verdict))
+    if verdict.ok:
+        named = ["--policy", options.policy or "RUN", "--dolphin", str(verdict.dolphin), "--iso", str(verdict.iso)]
+        _say(f"next: exphil play {shlex.join(named)}")
+    raise typer.Exit(0 if verdict.ok else 1)
 
 
 def _refuse(given: dict[str, Any], other: str) -> None:

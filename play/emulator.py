@@ -11,6 +11,7 @@ from typing import Any
 import melee
 
 from dataset.errors import DolphinError
+from play.build import build_of
 from play.dolphin import OLDEST_LIVE, Session, closed_on_error, connect, shielded_from_interrupts
 from play.match import Match, default_home, own_connect_code
 
@@ -34,14 +35,13 @@ def open_match(match: Match) -> Session:
 
 
 def _start_console(match: Match) -> melee.Console:
-    build = _build(match.executable)
-    is_exi_ai = build.build is melee.console.DolphinBuild.EXI_AI
-    if match.is_headless and not (build.mainline or is_exi_ai):
+    build = build_of(match.executable)
+    if match.is_headless and not (build.is_mainline or build.is_exi_ai):
         raise DolphinError(
-            f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.version}; "
+            f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.name} {build.version}; "
             "drop --headless or use such a build"
         )
-    home = home_of(match, is_mainline=build.mainline) if match.cpu is None else None
+    home = home_of(match, is_mainline=build.is_mainline) if match.cpu is None else None
     match.replay_dir.mkdir(parents=True, exist_ok=True)
     return melee.Console(
         path=str(match.executable),
@@ -53,7 +53,7 @@ def _start_console(match: Match) -> melee.Console:
         polling_mode=True,
         fullscreen=False,
         gfx_backend="Null" if match.is_headless else None,
-        use_exi_inputs=is_exi_ai,
+        use_exi_inputs=build.is_exi_ai,
         save_replays=True,
         replay_dir=str(match.replay_dir.resolve()),
     )
@@ -73,21 +73,11 @@ def home_of(match: Match, *, is_mainline: bool) -> Path:
     return home
 
 
-def _build(executable: Path) -> Any:
-    try:
-        return melee.console.get_dolphin_version(str(executable))
-    except (RuntimeError, ValueError, AssertionError, OSError) as error:
-        raise DolphinError(
-            f"{executable}: Slippi Dolphin must answer --version, found {type(error).__name__}: {error}; "
-            "an AppImage without FUSE needs APPIMAGE_EXTRACT_AND_RUN=1 in the environment"
-        ) from error
-
-
 def own_port(match: Match) -> Callable[[Any], int]:
     """How to find the agent's port in a game: online it is the login's, for the game deals ports anew."""
     if match.connect_code is None:
         return lambda game: match.port
-    code = own_connect_code(home_of(match, is_mainline=_build(match.executable).mainline))
+    code = own_connect_code(home_of(match, is_mainline=build_of(match.executable).is_mainline))
 
     def by_code(game: Any) -> int:
         found = {int(port): player.connectCode for port, player in game.players.items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataset.errors import ConfigError, DolphinError
 from dataset.ids import Character, Stage, character_from_name, stage_from_name
+from play.disc import require_melee
 
 EXECUTABLES = (
     "Slippi_Netplay_Mainline-x86_64.AppImage",
@@ -26,6 +27,9 @@ EXECUTABLES = (
     "dolphin-emu",
 )
 """Where Dolphin lies within the folders users name: the launcher's, macOS's application, or a build's own."""
+
+_OTHER_NAMES = ("Slippi_Netplay*.AppImage", "Slippi_Online*.AppImage", "*Dolphin.exe")
+"""Builds named after their version or their maker, looked for last."""
 
 _CONNECT_CODE = re.compile(r"[A-Z0-9]{1,7}#[0-9]{1,4}")
 
@@ -98,8 +102,9 @@ def build_match(wanted: MatchOptions, *, trained_character: str | None, delay: i
     character, is_cpu = wanted.character or trained_character, _is_cpu(wanted)
     if character is None:
         raise ConfigError("--character: the run imitates every character, so one must be chosen, found none; give one")
-    if wanted.iso is None or not wanted.iso.is_file():
-        raise DolphinError(f"--iso: must be a Melee NTSC 1.02 image, found {wanted.iso}; pass its path")
+    if wanted.iso is None:
+        raise DolphinError("--iso: must be a Melee NTSC 1.02 image, found none; pass its path")
+    require_melee(wanted.iso)
     if wanted.connect_code is not None:
         _check_online(wanted.connect_code, character_from_name(character), wanted.port, delay)
     return Match(
@@ -169,19 +174,23 @@ def find_executable(path: Path) -> Path:
     for name in EXECUTABLES:
         if (path / name).is_file():
             return path / name
+    for pattern in _OTHER_NAMES:
+        for found in sorted(path.glob(pattern)):
+            return found
     names = ", ".join(dict.fromkeys(Path(name).name for name in EXECUTABLES))
     raise DolphinError(f"--dolphin {path}: must be Dolphin or its folder, found none of {names}; pass the executable")
 
 
 def default_home(executable: Path, *, is_mainline: bool) -> Path:
-    """Where Slippi's Dolphin keeps its User folder on this system."""
+    """Where Slippi's Dolphin keeps its User folder on this system; a mainline build out of its beta has another."""
     system = platform.system()
+    mainline = "netplay" if "netplay" in executable.parts else "netplay-beta"
     if system == "Darwin":
         support = Path.home() / "Library" / "Application Support" / "com.project-slippi.dolphin"
-        return support / ("netplay-beta" if is_mainline else "netplay") / "User"
+        return support / (mainline if is_mainline else "netplay") / "User"
     if system == "Linux":
         config = Path.home() / ".config"
-        return config / "slippi-dolphin" / "netplay-beta" if is_mainline else config / "SlippiOnline"
+        return config / "slippi-dolphin" / mainline if is_mainline else config / "SlippiOnline"
     return executable.parent / "User"
 
 

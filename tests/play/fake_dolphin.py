@@ -5,6 +5,9 @@ import stat
 import sys
 from pathlib import Path
 
+MELEE = b"GALE01\x00\x02".ljust(512, b"\x00")
+"""The beginning of a disc image of Melee NTSC 1.02."""
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """#!{python}
@@ -24,7 +27,7 @@ ini.read(home / "Config" / "Dolphin.ini")
 Path({log!r} + ".ini").write_text((home / "Config" / "Dolphin.ini").read_text())
 from play.spectator import Setup, Spectator
 from play.stand_in import _load
-games = [_load(Path(line))[0] for line in Path(flags["-e"]).read_text().split()]
+games = [_load(Path(line))[0] for line in Path(flags["-e"]).read_bytes()[512:].decode().split()]
 pipes = {{int(path.name[-1]): path for path in (home / "Pipes").iterdir()}}
 is_blocking = ini["Slippi"]["BlockingPipes"] == "True"
 port = int(ini["Slippi"]["SpectatorLocalPort"])
@@ -43,6 +46,6 @@ def write_fake_dolphin(folder: Path, version: str = "mainline 3.5.1") -> Path:
 
 
 def write_fake_iso(path: Path, *replays: Path) -> Path:
-    """An "ISO" that lists the replays to play."""
-    path.write_text("\n".join(str(replay) for replay in replays))
+    """An "ISO" that begins as Melee's does and then lists the replays to play."""
+    path.write_bytes(MELEE + "\n".join(str(replay) for replay in replays).encode())
     return path

@@ -13,6 +13,7 @@ from dataset.duel import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from play.cli import register
 from tests.play.builders import random_run
+from tests.play.fake_dolphin import MELEE
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 240
@@ -102,7 +103,7 @@ def test_a_temperature_of_zero_is_refused(run: str, replay: str) -> None:
 
 
 def test_a_missing_dolphin_is_refused(run: str, tmp_path: Path) -> None:
-    (tmp_path / "melee.iso").touch()
+    (tmp_path / "melee.iso").write_bytes(MELEE)
     with pytest.raises(DolphinError, match="must be Dolphin or its folder"):
         play("--policy", run, "--dolphin", str(tmp_path), "--iso", str(tmp_path / "melee.iso"))
 

@@ -8,13 +8,14 @@ import pytest
 from dataset.errors import ConfigError, DolphinError
 from dataset.ids import character_from_name, stage_from_name
 from play.match import EXECUTABLES, Match, MatchOptions, build_match, default_home, find_executable, own_connect_code
+from tests.play.fake_dolphin import MELEE
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Any]:
     executable, iso = tmp_path / "Slippi_Online-x86_64.AppImage", tmp_path / "melee.iso"
     executable.touch()
-    iso.touch()
+    iso.write_bytes(MELEE)
     return {"dolphin": executable, "iso": iso}
 
 
@@ -78,7 +79,7 @@ def test_what_cannot_take_effect_is_refused(files: dict[str, Any], wanted: dict[
 
 
 def test_an_iso_is_needed(files: dict[str, Any]) -> None:
-    with pytest.raises(DolphinError, match="found None"):
+    with pytest.raises(DolphinError, match="found none"):
         settle(files | {"iso": None})
 
 
@@ -89,6 +90,20 @@ def test_dolphin_is_found_in_its_folder(tmp_path: Path, name: str) -> None:
     path.touch()
     assert find_executable(tmp_path) == path
     assert find_executable(path) == path
+
+
+@pytest.mark.parametrize(
+    "name", ["Slippi_Online-x86_64-ExiAI.AppImage", "Slippi_Netplay_Mainline_NoGui-x86_64.AppImage"]
+)
+def test_a_build_with_a_name_of_its_own_is_found_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert find_executable(tmp_path) == tmp_path / name
+
+
+def test_an_iso_of_another_version_is_refused_before_dolphin_starts(files: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "old.iso").write_bytes(b"GALE01\x00\x00" + bytes(512))
+    with pytest.raises(DolphinError, match=r"found version 1\.00; update it to 1\.02"):
+        settle(files | {"iso": tmp_path / "old.iso"})
 
 
 def test_a_folder_without_dolphin_is_refused_with_the_names_looked_for(tmp_path: Path) -> None:
@@ -111,6 +126,18 @@ def test_slippis_user_folder_by_system(
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: system)
     found = default_home(Path("folder") / "Dolphin", is_mainline=is_mainline)
+    assert found.as_posix().endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("system", "ending"),
+    [("Linux", ".config/slippi-dolphin/netplay"), ("Darwin", "com.project-slippi.dolphin/netplay/User")],
+)
+def test_a_mainline_build_out_of_its_beta_has_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, system: str, ending: str
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    found = default_home(Path("Slippi Launcher") / "netplay" / "Dolphin", is_mainline=True)
     assert found.as_posix().endswith(ending)
 
 
