@@ -14,10 +14,12 @@ from dataset.align import MIN_ONSETS, Leak
 from dataset.audit import Faults
 from dataset.codec import CODECS, NEUTRAL, Codec
 from dataset.encode import ENCODER_DIGEST
+from dataset.ids import character_from_name
 from dataset.manifest import Manifest, data_digest
 from dataset.rows import ReplayRow, rows_by_shard
-from dataset.schema import SCHEMA_VERSION
+from dataset.schema import SCHEMA_VERSION, SIDES
 from dataset.split import SPLITS, split_key, split_of
+from dataset.where import left_out
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,14 @@ def replay_check(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[Repla
     ``kept`` are the rows whose frames are stored though they were not let in: only frame shards hold them.
     """
     faults = Faults()
+    left = left_out(rows, manifest.where)
     digest = data_digest(
         ((row["id"], row["split"], row["rows_digest"]) for row in rows),
         schema_version=manifest.schema_version,
         encoder_digest=manifest.encoder_digest,
         codec_digest=manifest.codec_digest,
         rollback=manifest.rollback,
+        left=left,
     )
     frames = sum(row["frames"] for row in rows)
     for what, found, listed in (
@@ -82,10 +86,16 @@ def replay_check(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[Repla
         ("frames", frames, manifest.frames),
         ("replays kept beside", len(kept), manifest.kept_replays),
         ("frames kept beside", sum(row["frames"] for row in kept), manifest.kept_frames),
+        ("replays left out of windows", len(left), manifest.left_replays),
+        ("frames left out of windows", sum(left.values()), manifest.left_frames),
         ("data digest", digest, manifest.digest),
     ):
         faults.add(int(found != listed), f"{what} {found}, the manifest says {listed}")
     _count_shards(manifest, rows, kept, faults)
+    for split in SPLITS:
+        listed = sum(shard.samples for shard in manifest.of_kind("windows", split))
+        expected = sum(row["split"] == split and row["id"] not in left for row in rows)
+        faults.add(int(listed != expected), f"{split} shards list {listed} samples, the table has {expected} replays")
     return fault_check(
         "replays", faults, "contradictions", f"{len(rows):,} replays, {frames:,} frames, digest {digest}"
     )
@@ -103,10 +113,6 @@ def _count_shards(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[Repl
             f"{shard.path} holds {found[0]} replays of {found[1]} frames, the manifest says {shard.samples} of {shard.frames}",
         )
     faults.add(len(held), f"replays lie in {', '.join(held)}, which the manifest does not list")
-    for split in SPLITS:
-        listed = sum(shard.samples for shard in manifest.of_kind("windows", split))
-        expected = sum(row["split"] == split for row in rows)
-        faults.add(int(listed != expected), f"{split} shards list {listed} samples, the table has {expected} replays")
 
 
 def split_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
@@ -122,6 +128,28 @@ def split_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
     shares = Counter(row["split"] for row in rows)
     good = ", ".join(f"{split} {shares[split]}" for split in SPLITS)
     return fault_check("splits", faults, "replays out of place", good)
+
+
+def filter_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
+    """Every replay let in passes the filters that the manifest says all have passed."""
+    faults, filters = Faults(), manifest.filters
+    shortest, name = filters.get("min_frames", 0), filters.get("character")
+    character = None if name is None else character_from_name(name).internal
+    for row in rows:
+        kinds, picked = ([row[f"{what}_{side}"] for side in SIDES] for what in ("type", "character"))
+        where = f"replay {row['id']}"
+        faults.add(
+            int(row["frames"] < shortest), f"{where} has {row['frames']} frames, the filter says {shortest} or more"
+        )
+        is_cpu_in = kinds != ["human", "human"] and not filters.get("include_cpu", False)
+        faults.add(int(is_cpu_in), f"{where} has a CPU player, the filter lets none in")
+        is_absent = character is not None and character not in picked
+        faults.add(int(is_absent), f"{where} has no {name}, the filter says one player picked it")
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(filters.items()))
+    left = (
+        f"; where {manifest.where!r} keeps {manifest.left_replays:,} replays out of windows" if manifest.where else ""
+    )
+    return fault_check("filters", faults, "replays let in against the filters", told + left)
 
 
 def codec_check(codec: Codec) -> Check:

@@ -102,13 +102,25 @@ def stats_command(
 def encode_command(
     store: StoreOption,
     codec: Annotated[str | None, typer.Option(help="Codec of the controllers.", show_default="the store's")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help='Encode only replays whose row of replays.parquet passes this SQL, e.g. "quality_a > 0.5 and frames > 3600", '
+            'now and when replays are added; "" lets all pass.',
+            show_default="the store's",
+        ),
+    ] = None,
     quality: Annotated[
         bool,
         typer.Option("--quality", help="Write the quality columns of the table of replays again instead, no windows."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the window shards again from the frame table, after features or codecs changed; no replay is read."""
+    """Write the window shards again from the frame table, for another codec, encoder or choice of replays.
+
+    No replay is read, and all of them stay in the frame table.
+    """
     from dataclasses import asdict
 
     from dataset import report
@@ -118,8 +130,11 @@ def encode_command(
 
     lines = report.Lines()
     if quality:
-        if codec is not None:
-            raise ConfigError("--codec: concerns windows, so it cannot take effect beside --quality; run encode twice")
+        for name, given in (("--codec", codec), ("--where", where)):
+            if given is not None:
+                raise ConfigError(
+                    f"{name}: concerns windows, so it cannot take effect beside --quality; run encode twice"
+                )
         derived = encode_quality(store, lambda shards, total: lines("quality", shards, total))
         if as_json:
             typer.echo(report.json_line(asdict(derived)))
@@ -127,12 +142,12 @@ def encode_command(
             typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
             typer.echo(f"next: exphil stats --store {store} --query quality", err=True)
         return
-    done = encode_windows(store, codec, lambda shards, total: lines("encode", shards, total))
+    done = encode_windows(store, codec, lambda shards, total: lines("encode", shards, total), where=where)
     if as_json:
         typer.echo(report.json_line(asdict(done)))
     else:
         typer.echo(
             f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, encoder {done.encoder_digest}, "
-            f"{done.seconds:.1f} s"
+            f"{done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
         typer.echo(f"next: exphil verify --store {store}", err=True)

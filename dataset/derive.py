@@ -15,7 +15,7 @@ import polars as pl
 
 from dataset.arrow import REPLAY_SCHEMA, columns_from_table
 from dataset.atomic import sha256_of
-from dataset.errors import SchemaError
+from dataset.errors import ConfigError, SchemaError
 from dataset.files import replays_path, require_folder
 from dataset.lock import locked
 from dataset.manifest import Manifest, check_schema
@@ -23,6 +23,7 @@ from dataset.quality import quality_of
 from dataset.replay_table import save_replays
 from dataset.rows import rows_by_shard, shard_tables
 from dataset.schema import Columns
+from dataset.where import left_out
 
 Compute = Callable[[Columns, Mapping[str, Any]], dict[str, Any]]
 """From columns and row of one replay to values for that row, under names of ``REPLAY_SCHEMA``."""
@@ -55,7 +56,7 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
 
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
-        ConfigError: another process writes to the store.
+        ConfigError: another process writes to the store, or the store's ``where`` would now choose other replays.
     """
     start = time.perf_counter()
     folder = require_folder(folder)
@@ -65,7 +66,15 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
         check_schema(folder, manifest)
         rows = pl.read_parquet(replays_path(folder, manifest)).to_dicts()
         stored = [row for row in rows if row["shard"] is not None]
+        ok = [row for row in stored if row["status"] == "ok"]
+        left = left_out(ok, manifest.where)
         _compute_all(folder, manifest, stored, compute, on_progress)
+        if left_out(ok, manifest.where) != left:
+            raise ConfigError(
+                f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "
+                f"by the new columns; run 'exphil encode --store {folder} --where \"\"' first, this again, then encode with "
+                "the condition"
+            )
         save_replays(folder, rows, manifest, manifest)
     frames = sum(row["frames"] for row in stored)
     seconds = time.perf_counter() - start

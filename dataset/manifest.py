@@ -2,12 +2,13 @@
 
 In and out: ``manifest.json``, replaced last and atomically, so that a store is always the one its manifest describes; files
 it does not list do not exist for readers. The surprise: ``digest`` is taken over the *replays* (id, split and rows), not
-over the shards, so it does not depend on the order, the number of workers or the runs in which they arrived.
+over the shards, so it does not depend on the order, the number of workers or the runs in which they arrived. The settings
+that the store keeps for life have a digest of their own in the file, so that one changed by hand is noticed.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from dataset.errors import SchemaError
 from dataset.schema import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
+_SETTINGS_KEY = "settings_digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,11 @@ class Manifest:
     kept_replays: int = 0
     """Replays that were not let in and whose rows are in the frame table all the same."""
     kept_frames: int = 0
+    where: str = ""
+    """Condition (``dataset.where``) that a replay must pass to be in a window shard; empty: all are."""
+    left_replays: int = 0
+    """Replays with status ``ok`` that do not pass ``where``: only frame shards hold them."""
+    left_frames: int = 0
     replays_sha256: str = ""
     """Of the ``replays.parquet`` that belongs to this manifest."""
 
@@ -66,7 +73,7 @@ class Manifest:
         """The manifest of a store.
 
         Raises:
-            SchemaError: there is none, or it cannot be read.
+            SchemaError: there is none, it cannot be read, or its settings were changed by hand.
         """
         path = Path(folder) / MANIFEST_NAME
         if not path.is_file():
@@ -82,16 +89,30 @@ class Manifest:
             found = json.loads(text)
             known = {field.name for field in fields(cls)}
             shards = tuple(ShardInfo(**shard) for shard in found["shards"])
-            return cls(**{**{key: value for key, value in found.items() if key in known}, "shards": shards})
+            manifest = cls(**{**{key: value for key, value in found.items() if key in known}, "shards": shards})
+            told = found.get(_SETTINGS_KEY)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SchemaError(
                 f"store {store}: {MANIFEST_NAME} must be the JSON that ingest writes, found damage ({error!r}); "
                 "restore it from a copy or run 'exphil ingest --rebuild'"
             ) from error
+        if told not in (None, manifest.settings_digest):  # older stores have none
+            raise SchemaError(
+                f"store {store}: rollback, split seed, filters and where in {MANIFEST_NAME} must be those its data was made "
+                f"with (digest {told}), found others ({manifest.settings_digest}); restore it from a copy or run "
+                "'exphil ingest --rebuild'"
+            )
+        return manifest
 
     def to_json(self) -> str:
         """Text that ``from_json`` reads back; equal manifests give equal text."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        return json.dumps(asdict(self) | {_SETTINGS_KEY: self.settings_digest}, indent=1, sort_keys=True) + "\n"
+
+    @property
+    def settings_digest(self) -> str:
+        """Of the settings that decide which replays are in, and how."""
+        settings = (self.rollback, self.split_seed, self.filters, self.where)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def save(self, folder: Path | str) -> None:
         """Replace the store's manifest, atomically and durably."""
@@ -111,6 +132,7 @@ def data_digest(
     encoder_digest: str,
     codec_digest: str,
     rollback: str,
+    left: Collection[str] = (),
 ) -> str:
     """Digest of a store's data: equal exactly when the same replays, split alike, hold the same rows and encode alike.
 
@@ -120,9 +142,10 @@ def data_digest(
         encoder_digest: of the features.
         codec_digest: of the classes.
         rollback: the rollback rule.
+        left: ids of those that are in no window.
     """
     head = f"{schema_version} {encoder_digest} {codec_digest} {rollback}\n"
-    lines = sorted(f"{id_} {split} {rows}\n" for id_, split, rows in replays)
+    lines = sorted(f"{id_} {'left' if id_ in left else split} {rows}\n" for id_, split, rows in replays)
     return hashlib.sha256("".join([head, *lines]).encode()).hexdigest()[:32]
 
 

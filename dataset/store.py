@@ -204,8 +204,10 @@ def _check_counts(manifest: Manifest, path: Path | str) -> None:
     for kind in ("frames", "windows"):
         shards = [shard for shard in manifest.shards if shard.kind == kind]
         found = (sum(shard.samples for shard in shards), sum(shard.frames for shard in shards))
-        kept = (manifest.kept_replays, manifest.kept_frames) if kind == "frames" else (0, 0)
-        listed = (manifest.replays + kept[0], manifest.frames + kept[1])
+        more = (manifest.kept_replays, manifest.kept_frames)
+        if kind == "windows":
+            more = (-manifest.left_replays, -manifest.left_frames)
+        listed = (manifest.replays + more[0], manifest.frames + more[1])
         is_split = all(shard.split in ((None,) if kind == "frames" else SPLITS) for shard in shards)
         is_windows_only = kind == "frames" and not shards
         if (found != listed or not is_split) and not is_windows_only:

@@ -8,7 +8,7 @@ Parquet rows, not by compressed bytes, which differ between zstd releases; the b
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from dataset.checks import (
     Verdict,
     codec_check,
     fault_check,
+    filter_check,
     leak_check,
     replay_check,
     split_check,
@@ -37,6 +38,7 @@ from dataset.files import replays_path, require_folder
 from dataset.manifest import Manifest, ShardInfo
 from dataset.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
+from dataset.where import left_out
 from dataset.window_audit import WindowAudit
 
 UNREADABLE = (SchemaError, OSError, pa.ArrowException, tarfile.TarError, zstandard.ZstdError, ValueError, KeyError)
@@ -69,6 +71,7 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         _files(manifest, damaged, quick),
         replay_check(manifest, rows, kept),
         split_check(manifest, rows),
+        filter_check(manifest, rows),
     ]
     codec = CODECS.get(manifest.codec)
     if codec is None:
@@ -79,7 +82,8 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     if not quick:
         stored = sorted((*rows, *kept), key=lambda row: (row["shard"], row["row_start"]))
         checks += _frame_checks(folder, manifest, stored, damaged, codec, windows, report)
-    checks += [_windows(rows, windows, quick), codec_check(codec), leak_check(leak_from_counts(windows.leak))]
+    left = left_out(rows, manifest.where)
+    checks += [_windows(rows, left, windows, quick), codec_check(codec), leak_check(leak_from_counts(windows.leak))]
     return Verdict(tuple(checks), leak_from_counts(windows.leak))
 
 
@@ -131,13 +135,13 @@ def _add_shard(folder: Path, shard: ShardInfo, codec: Codec, windows: WindowAudi
     )
 
 
-def _windows(rows: list[ReplayRow], windows: WindowAudit, quick: bool) -> Check:
-    """Every ingested replay once, in a shard of its split, equal to a fresh encoding."""
-    splits = {row["id"]: row["split"] for row in rows}
+def _windows(rows: list[ReplayRow], left: Container[str], windows: WindowAudit, quick: bool) -> Check:
+    """Every ingested replay that is not left out once, in a shard of its split, equal to a fresh encoding."""
+    splits = {row["id"]: row["split"] for row in rows if row["id"] not in left}
     for replay, split in windows.splits.items():
         told = splits.get(replay)
         windows.faults.add(
-            int(told != split), f"sample {replay} is in a {split} shard, the table of replays says {told}"
+            int(told != split), f"sample {replay} is in a {split} shard, the table of replays says {told or 'in none'}"
         )
     missing = sorted(splits.keys() - windows.splits.keys())
     windows.faults.add(len(missing), f"replay {missing[0]} is in no window shard that could be read" if missing else "")

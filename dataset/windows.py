@@ -1,8 +1,8 @@
 """Window shards written again from the frame table: how features and codecs change without parsing a replay.
 
 In: a store, whose encoder and codec may be those of another exphil. Out: the same store with windows of this encoder and the
-wanted codec. The surprise: the new shards take new numbers, so until the manifest is replaced, last, every reader still sees
-the old ones whole.
+wanted codec, for the replays that pass a condition. The surprise: the new shards take new numbers, so until the manifest is
+replaced, last, every reader still sees the old ones whole.
 """
 
 import re
@@ -26,6 +26,7 @@ from dataset.manifest import Manifest, ShardInfo, check_schema, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample, add_sample, open_shard
+from dataset.where import check_where, left_out
 
 Progress = Callable[[int, int], None]
 """Told frame shards done and in all."""
@@ -36,23 +37,31 @@ class EncodeReport:
     """What a run wrote."""
 
     frames: int
+    replays: int
+    left: int
+    """Replays that did not pass the condition."""
     shards: int
     codec: str
     encoder_digest: str
     seconds: float
 
 
-def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Progress | None = None) -> EncodeReport:
+def encode_windows(
+    folder: Path | str, codec: str | None = None, on_progress: Progress | None = None, *, where: str | None = None
+) -> EncodeReport:
     """Write every window shard again.
 
     Args:
         folder: the store.
         codec: name of the codec to encode controllers with; ``None`` keeps the store's.
         on_progress: called after every frame shard.
+        where: condition that replays must pass (``dataset.where``), now and when new ones are ingested; empty lets all
+            pass, ``None`` keeps the store's.
 
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
-        ConfigError: the codec is unknown, or another process writes to the store.
+        ConfigError: the codec is unknown, the condition cannot be read or lets nothing pass, or another process writes to
+            the store.
     """
     start = time.perf_counter()
     folder = require_folder(folder)
@@ -62,10 +71,16 @@ def encode_windows(folder: Path | str, codec: str | None = None, on_progress: Pr
         check_schema(folder, manifest)
         chosen = get_codec(codec or manifest.codec)
         rows = ingested_rows(pl.scan_parquet(replays_path(folder, manifest)))
-        written = _write_all(folder, manifest, rows, chosen, on_progress)
-        _commit(folder, manifest, rows, chosen, written)
+        manifest = replace(manifest, where=manifest.where if where is None else where.strip())
+        check_where(rows, manifest.where)
+        left = left_out(rows, manifest.where)
+        wanted = [row for row in rows if row["id"] not in left]
+        written = _write_all(folder, manifest, wanted, chosen, on_progress)
+        _commit(folder, manifest, rows, left, chosen, written)
     return EncodeReport(
         frames=sum(shard.frames for shard in written),
+        replays=len(wanted),
+        left=len(left),
         shards=len(written),
         codec=chosen.name,
         encoder_digest=ENCODER_DIGEST,
@@ -136,7 +151,14 @@ def _info(folder: Path, split: str, number: int, frames: list[int]) -> ShardInfo
     )
 
 
-def _commit(folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Codec, written: list[ShardInfo]) -> None:
+def _commit(
+    folder: Path,
+    manifest: Manifest,
+    rows: list[ReplayRow],
+    left: dict[str, int],
+    codec: Codec,
+    written: list[ShardInfo],
+) -> None:
     """Replace the manifest, then delete the windows it no longer lists."""
     digest = data_digest(
         ((row["id"], row["split"], row["rows_digest"]) for row in rows),
@@ -144,6 +166,7 @@ def _commit(folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Code
         encoder_digest=ENCODER_DIGEST,
         codec_digest=codec.digest,
         rollback=manifest.rollback,
+        left=left,
     )
     shards = sorted((*manifest.of_kind("frames"), *written), key=lambda shard: shard.path)
     renewed = replace(
@@ -152,6 +175,8 @@ def _commit(folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Code
         codec=codec.name,
         codec_digest=codec.digest,
         digest=digest,
+        left_replays=len(left),
+        left_frames=sum(left.values()),
         shards=tuple(shards),
     )
     renewed.save(folder)

@@ -7,7 +7,7 @@ between the two leaves a manifest whose table is the previous one.
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
+from dataset.where import left_out
 from ingest.job import JobResult, Row
 from ingest.names import SALT_NAME, Names, store_salt
 from ingest.options import IngestOptions
@@ -84,13 +85,16 @@ class OpenStore:
         fresh = self._merge(result.rows)
         ok = [row for row in self.rows if row["status"] == "ok"]
         kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
+        left = left_out(ok, self.manifest.where)
         self.manifest = replace(
             self.manifest,
             kept_replays=len(kept),
             kept_frames=sum(row["frames"] for row in kept),
             replays=len(ok),
             frames=sum(row["frames"] for row in ok),
-            digest=self._digest(ok),
+            left_replays=len(left),
+            left_frames=sum(left.values()),
+            digest=self._digest(ok, left),
             shards=tuple(sorted((*self.manifest.shards, *result.shards), key=lambda shard: shard.path)),
         )
         self._write()
@@ -137,7 +141,7 @@ class OpenStore:
             fresh.append(row)
         return fresh
 
-    def _digest(self, ok: list[Row]) -> str:
+    def _digest(self, ok: list[Row], left: Collection[str]) -> str:
         manifest = self.manifest
         return data_digest(
             ((row["id"], row["split"], row["rows_digest"]) for row in ok),
@@ -145,6 +149,7 @@ class OpenStore:
             encoder_digest=manifest.encoder_digest,
             codec_digest=manifest.codec_digest,
             rollback=manifest.rollback,
+            left=left,
         )
 
     def _write(self) -> None:

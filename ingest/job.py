@@ -19,6 +19,7 @@ from dataset.manifest import ShardInfo
 from dataset.schema import Version
 from dataset.slp import Header, read_header
 from dataset.split import split_key, split_of
+from dataset.where import passing
 from ingest.archives import Candidate, Reader
 from ingest.columns import Rollback
 from ingest.judge import Filters, judge, judge_header, outcome_of
@@ -49,6 +50,8 @@ class Settings:
     names: Names
     keep_all: bool = False
     """Keep the frames of two-player games that are not let in."""
+    where: str = ""
+    """Condition (``dataset.where``) that a replay must pass to be encoded into windows."""
     is_verbose: bool = False
 
 
@@ -149,7 +152,7 @@ class _Runner:
             try:
                 if deadly is not None:
                     raise ReplayError(*deadly)
-                row |= self._replay(id_, self._reader.read(candidate) if source is None else source, games)
+                row |= self._replay(row, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
                 row |= refusal_row(error)
         return rows
@@ -174,10 +177,10 @@ class _Runner:
                 rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows
 
-    def _replay(self, id_: str, source: str | bytes, games: set[GameKey]) -> Row:
+    def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
         """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
         header = read_header(source)
-        row = header_row(header, self._settings.names)
+        row = file | header_row(header, self._settings.names)
         key = game_key(header)
         if key in games or key in self._known.games:
             return row | {"status": "duplicate", "reason": "same_game"}
@@ -195,20 +198,23 @@ class _Runner:
         row |= parsed_row(parsed, outcome)
         refusal = refusal or _refused(judge, parsed, filters, outcome)
         if refusal is None:
-            row |= self._write(id_, parsed)
+            row |= self._write(row, parsed)
             if key is not None:
                 games.add(key)
         else:
-            row |= refusal_row(refusal) | (self._keep(id_, parsed) if self._settings.keep_all else {})
+            row |= refusal_row(refusal) | (self._keep(row["id"], parsed) if self._settings.keep_all else {})
         return row
 
-    def _write(self, id_: str, parsed: ParsedReplay) -> Row:
-        split = split_of(split_key(parsed.header.match_id, id_), self._settings.split_seed)
-        row: Row = {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
-        if self._shards is not None:
-            shard, start = self._shards.add(parsed.columns, to_sample(parsed, id_, self._codec), split)
-            row |= {"shard": shard, "row_start": start}
-        return row
+    def _write(self, row: Row, parsed: ParsedReplay) -> Row:
+        split = split_of(split_key(parsed.header.match_id, row["id"]), self._settings.split_seed)
+        written: Row = {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
+        if self._shards is None:
+            return written
+        if passing([row | written], self._settings.where)[0]:
+            shard, start = self._shards.add(parsed.columns, to_sample(parsed, row["id"], self._codec), split)
+        else:
+            shard, start = self._shards.keep(row["id"], parsed.columns)
+        return written | {"shard": shard, "row_start": start}
 
     def _keep(self, id_: str, parsed: ParsedReplay) -> Row:
         """Only the frames of a game that is not let in, where they can be written."""

@@ -135,6 +135,7 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
         split_seed=options.split_seed,
         names=opened.names,
         keep_all=options.keep_all,
+        where=opened.manifest.where,
         is_verbose=options.is_verbose,
     )
 

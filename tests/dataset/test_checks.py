@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dataset.align import Leak
-from dataset.checks import codec_check, leak_check, replay_check, split_check, version_check
+from dataset.checks import codec_check, filter_check, leak_check, replay_check, split_check, version_check
 from dataset.codec import Axis17, Classes, Controllers, get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.manifest import Manifest, ShardInfo, data_digest
@@ -95,6 +95,26 @@ def test_window_shards_must_list_as_many_samples_as_the_table_has_replays() -> N
         replace(shard, samples=shard.samples - 1) if shard.split == "train" else shard for shard in manifest.shards
     )
     assert "train shards list" in replay_check(replace(manifest, shards=fewer), ROWS).detail
+
+
+@pytest.mark.parametrize(
+    ("filters", "changes", "detail"),
+    [
+        ({}, {"type_b": "cpu"}, "1 replays let in against the filters, first: replay r0 has a CPU player"),
+        ({"include_cpu": True}, {"type_b": "cpu"}, "include cpu True"),
+        ({"min_frames": 101}, {}, "first: replay r0 has 100 frames, the filter says 101 or more"),
+        ({"min_frames": 100}, {}, "min frames 100"),
+        ({"character": "mewtwo"}, {}, "character mewtwo"),
+        ({"character": "falco"}, {}, "first: replay r0 has no falco, the filter says one player picked it"),
+    ],
+)
+def test_a_replay_let_in_against_the_filters_is_found(
+    filters: dict[str, Any], changes: dict[str, Any], detail: str
+) -> None:
+    row = _row(0, type_a="human", type_b="human", character_a=1, character_b=16) | changes
+    check = filter_check(replace(_manifest([row]), filters=filters), [row])
+    assert detail in check.detail
+    assert check.ok == ("first" not in detail)
 
 
 def test_a_replay_without_a_match_goes_by_its_id() -> None:

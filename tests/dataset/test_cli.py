@@ -103,9 +103,20 @@ def test_encode_says_what_it_wrote_and_what_to_do_next(app: typer.Typer, store: 
     assert f"next: exphil verify --store {store}" in result.stderr
 
 
-def test_encode_writes_quality_again_and_refuses_a_codec_beside_it(app: typer.Typer, store: Path) -> None:
+def test_encode_takes_a_condition_and_says_how_many_replays_it_leaves_out(app: typer.Typer, store: Path) -> None:
+    found = _json(app, "encode", "--store", store, "--where", "character_b = 1")
+    assert (found["replays"], found["left"]) == (2, 4)
+    result = CliRunner().invoke(app, ["encode", "--store", str(store)])
+    assert "4 replays left out" in result.stdout
+    assert _json(app, "encode", "--store", store, "--where", "")["left"] == 0
+
+
+@pytest.mark.parametrize("other", [("--codec", "axis17"), ("--where", "")])
+def test_encode_writes_quality_again_and_refuses_what_concerns_windows_beside_it(
+    app: typer.Typer, store: Path, other: tuple[str, str]
+) -> None:
     found = _json(app, "encode", "--store", store, "--quality")
     assert (found["replays"], found["left"], found["frames"]) == (6, 0, 14_400)
-    result = CliRunner().invoke(app, ["encode", "--store", str(store), "--quality", "--codec", "axis17"])
+    result = CliRunner().invoke(app, ["encode", "--store", str(store), "--quality", *other])
     assert isinstance(result.exception, ConfigError)
     assert "beside --quality" in str(result.exception)

@@ -8,7 +8,7 @@ import pytest
 
 from dataset.atomic import sha256_of
 from dataset.derive import derive, encode_quality
-from dataset.errors import SchemaError
+from dataset.errors import ConfigError, SchemaError
 from dataset.files import REPLAYS_NAME
 from dataset.manifest import Manifest
 from dataset.quality import QUALITY_SCHEMA
@@ -16,6 +16,7 @@ from dataset.replay_table import save_replays
 from dataset.schema import Columns
 from dataset.store import Store
 from dataset.verify import verify
+from dataset.windows import encode_windows
 
 
 def rows_of(store: Path) -> list[dict[str, Any]]:
@@ -66,4 +67,15 @@ def test_a_frame_shard_that_is_not_the_listed_one_is_refused_before_anything_is_
     pq.write_table(pq.read_table(shard), shard, compression="gzip")
     with pytest.raises(SchemaError, match=r"shard frames/frames-00001\.parquet: must be the file the manifest lists"):
         encode_quality(store)
+    assert (store / REPLAYS_NAME).read_bytes() == before
+
+
+def test_a_store_whose_condition_would_choose_other_replays_is_refused_and_left_alone(store: Path) -> None:
+    shortest = min(row["inputs_per_minute_a"] for row in rows_of(store))
+    encode_windows(store, where=f"inputs_per_minute_a > {shortest}")
+    before, manifest = (store / REPLAYS_NAME).read_bytes(), Manifest.load(store)
+    assert encode_quality(store).replays == 6  # the same columns choose the same replays
+    assert Manifest.load(store).left_replays == manifest.left_replays > 0
+    with pytest.raises(ConfigError, match="found others that pass by the new columns; run 'exphil encode"):
+        derive(store, lambda columns, row: {"inputs_per_minute_a": shortest})
     assert (store / REPLAYS_NAME).read_bytes() == before

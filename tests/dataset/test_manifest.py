@@ -83,5 +83,27 @@ def test_the_digest_depends_on_data_and_rules_but_not_on_order() -> None:
         data_digest([rows[0], ("2", "test", "y")], **rules),  # type: ignore[arg-type]
         data_digest([rows[0], ("2", "val", "z")], **rules),  # type: ignore[arg-type]
         *(data_digest(rows, **{**rules, name: "other"}) for name in rules),  # type: ignore[arg-type]
+        data_digest(rows, left={"2"}, **rules),  # type: ignore[arg-type]
     ]
-    assert len({digest, *others}) == 8
+    assert len({digest, *others}) == 9
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"min_frames": 1800', '"min_frames": 600'),
+        ('"rollback": "last"', '"rollback": "first"'),
+        ('"split_seed": 0', '"split_seed": 1'),
+        ('"where": ""', '"where": "frames > 3600"'),
+    ],
+)
+def test_a_setting_changed_by_hand_is_noticed(old: str, new: str) -> None:
+    text = MANIFEST.to_json()
+    assert old in text
+    with pytest.raises(SchemaError, match=r"must be those its data was made with .* found others .* restore it"):
+        Manifest.from_json(text.replace(old, new), "store")
+
+
+def test_a_manifest_from_before_settings_had_a_digest_is_read() -> None:
+    lines = [line for line in MANIFEST.to_json().splitlines() if "settings_digest" not in line]
+    assert Manifest.from_json("\n".join(lines), "store") == MANIFEST

@@ -23,7 +23,7 @@ TRAIN, OTHER_TRAIN, VAL = "windows/train-000000.tar", "windows/train-000001.tar"
 
 # fmt: off
 CHECKS = (
-    "versions", "files", "replays", "splits", "rows", "order", "ids", "sticks", "triggers", "recorded controllers",
+    "versions", "files", "replays", "splits", "filters", "rows", "order", "ids", "sticks", "triggers", "recorded controllers",
     "finite", "variance", "windows", "codec", "leak",
 )
 # fmt: on

@@ -134,3 +134,52 @@ def test_a_folder_that_is_no_store_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="exphil ingest"):
         encode_windows(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_replays_that_pass_the_condition_are_encoded_and_all_stay_in_the_frame_table(store: Path) -> None:
+    before, content = Manifest.load(store), _content(store)
+    stages = {row["id"]: row["stage"] for row in Store(store).replays().collect().iter_rows(named=True)}
+    kept = {replay for replay, stage in stages.items() if stage <= 2}
+    assert 0 < len(kept) < 6
+    report = encode_windows(store, where=" stage <= 2 ")
+    assert (report.replays, report.left, report.frames) == (len(kept), 6 - len(kept), 2400 * len(kept))
+    manifest = Manifest.load(store)
+    assert (manifest.where, manifest.left_replays, manifest.left_frames) == (
+        "stage <= 2",
+        report.left,
+        2400 * report.left,
+    )
+    assert (manifest.replays, manifest.frames) == (6, 14_400)
+    assert Store(store).frames(["frame"]).collect().height == 14_400
+    assert _content(store) == {replay: packed for replay, packed in content.items() if replay in kept}
+    verdict = {check.name: check for check in verify(store).checks}
+    assert {name for name, check in verdict.items() if not check.ok} <= {"leak"}  # too few jumps
+    assert f"keeps {report.left} replays out of windows" in verdict["filters"].detail
+    assert manifest.digest != before.digest
+    again = encode_windows(store)  # what the store has is kept
+    assert (again.left, Manifest.load(store).digest) == (report.left, manifest.digest)
+    assert encode_windows(store, where="").left == 0
+    assert (_content(store), Manifest.load(store).digest) == (content, before.digest)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("vibes > 3", "unable to find column"),
+        ("frames > 99999", "found none"),
+        ("frames >= avg(frames) + 1", "found none"),
+    ],
+)
+def test_a_condition_that_cannot_take_effect_leaves_the_store_as_it_is(store: Path, where: str, words: str) -> None:
+    before = _files(store)
+    with pytest.raises(ConfigError, match=words):
+        encode_windows(store, where=where)
+    assert _files(store) == before
+
+
+def test_a_sample_that_the_condition_leaves_out_is_found(store: Path) -> None:
+    encode_windows(store)
+    replace(Manifest.load(store), where="stage <= 2", left_replays=0).save(store)
+    failures = {check.name: check.detail for check in verify(store, quick=True).checks if not check.ok}
+    assert "the table of replays says in none" in failures["windows"]
+    assert "replays left out of windows" in failures["replays"]

@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from dataset.codec import get_codec
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, SchemaError
 from dataset.manifest import Manifest
 from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
 from dataset.verify import verify
+from dataset.windows import encode_windows
 from ingest import job, plan
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
@@ -296,14 +297,17 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
         ({"keep_all": True}, "made with keep all False .* found True"),
         ({"min_frames": 2}, "made with min frames 1 .* found 2"),
         ({"keep_names": True}, "made with keep names False .* found True"),
+        ({"codec": "joint"}, "made with codec 'axis17' .* found 'joint'"),
     ],
 )
 def test_settings_that_contradict_the_store_name_both_values_and_the_way_out(
     duels: Path, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     ingest([duels / "duel-0.slp"], tmp_path, options())
+    before = files_of(tmp_path)
     with pytest.raises(ConfigError, match=message + ".*--rebuild"):
         ingest([duels], tmp_path, options(**changes))
+    assert files_of(tmp_path) == before
 
 
 def test_a_rebuild_starts_over_with_other_settings(duels: Path, tmp_path: Path) -> None:
@@ -385,3 +389,34 @@ def test_every_edge_case_is_accounted_for(tmp_path: Path) -> None:
     }
     rows = Store(tmp_path).replays().collect()
     assert rows.filter((pl.col("status") == "ok") == pl.col("reason").is_not_null()).height == 0
+
+
+def test_new_replays_are_judged_by_the_condition_the_store_was_encoded_with(
+    duels: Path, tmp_path: Path, make_duel: MakeDuel
+) -> None:
+    store = tmp_path / "store"
+    ingest([duels], store, options())
+    encode_windows(store, where="frames < 700")
+    kept = {sample.id for sample in Store(store).samples("all")}
+    assert len(kept) == 4
+    for name, seed, frames in (("more/short.slp", 21, 600), ("more/long.slp", 22, 800)):
+        make_duel(name, seed, frames)
+    report = ingest([tmp_path / "more"], store, options())
+    manifest = Store(store).manifest
+    assert (report.replays_ingested, manifest.replays, manifest.where) == (2, 6, "frames < 700")
+    assert (manifest.left_replays, manifest.left_frames) == (1, 800)
+    assert {sample.num_frames for sample in Store(store).samples("all")} == {600}
+    assert {check.name for check in verify(store).checks if not check.ok} <= {"leak"}
+    encode_windows(store)
+    assert Store(store).manifest.digest == manifest.digest
+    rebuilt = ingest([duels], store, options(rebuild=True))
+    assert (rebuilt.store_replays, Store(store).manifest.where) == (4, "")
+
+
+def test_filters_changed_by_hand_do_not_let_other_replays_in(duels: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    ingest([duels / "duel-0.slp"], store, options())
+    manifest = store / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"min_frames": 1', '"min_frames": 500'))
+    with pytest.raises(SchemaError, match=r"filters and where in manifest\.json must be those its data was made with"):
+        ingest([duels], store, options(min_frames=500))
