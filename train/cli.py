@@ -194,6 +194,7 @@ def train(
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
     from dataset.errors import ConfigError
+    from train.ranks import is_first_rank, num_ranks
     from train.run import train_run
     from train.settings import resolve
 
@@ -203,6 +204,11 @@ def train(
         return
     if name is None:
         raise ConfigError("--name: says where the run is kept, found none; give e.g. --name first")
+    if replays is not None and num_ranks() > 1:
+        raise ConfigError(
+            f"--replays {replays}: is ingested by one process, found {num_ranks()}; run 'exphil ingest' first, then give "
+            "them its --store"
+        )
     folder = find_store(store, replays, train_character, resolved.config.policy.codec)
     summary = train_run(
         resolved.config,
@@ -215,7 +221,8 @@ def train(
         init_from=init_from,
         tolerate_bad_shards=tolerate_bad_shards,
     )
-    _show_summary(summary, folder, as_json)
+    if is_first_rank():
+        _show_summary(summary, folder, as_json)
 
 
 def evaluate(

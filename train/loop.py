@@ -2,8 +2,9 @@
 
 Every frame of every window is supervised and the state is carried from window to window, detached (truncated
 back-propagation through time), as the policy will carry it in play. After each epoch the val replays are walked whole and
-their plain NLL decides which weights are best. The surprise: everything that decides the next step lies in
-``last.state.pt``, so a run that is stopped, even inside an epoch, goes on as if it had not been.
+their plain NLL decides which weights are best. Several ranks (``train.ranks``) train on their rows of the same batches;
+the first validates and writes. The surprise: everything that decides the next step lies in ``last.state.pt``, so a run that
+is stopped, even inside an epoch, goes on as if it had not been, on any number of ranks.
 """
 
 import json
@@ -35,6 +36,7 @@ from train.optim import build_optimizer, check_warmup, count_steps, learning_rat
 from train.persistence import Persistence
 from train.policy import Policy
 from train.position import Position
+from train.ranks import Ranks
 from train.sampling import build_sampler
 
 REPORT_EVERY = 20
@@ -56,6 +58,7 @@ class Fit:
         device: torch.device,
         callbacks: Iterable[Callback] = (),
         is_stopped: Callable[[], bool] = lambda: False,
+        ranks: Ranks | None = None,
     ) -> None:
         """Prepare; the run folder exists and holds ``config.json``.
 
@@ -67,11 +70,13 @@ class Fit:
             device: where to train.
             callbacks: told of what happens.
             is_stopped: asked after each step; true ends the run with a checkpoint.
+            ranks: the processes that train it together; ``None``: this one alone.
         """
         torch.manual_seed(config.seed)
+        self.ranks = ranks or Ranks()
         self.config, self.run, self.device, self.callbacks = config, run, device, tuple(callbacks)
         self.persistence, self._is_stopped = persistence, is_stopped
-        self.sampler = build_sampler(data.train, config)
+        self.sampler = build_sampler(data.train, config, ranks=self.ranks)
         self.val_sampler = build_sampler(data.val, config, is_shuffled=False)
         self.policy = Policy(config.policy)
         self.policy.head.start_from(persistence)
@@ -85,6 +90,8 @@ class Fit:
         self.position = Position()
         self.state: State = self.policy.initial_state(self.sampler.num_rows)
         self._pending: list[tuple[Tensor, int, list[Tensors]]] = []
+        if not self.ranks.is_first:
+            torch.manual_seed(config.seed + (self.ranks.rank << 32))  # alike weights, other units dropped
 
     def fit(self) -> dict[str, Any]:
         """Train to the end, to early stopping, or until stopped; returns the summary of the run."""
@@ -121,10 +128,13 @@ class Fit:
         if self.ema is not None:
             self.ema.policy.load_state_dict(saved["ema"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.state = map_state(lambda leaf: leaf.to(self.device), saved["lanes"])
-        torch.set_rng_state(saved["rng"])
-        if self.device.type == "cuda" and saved["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
+        self.state = self.ranks.own_rows(saved["lanes"], self.policy.initial_state(self.sampler.num_rows))
+        if self.ranks.rank < len(saved["rng"]):  # a rank that was not there begins with its own
+            torch.set_rng_state(saved["rng"][self.ranks.rank])
+            if self.device.type == "cuda" and saved["cuda_rng"] is not None:
+                torch.cuda.set_rng_state(saved["cuda_rng"][self.ranks.rank], self.device)
+        if not self.ranks.is_first:
+            return
         kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
         (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
@@ -157,7 +167,7 @@ class Fit:
             if self._is_report_due():
                 self._report(float(loss))
             position.seconds += time.perf_counter() - began
-            if self._is_stopped() or self._is_at_last_step():
+            if self.ranks.any(self._is_stopped()) or self._is_at_last_step():
                 break
         if self._pending:
             self._report(float(loss))
@@ -178,23 +188,24 @@ class Fit:
             yield batch
 
     def _step(self, batches: list[Tensors]) -> tuple[Tensor, int]:
-        """One optimizer step; the loss and how many frames it averages over."""
+        """One optimizer step; the loss and how many frames it averages over, those of all ranks."""
         rate = learning_rate(self.position.global_step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        frames = sum(batch.num_frames for batch in batches)
+        frames = self.ranks.total(sum(batch.num_frames for batch in batches))
         self.optimizer.zero_grad(set_to_none=True)
         losses: list[Tensor] = []
         for batch in batches:
             loss = self._loss(batch) * (batch.num_frames / max(frames, 1))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
+        whole = self.ranks.add_gradients(self.policy.parameters(), torch.stack(losses).sum())
         if self.config.optim.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.optim.max_grad_norm)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update(self.policy, self.position.global_step + 1)
-        return torch.stack(losses).sum(), frames
+        return whole, frames
 
     def _loss(self, batch: Tensors) -> Tensor:
         """The loss of one batch, in float32 whatever the policy computes in; carries the state on."""
@@ -216,7 +227,7 @@ class Fit:
         for number, (one, (_, frames, batches)) in enumerate(zip(losses, self._pending, strict=True)):
             if not math.isfinite(one):
                 step = position.global_step - len(losses) + number + 1
-                raise stop_at(step, one, batches, self.run)
+                raise stop_at(step, one, batches, self.run, self.ranks.rank)
             position.loss_sum += one * frames
         self._pending.clear()
         rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
@@ -228,10 +239,21 @@ class Fit:
     def _finish_epoch(self) -> None:
         """Validate, keep the best weights, write the epoch's line, and move the position to the next epoch."""
         position = self.position
-        val = evaluate_policy(self.served, self.val_sampler, self.persistence, self.device)
-        is_best = val["nll"] < position.best_nll
+        val: dict[str, Any] = {"nll": 0.0}
+        if self.ranks.is_first:
+            val = evaluate_policy(self.served, self.val_sampler, self.persistence, self.device)
+        nll = self.ranks.of_first(val["nll"])
+        is_best = nll < position.best_nll
         if is_best:
-            position.best_epoch, position.best_nll = position.epoch, val["nll"]
+            position.best_epoch, position.best_nll = position.epoch, nll
+        if self.ranks.is_first:
+            self._record(val, is_best)
+        position.epoch, position.step, position.loss_sum, position.frames = position.epoch + 1, 0, 0.0, 0
+        self._save()
+
+    def _record(self, val: dict[str, Any], is_best: bool) -> None:
+        position = self.position
+        if is_best:
             save_weights(self.served, self.run / "best.safetensors")
         record = {
             "epoch": position.epoch,
@@ -248,8 +270,6 @@ class Fit:
             file.write(json.dumps(record) + "\n")
         for callback in self.callbacks:
             callback.on_epoch(record)
-        position.epoch, position.step, position.loss_sum, position.frames = position.epoch + 1, 0, 0.0, 0
-        self._save()
 
     def _is_at_last_step(self) -> bool:
         return self.position.global_step == self.total_steps
@@ -260,15 +280,21 @@ class Fit:
 
     def _save(self) -> None:
         """Write ``last``: the weights for play, then all that decides the next step."""
+        lanes = self.ranks.gather_rows(self.state, self.sampler.rows)
+        rng = self.ranks.gather(torch.get_rng_state())
+        is_cuda = self.device.type == "cuda"
+        cuda_rng = self.ranks.gather(torch.cuda.get_rng_state(self.device)) if is_cuda else None
+        if not self.ranks.is_first:
+            return
         save_weights(self.served, self.run / "last.safetensors")
         saved = {
             "position": asdict(self.position),
             "policy": self.policy.state_dict(),
             "ema": None if self.ema is None else self.ema.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "lanes": self.state,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "lanes": lanes,
+            "rng": rng,
+            "cuda_rng": cuda_rng,
         }
         save_state(saved, self.run / STATE_FILE)
 

@@ -18,12 +18,13 @@ from train.checkpoint import save_state
 BATCH_FILE = "bad-batch.pt"
 
 
-def stop_at(step: int, loss: float, batches: Sequence[Tensors], run: Path) -> ExphilError:
-    """The error that ends a run at ``step``, from 1; its batches lie in ``BATCH_FILE`` by then."""
-    save_state({"step": step, "loss": loss, "batches": [_on_cpu(batch) for batch in batches]}, run / BATCH_FILE)
+def stop_at(step: int, loss: float, batches: Sequence[Tensors], run: Path, rank: int = 0) -> ExphilError:
+    """The error that ends a run at ``step``, from 1; the batches of this rank lie in ``BATCH_FILE`` by then."""
+    path = run / (BATCH_FILE if rank == 0 else f"rank-{rank}-{BATCH_FILE}")
+    save_state({"step": step, "loss": loss, "batches": [_on_cpu(batch) for batch in batches]}, path)
     return ExphilError(
         f"step {step}: the loss must be finite, found {loss} and {_cause(batches)}; its batches are kept in "
-        f"{run / BATCH_FILE}; lower --lr, keep --max-grad-norm above 0, or run 'exphil verify' on the store"
+        f"{path}; lower --lr, keep --max-grad-norm above 0, or run 'exphil verify' on the store"
     )
 
 

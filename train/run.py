@@ -27,6 +27,7 @@ from train.initial import inherited, load_initial, require_unseen
 from train.leak import measure_leak, require_no_leak
 from train.loop import Fit
 from train.persistence import fit_persistence
+from train.ranks import Ranks, joined
 from train.record import RUNS, load_record, save_record
 from train.sampling import plain_lanes
 
@@ -49,7 +50,6 @@ def train_run(
         ConfigError: the run exists already, or is resumed with other settings or replays; a split is empty.
         SchemaError: the store is damaged, or its targets are misaligned.
     """
-    callbacks = tuple(callbacks)
     run = runs / name
     _require_run_folder(run, is_resumed)
     if is_resumed and init_from is not None:
@@ -71,8 +71,9 @@ def train_run(
     leak = measure_leak(plain_lanes(data.train, config), codec)
     note = require_no_leak(leak, data.train.num_frames)
     persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
-    with interruptions() as is_stopped:
-        fit = Fit(config, data, persistence, run, device=target, callbacks=callbacks, is_stopped=is_stopped)
+    with interruptions() as is_stopped, joined(target) as (ranks, own):
+        told = tuple(callbacks) if ranks.is_first else ()
+        fit = Fit(config, data, persistence, run, device=own, callbacks=told, is_stopped=is_stopped, ranks=ranks)
         if initial is not None:
             fit.begin_from(initial.policy)
         record = run_record(
@@ -85,12 +86,12 @@ def train_run(
             leak={"status": leak.status, "own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets},
             **origin(),
         )
-        _open_run(run, record, fit, is_resumed)
-        for callback in callbacks:
+        _open_run(run, record, fit, is_resumed, ranks)
+        for callback in told:
             callback.on_start(run, record)
-            for told in (note, _skipped(data)):
-                if told is not None:
-                    callback.on_note(told)
+            for line in (note, _skipped(data)):
+                if line is not None:
+                    callback.on_note(line)
         return fit.fit() | {"skipped_shards": list(data.skipped_shards)}
 
 
@@ -153,10 +154,12 @@ def _require_run_folder(run: Path, is_resumed: bool) -> None:
         raise ConfigError(f"run {run}: --resume needs a run that was begun, found none; leave --resume away")
 
 
-def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool) -> None:
+def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, ranks: Ranks) -> None:
+    ranks.wait()  # a folder that the first rank makes is none that the others should refuse
     if not is_resumed:
-        run.mkdir(parents=True, exist_ok=True)
-        save_record(run, record)
+        if ranks.is_first:
+            run.mkdir(parents=True, exist_ok=True)
+            save_record(run, record)
         return
     before = load_record(run)
     differing = [

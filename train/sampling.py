@@ -9,10 +9,12 @@ from dataset.stream.lanes import Lanes
 from dataset.stream.sampler import Sampler
 from dataset.stream.windows import Windows
 from train.config import RunConfig
+from train.ranks import Ranks
 
 
-def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) -> Sampler:
+def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ranks: Ranks | None = None) -> Sampler:
     """A bank walked as the config says; not shuffled, for measuring, it is neither augmented nor seen at other delays."""
+    ours = ranks or Ranks()
     data = config.data
     if not is_shuffled and data.sampling == "lanes":
         return plain_lanes(bank, config, is_shuffled=False)
@@ -28,8 +30,19 @@ def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) ->
             seed=config.seed,
             augment=augment,
             is_shuffled=is_shuffled,
+            rank=ours.rank,
+            world_size=ours.size,
         )
-    return Lanes(bank, rows=data.lanes, window=data.window_size, delay=delay, seed=config.seed, augment=augment)
+    return Lanes(
+        bank,
+        rows=data.lanes,
+        window=data.window_size,
+        delay=delay,
+        seed=config.seed,
+        augment=augment,
+        rank=ours.rank,
+        world_size=ours.size,
+    )
 
 
 def plain_lanes(bank: Bank, config: RunConfig, *, is_shuffled: bool = True) -> Lanes:
