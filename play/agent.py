@@ -36,7 +36,7 @@ class Committed(NamedTuple):
 
 
 class Stepper(Protocol):
-    """A policy that is stepped one frame at a time and carries its recurrent state."""
+    """A policy that is stepped one frame at a time and carries its recurrent state, of one player or of P at once."""
 
     def reset(self) -> None:
         """Begin a new game."""
@@ -49,7 +49,7 @@ class Stepper(Protocol):
         delay: int,
         noise: NDArray[np.float32],
     ) -> Classes:
-        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1)."""
+        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1); of P players [P, …] each."""
 
 
 class Agent:

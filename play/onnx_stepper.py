@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dataset.codec import Classes
 from dataset.errors import CheckpointError
-from train.record import GRAPH_VERSION
+from train.record import GRAPH_BATCH, GRAPH_VERSION
 
 _TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 _FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")
@@ -27,20 +27,23 @@ class OnnxStepper:
     Args:
         path: the graph.
         temperature: divides the logits of every component; 1 samples what the policy learned.
+        num_players: how many it steps at once, each with a state of its own.
 
     Raises:
         CheckpointError: the file is no such graph, or another exphil's.
     """
 
-    def __init__(self, path: Path, temperature: float = 1.0) -> None:
-        self._session = open_session(path)
+    def __init__(self, path: Path, temperature: float = 1.0, num_players: int = 1) -> None:
+        self._session = open_session(path, num_players)
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         if self.metadata.get("graph_version") != GRAPH_VERSION:
             raise CheckpointError(
                 f"{path}: this exphil plays graph version {GRAPH_VERSION}, found "
                 f"{self.metadata.get('graph_version')}; run 'exphil export' again"
             )
-        inputs, outputs = _buffers(self._session.get_inputs()), _buffers(self._session.get_outputs())
+        inputs, outputs = (
+            _buffers(values, num_players) for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
         self._frame: Buffers = {name: inputs.pop(name) for name in _FRAME}
         self._frame["temperature"][:] = temperature
         self._outputs = outputs  # also those nobody reads: the runtime writes to them at every step
@@ -64,16 +67,16 @@ class OnnxStepper:
         delay: int,
         noise: NDArray[np.float32],
     ) -> Classes:
-        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1)."""
+        """See ``play.agent.Stepper``."""
         frame = self._frame
-        frame["continuous"][0] = continuous
-        frame["indices"][0] = indices
-        frame["previous"][0] = previous
-        frame["delay"][0] = delay
-        frame["noise"][0] = noise
+        frame["continuous"][:] = continuous
+        frame["indices"][:] = indices
+        frame["previous"][:] = previous
+        frame["delay"][:] = delay
+        frame["noise"][:] = noise
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
-        result: Classes = self._outputs["classes"][0].astype(np.uint8)
+        result: Classes = self._outputs["classes"].astype(np.uint8).reshape(previous.shape)
         return result
 
     def _bind(self, state: Buffers, outputs: Buffers) -> ort.IOBinding:
@@ -85,7 +88,7 @@ class OnnxStepper:
         return binding
 
 
-def open_session(model: Path | bytes) -> ort.InferenceSession:
+def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
     """A graph ready to run on one thread: at one frame a step, more cost more than they give.
 
     Raises:
@@ -93,6 +96,7 @@ def open_session(model: Path | bytes) -> ort.InferenceSession:
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_free_dimension_override_by_name(GRAPH_BATCH, num_players)
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(str(model) if isinstance(model, Path) else model, options, ["CPUExecutionProvider"])
@@ -102,8 +106,9 @@ def open_session(model: Path | bytes) -> ort.InferenceSession:
         ) from error
 
 
-def _buffers(values: "list[ort.NodeArg]") -> Buffers:
-    return {value.name: np.zeros(value.shape, dtype=_TYPES[value.type]) for value in values}
+def _buffers(values: "list[ort.NodeArg]", num_players: int) -> Buffers:
+    shapes = {value.name: [num_players if size == GRAPH_BATCH else size for size in value.shape] for value in values}
+    return {value.name: np.zeros(shapes[value.name], dtype=_TYPES[value.type]) for value in values}
 
 
 def _as_outputs(state: Buffers) -> Buffers:

@@ -23,19 +23,21 @@ class TorchStepper:
     policy: Policy
     temperature: float = 1.0
     """Divides the logits of every component; 1 samples what the policy learned."""
+    num_players: int = 1
+    """How many it steps at once, each with a state of its own."""
 
     def __post_init__(self) -> None:
         self.reset()
 
     @classmethod
-    def load(cls, run: Path | str, temperature: float) -> "TorchStepper":
+    def load(cls, run: Path | str, temperature: float, num_players: int = 1) -> "TorchStepper":
         """The policy of a run argument."""
         torch.set_num_threads(1)
-        return cls(load_policy(run).policy, temperature)
+        return cls(load_policy(run).policy, temperature, num_players)
 
     def reset(self) -> None:
         """Begin a new game."""
-        self._state = self.policy.initial_state(1)
+        self._state = self.policy.initial_state(self.num_players)
 
     def step(
         self,
@@ -45,16 +47,17 @@ class TorchStepper:
         delay: int,
         noise: NDArray[np.float32],
     ) -> Classes:
-        """Classes uint8 [K] of continuous [C], indices [I], previous [K] and noise [K] in (0, 1)."""
+        """See ``play.agent.Stepper``."""
+        rows = self.num_players
         with torch.inference_mode():
             classes, self._state = self.policy.step(
-                torch.from_numpy(continuous.astype(np.float32))[None],
-                torch.from_numpy(indices.astype(np.int64))[None],
-                torch.from_numpy(previous.astype(np.int64))[None],
-                torch.tensor([delay]),
-                torch.from_numpy(noise)[None],
+                torch.from_numpy(continuous.astype(np.float32)).view(rows, -1),
+                torch.from_numpy(indices.astype(np.int64)).view(rows, -1),
+                torch.from_numpy(previous.astype(np.int64)).view(rows, -1),
+                torch.full((rows,), delay),
+                torch.from_numpy(noise).view(rows, -1),
                 self._state,
                 self.temperature,
             )
-        result: Classes = classes[0].numpy().astype(np.uint8)
+        result: Classes = classes.numpy().astype(np.uint8).reshape(previous.shape)
         return result

@@ -27,6 +27,7 @@ from train.checkpoint import LoadedPolicy
 from train.components import Components, one_hot
 from train.data import character_id, open_store
 from train.evaluate import parse_split
+from train.export import one_thread_session
 from train.losses import component_nll
 from train.policy import Policy
 
@@ -68,7 +69,7 @@ def measure_cost(
             f"store {path}: the {split} split must hold the run's character, found none; take another split"
         )
     lanes = Lanes(bank, rows=1, window=WINDOW, delay=loaded.delay, is_shuffled=False)
-    session = _session(front)
+    session = one_thread_session(front)
     components = Components.of(loaded.codec)
     ours, theirs, frames = _Sums(), _Sums(), 0
     state, carried = loaded.policy.initial_state(1), _zeros(session)
@@ -97,16 +98,10 @@ def measure_cost(
     }
 
 
-def _session(front: bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(front, options, ["CPUExecutionProvider"])
-
-
 def _zeros(session: ort.InferenceSession) -> dict[str, NDArray[Any]]:
     types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
     states = [value for value in session.get_inputs() if value.name.startswith("state_")]
-    return {value.name: np.zeros(value.shape, types[value.type]) for value in states}
+    return {value.name: np.zeros((1, *value.shape[1:]), types[value.type]) for value in states}
 
 
 def _hidden(

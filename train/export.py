@@ -1,11 +1,12 @@
 """``exphil export``: one ONNX graph of a policy's step, checked against PyTorch before it is kept.
 
 In: a run. Out: ``policy.onnx`` in its folder: frame, committed controller, delay, noise, temperature and state in; classes,
-logits and the next state out. The metadata name the weights it was made of. The surprise: the graph is not PyTorch's ``step``
-operation by operation but a folded form of it (``train.fold``, ``train.sampler_graph``), and it is this file's check, over
-frames of every kind with the state carried, that makes them the same.
+logits and the next state out, each with a first dimension ``batch`` for players that are stepped at once. The metadata name
+the weights it was made of. The surprise: the graph is not PyTorch's ``step`` operation by operation but a folded form of it
+(``train.fold``, ``train.sampler_graph``), and it is this file's check, over frames of every kind with the state carried, that
+makes them the same.
 
-Legend: C features, I indices, K components, S class columns, W most classes of a component.
+Legend: B batch, C features, I indices, K components, S class columns, W most classes of a component.
 """
 
 import logging
@@ -32,7 +33,7 @@ from train.backbones.base import State
 from train.checkpoint import load_policy
 from train.fold import FoldedStep, as_state, leaves_of
 from train.policy import Policy
-from train.record import GRAPH, GRAPH_VERSION, find_run
+from train.record import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
 from train.sampler_graph import append_sampler
 
 OPSET = 23
@@ -43,6 +44,9 @@ TOLERANCE = 5e-6
 
 LEAST_QUANTIZED = 1 << 14
 """Weights in a matrix worth quantizing; smaller ones cost more to quantize for than they save."""
+
+_EXAMPLES, _MOST = 2, 64
+"""Players in the example that a graph is traced with (a dimension of one would be taken for fixed), and the most at once."""
 
 Feed = dict[str, NDArray[Any]]
 
@@ -101,15 +105,19 @@ def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
 
 def export_front(policy: Policy) -> onnx.ModelProto:
     """The graph from a frame to hidden units, prior logits and the next state."""
-    state = leaves_of(policy.initial_state(1))
+    state = leaves_of(policy.initial_state(_EXAMPLES))
     assert not any(leaf.any() for leaf in state), "play begins every game with zeros"
     names = [f"state_{i}" for i in range(len(state))]
     frame = (
-        torch.zeros(1, len(FEATURES)),
-        torch.zeros(1, len(INDICES), dtype=torch.int64),
-        torch.zeros(1, len(policy.codec.components), dtype=torch.int64),
-        torch.zeros(1),
+        torch.zeros(_EXAMPLES, len(FEATURES)),
+        torch.zeros(_EXAMPLES, len(INDICES), dtype=torch.int64),
+        torch.zeros(_EXAMPLES, len(policy.codec.components), dtype=torch.int64),
+        torch.zeros(_EXAMPLES),
     )
+    batch = {0: torch.export.Dim(GRAPH_BATCH, min=1, max=_MOST)}
+    shapes: list[Any] = [batch] * len(frame)
+    if state:
+        shapes.append((batch,) * len(state))  # all that ``FoldedStep`` takes as ``*leaves``
     with _quiet():
         program = torch.onnx.export(
             FoldedStep(policy).eval(),
@@ -117,6 +125,7 @@ def export_front(policy: Policy) -> onnx.ModelProto:
             input_names=["continuous", "indices", "previous", "delay", *names],
             output_names=["hidden_units", "prior_logits", *(f"next_{name}" for name in names)],
             opset_version=OPSET,
+            dynamic_shapes=tuple(shapes),
             dynamo=True,
             verbose=False,
         )
@@ -183,7 +192,7 @@ def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, 
         The largest difference of logits and states, the same against their size as in ``TOLERANCE``, and how many
         controllers differ.
     """
-    session = ort.InferenceSession(graph, _one_thread(), ["CPUExecutionProvider"])
+    session = one_thread_session(graph)
     names = [value.name for value in session.get_outputs()]
     generator = torch.Generator().manual_seed(seed)
     state = policy.initial_state(1)
@@ -232,15 +241,17 @@ def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed
 
 
 def _of_components(logits: NDArray[np.float32], policy: Policy) -> NDArray[np.float32]:
-    """The graph's logits [K, 1, W] as PyTorch's [1, S]."""
+    """The graph's logits [B, K, 1, W] as PyTorch's [B, S]."""
     sizes = policy.head.components.sizes
-    return np.concatenate([row[:, :size] for row, size in zip(logits, sizes, strict=True)], axis=1)
+    return np.concatenate([logits[:, k, 0, :size] for k, size in enumerate(sizes)], axis=1)
 
 
-def _one_thread() -> ort.SessionOptions:
+def one_thread_session(graph: bytes, batch: int = 1) -> ort.InferenceSession:
+    """A graph in ONNX Runtime for ``batch`` players at once."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return options
+    options.add_free_dimension_override_by_name(GRAPH_BATCH, batch)
+    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
 
 
 @contextmanager

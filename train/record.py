@@ -27,8 +27,11 @@ WINDOW = "window"
 GRAPH = "policy.onnx"
 """The exported graph's name in a run folder."""
 
-GRAPH_VERSION = "1"
+GRAPH_VERSION = "2"
 """Changes whenever a graph's inputs or outputs mean something else."""
+
+GRAPH_BATCH = "batch"
+"""The graph's name of its first dimension, players stepped at once; whoever opens a graph fixes it."""
 
 
 def save_record(run: Path, record: Mapping[str, Any]) -> None:

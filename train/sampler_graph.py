@@ -5,10 +5,10 @@ result until nothing changes. Component k sees only earlier ones, so what no lon
 the other gives, and it is reached after K + 1 passes at most. The surprise: that is the fast way. Controllers mostly stay as
 they are, so two passes are usual, and their few nodes are still in the cache; one after the other takes many times as many.
 
-Legend: K components, S class columns, W most classes of a component, M hidden units a component.
+Legend: B batch, K components, S class columns, W most classes of a component, M hidden units a component.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from train.heads import HIDDEN, Head
+from train.record import GRAPH_BATCH
+
+Value = tuple[str, int, Sequence[int | str]]
+"""Name, type and shape of a value."""
 
 Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
 
@@ -41,15 +45,16 @@ class Nodes:
 
 
 def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, prior: str, previous: str) -> None:
-    """Let ``graph`` go on from ``hidden`` [1, K·M] and ``prior`` [1, K·W] to ``classes`` int64 [1, K] and ``logits`` [K, 1, W].
+    """Let ``graph`` go on from ``hidden`` [B, K·M] and ``prior`` [B, K·W].
 
-    It gains the inputs ``noise`` float32 [1, K] and ``temperature`` float32 [1].
+    It gains the inputs ``noise`` float32 [B, K] and ``temperature`` float32 [1], and the outputs ``classes`` int64 [B, K] and
+    ``logits`` [B, K, 1, W].
     """
     num_components, most = len(head.components.sizes), max(head.components.sizes)
     outer = Nodes("sample")
-    shape = outer.constant("by_component", np.array([num_components, 1, most]))
-    column = outer.constant("column", np.array([num_components, 1, 1]))
-    row = outer.constant("row", np.array([1, num_components]))
+    shape = outer.constant("by_component", np.array([-1, num_components, 1, most]))
+    column = outer.constant("column", np.array([-1, num_components, 1, 1]))
+    row = outer.constant("row", np.array([-1, num_components]))
     given = {
         "hidden": hidden,
         "prior": outer.add("Reshape", prior, shape),
@@ -58,19 +63,20 @@ def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, prior: st
     }
     if head.is_autoregressive:
         guess = outer.add("Cast", outer.add("Reshape", previous, column), to=TensorProto.FLOAT)
-        start = outer.constant("no_logits", np.zeros((num_components, 1, most), np.float32))
         limit = outer.constant("most_passes", np.array(num_components + 1))
         go_on = outer.constant("go_on", np.array(True))
         body = _body(given, num_components, most)
-        outputs = ["sample_final", "logits"]
-        outer.nodes.append(helper.make_node("Loop", [limit, go_on, guess, start], outputs, name="sample", body=body))
+        # Logits before the first pass are never read; the prior has their shape.
+        inputs, outputs = [limit, go_on, guess, given["prior"]], ["sample_final", "logits"]
+        outer.nodes.append(helper.make_node("Loop", inputs, outputs, name="sample", body=body))
     else:
         _pass(outer, given, None, classes="sample_final", logits="logits")
     outer.add("Cast", outer.add("Reshape", "sample_final", row), output="classes", to=TensorProto.INT64)
-    graph.input.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, [1, num_components]))
+    graph.input.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
     graph.input.append(helper.make_tensor_value_info("temperature", TensorProto.FLOAT, [1]))
-    graph.output.insert(0, helper.make_tensor_value_info("classes", TensorProto.INT64, [1, num_components]))
-    graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, [num_components, 1, most]))
+    graph.output.insert(0, helper.make_tensor_value_info("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
+    logits_shape = [GRAPH_BATCH, num_components, 1, most]
+    graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits_shape))
     graph.node.extend(outer.nodes)
     graph.initializer.extend(outer.constants)
 
@@ -87,21 +93,21 @@ def _constants(outer: Nodes, head: Head) -> dict[str, str]:
         "output": output,
         "counted": counted,  # of a component's cumulative shares all but its last, which is 1
         "cumulate": np.triu(np.ones((most, most), np.float32)),
-        "slices": np.array([num_components, 1, HIDDEN]),
+        "slices": np.array([-1, num_components, 1, HIDDEN]),
     }
     if head.is_autoregressive:
         constants["chosen"] = (head.chosen.weight * head.sees).detach().numpy()
         constants["columns"] = np.array(columns)[:, None, None]
-        constants["rows"] = np.array([0, 1])
+        constants["rows"] = np.array([1, 2, 3])
     return {name: outer.constant(name, value) for name, value in constants.items()}
 
 
 def _pass(nodes: Nodes, given: dict[str, str], guess: str | None, *, classes: str, logits: str) -> None:
-    """Classes [K, 1, 1], as whole floats, of all components given a guess of them [K, 1, 1]."""
+    """Classes [B, K, 1, 1], as whole floats, of all components given a guess of them [B, K, 1, 1]."""
     hidden = given["hidden"]
     if guess is not None:
         named = nodes.add("Add", nodes.add("Cast", guess, to=TensorProto.INT64), given["columns"])
-        rows = nodes.add("Gather", given["chosen"], named)  # [K, 1, 1, K·M]
+        rows = nodes.add("Gather", given["chosen"], named)  # [B, K, 1, 1, K·M]
         hidden = nodes.add("Add", nodes.add("ReduceSum", rows, given["rows"], keepdims=0), hidden)
     units = nodes.add("Reshape", nodes.add("Relu", hidden), given["slices"])
     nodes.add("Add", nodes.add("MatMul", units, given["output"]), given["prior"], output=logits)
@@ -116,14 +122,14 @@ def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphPr
     _pass(nodes, given, "pass_guess", classes="pass_next", logits="pass_logits")
     change = nodes.add("ReduceL1", nodes.add("Sub", "pass_next", "pass_guess"), keepdims=0)
     nodes.add("Cast", change, output="pass_is_changing", to=TensorProto.BOOL)
-    column, wide = [num_components, 1, 1], [num_components, 1, most]
-    inputs = [
+    column, wide = [GRAPH_BATCH, num_components, 1, 1], [GRAPH_BATCH, num_components, 1, most]
+    inputs: list[Value] = [
         ("pass_number", TensorProto.INT64, []),
         ("pass_was_changing", TensorProto.BOOL, []),
         ("pass_guess", TensorProto.FLOAT, column),
         ("pass_before", TensorProto.FLOAT, wide),
     ]
-    outputs = [
+    outputs: list[Value] = [
         ("pass_is_changing", TensorProto.BOOL, []),
         ("pass_next", TensorProto.FLOAT, column),
         ("pass_logits", TensorProto.FLOAT, wide),
@@ -131,5 +137,5 @@ def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphPr
     return helper.make_graph(nodes.nodes, "sample_pass", _infos(inputs), _infos(outputs))
 
 
-def _infos(values: Iterable[tuple[str, int, list[int]]]) -> list[onnx.ValueInfoProto]:
+def _infos(values: Iterable[Value]) -> list[onnx.ValueInfoProto]:
     return [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in values]

@@ -87,7 +87,7 @@ def test_expanded_ids_are_exported_as_tables_are(stage_mode: str) -> None:
 def test_an_export_says_what_it_was_made_of(exported: Exported) -> None:
     facts = {entry.key: entry.value for entry in onnx.load(exported.path).metadata_props}
     assert facts == {
-        "graph_version": "1",
+        "graph_version": "2",
         "weights_sha256": sha256_of(exported.path.with_name("best.safetensors")),
         "precision": "f32",
     }
