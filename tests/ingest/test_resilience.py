@@ -2,11 +2,8 @@ import errno
 import gzip
 import io
 import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 import time
 import zipfile
@@ -23,7 +20,6 @@ from dataset.duel import generate_replay
 from dataset.errors import ExphilError, ReplayError
 from dataset.manifest import Manifest
 from dataset.store import Store
-from dataset.verify import verify
 from ingest import limits, plan, shardset, workers
 from ingest.archives import Candidate, Reader
 from ingest.job import Job, Known, Settings
@@ -32,8 +28,7 @@ from ingest.names import Names
 from ingest.pipeline import IngestOptions, IngestReport, ingest
 from ingest.sources import find_candidates
 from ingest.workers import run_jobs
-
-STORE_FILES = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
+from tests.ingest.kills import STORE_FILES, kill_often
 
 
 def options(**changes: object) -> IngestOptions:
@@ -51,60 +46,15 @@ def account(report: IngestReport) -> dict[str, int]:
     return found
 
 
-def killed_ingest(source: Path, store: Path, seconds: float) -> bool:
-    """Run an ingest and kill it so long after its start; whether it was killed."""
-    script = [sys.executable, "-m", "tests.ingest.killed", str(source), str(store), "never", ""]
-    with subprocess.Popen(script, stderr=subprocess.DEVNULL) as process:
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
-
-
-def kill_often(duels: Path, tmp_path: Path, kills: int, seed: int) -> tuple[int, int]:
-    """Kill ingests at random instants until so many died; (kills, times a killed run had added replays)."""
-    whole = ingest([duels], tmp_path / "whole", options())
-    draw, store = random.Random(seed), tmp_path / "store"
-    died = progressed = held = 0
-    longest = 1.0
-    while died < kills:
-        start = time.monotonic()
-        if not killed_ingest(duels, store, draw.uniform(0.4 * longest, longest)):
-            longest = time.monotonic() - start  # it ran through: from here on kill earlier
-            assert Manifest.load(store).digest == whole.digest
-            shutil.rmtree(store)
-            held = 0
-            continue
-        died += 1
-        longest = max(longest, time.monotonic() - start) * 1.05
-        if not (store / "manifest.json").exists():
-            continue
-        left = Store(store)
-        rows = left.replays().filter(pl.col("status") == "ok").collect()
-        assert rows.height == rows["id"].n_unique() == left.manifest.replays >= held
-        assert sum(sample.num_frames for sample in left.samples("all")) == left.manifest.frames
-        if left.manifest.replays:
-            assert left.frames(["frame"]).collect().height == left.manifest.frames
-        progressed += left.manifest.replays > held
-        held = left.manifest.replays
-    finished = ingest([duels], store, options())
-    assert (finished.digest, finished.store_replays) == (whole.digest, whole.store_replays)
-    assert files_of(store) - {shard.path for shard in Manifest.load(store).shards} <= STORE_FILES
-    checks = [[(check.name, check.ok) for check in verify(folder).checks] for folder in (store, tmp_path / "whole")]
-    assert checks[0] == checks[1]  # too few jumps for the leak check, in both
-    return died, progressed
-
-
-def test_a_run_killed_at_random_instants_loses_and_doubles_nothing(duels: Path, tmp_path: Path) -> None:
-    assert kill_often(duels, tmp_path, kills=4, seed=0)[0] == 4
+def test_runs_killed_at_random_instants_lose_and_double_nothing(duels: Path, tmp_path: Path) -> None:
+    assert kill_often(duels, tmp_path, kills=3, seed=0).total() == 3
 
 
 @pytest.mark.slow
 def test_a_hundred_kills_lose_and_double_nothing(duels: Path, tmp_path: Path) -> None:
-    died, progressed = kill_often(duels, tmp_path, kills=100, seed=1)
-    print(f"{died} kills, {progressed} of them after further replays were committed")  # noqa: T201 (the tally)
-    assert died == 100
+    tally = kill_often(duels, tmp_path, kills=100, seed=1, workers=(1, 1, 1, 2))
+    print(tally)  # noqa: T201 (the figure)
+    assert tally.total() == 100
 
 
 @pytest.mark.parametrize("full_at", [0, 1, 2, 3, 4, 5])
