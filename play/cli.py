@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from play.check import CheckOptions
     from play.launch import Outcome
 
@@ -114,6 +116,14 @@ def play(
     ] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds of play.")] = None,
     seed: Annotated[int, typer.Option(help="Of the sampling noise.")] = 0,
+    view: Annotated[
+        bool | None,
+        typer.Option(
+            "--view/--no-view",
+            help="Draw the match in the terminal, or tell of it in plain lines.",
+            show_default="--view",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Play a trained policy in Dolphin, or with --stand-in against a replay.
@@ -129,7 +139,7 @@ def play(
         )
         _refuse({"opponent-character": opponent_character, "cpu-level": cpu_level, "port": port}, "--check")
         _refuse({"connect-code": connect_code, "headless": headless or None, "games": games, "delay": delay}, "--check")
-        _refuse({"seconds": seconds}, "--check")
+        _refuse({"seconds": seconds, "view": view}, "--check")
         files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
         how: dict[str, Any] = {"runtime": runtime, "temperature": temperature, "is_sync": sync}
         _check(CheckOptions(policy=policy, slippi_port=slippi_port, **files, **how), as_json=as_json)
@@ -143,7 +153,14 @@ def play(
     if (stand_in is None) == (dolphin is None):
         raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
     options = PlayOptions(
-        run=policy, is_sync=sync, temperature=temperature, seed=seed, seconds=seconds, delay=delay, runtime=runtime
+        run=policy,
+        is_sync=sync,
+        temperature=temperature,
+        seed=seed,
+        seconds=seconds,
+        delay=delay,
+        runtime=runtime,
+        console=_console(view),
     )
     in_dolphin: dict[str, Any] = {
         "iso": iso,
@@ -221,6 +238,16 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
         named = ["--policy", options.policy or "RUN", "--dolphin", str(verdict.dolphin), "--iso", str(verdict.iso)]
         _say(f"next: exphil play {shlex.join(named)}")
     raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _console(is_drawn: bool | None) -> "Console":
+    """Where the match is shown: drawn on a terminal unless told otherwise, in lines elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    if is_drawn and not console.is_terminal:
+        raise _usage("--view: needs a terminal to draw on, found none; leave it out for plain lines")
+    return console if is_drawn is not False else Console(stderr=True, highlight=False, force_terminal=False)
 
 
 def _refuse(given: dict[str, Any], other: str) -> None:

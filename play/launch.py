@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from dataset.errors import ConfigError
 from dataset.ids import character_from_name, internal_from_external
@@ -24,8 +25,12 @@ from play.runner import Report, Runner, check_budget, warm_up
 from play.runtime import PlayedRun, load
 from play.stand_in import NEVER, StandIn
 from play.stand_in import Report as StandInReport
+from play.view import viewing
+from play.watch import Watched
 
 Say = Callable[[str], None]
+NO_VIEW = Console(quiet=True)
+"""Shows nothing of a match."""
 
 PIPE = 1
 """The port of the pad that a stand-in reads; the replayed game does not listen to it."""
@@ -45,6 +50,8 @@ class PlayOptions:
     """Frames; None takes the run's."""
     runtime: str = "auto"
     """``auto``, ``onnx`` or ``torch``."""
+    console: Console = NO_VIEW
+    """Where the match is shown while it lasts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +131,17 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
 def _run(
     session: Session, agent: Agent, options: PlayOptions, find_port: Callable[[Any], int], num_games: int
 ) -> Report:
-    return Runner(
-        session,
+    watched = Watched(session=session, find_port=find_port)
+    runner = Runner(
+        watched,
         agent,
         find_port=find_port,
         is_sync=options.is_sync,
         num_games=num_games,
         seconds=options.seconds,
-    ).run()
+    )
+    with viewing(watched, runner.report, options.console):
+        return runner.run()
 
 
 @contextmanager

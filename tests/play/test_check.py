@@ -264,6 +264,7 @@ def test_a_replay_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
 
 def test_a_policy_is_loaded_and_stepped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = str(random_run(tmp_path / "run"))
+    monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 10_000.0)
     found = look(policy=run)["policy"]
     assert (found.status, "a warm step takes" in found.detail) == ("ok", True)
     monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 0.0)

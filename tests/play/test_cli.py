@@ -15,6 +15,8 @@ from play.cli import register
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import MELEE
 
+pytestmark = pytest.mark.usefixtures("patient_budget")
+
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 240
 

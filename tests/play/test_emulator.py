@@ -18,6 +18,8 @@ from play.match import Match, MatchOptions, build_match
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 
+pytestmark = pytest.mark.usefixtures("patient_budget")
+
 
 def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:

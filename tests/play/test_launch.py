@@ -24,6 +24,8 @@ from play.stand_in import NEVER, Report, StandIn
 from tests.play.builders import random_run
 from tests.play.test_parity import Frames, differences, from_ingest
 
+pytestmark = pytest.mark.usefixtures("patient_budget")
+
 CODEC = get_codec("axis17")
 FRAMES = 400
 FIRST = -123
