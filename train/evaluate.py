@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
+from torch import Tensor
 
 from dataset.errors import ConfigError
 from dataset.split import SPLITS
@@ -20,8 +21,10 @@ from train.checkpoint import LoadedPolicy
 from train.components import Components
 from train.controls import Controls
 from train.data import character_id, open_store
+from train.fitted import find_lookup
 from train.initial import seen_ids
-from train.intervals import bootstrap
+from train.intervals import PerReplayReport, bootstrap, paired_difference
+from train.judged import Judged
 from train.metrics import Metrics
 from train.per_replay import PerReplay
 from train.persistence import Persistence
@@ -33,6 +36,8 @@ EvalSplit = Literal["val", "test", "all"]
 
 MILLION = 1_000_000
 
+Report = dict[str, Any]
+
 
 def parse_split(name: str) -> EvalSplit:
     """The split that ``--split`` means."""
@@ -43,22 +48,26 @@ def parse_split(name: str) -> EvalSplit:
 
 def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
     """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
-    return _measure(policy, sampler, persistence, device)[0].report()
-
-
-def _measure(
-    policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device
-) -> tuple[Metrics, PerReplay]:
-    """One pass over every frame."""
-    components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
-    metrics = Metrics(components, controls, persistence, device)
-    per_replay = PerReplay(sampler.bank.ids, controls)
-    replays = torch.tensor([track.replay for track in sampler.bank.tracks], device=device)
+    meter = Meter(policy, sampler, persistence, device)
     with measuring(policy):
         for seen in walk(policy, sampler, device):
-            metrics.add(seen.judged)
-            per_replay.add(seen.judged, replays[seen.track])
-    return metrics, per_replay
+            meter.add(seen.judged, seen.track)
+    return meter.metrics.report()
+
+
+class Meter:
+    """All main metrics of one predictor, over all frames and replay by replay."""
+
+    def __init__(self, policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> None:
+        components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
+        self.metrics = Metrics(components, controls, persistence, device)
+        self.per_replay = PerReplay(sampler.bank.ids, controls)
+        self._replays = torch.tensor([track.replay for track in sampler.bank.tracks], device=device)
+
+    def add(self, frames: Judged, track: Tensor) -> None:
+        """Count N frames of the tracks int64 [N]."""
+        self.metrics.add(frames)
+        self.per_replay.add(frames, self._replays[track])
 
 
 def evaluate_run(
@@ -90,10 +99,17 @@ def evaluate_run(
     _require_tracks(bank, store, split, config.data.character)
     sampler = build_sampler(bank, config, is_shuffled=False)
     persistence = Persistence.from_json(loaded.record["persistence"])
+    lookup = find_lookup(loaded, store, device)
+    policy = loaded.policy.to(device)
+    ours, theirs = (Meter(policy, sampler, persistence, device) for _ in range(2))
     began = time.perf_counter()
-    metrics, per_replay = _measure(loaded.policy.to(device), sampler, persistence, device)
+    with measuring(policy):
+        for seen in walk(policy, sampler, device, lookup=lookup):
+            ours.add(seen.judged, seen.track)
+            if seen.lookup is not None:
+                theirs.add(seen.lookup, seen.track)
     seconds = time.perf_counter() - began
-    report, rows = metrics.report(), per_replay.report()
+    report, rows = ours.metrics.report(), ours.per_replay.report()
     return {
         "run": loaded.run.name,
         "codec": loaded.codec.name,
@@ -101,10 +117,26 @@ def evaluate_run(
         "replays": len(bank.ids),
         "skipped_shards": list(store.skipped),
         **report,
+        **_beside_lookup(report, rows, None if lookup is None else theirs),
         "intervals": bootstrap(rows),
         "per_replay": rows,
         "seconds": seconds,
         "seconds_per_million_frames": seconds / max(report["frames"], 1) * MILLION,
+    }
+
+
+def _beside_lookup(report: Report, rows: PerReplayReport, meter: Meter | None) -> Report:
+    """``lookup_nll``, ``lookup`` (what persistence has too) and ``over_lookup``: the policy less it, with intervals."""
+    if meter is None:
+        return {"lookup_nll": None, "lookup": None, "over_lookup": None}
+    said = meter.metrics.report()
+    differences = paired_difference(rows, meter.per_replay.report())
+    return {
+        "lookup_nll": said["nll"],
+        "lookup": {name: said[name] for name in report["persistence"]},
+        "over_lookup": {
+            name: None if found is None else [found.value, found.low, found.high] for name, found in differences.items()
+        },
     }
 
 

@@ -19,6 +19,8 @@ from train.losses import component_nll
 OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
 """Shares of these controls in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""
 
+MAIN_STICK = ("main_x", "main_y")
+
 TOP = 3
 """A component is right within the top if its class is among this many likeliest."""
 
@@ -52,10 +54,24 @@ class Judged:
     sampled_values: Tensor
     """float32 [N, J] those of the sampled controller."""
 
+    main_stick: list[int]
+    """Which controls are the main stick's."""
+
     @property
     def is_change(self) -> Tensor:
         """Whether the target differs from the previous controller in any component, bool [N]."""
         return (self.target != self.previous).any(dim=1)
+
+    @property
+    def is_stick_change(self) -> Tensor:
+        """Whether the main stick is elsewhere than in the previous controller, bool [N]."""
+        main = self.main_stick
+        return (self.values[:, main] != self.previous_values[:, main]).any(dim=1)
+
+    @property
+    def is_stick_right(self) -> Tensor:
+        """Whether both axes of the main stick are as likeliest, bool [N]."""
+        return (self.values[:, self.main_stick] == self.best_values[:, self.main_stick]).all(dim=1)
 
 
 def judge(
@@ -86,6 +102,7 @@ def judge(
         best_values=controls.of_classes(likeliest),
         previous_values=controls.of_classes(previous),
         sampled_values=controls.of_classes(sampled),
+        main_stick=[controls.names.index(name) for name in MAIN_STICK if name in controls.names],
     )
 
 

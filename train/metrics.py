@@ -44,7 +44,9 @@ class Metrics:
         right, same = frames.best == target, previous == target
         controls_right = frames.best_values == frames.values
         controls_same = frames.previous_values == frames.values
-        change = frames.is_change
+        change, moved = frames.is_change, frames.is_stick_change
+        self._count("stick_frames", moved)
+        self._count("stick_right", frames.is_stick_right[moved])
         for name, rows in (("all", torch.ones_like(change)), ("change", change)):
             self._count(f"{name}_frames", rows)
             self._count(f"{name}_nll", frames.nll[rows])
@@ -64,11 +66,13 @@ class Metrics:
     def report(self) -> dict[str, Any]:
         """Every metric as plain values."""
         names, sums = self.components.names, self._sums
-        persistence = {key: value for key, value in self._rates("copied_").items() if "top" not in key}
+        persistence = self._rates("copied_") | {"stick_accuracy": 0.0}  # it never moves the stick
         return {
             "frames": int(sums["all_frames"]),
             "change_frames": int(sums["change_frames"]),
+            "stick_frames": int(sums["stick_frames"]),
             **self._rates(""),
+            "stick_accuracy": float(sums["stick_right"] / sums["stick_frames"].clamp(min=1)),
             "top3_by_component": self._by_name(names, sums["all_top"] / sums["all_frames"]),
             "persistence_nll": persistence["nll"],
             "persistence": persistence,

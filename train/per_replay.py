@@ -15,8 +15,6 @@ from torch import Tensor
 from train.controls import Controls
 from train.judged import Judged, overall_weights
 
-MAIN_STICK = ("main_x", "main_y")
-
 
 class PerReplay:
     """Sums over the frames of each replay, in float64."""
@@ -24,7 +22,6 @@ class PerReplay:
     def __init__(self, ids: Sequence[str], controls: Controls) -> None:
         self.ids = list(ids)
         self._weights = overall_weights(controls)
-        self._main = [controls.names.index(name) for name in MAIN_STICK if name in controls.names]
         self._sums = torch.zeros(len(self.ids), 8, dtype=torch.float64, device=controls.values.device)
 
     def add(self, frames: Judged, replay: Tensor) -> None:
@@ -32,9 +29,8 @@ class PerReplay:
         nll = frames.nll.double().sum(dim=1)
         accuracy = ((frames.best_values == frames.values).double() * self._weights).sum(dim=1)
         change = frames.is_change.double()
-        main, held = frames.values[:, self._main], frames.previous_values[:, self._main]
-        moved = (main != held).any(dim=1).double()
-        hit = (main == frames.best_values[:, self._main]).all(dim=1).double()
+        moved = frames.is_stick_change.double()
+        hit = frames.is_stick_right.double()
         one = torch.ones_like(nll)
         columns = (one, nll, accuracy, change, change * nll, change * accuracy, moved, moved * hit)
         self._sums.index_add_(0, replay, torch.stack(columns, dim=1))

@@ -23,6 +23,7 @@ from train.checkpoint import run_record
 from train.components import Components
 from train.config import RunConfig
 from train.data import Data, load_data
+from train.fitted import keep_lookup
 from train.initial import inherited, load_initial, require_unseen
 from train.leak import measure_leak, require_no_leak
 from train.loop import Fit
@@ -87,6 +88,8 @@ def train_run(
             **origin(),
         )
         _open_run(run, record, fit, is_resumed, ranks)
+        if ranks.is_first:
+            keep_lookup(run, data.train, Components.of(codec).sizes, config)
         for callback in told:
             callback.on_start(run, record)
             for line in (note, _skipped(data)):

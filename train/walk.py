@@ -21,6 +21,7 @@ from train.batches import Tensors, to_tensors
 from train.components import Components
 from train.controls import Controls
 from train.judged import Judged, judge
+from train.lookup import OWN_STATE, Lookup
 from train.policy import Policy
 
 SAMPLE_SEED = 20_010
@@ -43,6 +44,8 @@ class Walked:
     """float16 [N, C]"""
     indices: Tensor
     """int16 [N, I]"""
+    lookup: Judged | None
+    """What the look-up baseline said of them, if there is one."""
 
 
 @contextmanager
@@ -57,7 +60,14 @@ def measuring(policy: Policy) -> Iterator[None]:
         policy.train(was_training)
 
 
-def walk(policy: Policy, sampler: Sampler, device: torch.device, replaced: Replaced | None = None) -> Iterator[Walked]:
+def walk(
+    policy: Policy,
+    sampler: Sampler,
+    device: torch.device,
+    *,
+    lookup: Lookup | None = None,
+    replaced: Replaced | None = None,
+) -> Iterator[Walked]:
     """Every frame of ``sampler``, in order; to be consumed while ``measuring``."""
     components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
@@ -65,11 +75,20 @@ def walk(policy: Policy, sampler: Sampler, device: torch.device, replaced: Repla
     for batch, given in load(sampler, device):
         previous = given.previous if replaced is None else replaced(given)
         y, state = policy.features(given.continuous, given.indices, previous, given.delay, state, given.reset)
-        rows, target = y[given.mask], given.target[given.mask]
+        rows, target, held = y[given.mask], given.target[given.mask], given.previous[given.mask]
         noise = torch.rand(target.shape, generator=generator, device=device)
         sampled = policy.head.sample(rows, noise)
-        said = judge(policy.head(rows, target), sampled, target, given.previous[given.mask], components, controls)
-        yield Walked(said, *places(batch, given), given.continuous[given.mask], given.indices[given.mask])
+        indices = given.indices[given.mask]
+        looked_up = None
+        if lookup is not None:
+            looked_up = judge(lookup.log_shares(indices[:, OWN_STATE], held), held, target, held, components, controls)
+        yield Walked(
+            judge(policy.head(rows, target), sampled, target, held, components, controls),
+            *places(batch, given),
+            given.continuous[given.mask],
+            indices,
+            looked_up,
+        )
 
 
 def load(sampler: Sampler, device: torch.device) -> Iterator[tuple[Batch, Tensors]]:

@@ -110,3 +110,17 @@ def test_a_run_is_also_measured_replay_by_replay(run: Path, store: Path) -> None
             assert mean == pytest.approx(report[name])
             low, high = report["intervals"][name]
             assert low <= report[name] <= high
+
+
+def test_the_lookup_stands_beside_a_run_and_how_far_the_run_is_from_it(run: Path, store: Path) -> None:
+    report = evaluate(load_policy(run), store)
+    assert set(report["lookup"]) == set(report["persistence"])
+    assert (
+        report["lookup_nll"]
+        == report["lookup"]["nll"]
+        == pytest.approx(sum(report["lookup"]["nll_by_component"].values()))
+    )
+    value, low, high = report["over_lookup"]["nll"]
+    assert value == pytest.approx(report["nll"] - report["lookup_nll"])
+    assert low <= value <= high
+    assert report["persistence"]["stick_accuracy"] == 0.0

@@ -71,6 +71,7 @@ def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, 
         "config.json",
         "last.safetensors",
         "last.state.pt",
+        "lookup.safetensors",
         "metrics.jsonl",
     ]
     assert seen.losses[-1] < seen.losses[0] * 0.7
