@@ -155,6 +155,12 @@ def train(
         str | None,
         typer.Option("--precision", help="fp32 or bf16: what training computes in; losses stay fp32; default fp32."),
     ] = None,
+    compile_mode: Annotated[
+        str,
+        typer.Option(
+            "--compile", help="auto, off or on: fuse a step's operations with torch.compile; auto does on CUDA."
+        ),
+    ] = "auto",
     ema: Annotated[
         bool | None, typer.Option("--ema/--no-ema", help="Keep an average of the weights; validate and save it.")
     ] = None,
@@ -220,6 +226,7 @@ def train(
         is_resumed=resume,
         init_from=init_from,
         tolerate_bad_shards=tolerate_bad_shards,
+        compile_mode=compile_mode,
     )
     if is_first_rank():
         _show_summary(summary, folder, as_json)

@@ -59,6 +59,7 @@ class Fit:
         callbacks: Iterable[Callback] = (),
         is_stopped: Callable[[], bool] = lambda: False,
         ranks: Ranks | None = None,
+        is_compiled: bool = False,
     ) -> None:
         """Prepare; the run folder exists and holds ``config.json``.
 
@@ -71,6 +72,7 @@ class Fit:
             callbacks: told of what happens.
             is_stopped: asked after each step; true ends the run with a checkpoint.
             ranks: the processes that train it together; ``None``: this one alone.
+            is_compiled: whether training's windows go through ``torch.compile``.
         """
         torch.manual_seed(config.seed)
         self.ranks = ranks or Ranks()
@@ -81,6 +83,7 @@ class Fit:
         self.policy = Policy(config.policy)
         self.policy.head.start_from(persistence)
         self.policy.to(device)
+        self._forward: Callable[..., tuple[Tensor, State]] = torch.compile(self.policy) if is_compiled else self.policy
         self.ema = Ema(self.policy, config.optim.ema_decay) if config.optim.ema_decay > 0 else None
         self.components = Components.of(self.policy.codec)
         self.optimizer = build_optimizer(self.policy, config.optim)
@@ -210,7 +213,7 @@ class Fit:
     def _loss(self, batch: Tensors) -> Tensor:
         """The loss of one batch, in float32 whatever the policy computes in; carries the state on."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
-            logits, state = self.policy(
+            logits, state = self._forward(
                 batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
             )
         self.state = map_state(lambda leaf, before: leaf.detach().to(before.dtype), state, self.state)

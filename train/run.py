@@ -20,6 +20,7 @@ from dataset.codec import get_codec
 from dataset.errors import ConfigError
 from train.callbacks import Callback
 from train.checkpoint import run_record
+from train.compiler import should_compile
 from train.components import Components
 from train.config import RunConfig
 from train.data import Data, load_data
@@ -44,6 +45,7 @@ def train_run(
     is_resumed: bool = False,
     tolerate_bad_shards: int = 0,
     init_from: Path | str | None = None,
+    compile_mode: str = "auto",
 ) -> dict[str, Any]:
     """Train one policy into ``runs/name``; returns the run's summary.
 
@@ -57,6 +59,7 @@ def train_run(
         raise ConfigError(f"--init-from {init_from}: begins a new run, found --resume; leave one of them away")
     target = find_device(device)
     require_precision(config.optim.precision, target)
+    is_compiled = should_compile(compile_mode, target)
     initial = None if init_from is None else load_initial(init_from, config)
     data = load_data(
         store,
@@ -74,7 +77,17 @@ def train_run(
     persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
     with interruptions() as is_stopped, joined(target) as (ranks, own):
         told = tuple(callbacks) if ranks.is_first else ()
-        fit = Fit(config, data, persistence, run, device=own, callbacks=told, is_stopped=is_stopped, ranks=ranks)
+        fit = Fit(
+            config,
+            data,
+            persistence,
+            run,
+            device=own,
+            callbacks=told,
+            is_stopped=is_stopped,
+            ranks=ranks,
+            is_compiled=is_compiled,
+        )
         if initial is not None:
             fit.begin_from(initial.policy)
         record = run_record(

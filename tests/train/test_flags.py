@@ -81,6 +81,7 @@ INVARIANT = {
     "--runs": Toggle("--runs {elsewhere}"),
     "--temporal": Toggle("--temporal"),
     "--device": Toggle("--device cpu"),
+    "--compile": Toggle("--compile off"),
     "--wandb": Toggle("--wandb"),
     "--json": Toggle("--json"),
 }
