@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dataset.stream.batch import Batch, Layout
+from train.weights import Floats
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,18 @@ class Tensors:
     """bool [B]"""
     num_frames: int
     """Rows in ``mask``."""
+    weight: Tensor | None = None
+    """float32 [B] how much each row counts; ``None``: all alike."""
 
 
-def to_tensors(batch: Batch, device: torch.device) -> Tensors:
-    """Move a batch to ``device``: all that belongs to frames in one block, which is taken apart there."""
+def to_tensors(batch: Batch, device: torch.device, weights: Floats | None = None) -> Tensors:
+    """Move a batch to ``device``: all that belongs to frames in one block, which is taken apart there.
+
+    Args:
+        batch: the batch.
+        device: where to.
+        weights: [tracks] how much each counts (``train.weights``); ``None``: all alike.
+    """
 
     def move(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -56,4 +65,5 @@ def to_tensors(batch: Batch, device: torch.device) -> Tensors:
         mask=move(batch.mask),
         reset=move(batch.reset),
         num_frames=int(batch.mask.sum()),
+        weight=None if weights is None else move(weights[batch.track]),
     )

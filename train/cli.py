@@ -141,6 +141,12 @@ def train(
     lr_schedule: Annotated[
         str | None, typer.Option("--lr-schedule", help="constant or cosine; default cosine.")
     ] = None,
+    layer_lr_decay: Annotated[
+        float | None,
+        typer.Option(
+            "--layer-lr-decay", help="With --init-from: the rate of each layer as a share of the one above; default 1."
+        ),
+    ] = None,
     warmup_steps: Annotated[int | None, typer.Option("--warmup-steps", help="Steps of linear rise; default 0.")] = None,
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="AdamW's, of matrices only; default 0.01.")
@@ -186,6 +192,13 @@ def train(
     ] = None,
     button_pos_weight: Annotated[
         float | None, typer.Option("--button-pos-weight", help="Weight of a pressed button; default 1, neutral.")
+    ] = None,
+    weight_by: Annotated[
+        str | None,
+        typer.Option(
+            "--weight-by",
+            help="none, quality (of the imitated player) or matchup (rare ones more): how much replays count.",
+        ),
     ] = None,
     tolerate_bad_shards: TolerateBadShards = 0,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and dropout; default 0.")] = None,

@@ -17,6 +17,7 @@ from train.backbones.registry import get_backbone
 from train.embed import MODES
 from train.heads import HEADS
 from train.record import STREAM, WINDOW
+from train.weights import WEIGHT_BY
 
 LR_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("fp32", "bf16")
@@ -218,6 +219,8 @@ class OptimConfig:
     """Cosine falls to 0 at the run's last step, after the warm-up."""
     warmup_steps: int = 0
     """Steps of linear rise to the peak."""
+    layer_lr_decay: float = 1.0
+    """The rate of each layer, as a share of that of the layer above it; the head has the whole, inputs the least."""
     weight_decay: float = 0.01
     """AdamW's decay of matrices; tables, biases and norms have none."""
     grad_accumulation: int = 1
@@ -243,6 +246,10 @@ class OptimConfig:
         _require(
             self.lr_schedule in LR_SCHEDULES,
             f"--lr-schedule '{self.lr_schedule}': unknown; use one of {', '.join(LR_SCHEDULES)}",
+        )
+        _require(
+            0.0 < self.layer_lr_decay <= 1.0,
+            f"--layer-lr-decay: above 0 to 1, found {self.layer_lr_decay}; 1 gives all layers one rate, try 0.8",
         )
         for name, value in (
             ("--warmup-steps", self.warmup_steps),
@@ -273,6 +280,8 @@ class LossConfig:
     """Each decision counts (1 − p)^gamma times (Lin et al. 2017, arXiv:1708.02002); 0 is plain NLL."""
     button_pos_weight: float = 1.0
     """How many times a pressed button counts against a released one."""
+    weight_by: str = "none"
+    """Whether a replay's frames count by its player's quality score, or by how rare its matchup is."""
 
     def __post_init__(self) -> None:
         _require(
@@ -282,6 +291,9 @@ class LossConfig:
         _require(self.focal_gamma >= 0, f"--focal-gamma: 0 or more, found {self.focal_gamma}; give e.g. 2.0")
         _require(
             self.button_pos_weight > 0, f"--button-pos-weight: above 0, found {self.button_pos_weight}; 1 is neutral"
+        )
+        _require(
+            self.weight_by in WEIGHT_BY, f"--weight-by '{self.weight_by}': unknown; use one of {', '.join(WEIGHT_BY)}"
         )
 
 

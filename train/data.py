@@ -15,6 +15,7 @@ from dataset.split import Split
 from dataset.store import Store
 from dataset.stream.bank import Bank
 from train.subset import nested_subset
+from train.weights import Floats, track_weights
 
 FRAMES_PER_HOUR = 60 * 60 * 60
 
@@ -29,6 +30,8 @@ class Data:
     """Of the store's data."""
     skipped_shards: tuple[str, ...] = ()
     """Bad window shards that were tolerated: their replays are missing here."""
+    weights: Floats | None = None
+    """[tracks of train] how much each counts in training; ``None``: all alike."""
 
     def record(self) -> dict[str, Any]:
         """What ``config.json`` keeps: enough to tell later whether a replay was trained on."""
@@ -73,6 +76,7 @@ def load_data(
     tolerate_bad_shards: int = 0,
     max_replays: int | None = None,
     seed: int = 0,
+    weight_by: str = "none",
 ) -> Data:
     """The train and val replays of a store in which ``character`` was picked, up to so many bad shards left out.
 
@@ -83,6 +87,7 @@ def load_data(
         tolerate_bad_shards: so many may be missing or damaged.
         max_replays: so many of the train split are taken; ``None`` takes all.
         seed: chooses which.
+        weight_by: what decides how much each counts, of ``train.weights.WEIGHT_BY``.
 
     Raises:
         ConfigError: a split holds no such replay.
@@ -90,7 +95,8 @@ def load_data(
     """
     store = open_store(path, codec, tolerate_bad_shards)
     train, val = load_bank(store, "train", character, max_replays, seed), load_bank(store, "val", character)
-    return Data(train, val, store.manifest.digest, tuple(store.skipped))
+    weights = None if weight_by == "none" else track_weights(train, store.replays(), weight_by)
+    return Data(train, val, store.manifest.digest, tuple(store.skipped), weights)
 
 
 def load_bank(store: Store, split: Split, character: str | None, max_replays: int | None = None, seed: int = 0) -> Bank:

@@ -78,6 +78,7 @@ class Fit:
         self.ranks = ranks or Ranks()
         self.config, self.run, self.device, self.callbacks = config, run, device, tuple(callbacks)
         self.persistence, self._is_stopped = persistence, is_stopped
+        self._weights = data.weights
         self.sampler = build_sampler(data.train, config, ranks=self.ranks)
         self.val_sampler = build_sampler(data.val, config, is_shuffled=False)
         self.policy = Policy(config.policy)
@@ -178,7 +179,7 @@ class Fit:
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
         """Batches on the device, with the time spent waiting for them counted."""
-        tensors = (to_tensors(batch, self.device) for batch in batches)
+        tensors = (to_tensors(batch, self.device, self._weights) for batch in batches)
         source = prefetch(tensors, waiting_for=lambda: self.sampler.waiting_for)
         while True:
             began = time.perf_counter()
@@ -194,7 +195,7 @@ class Fit:
         """One optimizer step; the loss and how many frames it averages over, those of all ranks."""
         rate = learning_rate(self.position.global_step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         frames = self.ranks.total(sum(batch.num_frames for batch in batches))
         self.optimizer.zero_grad(set_to_none=True)
         losses: list[Tensor] = []
@@ -217,7 +218,7 @@ class Fit:
                 batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
             )
         self.state = map_state(lambda leaf, before: leaf.detach().to(before.dtype), state, self.state)
-        return training_loss(logits, batch.target, batch.mask, self.components, self.config.loss)
+        return training_loss(logits, batch.target, batch.mask, self.components, self.config.loss, batch.weight)
 
     def _is_report_due(self) -> bool:
         is_last = self.position.step == self.steps_in_epoch

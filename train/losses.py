@@ -29,8 +29,24 @@ def component_nll(logits: Tensor, target: Tensor, components: Components, label_
     return torch.cat(parts, dim=-1)
 
 
-def training_loss(logits: Tensor, target: Tensor, mask: Tensor, components: Components, config: LossConfig) -> Tensor:
-    """What training minimises: nats a frame summed over components, averaged over the frames in ``mask`` [...]."""
+def training_loss(
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    components: Components,
+    config: LossConfig,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """What training minimises: nats a frame summed over components, averaged over the frames in ``mask`` [B, T].
+
+    Args:
+        logits: [B, T, S]
+        target: [B, T, K]
+        mask: [B, T] the frames that count.
+        components: the codec's.
+        config: the loss.
+        weight: [B] factor of each row's frames; ``None``: 1.
+    """
     nll = component_nll(logits, target, components, config.label_smoothing)
     if config.focal_gamma > 0:
         nll = nll * (-torch.expm1(-nll)).clamp(min=_LEAST_ERROR) ** config.focal_gamma
@@ -38,4 +54,5 @@ def training_loss(logits: Tensor, target: Tensor, mask: Tensor, components: Comp
         presses = torch.tensor([press for part in components.presses for press in part], device=target.device)
         is_pressed = presses[target.long() + torch.tensor(components.columns, device=target.device)]
         nll = torch.where(is_pressed, nll * config.button_pos_weight, nll)
-    return (nll.sum(dim=-1) * mask).sum() / mask.sum().clamp(min=1)
+    counted = mask if weight is None else mask * weight.unsqueeze(-1)
+    return (nll.sum(dim=-1) * counted).sum() / mask.sum().clamp(min=1)

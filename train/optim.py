@@ -7,20 +7,31 @@ resuming needs no state of its own.
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dataset.errors import ConfigError
 from train.config import OptimConfig
+from train.policy import Policy
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: tables, biases and norms are left alone."""
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in tables]
-    kept = [p for p in parameters if p.ndim < 2 or id(p) in tables]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+def build_optimizer(policy: Policy, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: tables, biases and norms are left alone; ``share`` of a group is that of the rate."""
+    tables = {id(module.weight) for module in policy.modules() if isinstance(module, nn.Embedding)}
+    layers: list[list[Tensor]] = [list(policy.head.parameters()), *_below_the_head(policy)]
+    if config.layer_lr_decay == 1.0:
+        layers = [list(policy.parameters())]
+    groups = [
+        {"params": chosen, "weight_decay": decay, "share": config.layer_lr_decay**depth}
+        for depth, layer in enumerate(layers)
+        for decay, is_decayed in ((config.weight_decay, True), (0.0, False))
+        if (chosen := [p for p in layer if (p.ndim >= 2 and id(p) not in tables) == is_decayed])
+    ]
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def _below_the_head(policy: Policy) -> list[list[Tensor]]:
+    """The backbone's layers from the top down, then the inputs."""
+    return [*reversed(policy.backbone.layer_parameters()), list(policy.embed.parameters())]
 
 
 def count_steps(config: OptimConfig, steps_in_epoch: int) -> int:

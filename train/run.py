@@ -57,6 +57,11 @@ def train_run(
     _require_run_folder(run, is_resumed)
     if is_resumed and init_from is not None:
         raise ConfigError(f"--init-from {init_from}: begins a new run, found --resume; leave one of them away")
+    if config.optim.layer_lr_decay != 1.0 and init_from is None and not is_resumed:
+        raise ConfigError(
+            f"--layer-lr-decay {config.optim.layer_lr_decay}: spares layers that another run has trained, found no "
+            "--init-from; add it, or leave --layer-lr-decay away"
+        )
     target = find_device(device)
     require_precision(config.optim.precision, target)
     is_compiled = should_compile(compile_mode, target)
@@ -68,6 +73,7 @@ def train_run(
         tolerate_bad_shards,
         max_replays=config.data.max_replays,
         seed=config.seed,
+        weight_by=config.loss.weight_by,
     )
     if initial is not None:
         require_unseen(data.val.ids, initial)

@@ -38,6 +38,7 @@ FIELDS = {
     "lr": "optim.lr",
     "lr_schedule": "optim.lr_schedule",
     "warmup_steps": "optim.warmup_steps",
+    "layer_lr_decay": "optim.layer_lr_decay",
     "weight_decay": "optim.weight_decay",
     "max_grad_norm": "optim.max_grad_norm",
     "grad_accumulation": "optim.grad_accumulation",
@@ -46,6 +47,7 @@ FIELDS = {
     "patience": "optim.patience",
     "label_smoothing": "loss.label_smoothing",
     "button_pos_weight": "loss.button_pos_weight",
+    "weight_by": "loss.weight_by",
     "seed": "seed",
 }
 """Flags that are one field of the config each."""

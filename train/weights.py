@@ -36,13 +36,14 @@ def track_weights(bank: Bank, replays: pl.LazyFrame, by: str) -> Floats:
     """
     column = "quality" if by == "quality" else "character"
     names = [f"{column}_{side}" for side in SIDES]
-    known = dict(zip(SIDES, names, strict=True))
     if not set(names) <= set(replays.collect_schema().names()):
         raise _without_quality(len(bank.ids))
-    found = {row[0]: row[1:] for row in replays.select("id", *known.values()).collect().iter_rows()}
+    found = {row[0]: row[1:] for row in replays.select("id", *names).collect().iter_rows()}
     sides = [(found.get(bank.ids[track.replay], (None, None)), track.side) for track in bank.tracks]
     frames = np.array([track.num_frames for track in bank.tracks], dtype=np.float64)
-    raw = _qualities(sides) if by == "quality" else _rarities([(own[side], own[1 - side]) for own, side in sides], frames)
+    raw = (
+        _qualities(sides) if by == "quality" else _rarities([(own[side], own[1 - side]) for own, side in sides], frames)
+    )
     mean = float((raw * frames).sum() / frames.sum())
     if mean == 0:
         raise ConfigError(

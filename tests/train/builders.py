@@ -13,6 +13,7 @@ from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST, FEATURES, INDICES, Encoded
 from dataset.ids import KNEE_BEND
 from dataset.manifest import Manifest, ShardInfo
+from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample, write_shard
 from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
@@ -89,7 +90,7 @@ def recoded(one: Sample, codec: Codec) -> Sample:
 
 
 def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CODEC) -> Path:
-    """A store of window shards only, which is all that training reads."""
+    """A store of window shards and the table of replays, which is all that training reads."""
     (folder / "windows").mkdir(parents=True)
     shards: list[ShardInfo] = []
     for split, samples in splits.items():
@@ -108,7 +109,7 @@ def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CO
                 frames=sum(one.num_frames for one in samples),
             )
         )
-    Manifest(
+    manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         encoder_digest=ENCODER_DIGEST,
         codec=codec.name,
@@ -120,5 +121,16 @@ def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CO
         frames=sum(shard.frames for shard in shards),
         digest="d" * 32,
         shards=tuple(shards),
-    ).save(folder)
+    )
+    save_replays(folder, [row for split in splits for row in replay_rows(split, splits[split])], manifest, None)
     return folder
+
+
+def replay_rows(split: str, samples: list[Sample]) -> list[dict[str, object]]:
+    """Rows of the table of replays, the first of the best quality."""
+    return [
+        {"id": one.id, "source": one.id, "member": None, "status": "ok", "split": split, "frames": one.num_frames}
+        | {f"character_{side}": character for side, character in zip("ab", one.characters, strict=True)}
+        | {f"quality_{side}": 1 / (1 + place) for side in "ab"}
+        for place, one in enumerate(samples)
+    ]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dataset.codec import Codec, get_codec
 from dataset.manifest import Manifest
-from tests.train.builders import CODEC, FALCO, FOX, sample, write_store
+from tests.train.builders import CODEC, FALCO, FOX, sample, tiny_splits, write_store
 from train.callbacks import Callback
 from train.cli import register
 
@@ -69,6 +69,8 @@ EFFECT = {
     "--focal-loss": Toggle("--focal-loss"),
     "--focal-gamma": Toggle("--focal-gamma 1", context="--focal-loss"),
     "--button-pos-weight": Toggle("--button-pos-weight 3"),
+    "--weight-by": Toggle("--weight-by quality", context="--store {unequal}"),
+    "--layer-lr-decay": Toggle("--layer-lr-decay 0.5", context="--init-from {pretrained}/run"),
     "--tolerate-bad-shards": Toggle("--tolerate-bad-shards 1", context="--store {damaged}"),
     "--seed": Toggle("--seed 1"),
     "--init-from": Toggle("--init-from {pretrained}/run"),
@@ -124,6 +126,7 @@ class Bench:
             "elsewhere": folder / "elsewhere",
             "joint": write_tiny(folder / "joint", seed=0, codec=get_codec("joint")),
             "other": write_tiny(folder / "other", seed=1),
+            "unequal": write_store(folder / "unequal", tiny_splits(num_frames=30)),
             "two": write_tiny(folder / "two", seed=4, num_train=2),
         }
         self.store = write_tiny(folder / "store", seed=0)

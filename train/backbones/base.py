@@ -62,6 +62,10 @@ class Backbone(nn.Module, ABC):
         """The state before a replay's first frame, on the device of the parameters."""
 
     @abstractmethod
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """The parameters of every layer, from the first to the last; a closing norm belongs to the last."""
+
+    @abstractmethod
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Windows x [B, T, D] after ``state``: outputs [B, T, D] and the state after the last frame."""
 
@@ -76,6 +80,13 @@ class RMSNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """X [..., D] scaled to a root mean square of 1, times the weight."""
         return super().forward(x.to(self.weight.dtype))
+
+
+def parameters_of_blocks(blocks: nn.ModuleList, closing: nn.Module) -> list[list[Tensor]]:
+    """``layer_parameters`` of blocks on which one closing module stands."""
+    layers: list[list[Tensor]] = [list(block.parameters()) for block in blocks]
+    layers[-1] += closing.parameters()
+    return layers
 
 
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:

@@ -31,6 +31,10 @@ class Gru(Backbone):
         weight = next(self.gru.parameters())
         return tuple(weight.new_zeros(batch, self.gru.hidden_size) for _ in range(self.gru.num_layers))
 
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """Four a layer."""
+        return [list(weights) for weights in self.gru.all_weights]
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D]."""
         y, hidden = self.gru(x, torch.stack([h for h in state if isinstance(h, Tensor)]))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from train.backbones.base import Backbone, RMSNorm, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_blocks
 from train.backbones.mamba import MambaBlock
 from train.backbones.sliding_window import AttentionBlock
 
@@ -35,6 +35,10 @@ class Jamba(Backbone):
     def initial_state(self, batch: int) -> State:
         """Zeros."""
         return tuple(block.initial_state(batch) for block in self._blocks())
+
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """One layer a block."""
+        return parameters_of_blocks(self.blocks, self.norm)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D]."""

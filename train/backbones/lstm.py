@@ -32,6 +32,10 @@ class Lstm(Backbone):
         zeros = weight.new_zeros(batch, self.lstm.hidden_size)
         return tuple((zeros.clone(), zeros.clone()) for _ in range(self.lstm.num_layers))
 
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """Four a layer."""
+        return [list(weights) for weights in self.lstm.all_weights]
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D]."""
         layers = cast("tuple[tuple[Tensor, Tensor], ...]", state)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.backbones.base import Backbone, RMSNorm, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_blocks
 
 CHUNK = 64
 CONV_WIDTH = 4
@@ -42,6 +42,10 @@ class Mamba(Backbone):
     def initial_state(self, batch: int) -> State:
         """Zeros."""
         return tuple(cast(MambaBlock, block).initial_state(batch) for block in self.blocks)
+
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """One layer a block."""
+        return parameters_of_blocks(self.blocks, self.norm)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D]."""

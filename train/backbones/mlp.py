@@ -26,6 +26,10 @@ class Mlp(Backbone):
         """Nothing to remember."""
         return ()
 
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """Weight and bias of each."""
+        return [list(layer.parameters()) for layer in self.layers if isinstance(layer, nn.Linear)]
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D], frame by frame."""
         return self.layers(x), state

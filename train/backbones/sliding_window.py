@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.backbones.base import Backbone, RMSNorm, Shape, State
+from train.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_blocks
 
 PERIOD = 4096
 """Frames after which rotary positions repeat; must exceed the attention window."""
@@ -45,6 +45,10 @@ class SlidingWindow(Backbone):
     def initial_state(self, batch: int) -> State:
         """Empty rings: zeros."""
         return tuple(block.initial_state(batch) for block in self.blocks if isinstance(block, AttentionBlock))
+
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """One layer a block."""
+        return parameters_of_blocks(self.blocks, self.norm)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, D] to [B, T, D]."""
