@@ -1,4 +1,4 @@
-"""``exphil verify``, ``stats`` and ``encode``: arguments only; the work is that of the modules they name."""
+"""``exphil verify``, ``stats``, ``encode`` and ``sync``: arguments only; the work is that of the modules they name."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
     app.command("stats")(stats_command)
     app.command("encode")(encode_command)
+    app.command("sync")(sync_command)
 
 
 def verify_command(
@@ -151,3 +152,39 @@ def encode_command(
             f"{done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
         typer.echo(f"next: exphil verify --store {store}", err=True)
+
+
+def sync_command(
+    direction: Annotated[str, typer.Argument(metavar="up|down", help="To the remote, or from it.", show_default=False)],
+    what: Annotated[
+        Path, typer.Argument(metavar="[RUNS|STORE]", help="A folder of runs (its name must be runs), or a store.")
+    ] = Path("runs"),
+    remote: Annotated[
+        str,
+        typer.Option(
+            metavar="REMOTE",
+            help="A remote of rclone's with a path (b2:bucket/melee), or a folder.",
+            show_default=False,
+        ),
+    ] = ...,  # type: ignore[assignment]  # typer's way to say that an option must be given
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be copied.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy runs or a store to a remote or back through rclone; nothing is deleted, and a broken copy goes on where it stopped.
+
+    Runs lie in REMOTE/runs, a store in REMOTE/NAME. Credentials come from rclone's configuration or environment.
+    """
+    from dataclasses import asdict
+
+    from dataset import report
+    from dataset.sync import sync_runs, sync_store
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    copy = sync_runs if what.name == "runs" else sync_store
+    done = copy(direction, what, remote, is_dry=dry_run, on_progress=None if as_json else tell)
+    if as_json:
+        typer.echo(report.json_line(asdict(done)))
+    else:
+        typer.echo(f"{done.files:,} files, {done.bytes / 1e6:,.1f} MB {'would be ' if dry_run else ''}copied")
