@@ -49,6 +49,7 @@ class Setup(NamedTuple):
     pipes: dict[int, Path]
     fps: float | None
     start_grace_s: float
+    pauses: dict[int, float] = {}  # noqa: RUF012  a NamedTuple's default, never changed
 
 
 class Log(NamedTuple):
@@ -121,6 +122,7 @@ class Spectator:
         self.flushes: list[tuple[int, float, PadState]] = []
         self.poll_frames: list[int] = []
         self.num_menus = 0
+        self.sent_of_game: list[bytes] = []
 
     @property
     def port(self) -> int:
@@ -140,6 +142,7 @@ class Spectator:
         self._say_goodbye()
 
     def _play(self, game: list[Message]) -> None:
+        self.sent_of_game = []
         self._send({"type": "start_game"}, is_counted=True)
         due, newest = time.monotonic(), -NEVER
         for message in game:
@@ -148,6 +151,8 @@ class Spectator:
                 if message.kind == "start":
                     self._await_start_flush()
                 continue
+            if message.frame > newest and message.frame in self.setup.pauses:
+                self._until(lambda: False, time.monotonic() + self.setup.pauses[message.frame])
             if self.setup.fps is not None and message.frame > newest:
                 due = max(due + 1 / self.setup.fps, time.monotonic() - 1 / self.setup.fps)
                 self._until(lambda: False, due)
@@ -155,6 +160,7 @@ class Spectator:
             with self._answered():
                 self._send_frame(message.frame, message.payload)
         self._send({"type": "end_game", "dolphin_closed": False}, is_counted=True)
+        self.sent_of_game = []
 
     def _await_start_flush(self) -> None:
         """In lock step, let libmelee's own FLUSH at a game's start pass, which answers no frame."""
@@ -205,6 +211,7 @@ class Spectator:
         return bytes(event)
 
     def _send_events(self, payload: bytes) -> None:
+        self.sent_of_game.append(payload)
         self._send({"type": "game_event", "payload": _text(payload)}, is_counted=True)
 
     def _send(self, message: dict[str, Any], *, is_counted: bool = False) -> None:
@@ -243,6 +250,14 @@ class Spectator:
             self.peer = event.peer
             reply = {"type": "connect_reply", "nick": NICK, "version": self.setup.version, "cursor": self.cursor}
             self._send(reply)
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Send a client that comes in mid-game the whole game so far, as Dolphin does."""
+        for payload in self.sent_of_game:
+            message = {"type": "game_event", "payload": _text(payload), "cursor": 0, "next_cursor": 0}
+            self.peer.send(0, enet.Packet(json.dumps(message).encode(), enet.PACKET_FLAG_RELIABLE))
+        self.host.flush()
 
     def _obey_parent(self) -> None:
         try:

@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -86,6 +86,7 @@ class StandIn:
         controllers: ports 1–4 that get a pipe; the game starts once a client and all of them are connected.
         start_grace_s: in lock step, how long to wait for the FLUSH that libmelee sends at a game's start by itself; 0
             for a client that leaves it out.
+        pauses: by frame: seconds that pass before it is sent, in every game, as when somebody pauses.
 
     Raises:
         ReplayError: the replay is damaged, older than Slippi 3.8 or has no frames.
@@ -101,6 +102,7 @@ class StandIn:
         fps: float | None = 60.0,
         controllers: Sequence[int] = (1,),
         start_grace_s: float = 0.25,
+        pauses: Mapping[int, float] | None = None,
     ) -> None:
         _check(fps, controllers)
         replays = [replay] if isinstance(replay, str | Path) else list(replay)
@@ -110,7 +112,7 @@ class StandIn:
         try:
             self.home = Path(self._folder.name)
             pipes = _make_home(self.home, controllers)
-            self._start(list(games), versions[0], pipes, fps, start_grace_s)
+            self._start(list(games), versions[0], pipes, fps, start_grace_s, dict(pauses or {}))
         except BaseException:
             self._folder.cleanup()
             raise
@@ -122,12 +124,13 @@ class StandIn:
         pipes: dict[int, Path],
         fps: float | None,
         start_grace_s: float,
+        pauses: dict[int, float],
     ) -> None:
         from play.spectator import Setup
 
         context = multiprocessing.get_context("spawn")
         self._control, control = context.Pipe()
-        setup = Setup(games, version, self.port, pipes, fps, start_grace_s)
+        setup = Setup(games, version, self.port, pipes, fps, start_grace_s, pauses)
         self._process = context.Process(target=_serve, args=(setup, control), daemon=True, name="exphil stand-in")
         self._process.start()
         control.close()

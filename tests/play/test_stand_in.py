@@ -220,6 +220,29 @@ def test_several_replays_are_played_one_after_the_other(replay: Path, tmp_path: 
     assert report.frames.tolist() == [*range(-123, 577), *range(-123, 7)]
 
 
+def test_a_client_that_comes_in_mid_game_gets_the_game_from_its_start(replay: Path) -> None:
+    """As with Dolphin; the game waits at frame 0, so both clients come before it."""
+    with StandIn(replay, fps=600.0, pauses={0: 300.0}) as stand_in:
+        for _ in range(2):
+            with client(stand_in, is_blocking=False) as (console, _):
+                assert [int(console.step().frame) for _ in range(123)] == list(range(-123, 0))
+        assert stand_in.report().frames.tolist() == list(range(-123, 0))
+
+
+def test_a_pause_is_a_time_without_frames(replay: Path) -> None:
+    with (
+        StandIn(replay, fps=6000.0, pauses={-100: 0.25, 30: 0.25}) as stand_in,
+        client(stand_in, is_blocking=False) as (
+            console,
+            _,
+        ),
+    ):
+        assert [int(state.frame) for state in play(console)] == list(range(-123, 577))
+        report = stand_in.report()
+    before = [int(frame) for frame in report.frames[1:][np.diff(report.sent_s) >= 0.25]]
+    assert {-100, 30} <= set(before)
+
+
 def test_menus_follow_the_game(replay: Path) -> None:
     with StandIn(replay, fps=None) as stand_in, client(stand_in) as (console, _):
         play(console)
