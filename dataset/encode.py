@@ -1,19 +1,21 @@
 """The one encoder: frame-table columns in, the numbers a policy eats out, for replays and live frames alike.
 
-Rows come in as a float32 matrix ``raw`` [len(RAW_NAMES), N] (``stack`` builds it from columns, ``play`` fills one column of
-it from a live frame). Out come ``continuous`` float16 [C, N] at fixed physical scales and ``indices`` uint16 [I, N] for the
-embedding tables, both seen from side a; ``perspective`` turns them to the player's side. The surprise: the result has the
-*stored* dtype, so that a live frame is rounded exactly as a shard is; float16 errs by at most 0.08 units on |x| ≤ 200 and
-0.02 on |x| < 80. A value the Slippi version lacks becomes 0, told by one ``has_…`` input per group.
+A replay comes in as its columns, live frames as a float32 matrix ``raw`` [len(RAW_NAMES), N] with a row for every column
+that is read; both pass through the same arithmetic. Out come ``continuous`` float16 [C, N] at fixed physical scales and
+``indices`` uint16 [I, N] for the embedding tables, both seen from side a; ``perspective`` turns them to the player's side.
+The surprise: the result has the *stored* dtype, so that a live frame is rounded exactly as a shard is; float16 errs by at
+most 0.08 units on |x| ≤ 200 and 0.02 on |x| < 80. A value the Slippi version lacks becomes 0, told by one ``has_…`` input
+per group.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.halves import half_bits
 from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from dataset.schema import NUM_ITEM_SLOTS, SIDES, Columns
 
@@ -157,6 +159,9 @@ ENCODER_DIGEST = hashlib.sha256(
 """Changes whenever the same frame would be encoded otherwise; stores and checkpoints carry it."""
 
 
+Row = NDArray[np.generic]
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Frames as a policy eats them, column-major."""
@@ -167,20 +172,6 @@ class Encoded:
     """[I, N] in the order of ``INDICES``."""
 
 
-_ALL = slice(None)
-
-
-def stack(columns: Columns, frames: slice = _ALL) -> NDArray[np.float32]:
-    """The raw matrix [len(RAW_NAMES), N] of frame-table columns; an absent column is NaN, its group's ``has_`` row 0."""
-    raw = np.empty((len(RAW_NAMES), len(columns["frame"][frames])), dtype=np.float32)
-    for name, row in RAW_ROW.items():
-        raw[row] = columns[name][frames] if name in columns else np.nan
-    for group, column in _GROUPS.items():
-        raw[RAW_ROW[f"has_{group}"]] = f"a_{column}" in columns
-    raw[RAW_ROW["has_items"]] = "item0_kind" in columns
-    return raw
-
-
 def _rows(*suffixes: str) -> list[int]:
     return [row for name, row in RAW_ROW.items() if name.startswith(SIDES) and name.split("_", 1)[1] in suffixes]
 
@@ -189,107 +180,167 @@ def _feature_rows(*suffixes: str) -> list[int]:
     return [FEATURE_ROW[RAW_NAMES[row]] for row in _rows(*suffixes)]
 
 
-_X, _Y = _rows("x"), _rows("y")
-_KINDS = [RAW_ROW[f"item{slot}_kind"] for slot in range(NUM_ITEM_SLOTS)]
+_PLACES = [*_rows("x"), *_rows("y")]
 _INDEX_SOURCE = [RAW_ROW[name] for name, _ in INDICES]
-_INDEX_LAST = np.array([[size - 1] for _, size in INDICES], dtype=np.float32)
+_INDEX_LAST = np.array([[size - 1] for _, size in INDICES], dtype=np.uint16)
 _SCALES = np.array([[feature.scale] for feature in FEATURES], dtype=np.float32)
-_SCALED = np.array([row for row, feature in enumerate(FEATURES) if feature.raw is not None])
-_SCALED_SOURCE = np.array([RAW_ROW[feature.raw] for feature in FEATURES if feature.raw is not None])
-_DERIVED = np.array([row for row, feature in enumerate(FEATURES) if feature.raw is None])
+_SOURCES = {row: feature.raw for row, feature in enumerate(FEATURES) if feature.raw is not None}
+_EXISTS = {FEATURE_ROW[f"item{slot}_exists"]: f"item{slot}_kind" for slot in range(NUM_ITEM_SLOTS)}
+_SOURCES |= _EXISTS
+"""Raw row of each feature that stems from one; an item is there where its kind is not 0."""
+_SCALED = np.array(list(_SOURCES), dtype=np.intp)
+_SCALED_SOURCE = np.array([RAW_ROW[name] for name in _SOURCES.values()])
+_DERIVED = np.array([row for row in range(len(FEATURES)) if row not in _SOURCES])
 _IS_TRUNCATED = np.isin(
     np.arange(len(FEATURES)), _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
 )
-_IS_FLAG = np.isin(np.arange(len(FEATURES)), _feature_rows("hurtbox", "nana_hurtbox"))
-_MISC_STATE = np.full(len(FEATURES), -1)
-"""Where the action state that gates a feature stands among the indices; -1 for ungated ones."""
-_MISC_STATE[_feature_rows("misc", "nana_misc")] = [
-    INDEX_ROW[RAW_NAMES[row]] for row in _rows("action_state", "nana_action_state")
-]
+_IS_FLAG = np.isin(np.arange(len(FEATURES)), [*_feature_rows("hurtbox", "nana_hurtbox"), *_EXISTS])
+_GATES = dict(
+    zip(
+        _feature_rows("misc", "nana_misc"),
+        (INDEX_ROW[RAW_NAMES[row]] for row in _rows("action_state", "nana_action_state")),
+        strict=True,
+    )
+)
+"""Where the action state that gates a feature stands among the indices."""
+_IS_GATED = np.isin(np.arange(len(FEATURES)), list(_GATES))
 _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
 
-_BLOCK = 8192
-"""Frames encoded at a time: so many that numpy's calls cost little beside them, so few that a long game's fit in memory."""
-
-
 def encode(raw: NDArray[np.float32]) -> Encoded:
     """Encode a raw matrix [len(RAW_NAMES), N]; elementwise, so one frame gives what it gives within a replay."""
-    return _encode_blocks(raw.shape[1], lambda block: raw[:, block])
+    encoded = _zeros(raw.shape[1])
+    encoded.indices[:] = _as_index(raw[_INDEX_SOURCE])
+    # Nana and most item slots are away most of the time: rows of zeros or NaN stay the zeros they are.
+    is_live = (np.bitwise_or.reduce(raw.view(np.uint32), axis=1) != 0) & (raw == raw).any(axis=1)
+    live = np.flatnonzero(is_live[_SCALED_SOURCE])
+    values = np.empty((len(_DERIVED) + len(live), raw.shape[1]), dtype=np.float32)
+    values[len(_DERIVED) :] = raw[_SCALED_SOURCE[live]]
+    _encode_rows(encoded, _SCALED[live], values, raw[_PLACES])
+    return encoded
 
 
-def _encode_blocks(num_frames: int, raw_of: Callable[[slice], NDArray[np.float32]]) -> Encoded:
-    continuous = np.zeros((len(FEATURES), num_frames), dtype=np.float16)
-    indices = np.empty((len(INDICES), num_frames), dtype=np.uint16)
+_BLOCK = 8192
+"""Frames encoded at a time: so many that numpy's calls cost little beside them, so few that they stay in the cache."""
+
+
+def encode_columns(columns: Columns) -> Encoded:
+    """Encode frame-table columns of one replay, as ``encode`` does where an absent column is NaN."""
+    num_frames = len(columns["frame"])
+    encoded = _zeros(num_frames)
+    sources = {**columns, **_masks(columns)}
+    for row, (name, _) in enumerate(INDICES):
+        encoded.indices[row] = sources.get(name, 0)
+    np.clip(encoded.indices, 0, _INDEX_LAST, out=encoded.indices)
+    wide = _encode_bytes(encoded, sources)
+    nowhere = np.full(num_frames, np.nan, dtype=np.float32)
+    places = [sources.get(RAW_NAMES[row], nowhere) for row in _PLACES]
     for start in range(0, num_frames, _BLOCK):
         block = slice(start, start + _BLOCK)
-        _encode_block(raw_of(block), continuous[:, block], indices[:, block])
-    return Encoded(continuous, indices)
+        part = Encoded(encoded.continuous[:, block], encoded.indices[:, block])
+        rows = {feature: sources[_SOURCES[feature]][block] for feature in wide}
+        live = [feature for feature, row in rows.items() if _has_bits(row)]
+        values = np.empty((len(_DERIVED) + len(live), part.indices.shape[1]), dtype=np.float32)
+        for k, feature in enumerate(live, start=len(_DERIVED)):
+            values[k] = rows[feature]
+        _encode_rows(part, np.array(live, dtype=np.intp), values, [place[block] for place in places])
+    return encoded
+
+
+def _has_bits(column: NDArray[np.generic]) -> bool:
+    """Whether anything stands there but 0.0, which -0.0 is not."""
+    return bool(np.count_nonzero(column.view(np.bool_)))
+
+
+def _zeros(num_frames: int) -> Encoded:
+    continuous = np.zeros((len(FEATURES), num_frames), dtype=np.float16)
+    return Encoded(continuous, np.empty((len(INDICES), num_frames), dtype=np.uint16))
+
+
+def _masks(columns: Columns) -> Columns:
+    """The ``has_`` rows."""
+    tellers = {f"has_{group}": f"a_{column}" for group, column in _GROUPS.items()} | {"has_items": "item0_kind"}
+    num_frames = len(columns["frame"])
+    return {mask: np.full(num_frames, teller in columns) for mask, teller in tellers.items()}
+
+
+def _encode_bytes(encoded: Encoded, sources: Columns) -> list[int]:
+    """Encode the features whose raw values are single bytes, by table; returns the other ones."""
+    others = []
+    for feature, name in _SOURCES.items():
+        if name not in sources:
+            continue
+        column = sources[name]
+        if column.itemsize > 1 or feature in _GATES:
+            others.append(feature)
+        elif _has_bits(column):
+            table = _OF_SIGNED_BYTES if column.dtype.kind == "i" else _OF_BYTES
+            encoded.continuous[feature] = table[feature].take(column.view(np.uint8))
+    return others
+
+
+def _encode_rows(
+    encoded: Encoded, scaled: NDArray[np.intp], values: NDArray[np.float32], places: Sequence[Row] | Row
+) -> None:
+    """Encode the derived features and some scaled ones.
+
+    Args:
+        encoded: where to; its indices are already there.
+        scaled: [S] which features.
+        values: [D + S, N] their raw rows, with room for the derived ones before them; overwritten.
+        places: [4, N] x of both sides, then y.
+    """
+    features = np.concatenate([_DERIVED, scaled])
+    _derive(places, encoded.indices[INDEX_ROW["stage"]], values)
+    encoded.continuous.view(np.uint16)[features] = _finish(features, values, encoded.indices)
 
 
 # Recorded NaN, infinity and integer bits in ``misc`` are data: they become 0, without a warning.
 @np.errstate(invalid="ignore", over="ignore")
-def _encode_block(raw: NDArray[np.float32], continuous: NDArray[np.float16], indices: NDArray[np.uint16]) -> None:
-    """Encode a few frames into ``indices`` and into ``continuous``, which comes as zeros."""
-    indices[:] = _as_index(raw[_INDEX_SOURCE], _INDEX_LAST)
-    # Nana and most item slots are away most of the time: rows of zeros or NaN stay the zeros they are.
-    is_live = (np.bitwise_or.reduce(raw.view(np.uint32), axis=1) != 0) & (raw == raw).any(axis=1)
-    scaled = np.flatnonzero(is_live[_SCALED_SOURCE])
-    features = np.concatenate([_DERIVED, _SCALED[scaled]])
-    out = np.empty((len(features), raw.shape[1]), dtype=np.float32)
-    _derive(raw, indices, out)
-    out[len(_DERIVED) :] = raw[_SCALED_SOURCE[scaled]]
+def _finish(features: NDArray[np.intp], values: NDArray[np.float32], indices: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Raw ``values`` [F, N] (overwritten) of ``features`` as the bits of float16."""
     for row in np.flatnonzero(_IS_TRUNCATED[features]):
-        np.trunc(out[row], out=out[row])
-    out *= _SCALES[features]
-    if not np.isfinite(np.add.reduce(out, axis=None)):
-        np.copyto(out, 0, where=~np.isfinite(out))
+        np.trunc(values[row], out=values[row])
+    values *= _SCALES[features]
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        values[~is_finite] = 0
     for row in np.flatnonzero(_IS_FLAG[features]):
-        out[row] = out[row] != 0
-    for row in np.flatnonzero(_MISC_STATE[features] >= 0):
-        out[row] *= _IS_HITSTUN[indices[_MISC_STATE[features[row]]]]
-    np.clip(out, -CLIP, CLIP, out=out)
-    continuous.view(np.uint16)[features] = _half_bits(out)
+        values[row] = values[row] != 0
+    for row in np.flatnonzero(_IS_GATED[features]):
+        values[row] *= _IS_HITSTUN.take(indices[_GATES[int(features[row])]])
+    np.clip(values, -CLIP, CLIP, out=values)
+    return half_bits(values)
 
 
-def _half_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The bits of ``values`` (overwritten; below 2^15) as float16, rounded to even as numpy rounds, at half numpy's price.
-
-    A sum with 2^13 times a value's own power of two (2^-14 at least) loses just the bits that float16 lacks.
-    """
-    bits = values.view(np.uint32)
-    signs = (bits >> np.uint32(16)).astype(np.uint16) & np.uint16(0x8000)
-    power = bits & np.uint32(0x7F800000)
-    bits &= np.uint32(0x7FFFFFFF)
-    np.maximum(power, np.uint32((127 - 14) << 23), out=power)
-    power += np.uint32(13 << 23)
-    values += power.view(np.float32)
-    bits -= power  # what is left of the sum is the mantissa, its leading one included
-    power >>= np.uint32(13)
-    bits += power
-    bits -= np.uint32((127 - 14 + 13) << 10)
-    return bits.astype(np.uint16) | signs
-
-
-def _derive(raw: NDArray[np.float32], indices: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
+@np.errstate(invalid="ignore", over="ignore")
+def _derive(places: Sequence[Row] | Row, stages: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
     """The features that no single raw row holds, in the order of ``_DERIVED``, unscaled."""
-    delta_x, delta_y = raw[_X[1]] - raw[_X[0]], raw[_Y[1]] - raw[_Y[0]]
-    out[0], out[1], out[2] = delta_x, delta_y, np.sqrt(delta_x * delta_x + delta_y * delta_y)
-    out[3:5] = _LEDGE_X[indices[INDEX_ROW["stage"]]] - np.abs(raw[_X])
-    out[5 : len(_DERIVED)] = raw[_KINDS] > 0
+    a_x, b_x, a_y, b_y = places
+    np.subtract(b_x, a_x, out=out[0])
+    np.subtract(b_y, a_y, out=out[1])
+    out[2] = np.sqrt(out[0] * out[0] + out[1] * out[1])
+    ledge_x = _LEDGE_X.take(stages)
+    np.subtract(ledge_x, np.abs(a_x), out=out[3])
+    np.subtract(ledge_x, np.abs(b_x), out=out[4])
 
 
-def _as_index(values: NDArray[np.float32], last: NDArray[np.float32] | int) -> NDArray[np.uint16]:
+def _as_index(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Ids as table rows; unknown (NaN) is row 0, ids beyond the table share its last row."""
     known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    clipped: NDArray[np.uint16] = np.clip(known, 0, last).astype(np.uint16)
+    clipped: NDArray[np.uint16] = np.clip(known, 0, _INDEX_LAST).astype(np.uint16)
     return clipped
 
 
-def encode_columns(columns: Columns) -> Encoded:
-    """Encode frame-table columns of one replay."""
-    return _encode_blocks(len(columns["frame"]), lambda block: stack(columns, block))
+def _of_bytes(dtype: type[np.uint8] | type[np.int8]) -> NDArray[np.float16]:
+    """[C, 256] what each feature makes of each byte."""
+    values = np.tile(np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32), (len(FEATURES), 1))
+    indices = np.zeros((len(INDICES), 256), dtype=np.uint16)
+    return _finish(np.arange(len(FEATURES)), values, indices).view(np.float16)
+
+
+_OF_BYTES, _OF_SIGNED_BYTES = _of_bytes(np.uint8), _of_bytes(np.int8)
 
 
 def _other_side(name: str) -> str:

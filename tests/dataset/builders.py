@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from dataset import schema
 from dataset.codec import BUTTON_MASK, DIGITAL_SHOULDERS
-from dataset.encode import encode_columns
+from dataset.encode import RAW_NAMES, encode_columns
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
 from dataset.shards import Sample
 
@@ -24,6 +24,24 @@ def random_columns(num_frames: int, seed: int, version: Version = (3, 19, 0)) ->
     for slot in range(NUM_ITEM_SLOTS):
         _clear(columns, f"item{slot}_", f"item{slot}_kind")
     return columns
+
+
+def stack(columns: Columns) -> NDArray[np.float32]:
+    """The raw matrix [len(RAW_NAMES), N] of frame-table columns; an absent column is NaN, its group's ``has_`` row 0."""
+    tellers = {
+        "has_misc": "a_misc",
+        "has_hurtbox": "a_hurtbox",
+        "has_speeds": "a_speed_air_x",
+        "has_hitlag": "a_hitlag",
+    }
+    tellers["has_items"] = "item0_kind"
+    raw = np.full((len(RAW_NAMES), len(columns["frame"])), np.nan, dtype=np.float32)
+    for row, name in zip(raw, RAW_NAMES, strict=True):
+        if name in tellers:
+            row[:] = tellers[name] in columns
+        elif name in columns:
+            row[:] = columns[name]
+    return raw
 
 
 def _random(column: schema.Column, num_frames: int, rng: np.random.Generator) -> NDArray[np.generic]:

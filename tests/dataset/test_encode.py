@@ -16,11 +16,10 @@ from dataset.encode import (
     encode,
     encode_columns,
     perspective,
-    stack,
 )
 from dataset.ids import NUM_ACTION_STATES
-from dataset.schema import Columns
-from tests.dataset.builders import exchange_sides, mirror_left_and_right, random_columns
+from dataset.schema import Columns, Version
+from tests.dataset.builders import exchange_sides, mirror_left_and_right, random_columns, stack
 
 SEEDS = range(3)
 
@@ -172,6 +171,26 @@ def test_one_frame_alone_equals_the_same_frame_within_a_replay_bit_for_bit(seed:
     alone = [encode(np.ascontiguousarray(raw[:, t : t + 1])) for t in range(raw.shape[1])]
     assert np.hstack([one.continuous for one in alone]).tobytes() == whole.continuous.tobytes()
     assert np.hstack([one.indices for one in alone]).tobytes() == whole.indices.tobytes()
+
+
+VERSIONS = [(0, 2, 0), (2, 0, 0), (3, 0, 0), (3, 19, 0)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_columns_and_the_raw_matrix_of_them_give_the_same_bits(version: Version) -> None:
+    columns = random_columns(9000, seed=6, version=version)
+    columns["item3_x"] = np.zeros(9000, dtype=np.float32) if version >= (3, 0, 0) else columns["a_x"]
+    columns["a_x"][:5] = [np.nan, np.inf, -np.inf, -0.0, 3e38]
+    from_columns, from_matrix = encode_columns(columns), encode(stack(columns))
+    assert from_columns.continuous.tobytes() == from_matrix.continuous.tobytes()
+    assert from_columns.indices.tobytes() == from_matrix.indices.tobytes()
+
+
+def test_encoding_leaves_the_columns_alone() -> None:
+    columns = random_columns(10, seed=0)
+    before = {name: column.copy() for name, column in columns.items()}
+    encode_columns(columns)
+    assert all(np.array_equal(columns[name], before[name], equal_nan=before[name].dtype.kind == "f") for name in before)
 
 
 def test_encoding_leaves_the_raw_matrix_alone() -> None:

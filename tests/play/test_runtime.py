@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from dataset.duel import generate_replay
-from dataset.encode import stack
 from dataset.errors import CheckpointError, ConfigError
 from ingest.parse import parse_columns
 from play.agent import Agent
@@ -18,6 +17,7 @@ from play.launch import PlayOptions, load_agent
 from play.onnx_stepper import OnnxStepper
 from play.runtime import load
 from play.torch_stepper import TorchStepper
+from tests.dataset.builders import stack
 from tests.play.builders import random_run
 from train.export import export_run
 
