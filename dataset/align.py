@@ -37,13 +37,17 @@ def align(classes: NDArray[np.uint8], frames: NDArray[np.int32], delay: int) -> 
         frames: [N] Slippi frame indices; a row whose target lies across a gap in them is masked.
         delay: frames between seeing and acting, 0 is the very next frame.
     """
-    num_rows = len(classes)
-    rows = np.arange(num_rows)
-    previous_row = np.minimum(rows + delay, num_rows - 1)
-    target_row = np.minimum(rows + delay + 1, num_rows - 1)
-    # Near the end the clamped row may, across a gap, hold the right frame by chance; it still has no p.
-    mask = (rows + delay + 1 < num_rows) & (frames[target_row] - frames == delay + 1)
-    return Aligned(classes[previous_row], classes[target_row], mask)
+    ahead = delay + 1
+    mask = np.zeros(len(classes), dtype=np.bool_)
+    if ahead < len(classes):
+        # Near the end a row may, across a gap, repeat the right frame by chance; it still has no p.
+        mask[:-ahead] = frames[ahead:] - frames[:-ahead] == ahead
+    return Aligned(_later(classes, delay), _later(classes, ahead), mask)
+
+
+def _later(classes: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
+    """Each row's ``rows``-th next; past the end the last."""
+    return np.concatenate([classes[rows:], classes[-1:].repeat(min(rows, len(classes)), axis=0)])
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _sizes(shapes: _Shapes) -> list[int]:
     return [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
 
 
-def _views(numbers: bytearray, num_frames: int, components: int) -> list[NDArray[Any]]:
+def _views(numbers: bytearray | NDArray[np.uint8], num_frames: int, components: int) -> list[NDArray[Any]]:
     """A sample's four arrays, lying in ``numbers``."""
     shapes = _shapes(num_frames, components)
     starts = np.cumsum([0, *_sizes(shapes)])
@@ -156,14 +156,16 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
     about = read_about(about_json)
     num_frames, components = about.num_frames, about.components
     expected = sum(_sizes(_shapes(num_frames, components)))
-    numbers = bytearray(zstandard.ZstdDecompressor().decompress(packed, max_output_size=expected))
-    if len(numbers) != expected:
+    numbers = np.empty(expected + 1, dtype=np.uint8)  # one more, to see that there is no more
+    with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+        found = reader.readinto(numbers)
+    if found != expected:
         raise SchemaError(
             f"sample {about.id}: {num_frames} frames take {expected} bytes in this encoder's layout, found "
-            f"{len(numbers)}; run 'exphil encode' to write the window shards again"
+            f"{'more' if found > expected else found}; run 'exphil encode' to write the window shards again"
         )
     frames, continuous, indices, classes = _views(numbers, num_frames, components)
-    np.cumsum(frames, out=frames)  # in place: a bytearray can be written to
+    np.cumsum(frames, out=frames)
     bits = continuous.view("<u2")
     for row in _DIFFERENCED:
         np.cumsum(bits[row], dtype=np.uint16, out=bits[row])

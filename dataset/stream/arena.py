@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from dataset.memory import keep_freed_memory
@@ -40,10 +39,8 @@ class Arena:
         self._rows[:window] = 0
         self._mask = np.zeros(len(self._rows), dtype=np.bool_)
         self._held: dict[int, _Place] = {}
-        words = self._rows.view(np.uint64)
-        num_windows = len(words) - window + 1
-        self._windows = as_strided(words, (num_windows, window * words.shape[1]), words.strides, writeable=False)
-        self._window_masks = as_strided(self._mask, (num_windows, window), (1, 1), writeable=False)
+        self._windows = _overlapping(self._rows, window)
+        self._window_masks = _overlapping(self._mask, window)
         keep_freed_memory(KEPT_BYTES)
 
     def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], NDArray[np.bool_]]) -> None:
@@ -67,7 +64,7 @@ class Arena:
     def gather(self, firsts: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.bool_]]:
         """Copies of the windows that begin at the rows ``firsts`` [B]: frames [B, T, W] and masks [B, T]."""
         frames = self._windows[firsts].view(np.uint8).reshape(len(firsts), self.window, -1)
-        return frames, self._window_masks[firsts]
+        return frames, self._window_masks[firsts].view(np.bool_).reshape(len(firsts), self.window)
 
     def _room(self, size: int) -> int:
         end = self.window
@@ -86,3 +83,9 @@ class Arena:
             self._held[track] = _Place(end, place.size)
             end += place.size
         return end
+
+
+def _overlapping(rows: NDArray[np.generic], window: int) -> NDArray[np.void]:
+    """Every ``window`` consecutive rows as one item, which numpy copies with a single memmove."""
+    width = rows.strides[0]
+    return np.ndarray((len(rows) - window + 1,), f"V{window * width}", rows, strides=(width,))

@@ -16,12 +16,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.align import align
-from dataset.encode import perspective
 from dataset.errors import SchemaError
 from dataset.shards import Packed, Sample, pack, read_about, unpack
 from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.batch import Bytes, Layout
+from dataset.stream.decode import decode
 
 MEMORY = 256 * 2**20
 """Bytes of packed replays kept in memory, about 18 million frames."""
@@ -71,6 +70,7 @@ class Bank:
         self._file = tempfile.SpooledTemporaryFile(max_size=memory)  # noqa: SIM115
         weakref.finalize(self, self._file.close)  # it lives as long as the bank
         self._lock = Lock()
+        self._last: tuple[int, Sample] | None = None
         self._about: list[bytes] = []
         self._ends = [0]
         self.ids: list[str] = []
@@ -108,11 +108,16 @@ class Bank:
         return self._ends[-1]
 
     def sample(self, replay: int) -> Sample:
-        """One replay, decoded."""
+        """One replay, unpacked; the last one is kept, since both tracks of a ditto are often wanted together."""
+        last = self._last
+        if last is None or last[0] != replay:
+            last = self._last = (replay, unpack(self._about[replay], self._read(replay)))
+        return last[1]
+
+    def _read(self, replay: int) -> bytes:
         with self._lock:
             self._file.seek(self._ends[replay])
-            numbers = self._file.read(self._ends[replay + 1] - self._ends[replay])
-        return unpack(self._about[replay], numbers)
+            return self._file.read(self._ends[replay + 1] - self._ends[replay])
 
     def open(self, track: Track, delay: int, augment: Augment = PLAIN) -> Rows:
         """Decode one track, from its player's view, with controllers shifted by ``delay``."""
@@ -123,14 +128,4 @@ class Bank:
 
     def decode(self, track: Track, delay: int, augment: Augment, out: Bytes) -> NDArray[np.bool_]:
         """``open`` into given rows [N, W]; returns which of them have a target, [N]."""
-        sample = self.sample(track.replay)
-        encoded = perspective(sample.encoded, track.side)
-        aligned = align(np.ascontiguousarray(sample.classes[track.side].T), sample.frames, delay)
-        encoded, previous, target = augment.apply(encoded, aligned.previous, aligned.target)
-        # As integers: copying float16 across strides takes twice the time.
-        self.layout.continuous(out).view(np.uint16)[:] = encoded.continuous.view(np.uint16).T
-        self.layout.indices(out)[:] = encoded.indices.T
-        self.layout.previous(out)[:] = previous
-        self.layout.target(out)[:] = target
-        self.layout.padding(out)[:] = 0
-        return aligned.mask
+        return decode(self.sample(track.replay), track.side, delay, augment, self.layout, out)

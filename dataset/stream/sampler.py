@@ -86,6 +86,10 @@ class Sampler(ABC):
         self.rows = rows if is_shuffled else min(rows, len(bank.tracks))
         self._codec = augment
         self._spare: Arena | None = None
+        self.lengths = np.array([*(track.num_frames for track in bank.tracks), 0])
+        """Frames of each track; the last entry is that of no track (-1)."""
+        self.before = np.tri(window + 1, window, -1, dtype=np.bool_)
+        """[T + 1, T] whether a place in the window lies before another; looked up, it costs a tenth of comparing."""
         self.waiting_for = "the first batch"
         """What is being done for the next batch; for the message when it does not come."""
 
@@ -182,48 +186,48 @@ class Walk:
             yield segment, begin
 
 
+TRACK, START, LOW, HIGH, RESET = range(5)
+"""Columns of a block's table; from ``LOW`` to below ``HIGH`` are the places in the window to be predicted."""
+
+_IDLE = np.array([-1, 0, 0, 0, 1], dtype=np.int32)
+"""A row with nothing to do."""
+
+
 class _Block:
-    """The windows of all rows in consecutive steps, [steps, B] each."""
+    """The windows of all rows in consecutive steps: a table [steps, B, 5], whose columns lie together to be written together."""
 
     def __init__(
         self, sampler: Sampler, walks: Sequence[Walk], epoch: int, first: int, last: int, arena: Arena
     ) -> None:
-        shape = (last - first, sampler.num_rows)
         self._arena, self._sampler = arena, sampler
-        self._track = np.full(shape, -1, dtype=np.int32)
-        self._start = np.zeros(shape, dtype=np.int32)
-        self._reset = np.ones(shape, dtype=np.bool_)
-        self._supervised: list[NDArray[np.int32]] = []
+        self._table = np.tile(_IDLE, (last - first, sampler.num_rows, 1))
+        self._has_burn_in = False
         for row, walk in enumerate(walks):
             for segment, begin in walk.between(first, last):
                 self._fill(row, segment, begin, first, last, epoch)
         self._firsts = arena.first_rows(len(sampler.bank.tracks))
-        self._lengths = np.array([*(track.num_frames for track in sampler.bank.tracks), 0])
         self._delays = np.append(sampler.delay_of(epoch), sampler.delays[0])
 
     def _fill(self, row: int, segment: Segment, begin: int, first: int, last: int, epoch: int) -> None:
         """Write the part of a segment that lies in this block."""
         to = slice(max(begin, first) - first, min(begin + segment.num_windows, last) - first)
         of = slice(to.start + first - begin, to.stop + first - begin)
-        cut = self._sampler.cut(segment, epoch)
-        self._track[to, row] = segment.track
-        self._start[to, row] = cut.start[of]
-        self._reset[to, row] = cut.reset[of]
+        cut, table = self._sampler.cut(segment, epoch), self._table[to, row]
+        table[:, TRACK], table[:, START], table[:, RESET] = segment.track, cut.start[of], cut.reset[of]
         if cut.supervised is not None:
-            if not self._supervised:
-                self._supervised = [np.zeros_like(self._start), np.zeros_like(self._start)]
-            for bound, rows in zip(self._supervised, cut.supervised, strict=True):
-                bound[to, row] = (rows - cut.start)[of]
+            self._has_burn_in = True
+            for column, rows in zip((LOW, HIGH), cut.supervised, strict=True):
+                table[:, column] = rows[of] - cut.start[of]
 
     def batch(self, step: int) -> Batch:
         """The batch of one step of this block."""
-        track, start = self._track[step].astype(np.int64), self._start[step].astype(np.int64)
+        table = self._table[step].astype(np.int64)
+        track, start = table[:, TRACK], table[:, START]
         layout, window = self._sampler.bank.layout, self._sampler.window
         frames, mask = self._arena.gather(self._firsts[track] + start)
-        if self._supervised:
-            low, high = (bound[step][:, None] for bound in self._supervised)
-            place = np.arange(window, dtype=np.int32)
-            mask &= (place >= low) & (place < high)
+        if self._has_burn_in:
+            mask &= self._sampler.before.take(table[:, HIGH], axis=0, mode="clip")
+            mask &= ~self._sampler.before.take(table[:, LOW], axis=0, mode="clip")
         return Batch(
             frames=frames,
             continuous=layout.continuous(frames),
@@ -231,9 +235,9 @@ class _Block:
             previous=layout.previous(frames),
             target=layout.target(frames),
             mask=mask,
-            reset=self._reset[step],
+            reset=table[:, RESET] != 0,
             delay=self._delays[track],
             track=track,
             start=start,
-            length=np.minimum(self._lengths[track] - start, window),
+            length=np.minimum(self._sampler.lengths[track] - start, window),
         )

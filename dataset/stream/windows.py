@@ -78,6 +78,7 @@ class Windows(Sampler):
             )
         self.burn_in, self.memory = burn_in, memory
         self._stride = window - burn_in
+        self._last: tuple[tuple[int, int], Ints, float] | None = None
 
     def plan(self, epoch: int) -> Plan:
         """What each row walks, counted in windows; which window comes when is decided by ``cut`` and ``order``."""
@@ -91,12 +92,19 @@ class Windows(Sampler):
     def cut(self, segment: Segment, epoch: int) -> Cut:
         """The segment's windows: a share of its track's, which are drawn without replacement."""
         num_frames = self.bank.tracks[segment.track].num_frames
-        total = self._num_windows(num_frames)
-        within = self.random(epoch, WITHIN, segment.track).permutation(total) if self.is_shuffled else np.arange(total)
-        phase = self.random(epoch, CUTS, segment.track).random()
+        within, phase = self._drawn(segment.track, epoch)
         number = within[segment.first : segment.first + segment.num_windows]
         low, high = self._edge(number, num_frames, phase), self._edge(number + 1, num_frames, phase)
         return Cut(np.maximum(high - self.window, 0), (low, high), np.ones(len(number), dtype=np.bool_))
+
+    def _drawn(self, track: int, epoch: int) -> tuple[Ints, float]:
+        """The order of a track's windows and their phase; kept for the next segment, which is often of the same track."""
+        last = self._last
+        if last is None or last[0] != (track, epoch):
+            total = self._num_windows(self.bank.tracks[track].num_frames)
+            within = self.random(epoch, WITHIN, track).permutation(total) if self.is_shuffled else np.arange(total)
+            last = self._last = ((track, epoch), within, self.random(epoch, CUTS, track).random())
+        return last[1:]
 
     def block_size(self, plan: Plan) -> int:
         """As many steps as fit in memory, the whole epoch if it does."""

@@ -74,9 +74,9 @@ def test_webdataset_itself_reads_a_shard(samples: list[Sample]) -> None:
 def test_numbers_of_another_layout_are_refused_with_the_way_out(samples: list[Sample]) -> None:
     about, packed = pack(samples[0])
     numbers = zstandard.ZstdDecompressor().decompress(packed)
-    shorter = zstandard.ZstdCompressor().compress(numbers[:-2])
-    with pytest.raises(SchemaError, match=rf"sample {samples[0].id}: .* found {len(numbers) - 2}; run 'exphil encode'"):
-        unpack(about, shorter)
+    for found, changed in ((len(numbers) - 2, numbers[:-2]), ("more", numbers + b"00")):
+        with pytest.raises(SchemaError, match=rf"sample {samples[0].id}: .* found {found}; run 'exphil encode'"):
+            unpack(about, zstandard.ZstdCompressor().compress(changed))
 
 
 def test_a_sample_of_an_older_layout_is_refused_with_the_way_out(samples: list[Sample]) -> None:

@@ -8,8 +8,9 @@ from dataset.codec import get_codec
 from dataset.encode import perspective
 from dataset.errors import SchemaError
 from dataset.shards import Packed, pack
-from dataset.stream.augment import Augment
+from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.bank import Bank
+from dataset.stream.decode import BLOCK
 from tests.dataset.stream.builders import FALCO, FOX, MEWTWO, sample
 
 
@@ -60,10 +61,10 @@ def test_replays_of_different_codecs_do_not_share_a_bank() -> None:
         Bank([sample("a", 20), replace(other, classes=other.classes[:, :12])])
 
 
+@pytest.mark.parametrize("augment", [PLAIN, Augment(mirrored_by=get_codec("axis17"), noise_seed=(1,))])
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_track_is_opened_from_its_players_view_shifted_and_augmented(side: int) -> None:
-    replay, codec = sample("r", 50, (FALCO, FALCO)), get_codec("axis17")
-    augment = Augment(mirrored_by=codec, noise_seed=(1,))
+def test_a_track_is_opened_from_its_players_view_shifted_and_augmented(side: int, augment: Augment) -> None:
+    replay = sample("r", BLOCK + 50, (FALCO, FALCO))
     bank = Bank([replay], FALCO)
     rows = bank.open(bank.tracks[side], 2, augment)
     aligned = align(replay.classes[side].T, replay.frames, 2)
