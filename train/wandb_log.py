@@ -1,8 +1,12 @@
-"""Weights & Biases: one wandb run a training run, through its official client.
+"""Weights & Biases: one wandb run a training run, through its official client; the best weights become an artifact.
 
-Where it logs to (online, offline, disabled) is decided by wandb's own settings, such as ``WANDB_MODE=offline``.
+Where it logs to (online, offline, disabled) is decided by wandb's own settings, such as ``WANDB_MODE=offline``. The surprise:
+the run folder keeps the wandb run's id, so that ``--resume`` goes on with the same one; offline, each part lies in a folder
+of its own and ``wandb sync --append`` joins them.
 """
 
+import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ from train.callbacks import Callback, Step
 
 PROJECT = "exphil"
 
+ID_FILE = "wandb-id.txt"
+"""In a run folder: the id of its wandb run."""
+
 
 class WandbLog(Callback):
     """Logs the config, the loss of every reported step and the metrics of every epoch."""
@@ -20,7 +27,8 @@ class WandbLog(Callback):
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
         """Open the wandb run, its files beside the checkpoints."""
         config = {name: value for name, value in record.items() if name != "data"}
-        self._run = wandb.init(project=PROJECT, name=run.name, dir=run, config=config)
+        self._folder = run
+        self._run = wandb.init(project=PROJECT, name=run.name, dir=run, config=config, id=_id_of(run), resume="allow")
 
     def on_step(self, step: Step) -> None:
         """Loss, rate and speed."""
@@ -32,13 +40,27 @@ class WandbLog(Callback):
         self._run.log(dict(_flat("val", record["val"])), step=record["global_step"])
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
-        """Keep the summary and close."""
+        """Keep the summary, and of a run that is done its best weights with what rebuilds the policy; then close."""
         self._run.summary.update(dict(summary))
+        best = self._folder / "best.safetensors"
+        if best.is_file() and not summary["is_interrupted"]:
+            artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", self._folder.name), type="model")
+            for path in (best, self._folder / "config.json"):
+                artifact.add_file(str(path))
+            self._run.log_artifact(artifact, aliases=["best"])
         self._run.finish()
 
     def on_abort(self) -> None:
         """Close as failed."""
         self._run.finish(exit_code=1)
+
+
+def _id_of(run: Path) -> str:
+    """The id of a run folder's wandb run, a new one the first time."""
+    path = run / ID_FILE
+    if not path.is_file():
+        path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -5,17 +5,19 @@ import pytest
 import wandb
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
+from tests.train.test_run import Losses
 from train.run import train_run
 from train.wandb_log import WandbLog
 
 
-def test_a_run_is_logged_through_the_official_client_without_a_network(
+def test_a_run_and_its_resumption_are_one_run_of_the_official_client_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     logged: dict[str, Any] = {}
     log = wandb.Run.log
 
@@ -24,12 +26,25 @@ def test_a_run_is_logged_through_the_official_client_without_a_network(
         log(run, values, **options)
 
     monkeypatch.setattr(wandb.Run, "log", remembered)
-    store = write_store(tmp_path / "store", tiny_splits())
-    summary = train_run(tiny_config(), store, "logged", runs=tmp_path / "runs", callbacks=[WandbLog()])
+    kept: list[tuple[str, str, set[str]]] = []
+    log_artifact = wandb.Run.log_artifact
+
+    def kept_artifact(run: Any, artifact: Any, **options: Any) -> Any:
+        kept.append((artifact.type, artifact.name.split(":")[0], set(artifact.manifest.entries)))
+        return log_artifact(run, artifact, **options)
+
+    monkeypatch.setattr(wandb.Run, "log_artifact", kept_artifact)
+    store, runs = write_store(tmp_path / "store", tiny_splits()), tmp_path / "runs"
+    before = [WandbLog(), Losses(stop_after=20)]
+    assert train_run(tiny_config(), store, "logged here", runs=runs, callbacks=before)["is_interrupted"]
+    assert kept == []
+    summary = train_run(tiny_config(), store, "logged here", runs=runs, callbacks=[WandbLog()], is_resumed=True)
     assert logged["train/loss"] > 0
     assert logged["train/lr"] > 0
     assert logged["val/persistence/nll"] == pytest.approx(summary["persistence_nll"])
     assert logged["val/buttons/x/press_true"] > 0
-    files = list((tmp_path / "runs" / "logged" / "wandb").glob("offline-run-*/*.wandb"))
-    assert len(files) == 1
-    assert files[0].stat().st_size > 1000
+    assert kept == [("model", "logged-here", {"best.safetensors", "config.json"})]
+    run = runs / "logged here"
+    files = list((run / "wandb").glob("offline-run-*/*.wandb"))
+    assert {file.stem for file in files} == {f"run-{(run / 'wandb-id.txt').read_text().strip()}"}
+    assert all(file.stat().st_size > 1000 for file in files)
