@@ -17,7 +17,7 @@ from dataset.arrow import REPLAY_SCHEMA, columns_from_table
 from dataset.atomic import sha256_of
 from dataset.errors import ConfigError, SchemaError
 from dataset.files import replays_path, require_folder
-from dataset.lock import locked
+from dataset.lock import writing
 from dataset.manifest import Manifest, check_schema
 from dataset.quality import quality_of
 from dataset.replay_table import save_replays
@@ -57,11 +57,12 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
         ConfigError: another process writes to the store, or the store's ``where`` would now choose other replays.
+        ExphilError: the disk is full, or the folder may not be written to.
     """
     start = time.perf_counter()
     folder = require_folder(folder)
     Manifest.load(folder)  # a folder that is no store gets no lock file
-    with locked(folder):
+    with writing(folder):
         manifest = Manifest.load(folder)
         check_schema(folder, manifest)
         rows = pl.read_parquet(replays_path(folder, manifest)).to_dicts()

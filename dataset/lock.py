@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, ExphilError
 
 LOCK_NAME = ".lock"
 
@@ -28,6 +28,25 @@ def locked(folder: Path) -> Iterator[None]:
                 f"store {folder}: one process at a time may write to it, found another at work; wait until it ends"
             )
         yield
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the lock of a store, whose folder is made if need be, while the context writes to it.
+
+    Raises:
+        ConfigError: another process holds it.
+        ExphilError: the disk is full, or the folder may not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            yield
+    except OSError as error:
+        raise ExphilError(
+            f"store {folder}: needs room and permission to write, found: {error.strerror or error}; mend that and run the "
+            "same command again: what was committed so far is kept"
+        ) from error
 
 
 @contextmanager

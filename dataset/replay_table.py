@@ -28,8 +28,9 @@ def save_replays(
         with replacing(folder / PREVIOUS_REPLAYS_NAME) as temporary:
             shutil.copyfile(current, temporary)
     ordered = sorted(rows, key=lambda row: (row["id"] or "", row["source"], row["member"] or ""))
-    with replacing(current) as temporary:
-        pq.write_table(pa.Table.from_pylist(ordered, schema=REPLAY_SCHEMA), temporary, compression="zstd")
+    table = pa.Table.from_pylist(ordered, schema=REPLAY_SCHEMA)
+    with replacing(current) as temporary, temporary.open("wb") as file:  # whose errors say what the system said
+        pq.write_table(table, file, compression="zstd")
     written = replace(manifest, replays_sha256=sha256_of(current))
     written.save(folder)
     return written

@@ -21,7 +21,7 @@ from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import SchemaError
 from dataset.files import replays_path, require_folder
-from dataset.lock import locked
+from dataset.lock import writing
 from dataset.manifest import Manifest, ShardInfo, check_schema, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
 from dataset.schema import SCHEMA_VERSION
@@ -62,11 +62,12 @@ def encode_windows(
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
         ConfigError: the codec is unknown, the condition cannot be read or lets nothing pass, or another process writes to
             the store.
+        ExphilError: the disk is full, or the folder may not be written to.
     """
     start = time.perf_counter()
     folder = require_folder(folder)
     Manifest.load(folder)  # a folder that is no store gets no lock file
-    with locked(folder):
+    with writing(folder):
         manifest = Manifest.load(folder)
         check_schema(folder, manifest)
         chosen = get_codec(codec or manifest.codec)

@@ -18,10 +18,10 @@ from dataset.arrow import REPLAY_SCHEMA
 from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import ConfigError, ExphilError, SchemaError
+from dataset.errors import ConfigError, SchemaError
 from dataset.files import replays_path
 from dataset.hub_card import write_hub_card
-from dataset.lock import locked
+from dataset.lock import writing
 from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
@@ -46,17 +46,10 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
     if options.dry_run:
         yield OpenStore(folder, options)
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            opened = OpenStore(folder, options)
-            opened.clean()
-            yield opened
-    except OSError as error:
-        raise ExphilError(
-            f"store {folder}: needs room and permission to write, found: {error.strerror or error}; mend that and run the "
-            "same command again: what was ingested so far is kept"
-        ) from error
+    with writing(folder):
+        opened = OpenStore(folder, options)
+        opened.clean()
+        yield opened
 
 
 class OpenStore:

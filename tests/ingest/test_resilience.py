@@ -1,9 +1,13 @@
 import errno
 import gzip
 import io
+import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -30,6 +34,8 @@ from ingest.sources import find_candidates
 from ingest.workers import run_jobs
 from tests.ingest.kills import STORE_FILES, kill_often
 
+SCHEDSTAT = Path("/proc/self/schedstat")
+
 
 def options(**changes: object) -> IngestOptions:
     return IngestOptions(**{"workers": 1, "min_frames": 1, **changes})  # type: ignore[arg-type]
@@ -46,11 +52,13 @@ def account(report: IngestReport) -> dict[str, int]:
     return found
 
 
+@pytest.mark.skipif(not SCHEDSTAT.exists(), reason="kills are aimed by the CPU time that Linux tells")
 def test_runs_killed_at_random_instants_lose_and_double_nothing(duels: Path, tmp_path: Path) -> None:
     assert kill_often(duels, tmp_path, kills=3, seed=0).total() == 3
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not SCHEDSTAT.exists(), reason="kills are aimed by the CPU time that Linux tells")
 def test_a_hundred_kills_lose_and_double_nothing(duels: Path, tmp_path: Path) -> None:
     tally = kill_often(duels, tmp_path, kills=100, seed=1, workers=(1, 1, 1, 2))
     print(tally)  # noqa: T201 (the figure)
@@ -88,6 +96,29 @@ def test_a_full_disk_leaves_the_store_as_it_was_and_the_next_run_finishes(
     assert sum(sample.num_frames for sample in left.samples("all")) == left.manifest.frames
     assert ingest([duels], store, options()).digest == whole.digest
     assert files_of(store) - {shard.path for shard in Manifest.load(store).shards} <= STORE_FILES
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full_is_told_and_the_next_run_finishes(duels: Path, tmp_path: Path) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run([*namespace, "mount", "-t", "tmpfs", "exphil", str(disk)], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount in a namespace of his own")
+    whole = ingest([duels], tmp_path / "whole", options())
+    size = sum(path.stat().st_size for path in (tmp_path / "whole").rglob("*") if path.is_file())
+    script = [*namespace, sys.executable, "-m", "tests.ingest.full_disk", str(duels), str(disk), str(size)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {found["digest"] for found in rounds} == {whole.digest}
+    for found in rounds:
+        for command in ("ingest", "encode"):
+            assert re.fullmatch(
+                r"store \S+: needs room and permission to write, found: No space left on device; .*", found[command]
+            )
+    held = [found["held"] for found in rounds]
+    assert (min(held), held) == (0, sorted(held))
+    assert held[-1] > 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
