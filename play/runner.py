@@ -27,6 +27,9 @@ FRAME_BUDGET_MS = 14.0
 
 WARM_STEPS = 60
 
+MOST_AT_ONCE = 30
+"""However far behind the loop is, so many frames get an answer: one that comes late beats none for seconds."""
+
 LOST_CONTEXT = 60
 """After so many frames that never arrived the policy begins anew, as at the start of a game."""
 
@@ -186,10 +189,12 @@ class Runner:
     def _answer(self, frame: Frame) -> None:
         """Step this frame and all that came since, answer the newest, then turn to what interrupted them."""
         frames, after = [frame], None
-        while not self._is_sync and (after := self._session.next(wait=False)) is not None:
+        while not self._is_sync and len(frames) < MOST_AT_ONCE:
+            after = self._session.next(wait=False)
             if not isinstance(after, Frame):
                 break
             frames.append(after)
+            after = None
         newest = frames[-1]
         for each in frames:
             controller = self._step(each, newest.number - each.number)

@@ -104,6 +104,13 @@ def test_async_steps_every_frame_and_answers_only_the_newest() -> None:
     assert len(report.frame_to_controller_ms) == 3
 
 
+def test_a_loop_that_is_far_behind_still_answers_now_and_then() -> None:
+    session = Script([frame(number) for number in range(-123, -43)])
+    report = runner(session).run()
+    assert report.answered == [-94, -64, -44], "the eighty frames that have arrived are answered thirty at a time"
+    assert (report.frames, report.frames_stale) == (80, 77)
+
+
 def test_with_delay_a_burst_loses_no_decision_that_is_in_time() -> None:
     session = Script([frame(-123)], [frame(-122), frame(-121)], [frame(-120)])
     runner(session, delay=2).run()
