@@ -6,6 +6,7 @@ in order, and a new game needs a new ``ItemSlots``.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,47 +22,54 @@ class ItemSlots:
 
     def assign(self, spawn_ids: Sequence[int]) -> list[int]:
         """For each slot, the position in ``spawn_ids`` of the item it holds this frame, or -1."""
-        position = {spawn_id: i for i, spawn_id in enumerate(spawn_ids)}
-        self._held = [held if held in position else None for held in self._held]
-        num_held = NUM_ITEM_SLOTS - self._held.count(None)
-        if num_held < min(len(position), NUM_ITEM_SLOTS):
-            waiting = [spawn_id for spawn_id in position if spawn_id not in self._held]
-            for slot, held in enumerate(self._held):
-                if held is None and waiting:
-                    self._held[slot] = waiting.pop(0)
-        return [-1 if held is None else position[held] for held in self._held]
+        if not spawn_ids:
+            self._held = [None] * NUM_ITEM_SLOTS
+            return [-1] * NUM_ITEM_SLOTS
+        waiting: dict[int | None, int] = {spawn_id: i for i, spawn_id in enumerate(spawn_ids)}
+        places = [waiting.pop(held, -1) for held in self._held]
+        for slot in range(NUM_ITEM_SLOTS if waiting else 0):
+            if places[slot] < 0 and waiting:
+                places[slot] = waiting.pop(next(iter(waiting)))
+        self._held = [spawn_ids[place] if place >= 0 else None for place in places]
+        return places
 
 
-def assign_slots(spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+class Held(NamedTuple):
+    """Every cell of a replay's slots that holds an item."""
+
+    rows: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    """Where the item stands in ``spawn_ids``."""
+
+
+def assign_slots(spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Held:
     """Slots of a whole replay at once: runs ``ItemSlots`` only where the list of items changes.
 
     Args:
         spawn_ids: [M] spawn ids of all frames' items, one frame after the other.
         offsets: [N + 1] where each frame's items begin in ``spawn_ids``.
-
-    Returns:
-        [N, NUM_ITEM_SLOTS] positions in ``spawn_ids``, -1 for an empty slot.
     """
-    counts = np.diff(offsets)
-    slots = ItemSlots()
-    starts = _starts_of_runs(spawn_ids, offsets, counts)
+    slots, ids = ItemSlots(), spawn_ids.tolist()
+    starts = _starts_of_runs(spawn_ids, offsets)
     begins, ends = offsets[starts].tolist(), offsets[starts + 1].tolist()
-    ids = spawn_ids.tolist()
-    held = [slots.assign(ids[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-    lengths = np.diff(np.append(starts, len(counts)))
-    rows = np.repeat(np.array(held, dtype=np.int64).reshape(-1, NUM_ITEM_SLOTS), lengths, axis=0)
-    return np.where(rows >= 0, rows + offsets[:-1, None], -1)
+    places = [slots.assign(ids[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    in_frame = np.array(places, dtype=np.int64).reshape(-1, NUM_ITEM_SLOTS)
+    run, slot = np.nonzero(in_frame >= 0)
+    lengths = np.diff(np.append(starts, len(offsets) - 1))[run]
+    before = np.cumsum(lengths) - lengths
+    rows = np.arange(lengths.sum()) + np.repeat(starts[run] - before, lengths)
+    return Held(rows, np.repeat(slot, lengths), offsets[rows] + np.repeat(in_frame[run, slot], lengths))
 
 
-def _starts_of_runs(
-    spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64], counts: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _starts_of_runs(spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """First rows of the runs of consecutive frames that list the same items in the same order."""
+    counts = np.diff(offsets)
     is_new = np.ones(len(counts), dtype=np.bool_)
     is_new[1:] = counts[1:] != counts[:-1]
-    frame_of_item = np.repeat(np.arange(len(counts)), counts)
-    same_length = frame_of_item[~is_new[frame_of_item]]
-    items = np.flatnonzero(~is_new[frame_of_item])
-    differs = spawn_ids[items] != spawn_ids[items - counts[same_length]]
-    is_new[same_length[differs]] = True
+    # An item is compared with the one as many places before as its frame has items: in a frame that has as many as the
+    # one before, that is its like; in others, which are new anyway, it is any item.
+    likes = np.arange(len(spawn_ids)) - np.repeat(counts, counts)
+    differing = np.flatnonzero(spawn_ids != spawn_ids[likes])
+    is_new[np.searchsorted(offsets, differing, side="right") - 1] = True
     return np.flatnonzero(is_new)

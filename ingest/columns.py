@@ -8,7 +8,8 @@ increasing, and an audit of what did not fit. The surprise: a field's place in A
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from math import isfinite
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +28,9 @@ from dataset.schema import (
     STATE_COLUMNS,
     Column,
 )
+from ingest.leaves import Leaves, Values
 
 Rollback = Literal["last", "first"]
-Values = NDArray[Any]
 Rows = NDArray[np.int64] | None
 """Rows to keep, ascending; ``None`` keeps all without a copy."""
 
@@ -76,8 +77,7 @@ def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback
     columns["stage"] = np.full(len(columns["frame"]), stage, dtype=np.uint8)
     for side, port in zip(SIDES, ports, strict=True):
         taker.take_player(side, port)
-    if _has(frames, "item"):
-        taker.take_items(frames.field("item"), ports)
+    taker.take_items(ports)
     num_rows = len(columns["frame"])
     expected = int(columns["frame"][-1]) - FIRST_FRAME + 1
     return Extracted(columns, int(taker.resimulated.sum()), expected - num_rows, taker.non_finite, taker.off_lattice)
@@ -113,8 +113,8 @@ class _Taker:
     """Takes columns at the kept rows, auditing as it goes."""
 
     def __init__(self, frames: pa.StructArray, ports: tuple[int, int], rollback: Rollback) -> None:
-        self._frames = frames
-        self.ids: NDArray[np.int32] = frames.field("id").to_numpy()
+        self._leaves = Leaves(frames)
+        self.ids: NDArray[np.int32] = self._leaves.values("id")
         self.columns: dict[str, Values] = {}
         self.non_finite: Counter[str] = Counter()
         self.off_lattice = 0
@@ -125,16 +125,12 @@ class _Taker:
 
     def _leave_out_rows_without_both(self, ports: tuple[int, int]) -> None:
         """A frame in which a player's records are missing (the recording broke off) has no row."""
-        for port in ports:
-            leader = self._port(port).field("leader")
-            for records in (leader, leader.field("pre"), leader.field("post")):
-                if records.null_count:
-                    is_there = self.take(_validity(records))
-                    rows = np.arange(len(self.ids)) if self.rows is None else self.rows
-                    self.rows, self.resimulated = rows[is_there], self.resimulated[is_there]
-
-    def _port(self, port: int) -> pa.StructArray:
-        return self._frames.field("ports").field(f"P{port}")
+        for path in (f"ports.P{port}.leader{records}" for port in ports for records in ("", ".pre", ".post")):
+            is_there = self._leaves.is_there(path)
+            is_there = None if is_there is None else self.take(is_there)
+            if is_there is not None and not is_there.all():
+                rows = np.arange(len(self.ids)) if self.rows is None else self.rows
+                self.rows, self.resimulated = rows[is_there], self.resimulated[is_there]
 
     def take(self, values: Values) -> Values:
         """Values at the kept rows."""
@@ -146,45 +142,70 @@ class _Taker:
 
     def take_player(self, side: str, port: int) -> None:
         """All columns of one player, Nana's too."""
-        fighter = self._port(port)
-        leader = fighter.field("leader")
-        for column in _COLUMNS:
-            values = _at(leader, column)
-            if values is not None:
-                self._add(f"{side}_{column.name}", column, self.take(values.to_numpy()))
+        fighter = f"ports.P{port}"
+        for column, path in _COLUMNS:
+            if f"{fighter}.leader.{path}" in self._leaves:
+                self._add(f"{side}_{column.name}", column, self.take(self._leaves.values(f"{fighter}.leader.{path}")))
         self.columns[f"{side}_nana_exists"] = np.zeros(len(self.resimulated), dtype=np.bool_)
-        if _has(fighter, "follower"):
-            self._take_nana(side, fighter.field("follower"))
+        if f"{fighter}.follower" in self._leaves:
+            self._take_nana(side, f"{fighter}.follower")
 
-    def _take_nana(self, side: str, follower: pa.StructArray) -> None:
-        exists = self.take(_validity(follower) & _validity(follower.field("post")))
+    def _take_nana(self, side: str, follower: str) -> None:
+        exists = np.ones(len(self.resimulated), dtype=np.bool_)
+        for path in (follower, f"{follower}.post"):
+            is_there = self._leaves.is_there(path)
+            if is_there is not None:
+                exists &= self.take(is_there)
         if not exists.any():
             return
         self.columns[f"{side}_nana_exists"] = exists
-        for column in STATE_COLUMNS[1:]:
-            values = _at(follower, column)
-            if values is not None:
-                there = np.where(exists, self.take(_dense(values)), 0)
+        for column, path in _NANA_COLUMNS:
+            if f"{follower}.{path}" in self._leaves:
+                there = np.where(exists, self.take(self._leaves.values(f"{follower}.{path}")), 0)
                 self._add(f"{side}_nana_{column.name}", column, there, exists)
 
-    def take_items(self, items: pa.ListArray, ports: tuple[int, int]) -> None:
+    def take_items(self, ports: tuple[int, int]) -> None:
         """All item columns, each item in the slot it keeps while it lives."""
-        positions, offsets = _list_positions(items, self.rows)
-        values = items.values
-        slots = assign_slots(values.field("id").to_numpy()[positions], offsets)
+        if "item.id" not in self._leaves:
+            return
+        bounds = self._leaves.values("item.offsets", len(self.ids) + 1).astype(np.int64)
+        positions, offsets = _list_positions(bounds, self.rows)
+        held = assign_slots(self._leaves.values("item.id", int(bounds[-1])).take(positions), offsets)
+        items = positions.take(held.positions)
         self.columns["num_items"] = np.minimum(np.diff(offsets), 255).astype(np.uint8)
-        sources = [(column, _at(values, column)) for column in ITEM_COLUMNS]
-        found = {c.name: (c.dtype, _item_values(c.name, source, ports)) for c, source in sources if source is not None}
-        for slot in range(NUM_ITEM_SLOTS):
-            rows = np.flatnonzero(slots[:, slot] >= 0)
-            places = positions[slots[rows, slot]]
-            for name, (dtype, of_items) in found.items():
-                column = np.zeros(len(self.resimulated), dtype=dtype)
-                if len(rows):
-                    taken = of_items[places]
-                    self._audit(f"item{slot}_{name}", taken)
-                    column[rows] = taken
-                self.columns[f"item{slot}_{name}"] = column
+        num_rows, num_used = len(self.resimulated), int(held.slots.max(initial=-1)) + 1
+        cells = held.slots * num_rows + held.rows
+        empty = np.zeros(num_rows, dtype=np.uint32)
+        empty.flags.writeable = False  # it stands for many columns
+        for column, path in _ITEM_COLUMNS:
+            values = self._item_values(column.name, path, int(bounds[-1]), items, ports)
+            if values is None:
+                continue
+            slots = np.zeros((num_used, num_rows), dtype=column.dtype)
+            slots.reshape(-1)[cells] = values
+            is_finite = _is_surely_finite(values)
+            for slot in range(NUM_ITEM_SLOTS):
+                name = f"item{slot}_{column.name}"
+                self.columns[name] = slots[slot] if slot < num_used else empty.view(column.dtype)[:num_rows]
+                if not is_finite:
+                    self._audit(name, self.columns[name])
+
+    def _item_values(
+        self, name: str, path: str, count: int, items: NDArray[np.int64], ports: tuple[int, int]
+    ) -> Values | None:
+        """One column of some of all ``count`` items, or ``None`` where the version lacks it."""
+        if path not in self._leaves:
+            return None
+        if name == "misc":
+            parts = [self._leaves.values(f"{path}.{i}", count).take(items).astype(np.uint32) for i in range(4)]
+            misc: Values = parts[0] | parts[1] << np.uint32(8) | parts[2] << np.uint32(16) | parts[3] << np.uint32(24)
+            return misc
+        values = self._leaves.values(path, count).take(items)
+        if name == "kind":
+            values = np.minimum(values, 254) + 1
+        elif name == "owner":
+            values = (values == ports[0] - 1).astype(np.int8) - (values == ports[1] - 1).astype(np.int8)
+        return values
 
     def _add(self, name: str, column: Column, values: Values, exists: NDArray[np.bool_] | None = None) -> None:
         self._audit(name, values)
@@ -200,30 +221,23 @@ class _Taker:
         self.columns[name] = values.astype(column.dtype, copy=False)
 
     def _on_lattice(self, values: Values, units: np.float32, lowest: int, highest: int) -> Values:
-        whole: Values = np.rint(values * units)
+        whole: Values = values * units
+        np.rint(whole, out=whole)
         if not (whole.min() >= lowest and whole.max() <= highest):  # or not a number
             whole = np.clip(np.nan_to_num(whole), lowest, highest)
         self.off_lattice += int(np.count_nonzero(whole / units != values))
         return whole
 
     def _audit(self, name: str, values: Values) -> None:
-        if values.dtype.kind == "f" and not np.isfinite(np.add.reduce(values)):
+        if not _is_surely_finite(values):
             count = int(np.count_nonzero(~np.isfinite(values)))
-            if count:  # a sum overflows on large values too
+            if count:
                 self.non_finite[name] += count
 
 
-def _item_values(name: str, source: pa.Array, ports: tuple[int, int]) -> Values:
-    """One column of all items."""
-    if name == "misc":
-        packed: Values = sum(source.field(i).to_numpy().astype(np.uint32) << np.uint32(8 * i) for i in range(4))
-        return packed
-    values: Values = source.to_numpy()
-    if name == "kind":
-        values = np.minimum(values.astype(np.int64) + 1, 255)
-    elif name == "owner":
-        values = (values == ports[0] - 1).astype(np.int8) - (values == ports[1] - 1).astype(np.int8)
-    return values
+def _is_surely_finite(values: Values) -> bool:
+    """By their sum, which takes a third of the time of looking at each, but overflows on large values too."""
+    return values.dtype.kind != "f" or isfinite(np.add.reduce(values))
 
 
 def _facing(values: Values) -> Values:
@@ -239,48 +253,23 @@ def _on_ground(values: Values) -> Values:
 _CONVERSIONS: dict[str, Callable[[Values], Values]] = {"facing": _facing, "on_ground": _on_ground}
 
 
-def _path(source: str) -> tuple[str, ...]:
-    path = source.split()[0].split(".")
-    return tuple(path if path[0] != "item" else path[1:])
+def _with_paths(columns: tuple[Column, ...]) -> list[tuple[Column, str]]:
+    return [(column, column.source.split()[0]) for column in columns]
 
 
-_COLUMNS = (*STATE_COLUMNS, *RECORD_COLUMNS, *CONTROLLER_COLUMNS, *PHYSICAL_COLUMNS)
-_PATHS = {column.source: _path(column.source) for column in (*_COLUMNS, *ITEM_COLUMNS)}
+_COLUMNS = _with_paths((*STATE_COLUMNS, *RECORD_COLUMNS, *CONTROLLER_COLUMNS, *PHYSICAL_COLUMNS))
+_NANA_COLUMNS = _with_paths(STATE_COLUMNS[1:])
+_ITEM_COLUMNS = _with_paths(ITEM_COLUMNS)
 
 
-def _at(records: pa.StructArray, column: Column) -> pa.Array | None:
-    """The field a column comes from, or ``None`` where the replay's version lacks it."""
-    for part in _PATHS[column.source]:
-        index = records.type.get_field_index(part)
-        if index < 0:
-            return None
-        records = records.field(index)
-    return records
+def _list_positions(bounds: NDArray[np.int64], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the kept rows' list elements stand among all, and where each row's begin among those [N + 1].
 
-
-def _has(records: pa.StructArray, name: str) -> bool:
-    index: int = records.type.get_field_index(name)
-    return index >= 0
-
-
-def _validity(records: pa.Array) -> NDArray[np.bool_]:
-    valid: NDArray[np.bool_] = records.is_valid().to_numpy(zero_copy_only=False)
-    return valid
-
-
-def _dense(values: pa.Array) -> Values:
-    """Values with zeros for nulls."""
-    filled = values.fill_null(0) if values.null_count else values
-    dense: Values = filled.to_numpy(zero_copy_only=False)
-    return dense
-
-
-def _list_positions(lists: pa.ListArray, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the kept rows' list elements stand in ``lists.values``, and where each row's begin among them [N + 1]."""
-    bounds = lists.offsets.to_numpy().astype(np.int64)
-    starts, counts = bounds[:-1], np.diff(bounds)
-    if rows is not None:
-        starts, counts = starts[rows], counts[rows]
+    ``bounds`` [all rows + 1] tells where each row's list begins, and the last one's end.
+    """
+    if rows is None:
+        return np.arange(bounds[-1]), bounds
+    starts, counts = bounds[rows], np.diff(bounds)[rows]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
     return positions, offsets

@@ -13,10 +13,19 @@ def _columns(frames: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     return spawn_ids, offsets
 
 
+def _cells(spawn_ids: np.ndarray, offsets: np.ndarray) -> list[list[int]]:
+    """The position in every slot, frame by frame, -1 where it is empty, through ``assign_slots``."""
+    cells = np.full((len(offsets) - 1, 5), -1)
+    rows, slots, positions = assign_slots(spawn_ids, offsets)
+    assert len(set(zip(rows.tolist(), slots.tolist(), strict=True))) == len(positions)
+    cells[rows, slots] = positions
+    return cells.tolist()
+
+
 def _slots(frames: list[list[int]]) -> list[list[int | None]]:
-    """The spawn id in every slot, frame by frame, through ``assign_slots``."""
+    """The spawn id in every slot, frame by frame."""
     spawn_ids, offsets = _columns(frames)
-    rows = assign_slots(spawn_ids, offsets).tolist()
+    rows = _cells(spawn_ids, offsets)
     return [[None if position < 0 else int(spawn_ids[position]) for position in row] for row in rows]
 
 
@@ -44,7 +53,7 @@ def test_a_sixth_item_waits_for_a_slot_and_then_takes_it() -> None:
 
 def test_positions_count_through_the_whole_replay() -> None:
     spawn_ids, offsets = _columns([[5], [], [5, 6]])
-    assert assign_slots(spawn_ids, offsets).tolist() == [[0, -1, -1, -1, -1], [-1] * 5, [1, 2, -1, -1, -1]]
+    assert _cells(spawn_ids, offsets) == [[0, -1, -1, -1, -1], [-1] * 5, [1, 2, -1, -1, -1]]
 
 
 @settings(max_examples=150, deadline=None)
@@ -54,7 +63,7 @@ def test_a_whole_replay_equals_frame_by_frame(frames: list[list[int]]) -> None:
     live = ItemSlots()
     by_frame = [live.assign(frame) for frame in frames]
     expected = [[p if p < 0 else p + int(o) for p in row] for row, o in zip(by_frame, offsets[:-1], strict=True)]
-    assert assign_slots(spawn_ids, offsets).tolist() == expected
+    assert _cells(spawn_ids, offsets) == expected
 
 
 @settings(max_examples=100, deadline=None)
