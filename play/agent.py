@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.codec import NEUTRAL, Classes, Codec, Controllers
-from dataset.encode import encode, perspective
+from dataset.encode import Encoded, encode, perspective
 from dataset.errors import ConfigError
 from play.controller import as_read
 
@@ -33,6 +33,16 @@ class Committed(NamedTuple):
     """What is put on the pad, int32 [6]."""
     read: Classes
     """What the game will read of it, as classes uint8 [K]."""
+
+
+class Seen(NamedTuple):
+    """What a policy is given of one frame, in the order of ``Stepper.step``."""
+
+    continuous: NDArray[np.float16]
+    indices: NDArray[np.uint16]
+    previous: Classes
+    delay: int
+    noise: NDArray[np.float32]
 
 
 class Stepper(Protocol):
@@ -60,20 +70,28 @@ class Agent:
         codec: the codec it was trained with.
         delay: frames between seeing and acting, 0 is the very next frame.
         online_delay: how many of these frames Dolphin's netplay adds by itself.
-        seed: of the sampling noise.
+        seed: of the sampling noise; agents of one game need different ones.
 
     Raises:
         ConfigError: netplay would add more delay than there is.
     """
 
-    def __init__(self, stepper: Stepper, codec: Codec, *, delay: int, online_delay: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        stepper: Stepper,
+        codec: Codec,
+        *,
+        delay: int,
+        online_delay: int = 0,
+        seed: int | tuple[int, ...] = 0,
+    ) -> None:
         if not 0 <= online_delay <= delay:
             raise ConfigError(
                 f"delay {delay}: must be at least netplay's own, found online delay {online_delay}; "
                 "train with a longer --delay or lower the online delay"
             )
-        self.delay = delay
-        self._stepper, self._codec = stepper, codec
+        self.delay, self.stepper = delay, stepper
+        self._codec = codec
         self._online_delay = online_delay
         self._noise = np.random.default_rng(seed)
         self._committed = lru_cache(_REMEMBERED)(lambda classes: _commit(codec, classes))
@@ -82,7 +100,7 @@ class Agent:
     def start_game(self, side: int) -> None:
         """Forget the last game; the player is on side 0 (lower port) or 1."""
         self._side = side
-        self._stepper.reset()
+        self.stepper.reset()
         self._queue = deque([_as_committed(self._codec, NEUTRAL)] * (self.delay + 1), maxlen=self.delay + 1)
 
     def act(self, column: NDArray[np.float32], frames_late: int = 0) -> Controllers:
@@ -93,12 +111,22 @@ class Agent:
             frames_late: how many frames newer than t have already been played. A decision that comes after the frame it
                 was meant for is dropped; the newest committed controller stands for it, as it did on the pad.
         """
-        encoded = perspective(encode(column[:, None]), self._side)
+        return self.commit(self.stepper.step(*self.see(encode(column[:, None]))), frames_late)
+
+    def answer(self, column: NDArray[np.float32], frames_late: int = 0) -> tuple[Controllers, ...]:
+        """What ``act`` gives, as the only controller of those that a ``Pair`` gives two of."""
+        return (self.act(column, frames_late),)
+
+    def see(self, encoded: Encoded) -> Seen:
+        """What the policy is given of one frame, seen from side a as ``encode`` gives it."""
+        own = perspective(encoded, self._side)
         noise = self._noise.random(len(self._codec.components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
-        newest = self._queue[-1]
-        classes = self._stepper.step(encoded.continuous[:, 0], encoded.indices[:, 0], newest.read, self.delay, noise)
+        return Seen(own.continuous[:, 0], own.indices[:, 0], self._queue[-1].read, self.delay, noise)
+
+    def commit(self, classes: Classes, frames_late: int = 0) -> Controllers:
+        """Queue what was decided; the controller to put on the pad now, int32 [6]."""
         is_in_time = frames_late <= self.delay - self._online_delay
-        self._queue.append(self._committed(classes.tobytes()) if is_in_time else newest)
+        self._queue.append(self._committed(classes.tobytes()) if is_in_time else self._queue[-1])
         return self._queue[self._online_delay].controller
 
     def skip(self, num_frames: int) -> None:

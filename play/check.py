@@ -52,6 +52,7 @@ class CheckOptions:
     replay_dir: Path | None = None
     slippi_port: int | None = None
     runtime: str = "auto"
+    openvino_device: str | None = None
     temperature: float = 1.0
     is_sync: bool = False
 
@@ -257,7 +258,13 @@ def _policy(options: CheckOptions, run: str) -> Finding:
     from play.launch import PlayOptions, load_agent
 
     said: list[str] = []
-    wanted = PlayOptions(run=run, runtime=options.runtime, temperature=options.temperature, is_sync=options.is_sync)
+    wanted = PlayOptions(
+        run=run,
+        runtime=options.runtime,
+        openvino_device=options.openvino_device,
+        temperature=options.temperature,
+        is_sync=options.is_sync,
+    )
     try:
         load_agent(wanted, said.append)
     except ExphilError as error:

@@ -63,12 +63,16 @@ def play(
     opponent: Annotated[
         str | None,
         typer.Option(
-            help="cpu, or human (on this machine or, with --connect-code, online). Default: cpu.",
-            rich_help_panel=IN_DOLPHIN,
+            metavar="cpu|human|RUN",
+            help="cpu, human (on this machine or, with --connect-code, online), or a run: --policy plays it. Default: cpu.",
         ),
     ] = None,
     opponent_character: Annotated[
-        str | None, typer.Option(help="What the CPU plays; default fox.", rich_help_panel=IN_DOLPHIN)
+        str | None,
+        typer.Option(
+            help="What the CPU plays, default fox; or an opponent's run, default whom it imitates.",
+            rich_help_panel=IN_DOLPHIN,
+        ),
     ] = None,
     cpu_level: Annotated[int | None, typer.Option(help="1 to 9; default 9.", rich_help_panel=IN_DOLPHIN)] = None,
     connect_code: Annotated[
@@ -108,8 +112,11 @@ def play(
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling, above 0.")] = 1.0,
     runtime: Annotated[
-        str, typer.Option(help="onnx, torch, or auto: what exphil export wrote if it did, else PyTorch.")
+        str, typer.Option(help="onnx, openvino, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch.")
     ] = "auto",
+    openvino_device: Annotated[
+        str | None, typer.Option(help="CPU, GPU or AUTO, with --runtime openvino; default CPU.")
+    ] = None,
     sync: Annotated[
         bool,
         typer.Option("--sync", help="Dolphin waits for the policy on every frame; without it the game never waits."),
@@ -141,10 +148,15 @@ def play(
         _refuse({"connect-code": connect_code, "headless": headless or None, "games": games, "delay": delay}, "--check")
         _refuse({"seconds": seconds, "view": view}, "--check")
         files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
-        how: dict[str, Any] = {"runtime": runtime, "temperature": temperature, "is_sync": sync}
+        how: dict[str, Any] = {
+            "runtime": runtime,
+            "openvino_device": openvino_device,
+            "temperature": temperature,
+            "is_sync": sync,
+        }
         _check(CheckOptions(policy=policy, slippi_port=slippi_port, **files, **how), as_json=as_json)
     from play.launch import PlayOptions, play_match, play_stand_in
-    from play.match import MatchOptions
+    from play.match import MatchOptions, opponent_run
 
     if policy is None:
         raise _usage(
@@ -154,12 +166,14 @@ def play(
         raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
     options = PlayOptions(
         run=policy,
+        opponent=opponent_run(opponent),
         is_sync=sync,
         temperature=temperature,
         seed=seed,
         seconds=seconds,
         delay=delay,
         runtime=runtime,
+        openvino_device=openvino_device,
         console=_console(view),
     )
     in_dolphin: dict[str, Any] = {
@@ -174,7 +188,8 @@ def play(
         "replay_dir": replay_dir,
     }
     if stand_in is not None:
-        _refuse(in_dolphin | {"headless": headless or None, "games": games}, "--stand-in")
+        idle = in_dolphin | {"headless": headless or None, "games": games}
+        _refuse(idle | ({} if options.opponent is None else {"opponent": None}), "--stand-in")
         outcome = play_stand_in(options, stand_in, _say, fps=fps, port=port, slippi_port=slippi_port or 0)
     else:
         assert dolphin is not None
@@ -187,7 +202,42 @@ def play(
 def register(app: typer.Typer) -> None:
     """Add play's commands."""
     app.command()(play)
+    app.command("eval-games")(eval_games)
     app.command()(demo)
+
+
+def eval_games(
+    folder: Annotated[Path, typer.Argument(help="Session logs, kept replays or both, searched with all subfolders.")],
+    character: Annotated[
+        str | None,
+        typer.Option(help="Whom the policy plays, in replays that no log tells of.", show_default="who is no CPU"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=4, help="Where it sits, in replays that no log tells of.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of drawing sessions for the intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """How well policies played: stocks and damage a minute and games won, with 95 % intervals over sessions."""
+    import json
+    from dataclasses import asdict
+
+    from play.eval_games import evaluate
+    from play.games import find_games
+    from play.show import eval_table, stdout_console
+
+    found = find_games(folder, character=character, port=port)
+    if found.skipped:
+        _say("left out: " + ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())))
+    if not found.games:
+        raise _usage(f"{folder}: needs games to tell of, found no game; play some with 'exphil play --games N'")
+    rows = evaluate(found.games, seed=seed)
+    if as_json:
+        result = {"games": len(found.games), "skipped": dict(found.skipped), "rows": [asdict(row) for row in rows]}
+        typer.echo(json.dumps(result))
+    else:
+        stdout_console().print(eval_table(rows))
 
 
 def demo(

@@ -166,11 +166,11 @@ class Session:
             elif (lost := self._silence(quiet_until)) is not None:
                 return lost
 
-    def send(self, controller: Controllers) -> None:
-        """Put a decoded controller, int32 [6], on the agent's pad."""
-        flusher = self._flushers[0]
-        press(flusher.pad, melee.Button, controller, flusher.held)
-        flusher.held = controller
+    def send(self, *controllers: Controllers) -> None:
+        """Put decoded controllers, int32 [6] each, on the pads; the agent's comes first."""
+        for flusher, controller in zip(self._flushers, controllers, strict=False):  # a CPU's pad is for menus only
+            press(flusher.pad, melee.Button, controller, flusher.held)
+            flusher.held = controller
 
     def navigate(self, menu: Menu) -> None:
         """Press what leads from this menu to the next game."""
@@ -298,8 +298,8 @@ def connect(console: melee.Console, pads: list[melee.Controller]) -> None:
             raise DolphinError(f"Dolphin: controller pipe {pad.pipe_path} did not open; close other Slippi Dolphins")
 
 
-def open_stand_in(stand_in: StandIn, *, port: int, is_blocking: bool) -> Session:
-    """Connect to a running stand-in, whose pad for the agent is on ``port``."""
+def open_stand_in(stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool) -> Session:
+    """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``."""
     console = melee.Console(
         is_remote=True,
         dolphin_home_path=str(stand_in.home),
@@ -308,7 +308,7 @@ def open_stand_in(stand_in: StandIn, *, port: int, is_blocking: bool) -> Session
         blocking_input=is_blocking,
         polling_mode=True,
     )
-    pads = [melee.Controller(console, port)]
+    pads = [melee.Controller(console, each) for each in (port, *other_ports)]
     with closed_on_error(console):
         connect(console, pads)
     return Session(console, pads, oldest=OLDEST)

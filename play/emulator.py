@@ -24,8 +24,8 @@ def open_match(match: Match) -> Session:
     """
     console = _start_console(match)
     pads = [melee.Controller(console, match.port)]
-    if match.cpu is not None:
-        pads.append(melee.Controller(console, match.cpu_port))
+    if not match.has_person:
+        pads.append(melee.Controller(console, match.other_port))
     is_nogui = match.is_headless and console.is_mainline
     with closed_on_error(console):
         with shielded_from_interrupts():
@@ -41,7 +41,7 @@ def _start_console(match: Match) -> melee.Console:
             f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.name} {build.version}; "
             "drop --headless or use such a build"
         )
-    home = home_of(match, is_mainline=build.is_mainline) if match.cpu is None else None
+    home = home_of(match, is_mainline=build.is_mainline) if match.has_person else None
     match.replay_dir.mkdir(parents=True, exist_ok=True)
     return melee.Console(
         path=str(match.executable),
@@ -97,7 +97,9 @@ class Menus:
         self._helpers = [melee.MenuHelper() for _ in pads]
         self._stage = melee.Stage(match.stage.libmelee)
         self._character = melee.Character(match.character.internal)
-        self._cpu_character = None if match.cpu is None else melee.Character(match.cpu.internal)
+        other = match.cpu or match.rival
+        self._other_character = None if other is None else melee.Character(other.internal)
+        self._other_level = 0 if match.cpu is None else match.cpu_level
 
     def navigate(self, state: Any) -> None:
         """Press what this menu state asks for."""
@@ -109,7 +111,7 @@ class Menus:
             self._helpers[0].skip_postgame(self._pads[0])
         else:
             self._own(state)
-            self._cpu(state)
+            self._other(state)
 
     def _own(self, state: Any) -> None:
         self._helpers[0].menu_helper_simple(
@@ -118,25 +120,28 @@ class Menus:
             self._character,
             self._stage,
             connect_code=self._match.connect_code,
-            autostart=state.menu_state is not melee.Menu.CHARACTER_SELECT or self._is_cpu_ready(state),
+            autostart=state.menu_state is not melee.Menu.CHARACTER_SELECT or self._is_other_ready(state),
             frozen_stadium=self._stage is melee.Stage.POKEMON_STADIUM,
         )
 
-    def _cpu(self, state: Any) -> None:
-        if self._cpu_character is None:
+    def _other(self, state: Any) -> None:
+        """Choose for an opponent that is no person; level 0 leaves the pad to its policy."""
+        if self._other_character is None:
             return
         pad = self._pads[1]
         if state.menu_state is not melee.Menu.CHARACTER_SELECT:
             pad.release_all()
             return
         self._helpers[1].menu_helper_simple(
-            state, pad, self._cpu_character, self._stage, cpu_level=self._match.cpu_level, autostart=False
+            state, pad, self._other_character, self._stage, cpu_level=self._other_level, autostart=False
         )
 
-    def _is_cpu_ready(self, state: Any) -> bool:
-        """A game started before its level is set gets a human who never moves."""
-        if self._cpu_character is None:
+    def _is_other_ready(self, state: Any) -> bool:
+        """A game started before a CPU's level is set gets a human who never moves; one before a choice, another character."""
+        if self._other_character is None:
             return True
-        player = state.players[self._match.cpu_port]
+        player = state.players[self._match.other_port]
+        if self._match.cpu is None:
+            return bool(player.coin_down) and player.character is self._other_character
         is_cpu = player.controller_status is melee.ControllerStatus.CONTROLLER_CPU
         return is_cpu and int(player.cpu_level) == self._match.cpu_level

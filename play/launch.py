@@ -14,26 +14,28 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from dataset.errors import ConfigError
+from dataset.errors import CheckpointError, ConfigError
 from dataset.ids import character_from_name, internal_from_external
 from dataset.slp import Header, read_header
-from play.agent import Agent
+from play.agent import Agent, Stepper
 from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
 from play.match import MatchOptions, build_match
-from play.runner import Report, Runner, check_budget, warm_up
+from play.pair import Pair
+from play.runner import Players, Report, Runner, check_budget, warm_up
 from play.runtime import PlayedRun, load
 from play.stand_in import NEVER, StandIn
 from play.stand_in import Report as StandInReport
 from play.view import viewing
 from play.watch import Watched
+from train.record import find_run
 
 Say = Callable[[str], None]
 NO_VIEW = Console(quiet=True)
 """Shows nothing of a match."""
 
-PIPE = 1
-"""The port of the pad that a stand-in reads; the replayed game does not listen to it."""
+PIPE, OTHER_PIPE = 1, 2
+"""Ports of the pads that a stand-in reads, the agent's and its opponent's; the replayed game does not listen to them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class PlayOptions:
     """How a run plays, wherever it does."""
 
     run: str
+    opponent: str | None = None
+    """The run that plays the other side; None if that is nobody of ours."""
     is_sync: bool = False
     temperature: float = 1.0
     seed: int = 0
@@ -49,7 +53,9 @@ class PlayOptions:
     delay: int | None = None
     """Frames; None takes the run's."""
     runtime: str = "auto"
-    """``auto``, ``onnx`` or ``torch``."""
+    """``auto``, ``onnx``, ``openvino`` or ``torch``."""
+    openvino_device: str | None = None
+    """``CPU``, ``GPU`` or ``AUTO``; None is the CPU."""
     console: Console = NO_VIEW
     """Where the match is shown while it lasts."""
 
@@ -70,19 +76,62 @@ def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tu
         CheckpointError: there is no such run, or its graph is stale.
         ConfigError: the run is too slow for the game, or has another delay.
     """
-    loaded, stepper = load(options.run, options.temperature, options.runtime)
-    if options.delay not in (None, loaded.delay):
-        raise ConfigError(
-            f"--delay {options.delay}: a run plays with the delay it was trained for, found {loaded.delay}; "
-            "leave --delay out, or train with it"
-        )
+    loaded, stepper = _load(options, options.run)
+    _require_delay(options.delay, loaded)
     online_delay = loaded.delay if is_online else 0
     agent = Agent(stepper, loaded.codec, delay=loaded.delay, online_delay=online_delay, seed=options.seed)
-    step_ms = warm_up(agent)
-    say(f"run {loaded.folder}: {loaded.runtime}, delay {loaded.delay}, a warm step takes {step_ms:.2f} ms")
+    _warm(agent, f"run {loaded.folder}: {loaded.runtime}, delay {loaded.delay}", options, say)
+    return loaded, agent
+
+
+def load_pair(options: PlayOptions, opponent: str, say: Say) -> tuple[PlayedRun, PlayedRun, Pair]:
+    """Two warm agents, the second of the run ``opponent``; one run on both sides is stepped for both at once.
+
+    Raises:
+        CheckpointError: a run is not there, or its graph is stale.
+        ConfigError: both together are too slow for the game, or the first has another delay.
+    """
+    try:
+        weights = _weights_of(opponent)
+    except CheckpointError as error:
+        raise ConfigError(
+            f"--opponent {opponent}: must be cpu, human or a run, found none of them ({error})"
+        ) from error
+    is_same = weights == _weights_of(options.run)
+    own, stepper = _load(options, options.run, num_players=2 if is_same else 1)
+    _require_delay(options.delay, own)
+    other, other_stepper = (own, stepper) if is_same else _load(options, opponent)
+    pair = Pair(
+        Agent(stepper, own.codec, delay=own.delay, seed=options.seed),
+        Agent(other_stepper, other.codec, delay=other.delay, seed=(options.seed, 1)),
+    )
+    told = f"run {own.folder}: {own.runtime}, delay {own.delay}, "
+    told += "on both sides" if is_same else f"against run {other.folder}: {other.runtime}, delay {other.delay}"
+    _warm(pair, told, options, say)
+    return own, other, pair
+
+
+def _load(options: PlayOptions, run: str, num_players: int = 1) -> tuple[PlayedRun, Stepper]:
+    return load(run, options.temperature, options.runtime, num_players, options.openvino_device)
+
+
+def _weights_of(run: str) -> Path:
+    return find_run(run)[1].resolve()
+
+
+def _require_delay(wanted: int | None, loaded: PlayedRun) -> None:
+    if wanted not in (None, loaded.delay):
+        raise ConfigError(
+            f"--delay {wanted}: a run plays with the delay it was trained for, found {loaded.delay}; "
+            "leave --delay out, or train with it"
+        )
+
+
+def _warm(players: Players, told: str, options: PlayOptions, say: Say) -> None:
+    step_ms = warm_up(players)
+    say(f"{told}, a warm step takes {step_ms:.2f} ms")
     if not options.is_sync:
         check_budget(step_ms)
-    return loaded, agent
 
 
 def play_stand_in(
@@ -104,37 +153,55 @@ def play_stand_in(
         port: the agent's; None looks for the run's character.
         slippi_port: UDP port of the server, 0 for a free one.
     """
-    loaded, agent = load_agent(options, say)
+    players: Players
+    pipes: tuple[int, ...] = (PIPE,)
+    if options.opponent is None:
+        loaded, players = load_agent(options, say)
+    else:
+        loaded, _, players = load_pair(options, options.opponent, say)
+        pipes = (PIPE, OTHER_PIPE)
     seat = find_seat(read_header(replay), loaded.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
     is_lock_step = options.is_sync and fps is None
     pace = None if is_lock_step else 60.0 if fps is None else fps
     with (
         _short_collections(),
-        StandIn(replay, port=slippi_port, fps=pace, controllers=(PIPE,), start_grace_s=0.0) as server,
-        closing(open_stand_in(server, port=PIPE, is_blocking=is_lock_step)) as session,
+        StandIn(replay, port=slippi_port, fps=pace, controllers=pipes, start_grace_s=0.0) as server,
+        closing(open_stand_in(server, *pipes, is_blocking=is_lock_step)) as session,
     ):
-        report = _run(session, agent, options, lambda game: seat, num_games=1)
+        report = _run(session, players, options, lambda game: seat, num_games=1)
     waited = answer_ms(server.report(), report.answered, is_lock_step=is_lock_step)
     return Outcome(report=report, answer_ms=waited)
 
 
 def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
     """Play games in Dolphin."""
-    loaded, agent = load_agent(options, say, is_online=wanted.connect_code is not None)
-    match = build_match(wanted, trained_character=loaded.character, delay=loaded.delay, is_blocking=options.is_sync)
+    players: Players
+    rival_character = None
+    if options.opponent is None:
+        loaded, players = load_agent(options, say, is_online=wanted.connect_code is not None)
+    else:
+        loaded, other, players = load_pair(options, options.opponent, say)
+        rival_character = other.character
+    match = build_match(
+        wanted,
+        trained_character=loaded.character,
+        delay=loaded.delay,
+        is_blocking=options.is_sync,
+        rival_character=rival_character,
+    )
     find_port = own_port(match)
     with _short_collections(), closing(open_match(match)) as session:
-        return Outcome(report=_run(session, agent, options, find_port, num_games))
+        return Outcome(report=_run(session, players, options, find_port, num_games))
 
 
 def _run(
-    session: Session, agent: Agent, options: PlayOptions, find_port: Callable[[Any], int], num_games: int
+    session: Session, players: Players, options: PlayOptions, find_port: Callable[[Any], int], num_games: int
 ) -> Report:
     watched = Watched(session=session, find_port=find_port)
     runner = Runner(
         watched,
-        agent,
+        players,
         find_port=find_port,
         is_sync=options.is_sync,
         num_games=num_games,
@@ -173,7 +240,7 @@ def find_seat(header: Header, character: str | None, port: int | None) -> int:
 
 
 def answer_ms(seen: StandInReport, answered: Sequence[int], *, is_lock_step: bool) -> tuple[float, float] | None:
-    """p50 and p99 of the time from a frame leaving the stand-in to the FLUSH that answers it arriving there.
+    """p50 and p99 of the time from a frame leaving the stand-in to the FLUSH of the agent's pad that answers it arriving there.
 
     Args:
         seen: the stand-in's report.
@@ -181,13 +248,15 @@ def answer_ms(seen: StandInReport, answered: Sequence[int], *, is_lock_step: boo
         is_lock_step: whether every FLUSH answers the frame sent last. At the game's pace the first one opens the stream,
             and each later one answers the next of ``answered``, however late it comes.
     """
+    is_own = seen.port == PIPE
+    flushed = seen.flush_s[is_own]
     if is_lock_step:
-        newest = np.searchsorted(seen.sent_s, seen.flush_s, side="right") - 1
-        is_answer = (newest >= 0) & (seen.poll_frame != NEVER)
-        waited: Any = seen.flush_s[is_answer] - seen.sent_s[newest[is_answer]]
+        newest = np.searchsorted(seen.sent_s, flushed, side="right") - 1
+        is_answer = (newest >= 0) & (seen.poll_frame[is_own] != NEVER)
+        waited: Any = flushed[is_answer] - seen.sent_s[newest[is_answer]]
     else:
         frames, first_copy = np.unique(seen.frames, return_index=True)
-        flushed = seen.flush_s[1:][: len(answered)]
+        flushed = flushed[1:][: len(answered)]
         sent = seen.sent_s[first_copy[np.searchsorted(frames, answered[: len(flushed)])]]
         waited = flushed - sent
     return (float(np.percentile(waited, 50) * 1e3), float(np.percentile(waited, 99) * 1e3)) if len(waited) else None

@@ -62,7 +62,9 @@ class Match:
     character: Character
     stage: Stage
     cpu: Character | None
-    """What a CPU opponent plays; None meets a person."""
+    """What a CPU opponent plays."""
+    rival: Character | None
+    """What an opponent plays that is a policy of ours; with neither this nor ``cpu`` the opponent is a person."""
     cpu_level: int
     """1 to 9."""
     port: int
@@ -81,12 +83,38 @@ class Match:
     """UDP port of the spectator stream."""
 
     @property
-    def cpu_port(self) -> int:
-        """Where a CPU opponent sits."""
+    def other_port(self) -> int:
+        """Where an opponent sits that is no person."""
         return 2 if self.port == 1 else 1
 
+    @property
+    def has_person(self) -> bool:
+        """Whether the opponent is a person."""
+        return self.cpu is None and self.rival is None
 
-def build_match(wanted: MatchOptions, *, trained_character: str | None, delay: int, is_blocking: bool) -> Match:
+
+CPU, HUMAN, POLICY = "cpu", "human", "policy"
+
+
+def opponent_run(opponent: str | None) -> str | None:
+    """The run that ``--opponent`` names; None where it names none."""
+    return None if opponent in (None, CPU, HUMAN) else opponent
+
+
+def _kind(wanted: MatchOptions) -> str:
+    if opponent_run(wanted.opponent) is not None:
+        return POLICY
+    return wanted.opponent or (CPU if wanted.connect_code is None else HUMAN)
+
+
+def build_match(
+    wanted: MatchOptions,
+    *,
+    trained_character: str | None,
+    delay: int,
+    is_blocking: bool,
+    rival_character: str | None = None,
+) -> Match:
     """Settle a match.
 
     Args:
@@ -94,25 +122,29 @@ def build_match(wanted: MatchOptions, *, trained_character: str | None, delay: i
         trained_character: whom the run imitates; None if everybody.
         delay: the run's, in frames.
         is_blocking: whether Dolphin shall wait on every frame.
+        rival_character: whom the opponent's run imitates, if the opponent is one.
 
     Raises:
         ConfigError: something is missing, unknown, or cannot take effect.
         DolphinError: there is no Dolphin, or no ISO.
     """
-    character, is_cpu = wanted.character or trained_character, _is_cpu(wanted)
-    if character is None:
-        raise ConfigError("--character: the run imitates every character, so one must be chosen, found none; give one")
+    kind = _kind(wanted)
+    _refuse_idle(wanted, kind)
+    character = _policys("--character", wanted.character or trained_character)
     if wanted.iso is None:
         raise DolphinError("--iso: must be a Melee NTSC 1.02 image, found none; pass its path")
     require_melee(wanted.iso)
     if wanted.connect_code is not None:
-        _check_online(wanted.connect_code, character_from_name(character), wanted.port, delay)
+        _check_online(wanted.connect_code, character, wanted.port, delay)
     return Match(
         executable=find_executable(wanted.dolphin),
         iso=wanted.iso,
-        character=character_from_name(character),
+        character=character,
         stage=stage_from_name(wanted.stage or "final_destination"),
-        cpu=_cpu(wanted.opponent_character or "fox") if is_cpu else None,
+        cpu=_cpu(wanted.opponent_character or "fox") if kind == CPU else None,
+        rival=_policys("--opponent-character", wanted.opponent_character or rival_character)
+        if kind == POLICY
+        else None,
         cpu_level=9 if wanted.cpu_level is None else wanted.cpu_level,
         port=wanted.port or 1,
         connect_code=wanted.connect_code,
@@ -125,21 +157,31 @@ def build_match(wanted: MatchOptions, *, trained_character: str | None, delay: i
     )
 
 
-def _is_cpu(wanted: MatchOptions) -> bool:
-    """Whether the opponent is a CPU, and nothing was said that needs the other kind."""
-    opponent = wanted.opponent or ("cpu" if wanted.connect_code is None else "human")
-    if opponent not in ("cpu", "human"):
-        raise ConfigError(f"--opponent {opponent}: unknown; use cpu or human")
-    is_cpu = opponent == "cpu"
-    if is_cpu and wanted.connect_code is not None:
-        raise ConfigError("--opponent cpu: netplay has no CPU players, found --connect-code; leave one of them out")
-    idle: dict[str, object] = {"--dolphin-home": wanted.dolphin_home}
-    if not is_cpu:
-        idle = {"--cpu-level": wanted.cpu_level, "--opponent-character": wanted.opponent_character}
+def _refuse_idle(wanted: MatchOptions, kind: str) -> None:
+    """Refuse what was said that needs another kind of opponent."""
+    opponent = wanted.opponent if kind == POLICY else kind
+    if kind != HUMAN and wanted.connect_code is not None:
+        raise ConfigError(
+            f"--opponent {opponent}: netplay has no CPU players and no second pad, found --connect-code; "
+            "leave one of them out"
+        )
+    idle: dict[str, object] = {}
+    if kind != HUMAN:
+        idle["--dolphin-home"] = wanted.dolphin_home
+    if kind != CPU:
+        idle["--cpu-level"] = wanted.cpu_level
+    if kind == HUMAN:
+        idle["--opponent-character"] = wanted.opponent_character
     for flag, value in idle.items():
         if value is not None:
-            raise ConfigError(f"{flag}: has no effect with a {opponent} opponent, found {value}; leave it out")
-    return is_cpu
+            raise ConfigError(f"{flag}: has no effect with a {kind} opponent, found {value}; leave it out")
+
+
+def _policys(flag: str, name: str | None) -> Character:
+    """What a policy plays."""
+    if name is None:
+        raise ConfigError(f"{flag}: the run imitates every character, so one must be chosen, found none; give one")
+    return character_from_name(name)
 
 
 def _cpu(name: str) -> Character:

@@ -1,27 +1,24 @@
 """The policy stepped frame by frame in ONNX Runtime, from the graph that ``exphil export`` wrote.
 
-In: ``policy.onnx``, then numpy rows of one frame at a time. Out: numpy classes. The surprise: nothing is allocated in play.
-Every input and output has its place in memory, and two sets of states take turns, each bound once as what is read and once as
-what is written.
+In: ``policy.onnx``. Out: a ``GraphStepper``. The surprise: the graph leaves open how many players it steps; a session fixes
+that, so that ONNX Runtime works out every shape beforehand.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
-from dataset.codec import Classes
 from dataset.errors import CheckpointError
-from train.record import GRAPH_BATCH, GRAPH_VERSION
+from play.graph_stepper import Buffers, GraphStepper, require_version, zeros
+from train.record import GRAPH_BATCH
 
-_TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-_FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")
-
-Buffers = dict[str, NDArray[np.generic]]
+_TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 
 
-class OnnxStepper:
+class OnnxStepper(GraphStepper):
     """An exported policy with the state of one game.
 
     Args:
@@ -35,57 +32,20 @@ class OnnxStepper:
 
     def __init__(self, path: Path, temperature: float = 1.0, num_players: int = 1) -> None:
         self._session = open_session(path, num_players)
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        if self.metadata.get("graph_version") != GRAPH_VERSION:
-            raise CheckpointError(
-                f"{path}: this exphil plays graph version {GRAPH_VERSION}, found "
-                f"{self.metadata.get('graph_version')}; run 'exphil export' again"
-            )
+        metadata = metadata_of(self._session, path)
         inputs, outputs = (
-            _buffers(values, num_players) for values in (self._session.get_inputs(), self._session.get_outputs())
+            {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
+            for values in (self._session.get_inputs(), self._session.get_outputs())
         )
-        self._frame: Buffers = {name: inputs.pop(name) for name in _FRAME}
-        self._frame["temperature"][:] = temperature
-        self._outputs = outputs  # also those nobody reads: the runtime writes to them at every step
-        self._states = (inputs, {name: np.zeros_like(buffer) for name, buffer in inputs.items()})
-        self._bindings = [
-            self._bind(self._states[turn], outputs | _as_outputs(self._states[1 - turn])) for turn in range(2)
-        ]
-        self.reset()
+        super().__init__(inputs, outputs, temperature, metadata)
 
-    def reset(self) -> None:
-        """Begin a new game; every state begins as zeros."""
-        self._turn = 0
-        for buffer in self._states[0].values():
-            buffer.fill(0)
-
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
-        """See ``play.agent.Stepper``."""
-        frame = self._frame
-        frame["continuous"][:] = continuous
-        frame["indices"][:] = indices
-        frame["previous"][:] = previous
-        frame["delay"][:] = delay
-        frame["noise"][:] = noise
-        self._session.run_with_iobinding(self._bindings[self._turn])
-        self._turn = 1 - self._turn
-        result: Classes = self._outputs["classes"].astype(np.uint8).reshape(previous.shape)
-        return result
-
-    def _bind(self, state: Buffers, outputs: Buffers) -> ort.IOBinding:
+    def _bind(self, inputs: Buffers, outputs: Buffers) -> Callable[[], object]:
         binding = self._session.io_binding()
-        for name, buffer in (self._frame | state).items():
+        for name, buffer in inputs.items():
             binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
         for name, buffer in outputs.items():
             binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
-        return binding
+        return partial(self._session.run_with_iobinding, binding)
 
 
 def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
@@ -106,10 +66,12 @@ def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
         ) from error
 
 
-def _buffers(values: "list[ort.NodeArg]", num_players: int) -> Buffers:
-    shapes = {value.name: [num_players if size == GRAPH_BATCH else size for size in value.shape] for value in values}
-    return {value.name: np.zeros(shapes[value.name], dtype=_TYPES[value.type]) for value in values}
+def metadata_of(session: ort.InferenceSession, path: Path) -> dict[str, str]:
+    """What the graph says of itself.
 
-
-def _as_outputs(state: Buffers) -> Buffers:
-    return {f"next_{name}": buffer for name, buffer in state.items()}
+    Raises:
+        CheckpointError: it is another exphil's.
+    """
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    require_version(metadata, path)
+    return metadata

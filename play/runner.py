@@ -17,7 +17,6 @@ from dataset.codec import Controllers
 from dataset.encode import RAW_NAMES
 from dataset.errors import ConfigError, DolphinError
 from dataset.schema import FIRST_FRAME
-from play.agent import Agent
 from play.dolphin import Event, Frame, Lost, Menu
 from play.live import LiveGame, two_ports
 from play.score import GameResult, Score
@@ -48,11 +47,24 @@ class FrameSource(Protocol):
     def next(self, *, wait: bool = True) -> Event | None:
         """What comes next."""
 
-    def send(self, controller: Controllers) -> None:
-        """Put a controller on the pad."""
+    def send(self, *controllers: Controllers) -> None:
+        """Put controllers on the pads, the agent's first."""
 
     def navigate(self, menu: Menu) -> None:
         """Lead through a menu."""
+
+
+class Players(Protocol):
+    """Who of a game is ours: an ``Agent``, or a ``Pair`` of them."""
+
+    def start_game(self, side: int) -> None:
+        """Forget the last game; the agent is on side 0 (lower port) or 1."""
+
+    def answer(self, column: NDArray[np.float32], frames_late: int = 0) -> tuple[Controllers, ...]:
+        """The controllers to put on the pads now; see ``Agent.act``."""
+
+    def skip(self, num_frames: int) -> None:
+        """Let frames pass that never arrived."""
 
 
 @dataclass(kw_only=True)
@@ -95,13 +107,13 @@ def _percentile(values: list[float], percent: int) -> float | None:
     return round(float(np.percentile(values, percent)), 3) if values else None
 
 
-def warm_up(agent: Agent) -> float:
+def warm_up(players: Players) -> float:
     """Step the policy on empty frames until it is warm; the median of the later steps in ms."""
     column: NDArray[np.float32] = np.zeros(len(RAW_NAMES), dtype=np.float32)
     times = []
     for _ in range(WARM_STEPS):
         begin = time.perf_counter()
-        agent.act(column)
+        players.answer(column)
         times.append((time.perf_counter() - begin) * 1000)
     return float(np.median(times[WARM_STEPS // 2 :]))
 
@@ -120,11 +132,11 @@ def check_budget(step_ms: float) -> None:
 
 
 class Runner:
-    """Plays a session's games with one agent.
+    """Plays a session's games.
 
     Args:
         session: where frames come from.
-        agent: what answers them.
+        players: what answers them.
         find_port: the agent's port in a game that begins with this state.
         is_sync: answer every frame; else only the newest.
         num_games: how many games to play; None plays until the session or the time is over.
@@ -134,7 +146,7 @@ class Runner:
     def __init__(
         self,
         session: FrameSource,
-        agent: Agent,
+        players: Players,
         *,
         find_port: Callable[[Any], int],
         is_sync: bool,
@@ -142,7 +154,7 @@ class Runner:
         seconds: float | None = None,
     ) -> None:
         self.report = Report()
-        self._session, self._agent, self._find_port = session, agent, find_port
+        self._session, self._players, self._find_port = session, players, find_port
         self._is_sync, self._num_games, self._seconds = is_sync, num_games, seconds
         self._game: LiveGame | None = None
         self._score, self._side = Score(0), 0
@@ -197,27 +209,27 @@ class Runner:
             after = None
         newest = frames[-1]
         for each in frames:
-            controller = self._step(each, newest.number - each.number)
-        self._session.send(controller)
+            controllers = self._step(each, newest.number - each.number)
+        self._session.send(*controllers)
         self.report.answered.append(newest.number)
         self._answered_from = newest.received_at
         if after is not None:
             self._handle(after)
 
-    def _step(self, frame: Frame, frames_late: int) -> Controllers:
+    def _step(self, frame: Frame, frames_late: int) -> tuple[Controllers, ...]:
         if self._game is None:
             self._start_game(frame)
         assert self._game is not None
         self._bridge(frame.number - self._last_number - 1)
         column = self._game.column(frame.game)
         begin = time.perf_counter()
-        controller = self._agent.act(column, frames_late)
+        controllers = self._players.answer(column, frames_late)
         self.report.step_ms.append((time.perf_counter() - begin) * 1000)
         self._score.add(column)
         self._last_number, self._last_at = frame.number, frame.received_at
         self.report.frames += 1
         self.report.frames_stale += frames_late > 0
-        return controller
+        return controllers
 
     def _start_game(self, frame: Frame) -> None:
         ports, own = two_ports(frame.game), self._find_port(frame.game)
@@ -226,7 +238,7 @@ class Runner:
                 f"game: the agent must sit on port {own}, found players on {ports}; see Dolphin's pad settings"
             )
         self._side = ports.index(own)
-        self._agent.start_game(self._side)
+        self._players.start_game(self._side)
         self._game, self._score = LiveGame(self._session.zero_indices), Score(self._side)
         self._first_at, self._last_number = frame.received_at, FIRST_FRAME - 1
 
@@ -236,9 +248,9 @@ class Runner:
             return
         self.report.frames_missing += num_missing
         if num_missing > LOST_CONTEXT:
-            self._agent.start_game(self._side)
+            self._players.start_game(self._side)
         else:
-            self._agent.skip(num_missing)
+            self._players.skip(num_missing)
 
     def _end_game(self) -> None:
         self.report.games.append(self._score.result())

@@ -62,10 +62,10 @@ class Watched:
             self._note_end()
         return event
 
-    def send(self, controller: Controllers) -> None:
-        """Put a controller on the pad."""
-        self.held = controller
-        self.session.send(controller)
+    def send(self, *controllers: Controllers) -> None:
+        """Put controllers on the pads."""
+        self.held = controllers[0]
+        self.session.send(*controllers)
 
     def navigate(self, menu: Menu) -> None:
         """Lead through a menu."""

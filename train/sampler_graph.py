@@ -122,7 +122,8 @@ def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphPr
     _pass(nodes, given, "pass_guess", classes="pass_next", logits="pass_logits")
     change = nodes.add("ReduceL1", nodes.add("Sub", "pass_next", "pass_guess"), keepdims=0)
     nodes.add("Cast", change, output="pass_is_changing", to=TensorProto.BOOL)
-    column, wide = [GRAPH_BATCH, num_components, 1, 1], [GRAPH_BATCH, num_components, 1, most]
+    column: list[int | str] = [GRAPH_BATCH, num_components, 1, 1]
+    wide: list[int | str] = [GRAPH_BATCH, num_components, 1, most]
     inputs: list[Value] = [
         ("pass_number", TensorProto.INT64, []),
         ("pass_was_changing", TensorProto.BOOL, []),

@@ -74,6 +74,13 @@ def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOption
     assert not Path(flags["-u"]).exists(), "the temporary home is gone"
 
 
+def test_two_policies_play_each_other(wanted: MatchOptions, tmp_path: Path) -> None:
+    own = str(random_run(tmp_path / "own"))
+    options = PlayOptions(run=own, opponent=str(random_run(tmp_path / "rival", character="fox", delay=2)), is_sync=True)
+    outcome = play_match(options, MatchOptions(**vars(wanted) | {"opponent": options.opponent}), 1, silent)
+    assert ([game.frames for game in outcome.report.games], outcome.report.lost) == ([120], None)
+
+
 def test_async_lets_dolphin_run_on(wanted: MatchOptions, tmp_path: Path) -> None:
     outcome = play_match(PlayOptions(run=str(random_run(tmp_path / "run"))), wanted, 1, silent)
     assert outcome.report.lost is None
@@ -189,6 +196,27 @@ def test_the_game_is_started_only_once_the_cpu_is_a_cpu_of_its_level(
     }
     ((_, asked),) = cpu.calls
     assert asked == {"args": (melee.Character.FOX, melee.Stage.FINAL_DESTINATION), "cpu_level": 9, "autostart": False}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_coin_down", "may_start"),
+    [
+        (melee.Character.FOX, False, False),
+        (melee.Character.MARTH, True, False),
+        (melee.Character.FOX, True, True),
+    ],
+)
+def test_against_a_policy_the_game_is_started_only_once_it_has_its_character(
+    wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch, chosen: melee.Character, is_coin_down: bool, may_start: bool
+) -> None:
+    match = settle(MatchOptions(**vars(wanted) | {"opponent": "runs/rival"}), rival_character="fox")
+    state = character_select(melee.ControllerStatus.CONTROLLER_HUMAN, 0)
+    state.players[2].character, state.players[2].coin_down = chosen, is_coin_down
+    own, other = navigate(match, state, monkeypatch)
+    ((_, asked),) = own.calls
+    assert asked["autostart"] is may_start
+    ((_, asked),) = other.calls
+    assert asked == {"args": (melee.Character.FOX, melee.Stage.FINAL_DESTINATION), "cpu_level": 0, "autostart": False}
 
 
 @pytest.mark.parametrize(

@@ -197,9 +197,8 @@ def test_an_empty_port_is_refused_with_those_taken(duel: Path) -> None:
 
 def seen_by_stand_in(frames: list[int], sent_s: list[float], flush_s: list[float], poll_frame: list[int]) -> Report:
     empty = np.zeros(len(flush_s), dtype=np.int8)
-    pads = dict.fromkeys(
-        ("port", "main_x", "main_y", "c_x", "c_y", "trigger", "l_analog", "r_analog", "buttons"), empty
-    )
+    pads = dict.fromkeys(("main_x", "main_y", "c_x", "c_y", "trigger", "l_analog", "r_analog", "buttons"), empty)
+    pads["port"] = np.full(len(flush_s), PIPE, dtype=np.uint8)
     times = {"sent_s": np.array(sent_s), "flush_s": np.array(flush_s)}
     numbers = {"frames": np.array(frames, np.int32), "poll_frame": np.array(poll_frame, np.int32)}
     return Report(**times, **numbers, **pads, num_bad_lines=0, is_over=True, has_client=True)  # type: ignore[arg-type]

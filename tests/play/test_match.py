@@ -7,7 +7,16 @@ import pytest
 
 from dataset.errors import ConfigError, DolphinError
 from dataset.ids import character_from_name, stage_from_name
-from play.match import EXECUTABLES, Match, MatchOptions, build_match, default_home, find_executable, own_connect_code
+from play.match import (
+    EXECUTABLES,
+    Match,
+    MatchOptions,
+    build_match,
+    default_home,
+    find_executable,
+    opponent_run,
+    own_connect_code,
+)
 from tests.play.fake_dolphin import MELEE
 
 
@@ -21,9 +30,9 @@ def files(tmp_path: Path) -> dict[str, Any]:
 
 def settle(files: dict[str, Any], **wanted: Any) -> Match:
     delay = wanted.pop("delay", 0)
-    trained = wanted.pop("trained_character", "mewtwo")
+    trained, rival = wanted.pop("trained_character", "mewtwo"), wanted.pop("rival_character", None)
     options = MatchOptions(**files | wanted)
-    return build_match(options, trained_character=trained, delay=delay, is_blocking=False)
+    return build_match(options, trained_character=trained, delay=delay, is_blocking=False, rival_character=rival)
 
 
 def test_what_is_not_said_has_a_default(files: dict[str, Any]) -> None:
@@ -33,6 +42,7 @@ def test_what_is_not_said_has_a_default(files: dict[str, Any]) -> None:
         character=character_from_name("mewtwo"),
         stage=stage_from_name("final_destination"),
         cpu=character_from_name("fox"),
+        rival=None,
         cpu_level=9,
         port=1,
         connect_code=None,
@@ -50,9 +60,23 @@ def test_online_the_whole_delay_is_netplays(files: dict[str, Any]) -> None:
     assert (match.connect_code, match.online_delay, match.cpu) == ("ABC#123", 3, None)
 
 
-@pytest.mark.parametrize(("port", "cpu_port"), [(1, 2), (2, 1), (4, 1)])
-def test_the_cpu_sits_on_another_port(files: dict[str, Any], port: int, cpu_port: int) -> None:
-    assert settle(files, port=port).cpu_port == cpu_port
+@pytest.mark.parametrize(("port", "other_port"), [(1, 2), (2, 1), (4, 1)])
+def test_an_opponent_that_we_seat_sits_on_another_port(files: dict[str, Any], port: int, other_port: int) -> None:
+    assert settle(files, port=port).other_port == other_port
+
+
+def test_an_opponents_run_plays_whom_it_imitates_or_whom_it_is_told(files: dict[str, Any]) -> None:
+    match = settle(files, opponent="runs/rival", rival_character="marth")
+    assert (match.rival, match.cpu, match.has_person) == (character_from_name("marth"), None, False)
+    match = settle(files, opponent="runs/rival", rival_character="marth", opponent_character="sheik")
+    assert match.rival == character_from_name("sheik")
+
+
+@pytest.mark.parametrize(
+    ("opponent", "run"), [(None, None), ("cpu", None), ("human", None), ("runs/rival", "runs/rival")]
+)
+def test_an_opponent_that_is_no_cpu_and_no_human_is_a_run(opponent: str | None, run: str | None) -> None:
+    assert opponent_run(opponent) == run
 
 
 @pytest.mark.parametrize(
@@ -61,7 +85,13 @@ def test_the_cpu_sits_on_another_port(files: dict[str, Any], port: int, cpu_port
         ({"trained_character": None}, "--character"),
         ({"character": "goku"}, "character 'goku'"),
         ({"stage": "hyrule"}, "stage 'hyrule'"),
-        ({"opponent": "run"}, "use cpu or human"),
+        ({"opponent": "run"}, "--opponent-character: the run imitates every character"),
+        ({"opponent": "run", "rival_character": "fox", "cpu_level": 3}, "--cpu-level: has no effect with a policy"),
+        ({"opponent": "run", "rival_character": "fox", "dolphin_home": Path()}, "--dolphin-home: has no effect"),
+        (
+            {"opponent": "run", "connect_code": "ABC#123"},
+            "--opponent run: netplay has no CPU players and no second pad",
+        ),
         ({"opponent": "human", "cpu_level": 3}, "--cpu-level: has no effect"),
         ({"opponent": "human", "opponent_character": "fox"}, "--opponent-character: has no effect"),
         ({"dolphin_home": Path("x")}, "--dolphin-home: has no effect"),
