@@ -97,6 +97,8 @@ def resolve(name: str | None, flags: Mapping[str, Any]) -> Resolved:
         _require_on(values["optim.early_stopping"], "patience", flags["patience"], "--early-stopping")
     if flags.get("online_robust"):
         put("online_robust", "data.delay", find_delay(flags.get("delay"), is_online_robust=True))
+    elif "delay" in flags and values["data.online_robust"]:
+        put("delay", "data.online_robust", False)  # the preset would draw what is fixed here
     _put_layers(flags, values, put)
     check_temporal(flags.get("temporal"), values["policy.backbone"])
     values["policy.attention_window"], origins["policy.attention_window"] = None, "default"

@@ -48,3 +48,12 @@ def test_attention_sees_the_window_of_whichever_backbone_is_chosen_last() -> Non
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="--preset 'best': unknown; use one of quick, standard, full, production"):
         preset("best")
+
+
+def test_a_delay_that_is_given_is_not_drawn_by_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    robust = replace(full(), data=replace(full().data, online_robust=True, delay=3))
+    monkeypatch.setitem(PRESETS, "robust", lambda: robust)
+    assert resolve("robust", {}).config.data.delays == (2, 4)
+    fixed = resolve("robust", {"delay": 6})
+    assert fixed.config.data.delays == (6, 6)
+    assert fixed.origins["data.online_robust"] == "--delay"
