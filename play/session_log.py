@@ -22,6 +22,8 @@ from play.dolphin import Frame
 from play.runner import Report
 
 NAME = "session.jsonl"
+REPLAY = "replay"
+"""The opponent of a session against the stand-in, which does not react."""
 TIME_LIMIT = 28_800
 """Frames of eight minutes, after which stocks and then percent decide."""
 

@@ -4,12 +4,14 @@ Where no terminal is, tables are wide enough not to wrap.
 """
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from play.check import Verdict
+from play.eval_games import Rate, Row
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _WIDTH_WITHOUT_TERMINAL = 180
@@ -33,3 +35,26 @@ def check_table(verdict: Verdict) -> Table:
             told.append(f"\n→ {finding.fix}", style=_COLOURS[finding.status])
         table.add_row(finding.name, Text(finding.status, style=_COLOURS[finding.status]), told)
     return table
+
+
+def eval_table(rows: Sequence[Row]) -> Table:
+    """A row a policy and opponent, each rate with its 95 % interval."""
+    table = Table(title="rates a minute, with 95 % intervals over sessions", title_justify="left")
+    for name in ("policy", "opponent"):
+        table.add_column(name, overflow="fold")
+    for name in ("games", "sessions", "minutes", "net stocks", "damage dealt", "damage taken", "won"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        rates = (row.net_stocks_per_minute, row.damage_dealt_per_minute, row.damage_taken_per_minute)
+        counts = (f"{row.games:,}", f"{row.clusters:,}", f"{row.minutes:,.1f}")
+        table.add_row(
+            row.policy, row.opponent, *counts, *(_rate(rate, ".2f") for rate in rates), _rate(row.win_rate, ".0%")
+        )
+    return table
+
+
+def _rate(rate: Rate, style: str) -> str:
+    if rate.value is None:
+        return "none decided"
+    told = [f"{value:{style}}".replace("%", " %") for value in (rate.value, rate.low, rate.high) if value is not None]
+    return told[0] if len(told) == 1 else f"{told[0]} ({told[1]} to {told[2]})"
