@@ -24,9 +24,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as t
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
+    from train.compare_cli import register as register_comparisons
+
     app.command("train")(train)
     app.command("eval")(evaluate)
     app.command("export")(export)
+    register_comparisons(app)
 
 
 def train(
@@ -235,7 +238,7 @@ def train(
         name,
         runs=runs,
         device=device,
-        callbacks=_callbacks(wandb),
+        callbacks=make_callbacks(wandb),
         is_resumed=resume,
         init_from=init_from,
         tolerate_bad_shards=tolerate_bad_shards,
@@ -352,7 +355,8 @@ def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str
     return [policy]
 
 
-def _callbacks(is_logged: bool) -> "list[Callback]":
+def make_callbacks(is_logged: bool) -> "list[Callback]":
+    """What is told of a training's course: a person, the run's page, and a logging service if wanted."""
     from train.page import RunPage
     from train.progress import ProgressReport
 

@@ -1,0 +1,220 @@
+"""``exphil compare``: two tiny backbones, measured once for all tests here; the speed of a step is not measured."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from dataset.errors import ConfigError, ExphilError
+from tests.dataset.test_card import VOID, Balance
+from tests.train.builders import tiny_splits, write_store
+from train.callbacks import Callback
+from train.cli import register
+from train.results_page import page_html
+
+TINY = "--hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
+LATENCY = {"step_ms_p50": 0.25, "step_ms_p99": 0.5, "step_frames": 600}
+
+
+def exphil(line: str) -> Result:
+    app = typer.Typer()
+    register(app)
+    return CliRunner().invoke(app, line.split())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store") / "store", tiny_splits())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fixed_latency() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.measured.measure_latency", lambda loaded: LATENCY)
+        yield
+
+
+class Drawn(Balance):
+    """As ``Balance``, and knows what plots are drawn with."""
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        assert tag in (*VOID, "path", "polygon")
+
+
+class StopsAfter(Callback):
+    """Interrupts a series as Ctrl-C would, once it has seen so many steps of all runs together."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step(self, step: Any) -> None:
+        self.steps -= 1
+        if self.steps == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def compared(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A comparison of two backbones and seeds, interrupted within its third run of four."""
+    runs = tmp_path_factory.mktemp("runs")
+    line = f"compare --store {store} --runs {runs} --name tiny --backbones mlp,gru --seeds 2 {TINY} --json"
+    stop = StopsAfter(2 * 15 + 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.compare_cli.make_callbacks", lambda wandb: [stop])
+        stopped = exphil(line)
+    assert isinstance(stopped.exception, ExphilError)
+    assert "stopped with 2 of 4 runs done; the same command goes on" in str(stopped.exception)
+    finished = (runs / "compare-tiny" / "mlp-s0" / "config.json").stat().st_mtime_ns
+    result = exphil(line)
+    assert result.exit_code == 0, result.stderr
+    assert (runs / "compare-tiny" / "mlp-s0" / "config.json").stat().st_mtime_ns == finished
+    return runs / "compare-tiny", json.loads(result.stdout.splitlines()[-1])
+
+
+def test_a_stopped_comparison_goes_on_and_ends_as_one_that_was_not(
+    compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    folder, _ = compared
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "gru-s0",
+        "gru-s1",
+        "measured",
+        "mlp-s0",
+        "mlp-s1",
+        "outcomes.json",
+        "plan.json",
+        "report.html",
+        "results.json",
+    ]
+    train = f"train --store {store} --runs {tmp_path} --name whole --backbone mlp --seed 1 {TINY}"
+    assert exphil(train).exit_code == 0
+    weights = [path / "best.safetensors" for path in (folder / "mlp-s1", tmp_path / "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_rows_hold_the_means_over_seeds_and_the_numbers_of_the_runs(compared: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = compared
+    assert [(row["backbone"], row["seeds"], row["runs"]) for row in told["rows"]] == [
+        ("mlp", 2, ["mlp-s0", "mlp-s1"]),
+        ("gru", 2, ["gru-s0", "gru-s1"]),
+    ]
+    for row in told["rows"]:
+        lines = [json.loads((folder / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in row["runs"]]
+        vals = [line["val"]["nll"] for line in lines]
+        assert row["val_nll"] == pytest.approx(sum(vals) / 2, rel=1e-5)
+        assert row["val_nll_spread"] == pytest.approx(abs(vals[0] - vals[1]) / 2**0.5, rel=1e-3)
+        assert row["cpu_seconds"] == pytest.approx(sum(line["cpu_seconds"] for line in lines) / 2)
+        assert (row["step_ms_p50"], row["step_ms_p99"]) == (0.25, 0.5)
+        low, high = row["intervals"]["test"]["nll"]
+        assert low < row["test_nll"] < high
+    assert [row["label"] for row in told["baselines"]] == ["persistence", "lookup"]
+    nll = {(one["first"], one["second"]): one for one in told["differences"] if one["metric"] == "nll"}
+    first, second = (row["test_nll"] for row in told["rows"])
+    assert nll["mlp", "gru"]["value"] == pytest.approx(first - second)
+
+
+def test_the_page_holds_the_measured_numbers_and_needs_no_network(compared: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = compared
+    page = (folder / "report.html").read_text()
+    Drawn(page)
+    for row in told["rows"]:
+        assert f"{row['test_nll']:.4f}±{row['test_nll_spread']:.4f}" in page
+    assert "<script" not in page
+    assert "http" not in page
+    assert str(folder.parent) not in page
+
+
+def test_the_page_shows_what_failed_and_escapes_it(compared: tuple[Path, dict[str, Any]]) -> None:
+    results = json.loads((compared[0] / "results.json").read_text())
+    page = page_html({**results, "failed": [{"run": "jamba-s0", "error": "a <b> too many"}]})
+    assert "a &lt;b&gt; too many" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("--lr 0.5", "optim.lr of mlp-s0, optim.lr of gru-s0"),
+        ("--backbones mlp", "runs (mlp-s0, gru-s0, mlp-s1, gru-s1 then, mlp-s0, mlp-s1 now)"),
+    ],
+)
+def test_another_configuration_under_the_same_name_is_refused(
+    compared: tuple[Path, dict[str, Any]], store: Path, change: str, found: str
+) -> None:
+    runs = compared[0].parent
+    said = f"compare --store {store} --runs {runs} --name tiny --seeds 2 {TINY} --backbones mlp,gru"
+    result = exphil(
+        said.replace(" --backbones mlp,gru", "") + f" {change}" if "backbones" in change else f"{said} {change}"
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert found in str(result.exception)
+
+
+def test_one_failing_run_is_recorded_and_stops_no_other(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import train.series
+
+    real = train.series.train_run
+
+    def fails(config: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        if config.policy.backbone == "lstm":
+            raise RuntimeError("out of memory")
+        return real(config, *args, **options)
+
+    monkeypatch.setattr("train.series.train_run", fails)
+    line = f"compare --store {store} --runs {tmp_path} --backbones lstm,mlp {TINY} --json"
+    result = exphil(line)
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert result.exit_code == 1
+    assert [row["backbone"] for row in told["rows"]] == ["mlp"]
+    assert told["failed"] == [{"run": "lstm-s0", "error": "RuntimeError: out of memory"}]
+    monkeypatch.setattr("train.series.train_run", real)
+    again = json.loads(exphil(line).stdout.splitlines()[-1])
+    assert ([row["backbone"] for row in again["rows"]], again["failed"]) == (["lstm", "mlp"], [])
+
+
+def test_finished_runs_are_folded_and_measured_once(
+    compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, told = compared
+    for run in ("mlp-s0", "gru-s0"):
+        shutil.copytree(folder / run, tmp_path / run)
+    line = (
+        f"compare {tmp_path}/mlp-s0 {tmp_path}/gru-s0 --store {store} --runs {tmp_path} --name old --json --device cpu"
+    )
+    result = exphil(line)
+    assert result.exit_code == 0, result.exception
+    rows = json.loads(result.stdout.splitlines()[-1])["rows"]
+    assert [(row["label"], row["runs"]) for row in rows] == [("mlp", ["mlp-s0"]), ("gru", ["gru-s0"])]
+    monkeypatch.setattr("train.measured.evaluate_run", None)
+    assert json.loads(exphil(line).stdout.splitlines()[-1])["rows"] == rows
+    assert told["rows"][0]["parameters"] == rows[0]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("--backbones mlp,rnn", "--backbones: each of mlp, lstm, gru, mamba, sliding_window, jamba at most once"),
+        ("--backbones mlp,mlp", "at most once"),
+        (
+            "--backbones mlp,gru --num-heads 2",
+            "--num-heads 2: acts on backbones with attention, found none among mlp, gru",
+        ),
+        ("--seeds 0", "--seeds: at least 1, found 0"),
+        ("--minutes-per-run 1 --epochs 2", "--epochs 2: the minutes decide how long a run is"),
+        ("--minutes-per-run 0", "--minutes-per-run: above 0"),
+        ("--quick --preset full", "--quick: means --preset quick, found --preset full too"),
+        ("some-run --lr 1", "--lr: say how to train, found finished runs"),
+    ],
+)
+def test_what_cannot_act_is_refused(said: str, reason: str, tmp_path: Path) -> None:
+    result = exphil(f"compare --store nowhere --runs {tmp_path} {said}")
+    assert isinstance(result.exception, ConfigError)
+    assert reason in str(result.exception)

@@ -1,0 +1,110 @@
+"""What a comparison knows of one finished run: its reports on val and test, its speed, its curve. Measured once and kept.
+
+In: a run folder and a store. Out: plain values, also in ``measured/RUN.json`` beside the comparison. They are measured again when
+the weights, the store or the meaning of reports have changed. The surprise: what could not be measured is told by its reason,
+never left out silently: a store without test replays, a graph that does not export.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dataset.atomic import replacing, sha256_of
+from dataset.errors import CheckpointError, ConfigError
+from train.checkpoint import LoadedPolicy, load_policy
+from train.data import open_store
+from train.evaluate import EvalSplit, evaluate_run
+from train.latency import measure_latency
+from train.page import METRICS
+
+VERSION = 1
+"""Changes whenever what is kept means something else."""
+
+SPLITS: tuple[EvalSplit, ...] = ("val", "test")
+
+Measured = dict[str, Any]
+
+
+def measure_run(
+    run: Path | str, store: Path | str, kept: Path, device: torch.device, tolerate_bad_shards: int = 0
+) -> Measured:
+    """The run's ``val`` and ``test`` reports, ``latency``, ``curve`` and ``record``; a part that failed is ``{"error": …}``.
+
+    Args:
+        run: a run argument.
+        store: replays to measure on.
+        kept: the folder where measurements are kept.
+        device: where to compute the reports; latency is always measured on one thread of the CPU.
+        tolerate_bad_shards: window shards of the store that may be skipped.
+
+    Raises:
+        CheckpointError: there is no such run, or it has no weights.
+    """
+    loaded = load_policy(run)
+    key = {
+        "version": VERSION,
+        "weights": sha256_of(loaded.run / "best.safetensors"),
+        "store": open_store(store, loaded.codec.name, tolerate_bad_shards).manifest.digest,
+    }
+    path = kept / f"{loaded.run.name}.json"
+    found = _kept(path, key)
+    if found is None:
+        found = {"key": key, "latency": _latency(loaded)}
+        found |= {split: _report(loaded, store, split, device, tolerate_bad_shards) for split in SPLITS}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    return found | {"curve": read_curve(loaded.run), "record": dict(loaded.record)}
+
+
+def read_curve(run: Path) -> list[dict[str, Any]]:
+    """A point an epoch: frames and seconds of training so far, training loss, val NLL; CPU seconds where they were counted."""
+    points: list[dict[str, Any]] = []
+    frames = 0
+    for line in (run / METRICS).read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        frames += record["frames"]
+        points.append(
+            {
+                "epoch": record["epoch"] + 1,
+                "frames": frames,
+                "seconds": frames / record["frames_per_second"],
+                "cpu_seconds": record.get("cpu_seconds"),
+                "train_loss": record["train_loss"],
+                "val_nll": record["val"]["nll"],
+                "is_best": record["is_best"],
+            }
+        )
+    return points
+
+
+def _kept(path: Path, key: Mapping[str, Any]) -> Measured | None:
+    if not path.is_file():
+        return None
+    found: Measured = json.loads(path.read_text(encoding="utf-8"))
+    return found if found["key"] == key else None
+
+
+def _report(
+    loaded: LoadedPolicy, store: Path | str, split: EvalSplit, device: torch.device, tolerate_bad_shards: int
+) -> dict[str, Any]:
+    try:
+        return evaluate_run(
+            loaded,
+            store,
+            split=split,
+            is_seen_allowed=False,
+            device=device,
+            tolerate_bad_shards=tolerate_bad_shards,
+        )
+    except ConfigError as error:
+        return {"error": str(error)}
+
+
+def _latency(loaded: LoadedPolicy) -> dict[str, Any]:
+    try:
+        return measure_latency(loaded)
+    except (CheckpointError, RuntimeError) as error:
+        return {"error": str(error)}

@@ -1,0 +1,102 @@
+"""The plan of a comparison or sweep: which runs, each with its whole config, kept in its folder so that it is resumed, not mixed.
+
+In: variants, seeds and a store. Out: ``plan.json`` and, from it, the runs. The surprise: the plan that was *asked for* is kept
+beside the plan that is *carried out*, since a budget in minutes becomes a number of steps once, and then stays.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset.atomic import replacing
+from dataset.errors import ConfigError
+from train.config import RunConfig, from_json, to_json
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One run."""
+
+    run: str
+    """The name of its folder."""
+    label: str
+    """The variant it is a seed of."""
+    config: RunConfig
+    store: str
+    """What it trains on."""
+    digest: str
+    """Of that store's data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is asked for."""
+
+    kind: str
+    """``compare``, or ``sweep`` and its axis."""
+    runs: tuple[Planned, ...]
+    minutes: float | None = None
+    """Of training for each run; ``None``: the epochs decide."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"kind": self.kind, "minutes": self.minutes, "runs": [_to_json(run) for run in self.runs]}
+
+
+def keep_plan(folder: Path, asked: Plan, carried_out: Sequence[Planned]) -> None:
+    """Write ``plan.json``."""
+    with replacing(folder / PLAN) as temporary:
+        plan = {"asked": asked.to_json(), "runs": [_to_json(run) for run in carried_out]}
+        temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+
+
+def kept_runs(folder: Path, asked: Plan) -> tuple[Planned, ...] | None:
+    """The runs of the plan that ``folder`` holds; ``None`` if it holds none.
+
+    Raises:
+        ConfigError: something else is asked for than before.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        return None
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    if differing := _differing(plan["asked"], json.loads(json.dumps(asked.to_json()))):
+        raise ConfigError(
+            f"{folder.name}: goes on with what was asked for at first, found other {', '.join(differing)}; give the same, "
+            "or another --name"
+        )
+    stores = {run.digest: run.store for run in asked.runs}
+    return tuple(
+        Planned(**{**run, "config": from_json(RunConfig, run["config"]), "store": stores[run["digest"]]})
+        for run in plan["runs"]
+    )
+
+
+def _to_json(run: Planned) -> dict[str, Any]:
+    return {"run": run.run, "label": run.label, "config": to_json(run.config), "digest": run.digest}
+
+
+def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two plans, as a person would say it."""
+    found = [name for name in ("kind", "minutes") if before[name] != now[name]]
+    theirs, ours = ({run["run"]: run for run in plan["runs"]} for plan in (before, now))
+    if theirs.keys() != ours.keys():
+        return [*found, f"runs ({', '.join(theirs)} then, {', '.join(ours)} now)"]
+    for run in ours:
+        found += [f"{name} of {run}" for name in _fields(theirs[run], ours[run])]
+    return found
+
+
+def _fields(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    found = ["replays"] if before["digest"] != now["digest"] else []
+    for part, values in now["config"].items():
+        was = before["config"].get(part)
+        if isinstance(values, dict) and isinstance(was, dict):
+            found += [f"{part}.{name}" for name in values if values[name] != was.get(name)]
+        elif values != was:
+            found.append(part)
+    return found

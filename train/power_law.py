@@ -1,0 +1,108 @@
+"""What more data is worth: the power law L(n) = a + b·n^−c through a few measured losses, with a bootstrap interval.
+
+In: amounts of data, losses, and draws of the losses (other replays, other seeds). Out: the law, its interval at any n, and
+whether these points pin it down at all. For each exponent on a grid a and b are linear least squares, neither below 0; the best
+exponent wins. The surprise: three numbers fit any three points, so a law is only called *identified* when there are more amounts
+than that and the draws agree on an exponent inside the grid (Hestness et al. 2017, arXiv:1712.00409, for the form).
+
+Legend: P points, D draws, E exponents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXPONENTS = np.geomspace(0.01, 4.0, 600)
+"""Candidates for c."""
+
+LEAST_AMOUNTS = 4
+"""Different amounts of data below which the law has as many numbers as the points."""
+
+PERCENTILES = (2.5, 97.5)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """a + b·(n / unit)^−c, for each of D draws or for one."""
+
+    a: Floats
+    b: Floats
+    c: Floats
+    unit: float
+    """The geometric mean of the amounts it was fitted to."""
+
+    def at(self, amount: float) -> Floats:
+        """The loss at an amount of data, [D]."""
+        return self.a + self.b * (amount / self.unit) ** -self.c
+
+
+@dataclass(frozen=True)
+class FittedLaw:
+    """The law of the measured losses and those of their draws."""
+
+    law: PowerLaw
+    drawn: PowerLaw
+    doubt: str | None
+    """Why the points do not identify the law; ``None``: they do."""
+
+    def at(self, amount: float) -> tuple[float, float, float]:
+        """The loss at an amount of data and its 95 % interval."""
+        low, high = np.percentile(self.drawn.at(amount), PERCENTILES)
+        return float(self.law.at(amount)[0]), float(low), float(high)
+
+    @property
+    def exponent(self) -> tuple[float, float, float]:
+        """The exponent c and its 95 % interval."""
+        low, high = np.percentile(self.drawn.c, PERCENTILES)
+        return float(self.law.c[0]), float(low), float(high)
+
+
+def fit_law(amounts: Sequence[float], losses: Sequence[float], draws: Floats, seed: int = 0) -> FittedLaw:
+    """The law through P points.
+
+    Args:
+        amounts: of data, above 0.
+        losses: what was measured at each.
+        draws: [D, P] the losses in each draw of replays and seeds.
+        seed: of the residuals that are laid on every draw, since points lie off the law for other reasons too.
+    """
+    measured = np.asarray(losses, dtype=np.float64)
+    law = power_law(amounts, measured[None])
+    residuals = measured - np.array([law.at(amount)[0] for amount in amounts])
+    spare = len(amounts) - 3
+    scale = (len(amounts) / spare) ** 0.5 if spare > 0 else 0.0
+    random = np.random.default_rng(seed)
+    drawn = power_law(amounts, draws + scale * random.choice(residuals, size=draws.shape))
+    return FittedLaw(law, drawn, _doubt(amounts, law, drawn))
+
+
+def power_law(amounts: Sequence[float], losses: Floats) -> PowerLaw:
+    """The best law for each of D rows of losses [D, P]."""
+    n = np.asarray(amounts, dtype=np.float64)
+    unit = float(np.exp(np.log(n).mean()))
+    x = (n / unit) ** -EXPONENTS[:, None]  # [E, P]
+    centred = x - x.mean(axis=1, keepdims=True)
+    spread = np.maximum((centred**2).sum(axis=1), 1e-300)
+    b = np.maximum(losses @ centred.T / spread, 0.0)  # [D, E]
+    a = losses.mean(axis=1, keepdims=True) - b * x.mean(axis=1)
+    through_zero = losses @ x.T / (x**2).sum(axis=1)
+    b, a = np.where(a < 0, through_zero, b), np.maximum(a, 0.0)
+    errors = ((losses[:, None, :] - a[..., None] - b[..., None] * x) ** 2).sum(axis=2)
+    best = errors.argmin(axis=1)
+    rows = np.arange(len(losses))
+    return PowerLaw(a[rows, best], b[rows, best], EXPONENTS[best], unit)
+
+
+def _doubt(amounts: Sequence[float], law: PowerLaw, drawn: PowerLaw) -> str | None:
+    if len(set(amounts)) < LEAST_AMOUNTS:
+        return f"{len(set(amounts))} amounts of data fit any law of three numbers; measure at least {LEAST_AMOUNTS}"
+    if law.b[0] <= 0:
+        return "the loss does not fall with more data over these amounts"
+    low, high = np.percentile(drawn.c, PERCENTILES)
+    if low <= EXPONENTS[0] or high >= EXPONENTS[-1]:
+        return f"the exponent could be anything from {low:.2g} to {high:.2g}; measure more amounts, or more seeds"
+    return None
