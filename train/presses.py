@@ -1,0 +1,106 @@
+"""Presses and releases in time: whether a policy presses when the player does, within a few frames.
+
+In: buttons held, frame after frame, by the player and by the policy's samples, each with what was held the frame before. Out:
+per button how often each presses, and precision, recall and F1 of its presses and releases with a tolerance of k frames. Every
+press of one is matched to at most one of the other, so pressing all the time gains nothing. The surprise: even a perfect model
+scores well below 1 without tolerance, since its samples are draws: a player's exact frame is partly chance.
+
+Legend: N frames, J buttons.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TOLERANCES = (0, 1, 3)
+"""Frames that a press may be early or late."""
+
+Ints = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+class Presses:
+    """Buttons of all frames as bits, a few bytes a frame, on the CPU."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._rows: list[tuple[Ints, Bytes]] = []
+
+    def add(self, track: Tensor, row: Tensor, true: tuple[Tensor, Tensor], sampled: tuple[Tensor, Tensor]) -> None:
+        """Keep N frames.
+
+        Args:
+            track: int64 [N].
+            row: int64 [N] of the track.
+            true: what the player held the frame before and holds now, bool [N, J] each.
+            sampled: the same of the policy.
+        """
+        held = torch.stack([_bits(part) for part in (*true, *sampled)], dim=1)
+        time = (track << 32) + row
+        self._rows.append((time.cpu().numpy(), held.cpu().numpy()))
+
+    def report(self) -> dict[str, Any]:
+        """``buttons``: by name; ``all``: over all of them together."""
+        time, held = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
+        order = np.argsort(time)
+        time, held = time[order], held[order]
+        counts = [_count_button(time, (held >> j) & 1 == 1) for j in range(len(self.names))]
+        rates = [[float(((held[:, column] >> j) & 1).mean()) for column in (1, 3)] for j in range(len(self.names))]
+        return {
+            "buttons": {
+                name: {"held_true": true, "held_sampled": sampled, **_scores(count)}
+                for name, count, (true, sampled) in zip(self.names, counts, rates, strict=True)
+            },
+            "all": _scores(np.sum(counts, axis=0)),
+        }
+
+
+def match(true: Ints, sampled: Ints, tolerance: int) -> int:
+    """How many pairs of times, one of each list, lie within ``tolerance``, no time used twice; both lists ascend."""
+    pairs = i = j = 0
+    ours, theirs = sampled.tolist(), true.tolist()
+    while i < len(theirs) and j < len(ours):
+        gap = ours[j] - theirs[i]
+        pairs += abs(gap) <= tolerance
+        i, j = i + (gap >= -tolerance), j + (gap <= tolerance)
+    return pairs
+
+
+def _bits(held: Tensor) -> Tensor:
+    """Bool [N, J] as one byte a frame."""
+    weights = 2 ** torch.arange(held.shape[1], device=held.device)
+    return (held * weights).sum(dim=1).to(torch.uint8)
+
+
+def _count_button(time: Ints, held: NDArray[np.bool_]) -> Ints:
+    """[2, 2 + tolerances]: presses and releases of the player and of the policy, and pairs at each tolerance."""
+    rows = []
+    for now in (True, False):
+        true = time[(held[:, 1] == now) & (held[:, 0] != now)]
+        sampled = time[(held[:, 3] == now) & (held[:, 2] != now)]
+        pairs = [match(true, sampled, tolerance) for tolerance in TOLERANCES]
+        rows.append([len(true), len(sampled), *pairs])
+    return np.array(rows, dtype=np.int64)
+
+
+def _scores(counts: Ints) -> dict[str, Any]:
+    return {kind: _score(*row) for kind, row in zip(("press", "release"), counts.tolist(), strict=True)}
+
+
+def _score(true: int, sampled: int, *pairs: int) -> dict[str, Any]:
+    return {
+        "true": true,
+        "sampled": sampled,
+        "within": {
+            str(tolerance): {
+                "precision": hits / max(sampled, 1),
+                "recall": hits / max(true, 1),
+                "f1": 2 * hits / max(true + sampled, 1),
+            }
+            for tolerance, hits in zip(TOLERANCES, pairs, strict=True)
+        },
+    }
