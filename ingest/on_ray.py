@@ -2,7 +2,7 @@
 
 In: jobs and the address of a cluster. Out: their results as they finish. The surprise: nothing but paths and rows travel, so
 sources and store must lie under the same paths on every node (shared storage), and exphil must be installed there; a job
-whose worker died is run again in a local pool, which finds the replay that killed it.
+whose worker died, or was stopped because a replay took too long, is run again in a local pool, which finds that replay.
 """
 
 import os
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset.errors import ConfigError
-from ingest.job import Job, JobResult, Known, Settings, run_job
-from ingest.workers import run_jobs
+from ingest import workers
+from ingest.job import Job, JobResult, Known, Settings
 
 LOCAL = "local"
 """The address that starts a cluster of this machine alone, for a run."""
@@ -56,8 +56,8 @@ def _connected(address: str) -> Any:
 
 def _drain(ray: Any, jobs: Sequence[Job], settings: Settings, known: Known) -> Iterator[JobResult]:
     """Keep every CPU of the cluster busy until no job waits."""
-    task = ray.remote(max_retries=0)(run_job)
-    shared = ray.put(settings), ray.put(known)
+    task = ray.remote(max_retries=0)(workers.run_in_time)
+    shared = ray.put(settings), ray.put(known), workers.TIME_LIMIT_S
     room = max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting: deque[Job] = deque(jobs)
     flying: dict[Any, Job] = {}
@@ -81,4 +81,6 @@ def _result(ray: Any, reference: Any, job: Job, settings: Settings, known: Known
             ) from error
         raise
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
-        yield from run_jobs([job], settings, known, 2)  # in a pool, not in this process, which would die with it
+        yield from workers.run_jobs(
+            [job], settings, known, 2
+        )  # in a pool, not in this process, which would die with it

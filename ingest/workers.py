@@ -129,8 +129,12 @@ def _die_with(parent: multiprocessing.process.BaseProcess) -> None:
 
 def _in_worker(job: Job) -> JobResult:
     assert _shared is not None, "the pool runs _start_worker first"
-    settings, known, limit = _shared
-    with _time_limit(limit) as start_clock:
+    return run_in_time(job, *_shared)
+
+
+def run_in_time(job: Job, settings: Settings, known: Known, time_limit_s: float) -> JobResult:
+    """As ``run_job``; this process is killed where one replay (and its copies) takes longer."""
+    with _time_limit(time_limit_s) as start_clock:
         return run_job(job, settings, known, start_clock)
 
 

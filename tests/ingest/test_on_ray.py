@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from dataset.errors import ConfigError
-from ingest import on_ray
+from ingest import on_ray, workers
+from ingest.job import Job, JobResult, Known, Settings
 from ingest.options import IngestOptions
 from ingest.pipeline import ingest
 
@@ -70,6 +72,27 @@ def test_a_job_is_done_on_the_cluster_or_here_if_its_worker_dies(
     assert not cluster.is_open
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+def test_a_task_has_the_time_for_each_replay_that_a_local_worker_has(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None]) -> JobResult:
+        before_each()
+        left.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        return run_a_job(job, settings, known, before_each)
+
+    run_a_job = workers.run_job
+    monkeypatch.setattr(on_ray, "_connected", lambda address: OneCpu(None))
+    monkeypatch.setattr(workers, "run_job", run_job)
+    monkeypatch.setattr(workers, "TIME_LIMIT_S", 3600.0)
+    assert ingest([duels], tmp_path, IngestOptions(ray="local", min_frames=1)).replays_ingested == 4
+    assert all(1800 < seconds <= 3600 for seconds in left)
+    assert len(left) == 1
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
 def test_a_node_that_does_not_see_the_store_is_an_error_that_names_it(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,3 +124,11 @@ def test_a_real_cluster_of_this_machine_gives_the_same_digest(duels: Path, tmp_p
         [sys.executable, "-c", code, "ingest", str(duels), *options], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout.splitlines()[-1])["digest"] == expected.digest
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra [ray] is not installed")
+def test_a_replay_that_hangs_a_real_task_is_lost_alone(tmp_path: Path) -> None:
+    script = [sys.executable, "-W", "ignore", "-m", "tests.ingest.hanging_ray", str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"0.slp": ["ok", None], "1.slp": ["failed", "worker_timeout"]}

@@ -9,11 +9,9 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -28,10 +26,10 @@ from ingest import limits, plan, shardset, workers
 from ingest.archives import Candidate, Reader
 from ingest.job import Job, Known, Settings
 from ingest.judge import Filters
-from ingest.names import Names
 from ingest.pipeline import IngestOptions, IngestReport, ingest
 from ingest.sources import find_candidates
 from ingest.workers import run_jobs
+from tests.ingest.hanging import HangingNames
 from tests.ingest.kills import STORE_FILES, kill_often
 
 SCHEDSTAT = Path("/proc/self/schedstat")
@@ -172,19 +170,6 @@ def test_a_folder_that_may_not_be_read_is_counted(duels: Path, tmp_path: Path, m
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert account(ingest([folder], tmp_path / "store", options())) == {"unreadable_file": 1, "ok": 4}
-
-
-@dataclass(frozen=True)
-class HangingNames(Names):
-    """Holds the process that parses a replay of the named player, as an endless loop in the parser would."""
-
-    victim: str = ""
-
-    def of(self, name: str | None) -> str | None:
-        if name == self.victim:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            time.sleep(600)
-        return name
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
