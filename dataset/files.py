@@ -59,13 +59,18 @@ def open_files(store: Path | str, patience: Patience | None = None) -> Files:
     Raises:
         ConfigError: no backend reads the URL.
     """
-    found = _SCHEME.match(str(store))
-    if found is None:
+    url = url_of(store)
+    if url is None:
         return Folder(Path(store))
-    rest = str(store)[found.end() :].rstrip("/")
-    if found[1].lower() == "file":
-        return Folder(Path("/" + rest))
-    return Remote(f"{found[1].lower()}://{rest}", patience or Patience())
+    if url.startswith("file://"):
+        return Folder(Path("/" + url.removeprefix("file://")))
+    return Remote(url, patience or Patience())
+
+
+def url_of(store: Path | str) -> str | None:
+    """The URL that a user gave as STORE, with the slashes that ``pathlib`` took; ``None`` for a folder."""
+    found = _SCHEME.match(str(store))
+    return None if found is None else f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
 
 
 def require_folder(store: Path | str) -> Path:
@@ -74,7 +79,7 @@ def require_folder(store: Path | str) -> Path:
     Raises:
         ConfigError: it is a URL.
     """
-    if _SCHEME.match(str(store)):
+    if url_of(store) is not None:
         raise ConfigError(
             f"store {store}: this command works in a folder on this machine, found a URL; "
             "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"

@@ -27,7 +27,7 @@ def ingest_command(
         ),
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Folder of the store to make or to add to.", show_default=False)
+        Path | None, typer.Option(help="Folder or URL (s3://…) of the store to make or to add to.", show_default=False)
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Only this dataset of data_manifest.yaml.", show_default="all")

@@ -69,8 +69,9 @@ class OpenStore:
 
     @property
     def next_index(self) -> int:
-        """The number of the next shards: above all that lie in the folder."""
-        found = (_SHARD_NAME.fullmatch(name) for name in self._shard_files())
+        """The number of the next shards: above all that lie in the folder, or are listed and lie behind a URL."""
+        listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
+        found = (_SHARD_NAME.fullmatch(name) for name in (*self._shard_files(), *listed))
         return max((int(match[3]) + 1 for match in found if match), default=0)
 
     def commit(self, result: JobResult) -> list[Row]:

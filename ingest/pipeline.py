@@ -1,19 +1,20 @@
 """Ingest, end to end: find replays, leave out the known, run the jobs, commit each result, report.
 
-In: sources, a store's folder and the options. Out: the store, grown, and an ``IngestReport``. The surprise: every finished job
-is committed at once (replay table, then manifest), so a killed run keeps what it had and the next one does the rest; the
-data digest comes out the same.
+In: sources, a store's folder or URL and the options. Out: the store, grown, and an ``IngestReport``. The surprise: every
+finished job is committed at once (replay table, then manifest), so a killed run keeps what it had and the next one does the
+rest; the data digest comes out the same.
 """
 
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset.files import require_folder
+from dataset.errors import ConfigError
+from dataset.files import url_of
 from ingest.archives import Candidate
 from ingest.commit import OpenStore, open_store
 from ingest.job import Job, JobResult, Known, Settings
@@ -21,6 +22,7 @@ from ingest.on_ray import run_jobs_on_ray
 from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
 from ingest.plan import make_jobs, without_known
 from ingest.sources import find_candidates
+from ingest.staged import staged
 from ingest.workers import run_jobs
 
 
@@ -41,7 +43,8 @@ class Progress:
 class IngestReport:
     """What a run did."""
 
-    store: Path
+    store: Path | str
+    """Its folder or URL."""
     replays_found: int
     replays_new: int
     """Found and not known unchanged from an earlier run."""
@@ -75,6 +78,7 @@ def ingest(
 
     Raises:
         ConfigError: a source does not exist, or the options contradict the store's.
+        ExphilError: the store cannot be written to.
     """
     return ingest_candidates(lambda: find_candidates(sources), store, options, on_progress=on_progress)
 
@@ -87,8 +91,26 @@ def ingest_candidates(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring the candidates that ``find`` finds into ``store``; raises as ``ingest`` does."""
+    url = url_of(store)
+    if url is None:
+        return _ingest(find, Path(store), options, on_progress)
+    if options.ray is not None:
+        raise ConfigError(
+            f"--ray {options.ray}: its nodes write to a folder that all see, found the store {url}; ingest into such a folder "
+            "and copy it there, e.g. with 'exphil sync up'"
+        )
+    with staged(url, is_dry=options.dry_run) as folder:
+        report = _ingest(find, folder, options, on_progress)
+    return replace(report, store=url)
+
+
+def _ingest(
+    find: Callable[[], Sequence[Candidate]],
+    folder: Path,
+    options: IngestOptions,
+    on_progress: Callable[[Progress], None] | None,
+) -> IngestReport:
     wall, cpu = time.perf_counter(), time.process_time()
-    folder = require_folder(store)
     candidates = find()
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from dataset.files import url_of
 from ingest.judge import SENTENCES
 from ingest.pipeline import IngestReport, Progress
 
@@ -84,4 +85,5 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
         return [*lines, "next: the same command without --dry-run"]
     if report.store_replays == 0:
         return [*lines, "next: look at the reasons above; --include-cpu and --min-frames let more in"]
-    return [*lines, f"next: exphil verify --store {report.store}"]
+    command = "verify" if url_of(report.store) is None else "stats"
+    return [*lines, f"next: exphil {command} --store {report.store}"]

@@ -15,7 +15,6 @@ from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
-from ingest.pipeline import IngestOptions, ingest
 from tests.dataset import servers
 from tests.dataset.servers import Fault, FaultyServer, serving
 
@@ -270,10 +269,9 @@ def test_samples_of_a_url_are_picked_by_split(server: FaultyServer, generated_st
 
 
 @pytest.mark.parametrize("url", ["s3://melee/store", "s3:/melee/store"])
-def test_a_url_is_neither_written_to_nor_audited(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_neither_encoded_again_nor_audited(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for write in (
-        lambda: ingest([tmp_path], url, IngestOptions()),
         lambda: encode_windows(Path(url)),
         lambda: verify(url),
     ):
