@@ -154,10 +154,13 @@ class FrameWriter:
     def _flush(self) -> None:
         if not self._ids:
             return
-        chunks = {name: _chunk(name, self._waiting, self._lengths) for name in _TYPES}
-        chunks["replay"] = Chunk(np.array(self._ids, dtype=object), runs=self._lengths)
-        self._file.write(sum(self._lengths), chunks)
+        self._file.write(sum(self._lengths), self._chunk)
         self._ids, self._waiting, self._lengths = [], [], []
+
+    def _chunk(self, name: str) -> Chunk:
+        if name == "replay":
+            return Chunk(np.array(self._ids, dtype=object), runs=self._lengths)
+        return _chunk(name, self._waiting, self._lengths)
 
     def __enter__(self) -> "FrameWriter":
         return self

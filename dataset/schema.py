@@ -154,5 +154,8 @@ CONTROLLER_NAMES = tuple(column.name for column in CONTROLLER_COLUMNS)
 
 
 def controller_matrix(columns: Columns, side: str) -> NDArray[np.int32]:
-    """Controllers of one side as int32 [N, 6] in the order of ``CONTROLLER_COLUMNS``, the codecs' input."""
-    return np.stack([columns[f"{side}_{name}"].astype(np.int32) for name in CONTROLLER_NAMES], axis=-1)
+    """Controllers of one side as int32 [N, 6] in the order of ``CONTROLLER_COLUMNS``, the codecs' input.
+
+    In memory it lies column after column, which is how codecs read it.
+    """
+    return np.array([columns[f"{side}_{name}"] for name in CONTROLLER_NAMES], dtype=np.int32).T

@@ -25,6 +25,9 @@ LAYOUT = 2
 
 COMPRESSION_LEVEL = 1
 
+_COPIED_BYTES = 2**20
+"""Written to a shard at a time; tarfile's own 16 KiB take many calls."""
+
 _SMOOTH = ("x", "y", "ledge", "speed_air_x", "speed_attack_x")
 _DIFFERENCED = [
     FEATURE_ROW[name]
@@ -70,7 +73,7 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
         "frames": sample.num_frames,
         "components": sample.classes.shape[1],
     }
-    numbers = bytearray(sum(_sizes(_shapes(sample.num_frames, sample.classes.shape[1]))))
+    numbers = np.empty(sum(_sizes(_shapes(sample.num_frames, sample.classes.shape[1]))), dtype=np.uint8)
     frames, continuous, indices, classes = _views(numbers, sample.num_frames, sample.classes.shape[1])
     frames[:1], frames[1:] = sample.frames[:1], np.diff(sample.frames)
     continuous[:] = sample.encoded.continuous
@@ -78,7 +81,7 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
     for row in _DIFFERENCED:
         bits[row, 1:] -= bits[row, :-1].copy()
     indices[:], classes[:] = sample.encoded.indices, sample.classes
-    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers)
+    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers.data)
     return json.dumps(about, separators=(",", ":")).encode(), packed
 
 
@@ -99,7 +102,7 @@ def _sizes(shapes: _Shapes) -> list[int]:
     return [int(np.dtype(dtype).itemsize * np.prod(shape)) for dtype, shape in shapes]
 
 
-def _views(numbers: bytearray | NDArray[np.uint8], num_frames: int, components: int) -> list[NDArray[Any]]:
+def _views(numbers: NDArray[np.uint8], num_frames: int, components: int) -> list[NDArray[Any]]:
     """A sample's four arrays, lying in ``numbers``."""
     shapes = _shapes(num_frames, components)
     starts = np.cumsum([0, *_sizes(shapes)])
@@ -192,7 +195,7 @@ def write_shard(file: BinaryIO, samples: Iterable[Sample]) -> int:
 
 def open_shard(file: BinaryIO) -> tarfile.TarFile:
     """An empty shard to add samples to, for writers that fill several at once; close it, then ``file``."""
-    return tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
+    return tarfile.TarFile(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_COPIED_BYTES)
 
 
 def add_sample(tar: tarfile.TarFile, sample: Sample) -> None:

@@ -8,6 +8,7 @@ appended, so an older replay's event is a *prefix* of the layout here, and a new
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -151,6 +152,7 @@ class Events:
     tables: Mapping[int, Table]
 
 
+@cache
 def layout(command: int, size: int) -> np.dtype[np.void]:
     """Return the dtype of a ``size``-byte payload: the fields that fit, then nameless bytes."""
     known = LAYOUTS.get(command)

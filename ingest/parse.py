@@ -105,7 +105,7 @@ def _picked(external: int) -> int:
 
 def to_sample(parsed: ParsedReplay, id: str, codec: Codec) -> Sample:  # noqa: A002 (the word of the store)
     """The replay as window shards hold it."""
-    controllers = np.stack([controller_matrix(parsed.columns, side) for side in SIDES])
+    controllers = [controller_matrix(parsed.columns, side) for side in SIDES]
     return Sample(
         id=id,
         ports=parsed.ports,
@@ -113,5 +113,5 @@ def to_sample(parsed: ParsedReplay, id: str, codec: Codec) -> Sample:  # noqa: A
         stage=parsed.stage,
         frames=parsed.columns["frame"].astype(np.int32, copy=False),
         encoded=encode_columns(parsed.columns),
-        classes=np.ascontiguousarray(codec.encode(controllers).transpose(0, 2, 1)),
+        classes=np.stack([codec.encode(side).T for side in controllers]),
     )

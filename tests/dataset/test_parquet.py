@@ -43,7 +43,7 @@ def test_every_bit_comes_back_with_its_type(tmp_path: Path, dtype: str, count: i
     elif kind == "holes":
         valid = np.arange(count) % 3 != 0
     with ParquetFile(tmp_path / "f", [Field(name="x", dtype=dtype, is_required=kind == "whole")]) as file:
-        file.write(count, {"x": Chunk(stored, valid)})
+        file.write(count, {"x": Chunk(stored, valid)}.__getitem__)
     table = pq.read_table(tmp_path / "f")
     expected = np.where(valid, stored, np.zeros_like(stored))
     assert table["x"].type == pa.from_numpy_dtype(np.dtype(dtype))
@@ -57,14 +57,14 @@ def test_every_bit_comes_back_with_its_type(tmp_path: Path, dtype: str, count: i
 def test_a_run_of_zeros_keeps_its_negative_zero(tmp_path: Path) -> None:
     zeros = np.array([0.0, -0.0, 0.0], dtype=np.float32)
     with ParquetFile(tmp_path / "f", [Field(name="x", dtype="float32")]) as file:
-        file.write(3, {"x": Chunk(zeros)})
+        file.write(3, {"x": Chunk(zeros)}.__getitem__)
     assert np.signbit(pq.read_table(tmp_path / "f")["x"].to_numpy()).tolist() == [False, True, False]
 
 
 def test_strings_come_in_runs(tmp_path: Path) -> None:
     words = np.array([f"word {i}" for i in range(300)], dtype=object)
     with ParquetFile(tmp_path / "f", [Field(name="x", dtype="string", is_required=True)]) as file:
-        file.write(600, {"x": Chunk(words, runs=[2] * 300)})
+        file.write(600, {"x": Chunk(words, runs=[2] * 300)}.__getitem__)
     expected = [word for word in words for _ in range(2)]
     assert pq.read_table(tmp_path / "f")["x"].to_pylist() == expected == pl.read_parquet(tmp_path / "f")["x"].to_list()
 
@@ -82,7 +82,7 @@ def test_row_groups_tell_their_least_and_greatest_value(tmp_path: Path) -> None:
             chunks = {"id": Chunk(ids, runs=[1, 1]), "frame": Chunk(np.array([first, 3], dtype=np.int32))}
             for name in ("stage", "other"):
                 chunks[name] = Chunk(np.array([200, 1], dtype=np.uint8), np.array([True, name == "stage"]))
-            file.write(2, chunks)
+            file.write(2, chunks.__getitem__)
     metadata = pq.ParquetFile(tmp_path / "f").metadata
     found = [[metadata.row_group(group).column(i).statistics for i in range(4)] for group in range(2)]
     assert [(s.min, s.max, s.null_count) for s in found[0][:3]] == [("a", "b", 0), (-123, 3, 0), (1, 200, 0)]
