@@ -9,10 +9,16 @@ and not 60 times. Side by side, round after round:
   decoded array into one buffer; nothing is decoded.
 - memcpy in order: the same for windows that follow each other, as a lane's do.
 - decode: all tracks, decoded into rows, nothing else.
-- webdataset: the naive way. ``webdataset`` reads the shards, each replay is decoded, cut into all its windows, these go
-  through its shuffle buffer of 1 000 and are stacked into batches. Its first ``--peer-windows`` are timed.
-- one-replay samples: how MosaicML Streaming holds replays, simulated without its library: a file of raw row-major replays
-  with an index, read one at a time in random order, cut, shuffled within 1 000 windows and stacked. Nothing is compressed.
+- webdataset: the naive way. ``webdataset`` reads the shards, each replay is decoded, by exphil's own ``decode``, cut into
+  all its windows, these go through its shuffle buffer of 1 000 and are stacked into batches. Its first ``--peer-windows``
+  are timed.
+- one-replay samples: a file of raw row-major replays with an index, read one at a time in random order, cut, shuffled within
+  1 000 windows and stacked. Nothing is decoded; it is what a format with random access could do at best.
+- MDS: the ``streaming`` library itself, if it is installed (``pip install mosaicml-streaming``): its own format, one window a
+  sample, its own shuffle; stacked by the same code.
+
+How near the order is to a shuffle of all frames is measured by
+``benchmarks.shuffle``.
 
     python -m benchmarks.loader --store STORE [--rounds 5]
 """
@@ -31,6 +37,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +50,16 @@ from dataset.ids import character_from_name
 from dataset.shards import unpack
 from dataset.store import Store
 from dataset.stream.augment import PLAIN
-from dataset.stream.bank import Bank, Rows
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Layout
+from dataset.stream.decode import decode
 from dataset.stream.lanes import Lanes
 from dataset.stream.sampler import Sampler
 from dataset.stream.windows import Windows
 
 FALCO = character_from_name("falco").internal
 WINDOW, BATCH, BUFFER = 60, 256, 1000
-FIELDS = ("continuous", "indices", "previous", "target", "mask")
+FIELDS = ("frames", "mask")
 
 GATHER = """
 #include <string.h>
@@ -119,10 +129,10 @@ def decode_all(bank: Bank) -> Work:
     return work
 
 
-def cut(rows: Rows, stride: int) -> Iterator[dict[str, Any]]:
+def cut(rows: NDArray[np.uint8], mask: NDArray[np.bool_], stride: int) -> Iterator[dict[str, Any]]:
     """The windows of a decoded replay, one dict each."""
-    for first in range(0, len(rows.mask) - WINDOW + 1, stride):
-        yield {name: getattr(rows, name)[first : first + WINDOW] for name in FIELDS}
+    for first in range(0, len(rows) - WINDOW + 1, stride):
+        yield {"frames": rows[first : first + WINDOW], "mask": mask[first : first + WINDOW]}
 
 
 def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
@@ -139,15 +149,16 @@ def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
     return count
 
 
-def naive_webdataset(store: Store, stride: int, most: int) -> Work:
+def naive_webdataset(store: Store, layout: Layout, stride: int, most: int) -> Work:
     """Cut, shuffle and batch with the ``webdataset`` library."""
     urls = [str(store.shard_path(shard)) for shard in store.manifest.of_kind("windows", "train")]
 
     def windows(samples: Iterable[dict[str, bytes]]) -> Iterator[dict[str, Any]]:
-        for sample in samples:
-            bank = Bank([unpack(sample["json"], sample["zst"])], FALCO)
-            for track in bank.tracks:
-                yield from cut(bank.open(track, 0), stride)
+        for packed in samples:
+            sample = unpack(packed["json"], packed["zst"])
+            for side in np.flatnonzero(np.array(sample.characters) == FALCO).tolist():
+                rows = np.empty((sample.num_frames, layout.width), dtype=np.uint8)
+                yield from cut(rows, decode(sample, side, 0, PLAIN, layout, rows), stride)
 
     def work() -> int:
         with warnings.catch_warnings():
@@ -169,13 +180,11 @@ def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
             ends.append(out.tell())
 
     def replays() -> Iterator[dict[str, Any]]:
-        layout = bank.layout
         with file.open("rb") as source:
             for i in np.random.default_rng(0).permutation(len(bank.tracks)):
                 source.seek(ends[i])
-                rows = np.frombuffer(source.read(ends[i + 1] - ends[i]), dtype=np.uint8).reshape(-1, layout.width)
-                features = layout.continuous(rows), layout.indices(rows)
-                yield from cut(Rows(*features, layout.previous(rows), layout.target(rows), masks[i]), stride)
+                rows = np.frombuffer(source.read(ends[i + 1] - ends[i]), dtype=np.uint8)
+                yield from cut(rows.reshape(-1, bank.layout.width), masks[i], stride)
 
     def shuffled() -> Iterator[dict[str, Any]]:
         draw, buffer = random.Random(0), []
@@ -188,6 +197,26 @@ def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
         yield from buffer
 
     return lambda: stacked(shuffled(), most)
+
+
+def mds(bank: Bank, folder: Path, most: int) -> Work:
+    """Windows as MosaicML's ``streaming`` keeps and shuffles them, one a sample."""
+    from streaming import MDSWriter, StreamingDataset
+
+    layout = bank.layout
+    with MDSWriter(out=str(folder), columns={"frames": "bytes", "mask": "bytes"}) as out:
+        for track in islice(cycle(bank.tracks), most // 1000 + 1):
+            rows = np.empty((track.num_frames, layout.width), dtype=np.uint8)
+            for window in islice(cut(rows, bank.decode(track, 0, PLAIN, rows), 1), 1000):
+                out.write({name: value.tobytes() for name, value in window.items()})
+    data = StreamingDataset(local=str(folder), shuffle=True, batch_size=BATCH)
+
+    def windows() -> Iterator[dict[str, Any]]:
+        for sample in data:
+            frames = np.frombuffer(sample["frames"], dtype=np.uint8).reshape(WINDOW, -1)
+            yield {"frames": frames, "mask": np.frombuffer(sample["mask"], dtype=np.bool_)}
+
+    return lambda: stacked(windows(), most)
 
 
 def measure(ways: dict[str, Work], rounds: int) -> dict[str, list[float]]:
@@ -208,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peer-windows", type=int, default=30_000)
+    parser.add_argument("--peer-windows", type=int, default=10_000)
     options = parser.parse_args()
     store, bank = Store(options.store), read_bank(options.store)
     rows, gather = decoded(bank), compiled()
@@ -222,14 +251,16 @@ def main() -> None:
         ways = {
             "memcpy": memcpy(gather, rows, everywhere),
             "windows": sampled(Windows(bank, rows=BATCH, window=WINDOW, delay=0, burn_in=WINDOW - 1)),
-            "webdataset": naive_webdataset(store, 1, most),
+            "webdataset": naive_webdataset(store, bank.layout, 1, most),
             "one-replay samples": one_replay_samples(bank, file, 1, most),
             "memcpy in order": memcpy(gather, rows, in_lanes),
             "lanes": sampled(Lanes(bank, rows=BATCH, window=WINDOW, delay=0)),
-            "webdataset, each frame once": naive_webdataset(store, WINDOW, few),
+            "webdataset, each frame once": naive_webdataset(store, bank.layout, WINDOW, few),
             "one-replay samples, each frame once": one_replay_samples(bank, file, WINDOW, few),
             "decode (per frame)": decode_all(bank),
         }
+        if find_spec("streaming"):
+            ways["MDS"] = mds(bank, Path(folder) / "mds", most)
         found = measure(ways, options.rounds)
     report(found, bank, options.rounds)
 
@@ -252,6 +283,8 @@ def report(found: dict[str, list[float]], bank: Bank, rounds: int) -> None:
         "lanes over webdataset, each frame once": ratio(found, "webdataset, each frame once", "lanes"),
         "lanes over one-replay samples, each frame once": ratio(found, "one-replay samples, each frame once", "lanes"),
     }
+    if "MDS" in found:
+        ratios["windows over MDS"] = ratio(found, "MDS", "windows")
     once = [lanes - WINDOW * decode for lanes, decode in zip(found["lanes"], found["decode (per frame)"], strict=True)]
     shares = [floor / left for floor, left in zip(found["memcpy"], once, strict=True)]
     ratios["lanes without their decode, share of memcpy's speed"] = (

@@ -2,8 +2,8 @@
 
 Measured: every window shard of a store, read, verified and decoded, as a training's first epoch does; and read and verified
 alone, which shows the transfer by itself. Servers run in processes of their own (Python's ``http.server``, moto's S3), so
-their CPU time is not the client's, though they share its cores. Rounds interleave all ways; medians of wall and CPU time,
-and their ratio to the local read of the same round.
+their CPU time is not the client's, though they share its cores; it is told apart (Linux). Rounds interleave all ways;
+medians of wall and CPU time, and their ratio to the local read of the same round.
 
     python -m benchmarks.remote --store STORE [--rounds 7]
 """
@@ -40,16 +40,28 @@ def read_all(url: str, is_decoded: bool) -> int:
     return total
 
 
-def timed(work: Callable[[], int]) -> tuple[float, float, int]:
-    """(wall seconds, CPU seconds of this process, result)."""
-    wall, cpu = time.perf_counter(), time.process_time()
+Times = tuple[float, float, float]
+"""Seconds of wall time, of CPU time of this process, and of CPU time of the server."""
+
+
+def server_seconds(server: int | None) -> float:
+    """CPU time a process has taken so far, all its threads together."""
+    if server is None:
+        return 0.0
+    fields = Path(f"/proc/{server}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(work: Callable[[], int], server: int | None) -> tuple[Times, int]:
+    """What a piece of work takes, and its result."""
+    wall, cpu, served = time.perf_counter(), time.process_time(), server_seconds(server)
     found = work()
-    return time.perf_counter() - wall, time.process_time() - cpu, found
+    return (time.perf_counter() - wall, time.process_time() - cpu, server_seconds(server) - served), found
 
 
 @contextmanager
-def running(*command: str, port: int) -> Iterator[None]:
-    """A server in a process of its own, from when it answers until the block ends."""
+def running(*command: str, port: int) -> Iterator[int]:
+    """A server in a process of its own, from when it answers until the block ends; its process id."""
     quiet = subprocess.DEVNULL
     with subprocess.Popen([sys.executable, *command], stdout=quiet, stderr=quiet) as server:
         try:
@@ -58,7 +70,7 @@ def running(*command: str, port: int) -> Iterator[None]:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.05)
-            yield
+            yield server.pid
         finally:
             server.terminate()
 
@@ -71,8 +83,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def addresses(folder: Path) -> Iterator[dict[str, str]]:
-    """The store by each way to it."""
+def addresses(folder: Path) -> Iterator[dict[str, tuple[str, int | None]]]:
+    """The store by each way to it, and who serves it."""
     http, s3 = free_port(), free_port()
     os.environ |= {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
@@ -83,17 +95,21 @@ def addresses(folder: Path) -> Iterator[dict[str, str]]:
     }
     with ExitStack() as stack:
         command = ("-m", "http.server", str(http), "--bind", "127.0.0.1", "--directory", str(folder))
-        stack.enter_context(running(*command, port=http))
-        stack.enter_context(running("-m", "moto.server", "-H", "127.0.0.1", "-p", str(s3), port=s3))
+        http_server = stack.enter_context(running(*command, port=http))
+        s3_server = stack.enter_context(running("-m", "moto.server", "-H", "127.0.0.1", "-p", str(s3), port=s3))
         bucket = fsspec.filesystem("s3")
         bucket.mkdir("benchmark")
         bucket.put(f"{folder}/", "benchmark/store", recursive=True)
-        yield {"local": str(folder), "http": f"http://127.0.0.1:{http}", "s3": "s3://benchmark/store"}
+        yield {
+            "local": (str(folder), None),
+            "http": (f"http://127.0.0.1:{http}", http_server),
+            "s3": ("s3://benchmark/store", s3_server),
+        }
 
 
-def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """(wall, CPU) of every round by kind of work and way; opening the store included."""
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[Times]]]:
+    """What every round took by kind of work and way; opening the store included."""
+    found: dict[str, dict[str, list[Times]]] = {}
     with addresses(folder) as urls, tempfile.TemporaryDirectory() as cache:
         os.environ["EXPHIL_CACHE"] = cache
         for turn in range(rounds + 1):
@@ -101,13 +117,13 @@ def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[tuple[float, 
                 shutil.rmtree(Path(cache) / "shards", ignore_errors=True)
                 results = set()
                 for way in WAYS:
-                    url = urls[way.split()[0]]
-                    wall, cpu, total = timed(partial(read_all, url, is_decoded))
+                    url, server = urls[way.split()[0]]
+                    times, total = timed(partial(read_all, url, is_decoded), server)
                     results.add(total)
                     if way == "http warm":  # S3 begins cold: it must not find what HTTP left
                         shutil.rmtree(Path(cache) / "shards")
                     if turn:  # the first round warms the page cache, the servers and the imports
-                        found.setdefault(kind, {}).setdefault(way, []).append((wall, cpu))
+                        found.setdefault(kind, {}).setdefault(way, []).append(times)
                 assert len(results) == 1, f"ways disagree: {results}"
     return found
 
@@ -121,7 +137,7 @@ def main() -> None:
     shards = Store(given.store).manifest.of_kind("windows")
     size, frames = (sum(getattr(shard, name) for shard in shards) for name in ("bytes", "frames"))
     print(f"{len(shards)} window shards, {size / 1e6:.1f} MB, {frames:,} frames, {given.rounds} rounds")
-    print(f"{'':10}{'way':12}{'wall ms':>9}{'cpu ms':>9}{'wall ×':>9}{'cpu ×':>9}{'worst ×':>9}")
+    print(f"{'':10}{'way':12}{'wall ms':>9}{'cpu ms':>9}{'server':>9}{'wall ×':>9}{'cpu ×':>9}{'worst ×':>9}")
     rows = []
     for kind, ways in measure(given.store, given.rounds).items():
         for way, times in ways.items():
@@ -131,15 +147,17 @@ def main() -> None:
             row = {
                 "kind": kind,
                 "way": way,
-                "wall_ms": round(1000 * statistics.median(wall for wall, _ in times), 1),
-                "cpu_ms": round(1000 * statistics.median(cpu for _, cpu in times), 1),
+                **{
+                    f"{name}_ms": round(1000 * statistics.median(one[part] for one in times), 1)
+                    for part, name in enumerate(("wall", "cpu", "server_cpu"))
+                },
                 "wall_ratio": round(statistics.median(ratios[0]), 2),
                 "cpu_ratio": round(statistics.median(ratios[1]), 2),
                 "wall_ratio_worst": round(max(ratios[0]), 2),
             }
             rows.append(row)
             print(
-                f"{kind:10}{way:12}{row['wall_ms']:9}{row['cpu_ms']:9}{row['wall_ratio']:9}{row['cpu_ratio']:9}"
+                f"{kind:10}{way:12}{row['wall_ms']:9}{row['cpu_ms']:9}{row['server_cpu_ms']:9}{row['wall_ratio']:9}{row['cpu_ratio']:9}"
                 f"{row['wall_ratio_worst']:9}"
             )
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)

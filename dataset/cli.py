@@ -67,7 +67,6 @@ def stats_command(
 ) -> None:
     """Ask a store: how much there is, how sound it is, who plays whom where, what they do and how well."""
     from dataset import report
-    from dataset.card import write_card
     from dataset.errors import ConfigError
     from dataset.ids import character_from_name
     from dataset.stats import query as ask
@@ -87,6 +86,8 @@ def stats_command(
                 "--html: shows the whole store, so --query, --sql, --character, --by-player and --csv cannot take effect "
                 "beside it; drop them"
             )
+        from dataset.card import write_card
+
         size = write_card(opened, html)
         typer.echo(report.json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
         return

@@ -7,13 +7,14 @@ and progress is a plain line every few seconds.
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from dataset.checks import Verdict
+if TYPE_CHECKING:
+    from dataset.checks import Verdict  # with the encoder and the codecs, which a query needs none of
 
 LINE_EVERY_S = 5.0
 WIDTH_WITHOUT_TERMINAL = 180
@@ -38,7 +39,7 @@ class Lines:
             print(f"{what}: {done} of {total} shards", file=sys.stderr)  # noqa: T201
 
 
-def verdict_table(verdict: Verdict, store: str) -> Table:
+def verdict_table(verdict: "Verdict", store: str) -> Table:
     """A row a check."""
     table = Table(title=f"{store}: {'every check holds' if verdict.ok else 'NOT in order'}", title_justify="left")
     table.add_column("check", no_wrap=True)
@@ -49,7 +50,7 @@ def verdict_table(verdict: Verdict, store: str) -> Table:
     return table
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: "Verdict") -> dict[str, Any]:
     """The verdict as scripts read it."""
     leak = verdict.leak
     return {
