@@ -7,6 +7,7 @@ that is what replays record.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -14,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.codec import NEUTRAL, Classes, Codec, Controllers
-from dataset.encode import Encoded, encode, perspective
+from dataset.encode_frame import FRAME_ENCODERS
 from dataset.errors import ConfigError
 from play.controller import as_read
 
 _SMALLEST = 1e-6
 """Noise is kept this far from 0 and 1, where its logarithms end."""
 
+
+_DRAWN = 64
+"""Frames of noise drawn at once."""
 
 _REMEMBERED = 4096
 """Controllers whose decoding is remembered: players hold most of them for many frames, and come back to them."""
@@ -93,13 +97,13 @@ class Agent:
         self.delay, self.stepper = delay, stepper
         self._codec = codec
         self._online_delay = online_delay
-        self._noise = np.random.default_rng(seed)
+        self._noise = _noise(seed, len(codec.components))
         self._committed = lru_cache(_REMEMBERED)(lambda classes: _commit(codec, classes))
         self.start_game(0)
 
     def start_game(self, side: int) -> None:
         """Forget the last game; the player is on side 0 (lower port) or 1."""
-        self._side = side
+        self._encoder = FRAME_ENCODERS[side]
         self.stepper.reset()
         self._queue = deque([_as_committed(self._codec, NEUTRAL)] * (self.delay + 1), maxlen=self.delay + 1)
 
@@ -111,17 +115,16 @@ class Agent:
             frames_late: how many frames newer than t have already been played. A decision that comes after the frame it
                 was meant for is dropped; the newest committed controller stands for it, as it did on the pad.
         """
-        return self.commit(self.stepper.step(*self.see(encode(column[:, None]))), frames_late)
+        return self.commit(self.stepper.step(*self.see(column)), frames_late)
 
     def answer(self, column: NDArray[np.float32], frames_late: int = 0) -> tuple[Controllers, ...]:
         """What ``act`` gives, as the only controller of those that a ``Pair`` gives two of."""
         return (self.act(column, frames_late),)
 
-    def see(self, encoded: Encoded) -> Seen:
-        """What the policy is given of one frame, seen from side a as ``encode`` gives it."""
-        own = perspective(encoded, self._side)
-        noise = self._noise.random(len(self._codec.components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
-        return Seen(own.continuous[:, 0], own.indices[:, 0], self._queue[-1].read, self.delay, noise)
+    def see(self, column: NDArray[np.float32]) -> Seen:
+        """What the policy is given of state t, from the player's side."""
+        continuous, indices = self._encoder.encode(column)
+        return Seen(continuous, indices, self._queue[-1].read, self.delay, next(self._noise))
 
     def commit(self, classes: Classes, frames_late: int = 0) -> Controllers:
         """Queue what was decided; the controller to put on the pad now, int32 [6]."""
@@ -132,6 +135,13 @@ class Agent:
     def skip(self, num_frames: int) -> None:
         """Let frames pass that never arrived: the newest committed controller stands for theirs."""
         self._queue.extend([self._queue[-1]] * num_frames)
+
+
+def _noise(seed: int | tuple[int, ...], num_components: int) -> Iterator[NDArray[np.float32]]:
+    """Uniforms [K] in (0, 1) without end, drawn many frames at a time: a draw costs more in calls than in numbers."""
+    random = np.random.default_rng(seed)
+    while True:
+        yield from random.random((_DRAWN, num_components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
 
 
 def _commit(codec: Codec, classes: bytes) -> Committed:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.codec import Controllers
-from dataset.encode import encode
 from play.agent import Agent, Seen
 
 
@@ -31,8 +30,7 @@ class Pair:
 
     def answer(self, column: NDArray[np.float32], frames_late: int = 0) -> tuple[Controllers, Controllers]:
         """Step both policies on state t; both controllers to put on the pads now, ``own``'s first."""
-        encoded = encode(column[:, None])
-        own, other = self.own.see(encoded), self.other.see(encoded)
+        own, other = self.own.see(column), self.other.see(column)
         if self._is_batched:
             own_classes, other_classes = self.own.stepper.step(*_both(own, other))
         else:
