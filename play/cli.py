@@ -92,6 +92,22 @@ def play(
         Path | None,
         typer.Option(help="Where Dolphin keeps the replays; default play-replays.", rich_help_panel=IN_DOLPHIN),
     ] = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where each session's log gets a folder of its own; default in Dolphin: sessions beside the replays.",
+            show_default=False,
+        ),
+    ] = None,
+    techniques: Annotated[
+        bool | None,
+        typer.Option(
+            "--techniques/--no-techniques",
+            help="Afterwards: how often the agent L-cancels, techs, wavedashes …, from the replays that Dolphin kept.",
+            show_default="unless --json",
+            rich_help_panel=IN_DOLPHIN,
+        ),
+    ] = None,
     headless: Annotated[
         bool, typer.Option("--headless", help="No window; needs a mainline or ExiAI build.", rich_help_panel=IN_DOLPHIN)
     ] = False,
@@ -146,7 +162,7 @@ def play(
         )
         _refuse({"opponent-character": opponent_character, "cpu-level": cpu_level, "port": port}, "--check")
         _refuse({"connect-code": connect_code, "headless": headless or None, "games": games, "delay": delay}, "--check")
-        _refuse({"seconds": seconds, "view": view}, "--check")
+        _refuse({"seconds": seconds, "view": view, "log-dir": log_dir, "techniques": techniques}, "--check")
         files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
         how: dict[str, Any] = {
             "runtime": runtime,
@@ -175,6 +191,7 @@ def play(
         runtime=runtime,
         openvino_device=openvino_device,
         console=_console(view),
+        log_dir=log_dir,
     )
     in_dolphin: dict[str, Any] = {
         "iso": iso,
@@ -188,7 +205,7 @@ def play(
         "replay_dir": replay_dir,
     }
     if stand_in is not None:
-        idle = in_dolphin | {"headless": headless or None, "games": games}
+        idle = in_dolphin | {"headless": headless or None, "games": games, "techniques": techniques}
         _refuse(idle | ({} if options.opponent is None else {"opponent": None}), "--stand-in")
         outcome = play_stand_in(options, stand_in, _say, fps=fps, port=port, slippi_port=slippi_port or 0)
     else:
@@ -196,7 +213,8 @@ def play(
         _refuse({"fps": fps}, "--dolphin")
         wanted = MatchOptions(dolphin=dolphin, port=port, slippi_port=slippi_port, is_headless=headless, **in_dolphin)
         outcome = play_match(options, wanted, games or 1, _say)
-    _show(outcome, is_replayed=stand_in is not None, as_json=as_json)
+    is_told = not as_json if techniques is None else techniques
+    _show(outcome, _techniques(outcome) if is_told else None, is_replayed=stand_in is not None, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
@@ -317,12 +335,22 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _show(outcome: "Outcome", *, is_replayed: bool, as_json: bool) -> None:
+def _techniques(outcome: "Outcome") -> list[dict[str, Any]] | None:
+    """The agent's technique statistics, if Dolphin kept replays."""
+    from play.techniques import technique_rows
+
+    if outcome.log is None or outcome.character is None or not outcome.replays:
+        return None
+    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, _say)
+
+
+def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_replayed: bool, as_json: bool) -> None:
     """Print the figures; a session that broke off fails after all that was played is told."""
     import json
     from dataclasses import asdict
 
     from dataset.errors import DolphinError
+    from play.show import rows_table, stdout_console
 
     report = outcome.report
     result: dict[str, Any] = {
@@ -332,11 +360,18 @@ def _show(outcome: "Outcome", *, is_replayed: bool, as_json: bool) -> None:
     }
     if outcome.answer_ms is not None:
         result["send_to_flush_ms_p50"], result["send_to_flush_ms_p99"] = (round(ms, 3) for ms in outcome.answer_ms)
+    log = None if outcome.log is None else str(outcome.log)
     if as_json:
-        typer.echo(json.dumps(result))
+        kept = [str(replay) for replay in outcome.replays]
+        typer.echo(json.dumps(result | {"log": log, "replays": kept, "techniques": techniques}))
     else:
+        for rows in (result.pop("games"), techniques):
+            if rows:
+                stdout_console().print(rows_table(rows))
         for name, value in result.items():
             typer.echo(f"{name:28} {value}")
+        if log is not None:
+            _say(f"log: {log}")
     if report.lost is not None:
         raise DolphinError(
             f"session: must last until the games are over, found: {report.lost}; "

@@ -7,9 +7,9 @@ surprise: the policy is loaded and warmed *before* anything is opened, because a
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -20,10 +20,11 @@ from dataset.slp import Header, read_header
 from play.agent import Agent, Stepper
 from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
-from play.match import MatchOptions, build_match
+from play.match import Match, MatchOptions, build_match
 from play.pair import Pair
 from play.runner import Players, Report, Runner, check_budget, warm_up
 from play.runtime import PlayedRun, load
+from play.session_log import REPLAY, SessionLog, logging, new_folder
 from play.stand_in import NEVER, StandIn
 from play.stand_in import Report as StandInReport
 from play.view import viewing
@@ -58,6 +59,8 @@ class PlayOptions:
     """``CPU``, ``GPU`` or ``AUTO``; None is the CPU."""
     console: Console = NO_VIEW
     """Where the match is shown while it lasts."""
+    log_dir: Path | None = None
+    """Where the folders of session logs lie; None is beside the replays that Dolphin keeps, and nowhere without Dolphin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,12 @@ class Outcome:
     report: Report
     answer_ms: tuple[float, float] | None = None
     """p50 and p99 from a frame leaving the stand-in to the pad's FLUSH arriving there; None in Dolphin."""
+    log: Path | None = None
+    """The session's log."""
+    replays: tuple[Path, ...] = ()
+    """Those that Dolphin kept of the games played."""
+    character: str | None = None
+    """What the agent played in Dolphin."""
 
 
 def load_agent(options: PlayOptions, say: Say, *, is_online: bool = False) -> tuple[PlayedRun, Agent]:
@@ -169,9 +178,10 @@ def play_stand_in(
         StandIn(replay, port=slippi_port, fps=pace, controllers=pipes, start_grace_s=0.0) as server,
         closing(open_stand_in(server, *pipes, is_blocking=is_lock_step)) as session,
     ):
-        report = _run(session, players, options, lambda game: seat, num_games=1)
-    waited = answer_ms(server.report(), report.answered, is_lock_step=is_lock_step)
-    return Outcome(report=report, answer_ms=waited)
+        told = _settings(options, loaded, opponent=REPLAY, replay=replay.name)
+        outcome = _run(session, players, options, lambda game: seat, num_games=1, log=_Log(told, options.log_dir))
+    waited = answer_ms(server.report(), outcome.report.answered, is_lock_step=is_lock_step)
+    return replace(outcome, answer_ms=waited)
 
 
 def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
@@ -191,13 +201,47 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
         rival_character=rival_character,
     )
     find_port = own_port(match)
+    told = _settings(options, loaded, opponent=_opponent(match, options), stage=match.stage.name)
+    log = _Log(told, options.log_dir or match.replay_dir / "sessions", match.replay_dir)
     with _short_collections(), closing(open_match(match)) as session:
-        return Outcome(report=_run(session, players, options, find_port, num_games))
+        outcome = _run(session, players, options, find_port, num_games, log)
+    return replace(outcome, character=match.character.name)
+
+
+class _Log(NamedTuple):
+    """What a session's log begins with, and where it goes."""
+
+    settings: dict[str, Any]
+    folder: Path | None
+    replay_dir: Path | None = None
+
+
+def _settings(options: PlayOptions, loaded: PlayedRun, **match: Any) -> dict[str, Any]:
+    return {
+        "run": str(loaded.folder),
+        "runtime": loaded.runtime,
+        "codec": loaded.codec.name,
+        "delay": loaded.delay,
+        "temperature": options.temperature,
+        "seed": options.seed,
+        "is_sync": options.is_sync,
+    } | match
+
+
+def _opponent(match: Match, options: PlayOptions) -> str:
+    if match.cpu is not None:
+        return "cpu"
+    return "human" if match.has_person else f"run {Path(str(options.opponent)).name}"
 
 
 def _run(
-    session: Session, players: Players, options: PlayOptions, find_port: Callable[[Any], int], num_games: int
-) -> Report:
+    session: Session,
+    players: Players,
+    options: PlayOptions,
+    find_port: Callable[[Any], int],
+    num_games: int,
+    log: _Log,
+) -> Outcome:
     watched = Watched(session=session, find_port=find_port)
     runner = Runner(
         watched,
@@ -207,8 +251,14 @@ def _run(
         num_games=num_games,
         seconds=options.seconds,
     )
-    with viewing(watched, runner.report, options.console):
-        return runner.run()
+    written = None
+    if log.folder is not None:
+        written = SessionLog(new_folder(log.folder), log.settings, runner.report, log.replay_dir)
+    with logging(written, watched), viewing(watched, runner.report, options.console):
+        runner.run()
+    if written is None:
+        return Outcome(report=runner.report)
+    return Outcome(report=runner.report, log=written.path, replays=tuple(written.replays))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ play goes on, so a session that is killed has told of all its games, and nothing
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +21,7 @@ import numpy as np
 from dataset.ids import character_name, stage_index_from_libmelee, stage_name
 from play.dolphin import Frame
 from play.runner import Report
+from play.watch import Watched
 
 NAME = "session.jsonl"
 REPLAY = "replay"
@@ -68,7 +70,9 @@ class SessionLog:
         self._write("game_start", {"game": self._game, "port": port, **_opening(frame.game, port)})
 
     def game_ended(self, last: Frame) -> None:
-        """Write the result of the game that the loop counted last."""
+        """Write the result of the game that the loop counted last; a game that an error broke off has none."""
+        if len(self._report.games) < self._game:
+            return
         result = asdict(self._report.games[-1])
         kept = self._newest_replay()
         found = {"replay": None if kept is None else str(kept)}
@@ -103,6 +107,23 @@ class SessionLog:
         line = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+@contextmanager
+def logging(log: SessionLog | None, watched: Watched) -> Iterator[None]:
+    """Write ``log``, if there is one, while the body plays what is watched; an error of the body is written too."""
+    if log is not None:
+        watched.listeners.append(log)
+    try:
+        yield
+    except BaseException as error:
+        if log is not None:
+            log.failed(error)
+        raise
+    finally:
+        watched.stop()
+        if log is not None:
+            log.close()
 
 
 class _Marks:

@@ -4,7 +4,8 @@ Where no terminal is, tables are wide enough not to wrap.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +50,21 @@ def eval_table(rows: Sequence[Row]) -> Table:
         counts = (f"{row.games:,}", f"{row.clusters:,}", f"{row.minutes:,.1f}")
         table.add_row(
             row.policy, row.opponent, *counts, *(_rate(rate, ".2f") for rate in rates), _rate(row.win_rate, ".0%")
+        )
+    return table
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows with the same keys, as ``--json`` prints them."""
+    table = Table()
+    for name, value in rows[0].items():
+        table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
+    for row in rows:
+        table.add_row(
+            *(
+                "" if value is None else f"{value:,.2f}" if isinstance(value, float) else str(value)
+                for value in row.values()
+            )
         )
     return table
 

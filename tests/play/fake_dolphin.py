@@ -31,8 +31,22 @@ games = [_load(Path(line))[0] for line in Path(flags["-e"]).read_bytes()[512:].d
 pipes = {{int(path.name[-1]): path for path in (home / "Pipes").iterdir()}}
 is_blocking = ini["Slippi"]["BlockingPipes"] == "True"
 port = int(ini["Slippi"]["SpectatorLocalPort"])
+replays = Path(flags["-e"]).read_bytes()[512:].decode().split()
+kept = Path(ini["Slippi"]["ReplayDir"])
+
+
+class Keeping(Spectator):  # keeps a replay of each game, as Dolphin does
+    num_kept = 0
+
+    def _show_menus(self, count):
+        name = f"Game_{{self.num_kept}}.slp"
+        (kept / name).write_bytes(Path(replays[self.num_kept]).read_bytes())
+        self.num_kept += 1
+        super()._show_menus(count)
+
+
 ours, theirs = Pipe()
-Spectator(Setup(games, "3.18.0", port, pipes, None if is_blocking else 240.0, 0.0), theirs).run()
+Keeping(Setup(games, "3.18.0", port, pipes, None if is_blocking else 240.0, 0.0), theirs).run()
 """
 
 

@@ -50,6 +50,9 @@ def test_json_is_the_last_line_and_holds_every_promised_key(run: str, replay: st
     assert set(result) == {
         "games",
         "replayed",
+        "log",
+        "replays",
+        "techniques",
         "frames",
         "frames_missing",
         "step_ms_p50",
@@ -62,6 +65,7 @@ def test_json_is_the_last_line_and_holds_every_promised_key(run: str, replay: st
         "fps",
     }
     assert (result["games"], result["replayed"], result["frames"]) == (None, True, FRAMES)
+    assert (result["log"], result["replays"], result["techniques"]) == (None, [], None)
     assert (result["frames_missing"], result["stale_share"]) == (0, 0.0)
     assert all(result[name] > 0 for name in result if "_ms_" in name)
 
@@ -72,8 +76,14 @@ def test_people_read_the_same_figures(run: str, replay: str) -> None:
     assert "the agent sits on port 1" in err
 
 
-def test_play_stops_after_the_seconds_given(run: str, replay: str) -> None:
-    out, _ = play("--policy", run, "--stand-in", replay, "--fps", "120", "--seconds", "0.5", "--json")
+def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: str, replay: str, tmp_path: Path) -> None:
+    log_dir = ("--log-dir", str(tmp_path / "logs"))
+    out, _ = play("--policy", run, "--stand-in", replay, "--fps", "120", "--seconds", "0.5", "--json", *log_dir)
+    (log,) = (tmp_path / "logs").glob("*/session.jsonl")
+    assert json.loads(out)["log"] == str(log)
+    first, *_, last = (json.loads(line) for line in log.read_text().splitlines())
+    assert (first["run"], first["opponent"], first["replay"]) == (run, "replay", "duel.slp")
+    assert (last["event"], last["frames"]) == ("session_end", json.loads(out)["frames"])
     assert 0 < json.loads(out)["frames"] < FRAMES
 
 
@@ -85,6 +95,7 @@ def test_play_stops_after_the_seconds_given(run: str, replay: str) -> None:
         (["--stand-in", __file__, "--iso", "x"], "--iso: has no effect with --stand-in"),
         (["--stand-in", __file__, "--games", "3"], "--games: has no effect"),
         (["--stand-in", __file__, "--headless"], "--headless: has no effect"),
+        (["--stand-in", __file__, "--techniques"], "--techniques: has no effect"),
         (["--stand-in", __file__, "--opponent-character", "fox"], "--opponent-character: has no effect"),
         (["--dolphin", "x", "--fps", "60"], "--fps: has no effect with --dolphin"),
     ],

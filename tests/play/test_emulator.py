@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import json
 import socket
 from multiprocessing import active_children
 from pathlib import Path
@@ -56,6 +57,18 @@ def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOption
     assert outcome.report.lost is None
     assert [game.frames for game in outcome.report.games] == [120, 120]
     assert set(active_children()) == before
+    kept = tuple((tmp_path / "replays" / f"Game_{number}.slp").resolve() for number in range(2))
+    assert (outcome.replays, outcome.character) == (kept, "mewtwo")
+    assert outcome.log is not None
+    assert outcome.log.parent.parent == tmp_path / "replays" / "sessions"
+    events = [json.loads(line) for line in outcome.log.read_text().splitlines()]
+    assert [event["event"] for event in events] == [
+        "session",
+        *["game_start", "game_end"] * 2,
+        "session_end",
+    ]
+    assert (events[0]["opponent"], events[0]["stage"], events[0]["is_sync"]) == ("cpu", "final_destination", True)
+    assert [event["replay"] for event in events if event["event"] == "game_end"] == [str(path) for path in kept]
 
     flags = ast.literal_eval((tmp_path / "flags").read_text())
     assert flags["-e"] == str(tmp_path / "melee.iso")
