@@ -1,0 +1,182 @@
+"""Whether play holds for half an hour: memory, processes and frames, through rollbacks, pauses and reconnects.
+
+One stand-in serves generated duels at 60 frames a second, menus between them, without end. Every two seconds of a duel the
+last three frames are simulated again, twice; twice in a duel the game pauses for five seconds. The session is closed and
+opened anew, in mid-game, as often as asked: Dolphin then sends the game from its start, and the policy steps all of it. A log
+is written as in a match. Reported by session: frames played, late and never arrived; and the resident memory of this process
+at minute 2 and at the end, and which processes are left. A policy that was exported makes this the path of a real match.
+
+    python -m benchmarks.soak --run runs/mewtwo --minutes 30 --reconnects 2
+"""
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import threading
+import time
+from contextlib import closing
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from dataset import slp, ubjson
+from dataset.duel import generate_replays
+from play.agent import Agent
+from play.dolphin import Lost, open_stand_in
+from play.launch import PIPE, find_seat
+from play.runner import Report, Runner, warm_up
+from play.runtime import load
+from play.session_log import SessionLog
+from play.stand_in import StandIn
+from play.watch import Watched
+
+ROLLBACK_EVERY, ROLLED_BACK = 120, 3
+PAUSES = {1800: 5.0, 7200: 5.0}
+NUM_DUELS = 6
+MEMORY_EVERY_S = 30.0
+
+
+def main() -> None:
+    """Soak and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--reconnects", type=int, default=2)
+    options = parser.parse_args()
+    loaded, stepper = load(options.run, 1.0)
+    agent = Agent(stepper, loaded.codec, delay=loaded.delay)
+    step_ms = warm_up(agent)
+    memory = Memory()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        duels = [with_rollbacks(path) for path in generate_replays(folder / "duels", NUM_DUELS, seed=0)]
+        num_games = 4 + int(options.minutes)  # no duel lasts less than a minute
+        games = [duels[number % NUM_DUELS] for number in range(num_games)]
+        seat = find_seat(slp.read_header(games[0]), "mewtwo", None)
+        memory.start()
+        sessions = []
+        with StandIn(games, fps=60.0, controllers=(PIPE,), start_grace_s=0.0, pauses=PAUSES) as server:
+            for number in range(options.reconnects + 1):
+                seconds = options.minutes * 60 / (options.reconnects + 1)
+                sessions.append(play(server, agent, seat, seconds, folder / f"session-{number}"))
+                print(json.dumps(sessions[-1]), flush=True)
+            num_rollbacks = len(server.report().frames) - len(advancing(server.report().frames.tolist()))
+    result = {
+        "runtime": loaded.runtime,
+        "warm_step_ms": round(step_ms, 2),
+        "sessions": sessions,
+        "copies_sent": num_rollbacks,
+        "memory_mb": memory.stop(),
+        "children_left": [child.name for child in active_children()],
+        "threads_left": [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()],
+        "load": os.getloadavg(),
+        "cores": os.cpu_count(),
+    }
+    print(json.dumps(result))
+
+
+def advancing(frames: list[int]) -> list[int]:
+    """Frames that advance a game or begin one, of all that were sent."""
+    new, newest = [], -(2**31)
+    for frame in frames:
+        if frame > newest or frame == slp.FIRST_FRAME:
+            new.append(frame)
+            newest = frame
+    return new
+
+
+def play(server: StandIn, agent: Agent, seat: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """One session, closed in mid-game when its time is over."""
+    folder.mkdir()
+    began = time.monotonic()
+    with closing(open_stand_in(server, port=PIPE, is_blocking=False)) as session:
+        watched = Watched(session=Until(session, began + seconds), find_port=lambda game: seat)
+        runner = Runner(watched, agent, find_port=lambda game: seat, is_sync=False)
+        log = SessionLog(folder, {"soak": True}, runner.report)
+        watched.listeners.append(log)
+        report = runner.run()
+        watched.stop()
+        log.close()
+    return {"minutes": round((time.monotonic() - began) / 60, 2)} | told(report)
+
+
+class Until:
+    """A session that is lost when its time is over: the loop's own limit would not count pauses and menus."""
+
+    def __init__(self, session: Any, deadline: float) -> None:
+        self._session, self._deadline = session, deadline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def next(self, *, wait: bool = True) -> Any:
+        """What comes next, or the end."""
+        event = self._session.next(wait=wait)
+        return Lost("time is over") if time.monotonic() > self._deadline else event
+
+
+def told(report: Report) -> dict[str, Any]:
+    """A session's figures."""
+    return {
+        "games": len(report.games),
+        "stocks": sum(game.stocks_taken + game.stocks_lost for game in report.games),
+        "frames_stale": report.frames_stale,
+        "lost": report.lost,
+    } | report.summary()
+
+
+def with_rollbacks(path: Path) -> Path:
+    """The replay with its frames simulated again now and then."""
+    raw, metadata = slp.read_slp(path)
+    messages, out, frames = slp.split_messages(raw), [], []
+    for message in messages:
+        out.append(message)
+        if message[0] == slp.FRAME_START:
+            frames.append(message)
+            if len(frames) % ROLLBACK_EVERY == 0:
+                out += frames[-ROLLED_BACK:] * 2
+    path.write_bytes(ubjson.pack(b"".join(out), metadata))
+    return path
+
+
+class Memory:
+    """Resident memory of this process, looked at now and then."""
+
+    def __init__(self) -> None:
+        self._looks: list[tuple[float, float]] = []
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="memory")
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._began = time.monotonic()
+        self._thread.start()
+
+    def _look(self) -> None:
+        while True:
+            self._looks.append((time.monotonic() - self._began, resident_mb()))
+            if self._is_over.wait(MEMORY_EVERY_S):
+                return
+
+    def stop(self) -> dict[str, float]:
+        """Megabytes at minute 2, at the end, and the most there ever were."""
+        self._is_over.set()
+        self._thread.join()
+        early = next((size for at, size in self._looks if at >= 120), self._looks[-1][1])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        by_five = {f"minute_{int(at // 60)}": size for at, size in self._looks if at % 300 < MEMORY_EVERY_S}
+        return by_five | {"minute_2": early, "end": resident_mb(), "peak": round(peak, 1)}
+
+
+def resident_mb() -> float:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+if __name__ == "__main__":
+    main()
