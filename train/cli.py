@@ -261,13 +261,22 @@ def evaluate(
         bool, typer.Option("--allow-seen", help="Measure also on replays that the run trained on.")
     ] = False,
     tolerate_bad_shards: TolerateBadShards = 0,
-    detailed: Annotated[bool, typer.Option("--detailed", help="Print every component and button.")] = False,
+    detailed: Annotated[
+        bool,
+        typer.Option(
+            "--detailed",
+            help="Also measure by component, button, situation and opponent, timing of presses, calibration, and the policy "
+            "given its own controllers; about four times the work.",
+        ),
+    ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure trained policies on replays they never saw."""
     from train.checkpoint import load_policy
+    from train.differ import differences
     from train.evaluate import evaluate_run, parse_split
+    from train.recoded import in_codec
     from train.report import show_reports
     from train.run import find_device
 
@@ -277,19 +286,21 @@ def evaluate(
     reports = [
         evaluate_run(
             loaded,
-            find_store(store, replays, None, loaded.codec.name),
+            in_codec(find_store(store, replays, None, loaded.codec.name), loaded.codec.name),
             split=chosen,
             is_seen_allowed=allow_seen,
             device=target,
             tolerate_bad_shards=tolerate_bad_shards,
+            detailed=detailed,
         )
         for loaded in map(load_policy, wanted)
     ]
+    found = differences(reports)
     for shard in sorted({shard for report in reports for shard in report["skipped_shards"]}):
         typer.echo(f"bad shard {shard} was skipped, its replays are missing", err=True)
-    show_reports(reports, is_detailed=detailed, to_stderr=as_json)
+    show_reports(reports, found, is_detailed=detailed, to_stderr=as_json)
     if as_json:
-        typer.echo(json.dumps({"rows": reports} if compare else reports[0]))
+        typer.echo(json.dumps({"rows": reports, "differences": found} if compare else reports[0]))
 
 
 def export(

@@ -20,7 +20,9 @@ from dataset.stream.sampler import Sampler
 from train.checkpoint import LoadedPolicy
 from train.components import Components
 from train.controls import Controls
+from train.criteria import judge_criteria
 from train.data import character_id, open_store
+from train.detailed import Detailed
 from train.fitted import find_lookup
 from train.initial import seen_ids
 from train.intervals import PerReplayReport, bootstrap, paired_difference
@@ -78,7 +80,8 @@ def evaluate_run(
     is_seen_allowed: bool,
     device: torch.device,
     tolerate_bad_shards: int = 0,
-) -> dict[str, Any]:
+    detailed: bool = False,
+) -> Report:
     """The report of a run over a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
 
     Args:
@@ -88,6 +91,7 @@ def evaluate_run(
         is_seen_allowed: whether replays that the run trained on may count.
         device: where to compute.
         tolerate_bad_shards: window shards that may be skipped; the report names them.
+        detailed: whether to measure also what ``train.detailed`` does, in three more passes, and the ``criteria``.
 
     Raises:
         ConfigError: the run trained on some of these replays, or none holds its character.
@@ -102,15 +106,18 @@ def evaluate_run(
     lookup = find_lookup(loaded, store, device)
     policy = loaded.policy.to(device)
     ours, theirs = (Meter(policy, sampler, persistence, device) for _ in range(2))
-    began = time.perf_counter()
+    more = Detailed(policy, sampler, device) if detailed else None
+    began, cpu = time.perf_counter(), time.process_time()
     with measuring(policy):
         for seen in walk(policy, sampler, device, lookup=lookup):
             ours.add(seen.judged, seen.track)
             if seen.lookup is not None:
                 theirs.add(seen.lookup, seen.track)
-    seconds = time.perf_counter() - began
+            if more is not None:
+                more.add(seen)
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
     report, rows = ours.metrics.report(), ours.per_replay.report()
-    return {
+    found = {
         "run": loaded.run.name,
         "codec": loaded.codec.name,
         "split": split,
@@ -122,7 +129,12 @@ def evaluate_run(
         "per_replay": rows,
         "seconds": seconds,
         "seconds_per_million_frames": seconds / max(report["frames"], 1) * MILLION,
+        "cpu_seconds_per_million_frames": cpu_seconds / max(report["frames"], 1) * MILLION,
     }
+    if more is not None:
+        found["detailed"] = more.report(report["nll"], loaded.contract)
+        found["criteria"] = judge_criteria(found)
+    return found
 
 
 def _beside_lookup(report: Report, rows: PerReplayReport, meter: Meter | None) -> Report:

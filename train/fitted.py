@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from dataset.files import url_of
 from dataset.store import Store
 from dataset.stream.bank import Bank
 from train.checkpoint import LoadedPolicy
@@ -31,7 +32,7 @@ def find_lookup(loaded: LoadedPolicy, store: Store, device: torch.device) -> Loo
 
 def _count_again(loaded: LoadedPolicy, store: Store) -> Counts | None:
     trained = loaded.record["data"]
-    is_far = "://" in str(store.path)  # its train split would have to be fetched whole
+    is_far = url_of(store.path) is not None  # its train split would have to be fetched whole
     if is_far or trained["manifest_digest"] != store.manifest.digest:
         return None
     data = loaded.config.data

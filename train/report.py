@@ -1,13 +1,22 @@
-"""Reports and summaries as text for people; every number stands beside persistence."""
+"""Reports and summaries as text for people; every number stands beside the baselines, and says how sure it is.
+
+In: what ``train.evaluate`` reports. Out: tables that fit 100 columns. The surprise: runs of different codecs are shown side by
+side, but their differences are not, since each codec's likelihoods are of its own classes.
+"""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from train.report_detailed import detailed_tables
+from train.report_table import number, table
 
 Report = Mapping[str, Any]
+
+WIDTH = 100
+"""Columns where the output is no terminal."""
 
 _ROWS = (
     ("NLL, nats a frame", "nll"),
@@ -16,91 +25,109 @@ _ROWS = (
     ("change frames: NLL", "change_nll"),
     ("change frames: accuracy", "change_accuracy"),
     ("change frames: whole controller right", "change_exact"),
+    ("main stick right where it moves", "stick_accuracy"),
 )
+_SHORT = ("NLL", "accuracy", "whole", "change NLL", "change acc.", "ch. whole", "stick moves")
 
+_METRICS = {
+    "nll": "NLL",
+    "accuracy": "accuracy",
+    "change_nll": "change NLL",
+    "change_accuracy": "change acc.",
+    "stick_accuracy": "stick moves",
+}
 
 _INCOMPARABLE = (
     "These runs differ in their codecs: NLL, change frames and whole controllers are over each codec's own classes and do not "
     "compare; press rates, precision and recall of buttons do; see --detailed"
 )
 
+_NO_LOOKUP = (
+    "keeps no look-up, so there is none beside it: train it again, or measure it on the store it was trained on"
+)
 
-def show_reports(reports: Sequence[Report], *, is_detailed: bool, to_stderr: bool) -> None:
-    """Print the metrics of one run or several side by side."""
-    console = Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False)
+
+def show_reports(
+    reports: Sequence[Report], differences: Sequence[Report], *, is_detailed: bool, to_stderr: bool
+) -> None:
+    """Print the metrics of one run or several, and how the others differ from the first."""
+    file = sys.stderr if to_stderr else sys.stdout
+    console = Console(file=file, highlight=False, width=None if file.isatty() else WIDTH)
     first = reports[0]
     console.print(f"{first['replays']} replays, {first['frames']} frames, {first['change_frames']} change frames")
-    console.print(_table("", _columns(reports), _overall_rows(reports)))
+    console.print(_one(first) if len(reports) == 1 else table("", _SHORT, list(_several(reports))))
+    for report in reports:
+        if report["lookup"] is None:
+            console.print(f"{report['run']} {_NO_LOOKUP}")
     if len(codecs := {str(report["codec"]) for report in reports}) > 1:
         console.print(f"{_INCOMPARABLE} ({', '.join(sorted(codecs))})")
-    if is_detailed:
-        for report in reports:
-            console.print(_components(report))
-            console.print(_buttons(report))
+    if differences:
+        console.print(_differences(differences))
+    for report in reports if is_detailed else ():
+        for part in detailed_tables(report):
+            console.print(part)
+    costs = [
+        f"{report['run']} {report['seconds_per_million_frames']:,.0f} ({report['cpu_seconds_per_million_frames']:,.0f} of CPU)"
+        for report in reports
+    ]
+    console.print(f"seconds per million frames: {', '.join(costs)}")
 
 
-def _baselines(reports: Sequence[Report]) -> Sequence[Report]:
-    """One report if all share their persistence, else all: it differs where delay or character do."""
-    return reports if any(r["persistence"] != reports[0]["persistence"] for r in reports) else reports[:1]
-
-
-def _columns(reports: Sequence[Report]) -> list[str]:
-    baselines = _baselines(reports)
-    named = [f"persistence of {report['run']}" for report in baselines] if len(baselines) > 1 else ["persistence"]
-    return named + [report["run"] for report in reports]
-
-
-def _overall_rows(reports: Sequence[Report]) -> list[list[str]]:
-    baselines = _baselines(reports)
-    blank = [""] * len(baselines)
+def _one(report: Report) -> Any:
+    """One run beside both baselines, with its intervals."""
+    baselines = [report["persistence"], report["lookup"]]
     rows = [
-        [label, *(_number(r["persistence"][key]) for r in baselines), *(_number(r[key]) for r in reports)]
+        [label, *(_of(baseline, key) for baseline in baselines), number(report[key]), _interval(report, key)]
         for label, key in _ROWS
     ]
-    rows.append(["calibration error (ECE)", *blank, *(_number(report["ece"]) for report in reports)])
+    rows.append(["calibration error (ECE)", "", "", number(report["ece"]), ""])
     for label, key in (("different controllers", "distinct"), ("entropy of controllers, nats", "entropy")):
-        true = _number(reports[0]["diversity"][f"{key}_true"])
-        sampled = [_number(report["diversity"][f"{key}_sampled"]) for report in reports]
-        rows.append([f"{label} (players: {true})", *blank, *sampled])
-    return rows
+        true, sampled = (number(report["diversity"][f"{key}_{whose}"]) for whose in ("true", "sampled"))
+        rows.append([f"{label} (players: {true})", "", "", sampled, ""])
+    return table("", ["persistence", "look-up", str(report["run"]), "95 % interval"], rows)
 
 
-def _components(report: Report) -> Table:
-    persistence = report["persistence"]
-    rows = [
-        [
-            name,
-            *(_number(report[key][name]) for key in ("nll_by_component", "accuracy_by_component", "top3_by_component")),
-            _number(report["change_accuracy_by_component"][name]),
-            *(_number(persistence[key][name]) for key in ("nll_by_component", "accuracy_by_component")),
-        ]
-        for name in report["nll_by_component"]
-    ]
-    columns = ["NLL", "accuracy", "top 3", "accuracy on change frames", "persistence NLL", "persistence accuracy"]
-    return _table(str(report["run"]), columns, rows)
+def _several(reports: Sequence[Report]) -> Iterator[list[str]]:
+    """A row a run, under its baselines; they are repeated where delay, codec or character makes them differ."""
+    shown = []
+    for report in reports:
+        if report["persistence"] not in shown:
+            shown.append(report["persistence"])
+            whose = f" ({report['run']})" if len(shown) > 1 else ""
+            for name, key in (("persistence", "persistence"), ("look-up", "lookup")):
+                yield [f"{name}{whose}", *(_of(report[key], metric) for _, metric in _ROWS)]
+        yield [str(report["run"]), *(number(report[metric]) for _, metric in _ROWS)]
 
 
-def _buttons(report: Report) -> Table:
-    columns = ["precision", "recall", "f1", "press_true", "press_predicted"]
-    rows = [[name, *(_number(values[key]) for key in columns)] for name, values in report["buttons"].items()]
-    titles = ["precision", "recall", "F1", "pressed by players", "pressed by policy"]
-    return _table(str(report["run"]), titles, rows)
+def _differences(differences: Sequence[Report]) -> Any:
+    """How each run differs from the first; a star marks what is real."""
+    rows = []
+    for one in differences:
+        for key, label in _METRICS.items():
+            found = one[key]
+            if found is None:
+                continue
+            interval = f"{found['low']:+.4f} … {found['high']:+.4f}"
+            rows.append(
+                [
+                    f"{one['run']} less {one['than']}",
+                    label,
+                    f"{found['value']:+.4f}",
+                    interval,
+                    "*" if found["is_real"] else "",
+                ]
+            )
+    title = "differences on the same replays, 95 % intervals by replay; * leaves 0 out"
+    return table(title, ["", "difference", "95 % interval", "real"], rows)
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title or None)
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _of(baseline: Report | None, key: str) -> str:
+    return "none" if baseline is None else number(baseline[key])
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _interval(report: Report, key: str) -> str:
+    found = report["intervals"].get(key)
+    return "" if found is None else f"{found[0]:.4f} … {found[1]:.4f}"
 
 
 def summary_text(summary: Report) -> str:
@@ -108,9 +135,9 @@ def summary_text(summary: Report) -> str:
     if summary["best_epoch"] is None:
         return f"{summary['run']}: stopped before the first epoch was done"
     return (
-        f"{summary['run']}: best epoch {summary['best_epoch']}, val NLL {_number(summary['val_nll'])} (persistence "
-        f"{_number(summary['persistence_nll'])}), change-frame accuracy {_number(summary['val_change_accuracy'])} "
-        f"(persistence {_number(summary['persistence_change_accuracy'])}), {summary['frames_per_second']:,.0f} frames/s"
+        f"{summary['run']}: best epoch {summary['best_epoch']}, val NLL {number(summary['val_nll'])} (persistence "
+        f"{number(summary['persistence_nll'])}), change-frame accuracy {number(summary['val_change_accuracy'])} "
+        f"(persistence {number(summary['persistence_change_accuracy'])}), {summary['frames_per_second']:,.0f} frames/s"
     )
 
 

@@ -68,7 +68,15 @@ def walk(
     lookup: Lookup | None = None,
     replaced: Replaced | None = None,
 ) -> Iterator[Walked]:
-    """Every frame of ``sampler``, in order; to be consumed while ``measuring``."""
+    """Every frame of ``sampler``, in order; to be consumed while ``measuring``.
+
+    Args:
+        policy: whose.
+        sampler: the replays.
+        device: where both are.
+        lookup: a baseline to judge too.
+        replaced: previous controllers to give instead of the true ones; then nothing is sampled.
+    """
     components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
     state = policy.initial_state(sampler.num_rows)
@@ -76,8 +84,10 @@ def walk(
         previous = given.previous if replaced is None else replaced(given)
         y, state = policy.features(given.continuous, given.indices, previous, given.delay, state, given.reset)
         rows, target, held = y[given.mask], given.target[given.mask], given.previous[given.mask]
-        noise = torch.rand(target.shape, generator=generator, device=device)
-        sampled = policy.head.sample(rows, noise)
+        sampled = held
+        if replaced is None:
+            noise = torch.rand(target.shape, generator=generator, device=device)
+            sampled = policy.head.sample(rows, noise)
         indices = given.indices[given.mask]
         looked_up = None
         if lookup is not None:

@@ -178,14 +178,19 @@ def test_eval_measures_one_run(store: Path, runs: Path) -> None:
     overall = {"run", "nll", "accuracy", "change_accuracy", "change_nll", "persistence_nll", "buttons", "ece", "frames"}
     assert by_component | overall <= set(report)
     assert set(report["buttons"]["a"]) == {"precision", "recall", "f1", "press_true", "press_predicted"}
+    assert {"per_replay", "intervals", "lookup", "over_lookup", "detailed", "criteria"} <= set(report)
     assert "persistence" in result.stderr
     assert "main_x" in result.stderr
+    assert max(map(len, result.stderr.splitlines())) <= 100
     assert "2 replays, 188 frames" in exphil(f"eval --policy {runs}/one --store {store}").stdout
 
 
 def test_eval_compares_runs_on_the_same_replays(store: Path, runs: Path) -> None:
     result = exphil(f"eval --compare {runs}/one {runs}/two --store {store} --split val --json")
     rows = json.loads(result.stdout)["rows"]
+    (found,) = json.loads(result.stdout)["differences"]
+    assert (found["run"], found["than"]) == ("two", "one")
+    assert found["nll"] == {"value": 0.0, "low": 0.0, "high": 0.0, "is_real": False}
     assert [row["run"] for row in rows] == ["one", "two"]
     assert rows[0]["nll"] == rows[1]["nll"]
 

@@ -1,0 +1,70 @@
+"""A store's windows in another codec, made in the cache: so that runs of different codecs are measured on one store.
+
+In: a local store and a codec. Out: the store itself if it has that codec, else a twin under ``$EXPHIL_CACHE`` or
+``~/.cache/exphil`` that shares its frame table and is encoded anew. The surprise: the twin is kept by what the store holds, so it
+is made once, and again when replays are added.
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from dataset.cache import cache_folder
+from dataset.codec import get_codec
+from dataset.encode import ENCODER_DIGEST
+from dataset.errors import SchemaError
+from dataset.files import replays_path, url_of
+from dataset.manifest import MANIFEST_NAME, Manifest
+from dataset.windows import encode_windows
+
+FOLDER = "recoded"
+PARTIAL = ".partial"
+
+
+def in_codec(store: Path | str, codec: str) -> Path | str:
+    """Where the windows of ``store`` lie in ``codec``; a store at a URL is returned as it is.
+
+    Raises:
+        SchemaError: the store keeps no frame table to encode from.
+    """
+    if url_of(store) is not None:
+        return store
+    source = Path(store)
+    manifest = Manifest.load(source)
+    if manifest.codec_digest == get_codec(codec).digest:
+        return store
+    if not manifest.of_kind("frames"):
+        raise SchemaError(
+            f"store {store}: needs its frame table to be read in codec {codec}, found window shards in {manifest.codec} "
+            "alone; copy the whole store"
+        )
+    facts = (manifest.digest, manifest.where, ENCODER_DIGEST, get_codec(codec).digest)
+    folder = cache_folder() / FOLDER / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+    if not (folder / MANIFEST_NAME).is_file():
+        _make(source, manifest, codec, folder)
+    return folder
+
+
+def _make(source: Path, manifest: Manifest, codec: str, folder: Path) -> None:
+    """Write the twin beside its place and move it there whole."""
+    partial = folder.with_name(folder.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    files = [replays_path(source, manifest), *(source / shard.path for shard in manifest.of_kind("frames"))]
+    for file in files:
+        _share(file, partial / file.relative_to(source))
+    replace(manifest, shards=tuple(manifest.of_kind("frames"))).save(
+        partial
+    )  # windows listed before would be deleted after
+    encode_windows(partial, codec)
+    partial.replace(folder)
+
+
+def _share(file: Path, to: Path) -> None:
+    """Link a file, or copy it where the cache lies on another file system."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)
