@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -23,6 +23,7 @@ import xxhash
 import zstandard
 
 from dataset.errors import ReplayError
+from dataset.slp import HEADER_BYTES
 from ingest import limits
 from ingest.sevenzip import SevenZipCursor, list_members
 
@@ -58,6 +59,8 @@ class Candidate:
     archive_size: int | None = None
     crc: int | None = None
     """CRC-32 of a zip or 7z member."""
+    head: bytes | None = field(default=None, compare=False, repr=False)
+    """First bytes of a member of a compressed tar, read while it was listed: to come back for them would unpack it again."""
 
     @property
     def is_plain(self) -> bool:
@@ -90,21 +93,29 @@ def list_archive(path: Path) -> list[Candidate]:
     except _DAMAGE:
         return [whole]
     return [
-        replace(whole, member=name, position=position, size=size, crc=crc)
-        for position, (name, size, crc) in enumerate(members)
+        replace(whole, member=name, position=position, size=size, crc=crc, head=head)
+        for position, (name, size, crc, head) in enumerate(members)
         if is_replay(name)
     ]
 
 
-def _members(path: Path) -> Iterator[tuple[str, int, int | None]]:
+def _members(path: Path) -> Iterator[tuple[str, int, int | None, bytes | None]]:
+    """Name, bytes, CRC-32 and head of every member, as far as the archive tells."""
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
-            yield from ((info.filename, info.file_size, info.CRC) for info in archive.infolist())
+            yield from ((info.filename, info.file_size, info.CRC, None) for info in archive.infolist())
     elif path.name.lower().endswith(SEVENZIP_SUFFIX):
-        yield from list_members(path)
+        yield from ((*member, None) for member in list_members(path))
     else:
         with _open_tar(path) as tar:
-            yield from ((info.name, info.size if info.isfile() else 0, None) for info in tar)
+            yield from ((info.name, info.size if info.isfile() else 0, None, _head(path, tar, info)) for info in tar)
+
+
+def _head(path: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
+    if path.name.lower().endswith(".tar") or not info.isfile() or not info.name.lower().endswith(".slp"):
+        return None
+    file = tar.extractfile(info)
+    return None if file is None else file.read(HEADER_BYTES)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Turns candidates into jobs: what is already known is left out, what may be the same game goes together.
 
-In: candidates and the rows of the store. Out: jobs. The surprise: only the first 4 KiB of each new replay are read here;
+In: candidates and the rows of the store. Out: jobs. The surprise: at most the first 4 KiB of each new replay are read here;
 jobs depend on what was found alone, never on the number of workers, so shards do not either.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import xxhash
 
@@ -78,14 +78,14 @@ def _kins(candidates: Iterable[Candidate]) -> dict[object, _Kin]:
         for candidate in candidates:
             key, version = _look(candidate, reader)
             kin = kins.setdefault(key, _Kin([], version))
-            kin.candidates.append(candidate)
+            kin.candidates.append(replace(candidate, head=None))  # no worker needs it
             kin.version = min((found for found in (kin.version, version) if found is not None), default=None)
     return kins
 
 
 def _look(candidate: Candidate, reader: Reader) -> tuple[object, Version | None]:
     try:
-        head = reader.read(candidate, HEADER_BYTES)
+        head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
     except ReplayError:
         return candidate, None
     content = xxhash.xxh3_128_hexdigest(head)

@@ -3,13 +3,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import zstandard
 
 from dataset.codec import get_codec
 from dataset.errors import ConfigError, SchemaError
@@ -18,7 +21,7 @@ from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
-from ingest import job, plan
+from ingest import archives, job, plan
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
@@ -230,6 +233,30 @@ def test_order_workers_archives_and_salt_do_not_change_the_data(
     assert {counts(report) for report in reports} == {(5, 5, 4, 0, 0, 1)}
     shards = [Manifest.load(report.store).shards for report in reports]
     assert shards[0] == shards[1]  # the number of workers does not even change a byte
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz", ".tar.zst"])
+def test_a_compressed_tar_is_unpacked_twice_once_to_list_it_and_once_to_parse(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    archive = tmp_path / f"duels{suffix}"
+    bare = tmp_path / "bare"
+    with tarfile.open(bare, "w" if suffix == ".tar.zst" else f"w:{suffix[5:]}") as tar:  # type: ignore[call-overload]
+        for path in sorted(duels.iterdir()):
+            tar.add(path, path.name)
+    data = bare.read_bytes()
+    archive.write_bytes(zstandard.ZstdCompressor().compress(data) if suffix == ".tar.zst" else data)
+    opened: list[str] = []
+    real = archives._open_tar
+
+    def count(path: Path) -> AbstractContextManager[tarfile.TarFile]:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(archives, "_open_tar", count)
+    report = ingest([archive], tmp_path / "store", options())
+    assert opened == [archive.name] * 2
+    assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
 
 
 @pytest.mark.usefixtures("one_replay_a_job")
