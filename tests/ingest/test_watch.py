@@ -4,14 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from dataset.errors import ConfigError
-from dataset.manifest import Manifest
 from dataset.store import Store
 from ingest.archives import Candidate
 from ingest.run import watch_sources
@@ -122,15 +121,14 @@ def test_ctrl_c_ends_a_watch_cleanly_with_all_that_had_come_to_rest(duels: Path,
     options = ["--store", str(store), "--min-frames", "1", "--workers", "1", "--watch", "--interval", "0.05", "--json"]
     command = [sys.executable, "-c", code, "ingest", str(source), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            for _ in range(1200):
-                if (store / "manifest.json").exists() and Manifest.load(store).replays == 4:
-                    break
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
+        assert process.stderr is not None
+        impatience = threading.Timer(300, process.kill)
+        impatience.start()
+        told = next((line for line in process.stderr if "files are not whole yet" in line), "")  # the round is over
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+        impatience.cancel()
+    assert "watching: 1 files are not whole yet" in told
     assert (process.returncode, "Traceback" in err) == (0, False)
     found = json.loads(out.splitlines()[-1])
     assert (found["replays_ingested"], found["stores"]) == (4, [str(store)])
