@@ -7,6 +7,7 @@ bar moves by finished jobs of about 20 games, not by single replays.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -85,5 +86,10 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
         return [*lines, "next: the same command without --dry-run"]
     if report.store_replays == 0:
         return [*lines, "next: look at the reasons above; --include-cpu and --min-frames let more in"]
-    command = "verify" if url_of(report.store) is None else "stats"
-    return [*lines, f"next: exphil {command} --store {report.store}"]
+    return [*lines, next_line(report.store)]
+
+
+def next_line(store: Path | str) -> str:
+    """What to type after an ingest; the files behind a URL are verified whenever they are used."""
+    url = url_of(store)
+    return f"next: exphil verify --store {store}" if url is None else f"next: exphil stats --store {url}"

@@ -19,7 +19,7 @@ from ingest.archives import Candidate
 from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
 from ingest.options import IngestOptions
 from ingest.pipeline import IngestReport, ingest, ingest_candidates
-from ingest.report import closing_lines, report_table, showing_progress
+from ingest.report import closing_lines, next_line, report_table, showing_progress
 from ingest.watch import watch
 
 INTERVAL_S = 10.0
@@ -104,7 +104,7 @@ def watch_sources(
         watch(sources, bring_in, interval_s)
     except KeyboardInterrupt:
         console.print("ended; the store holds all that was committed", highlight=False)
-        console.print(f"next: exphil verify --store {folder}", highlight=False, soft_wrap=True)
+        console.print(next_line(folder), highlight=False, soft_wrap=True)
     return reports
 
 

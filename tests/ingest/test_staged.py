@@ -13,6 +13,7 @@ from dataset.errors import ConfigError, ExphilError
 from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.store import Store
 from ingest.pipeline import IngestOptions, ingest
+from ingest.report import closing_lines
 
 URL = "memory://melee/store"
 MakeDuel = Callable[..., Path]
@@ -160,6 +161,11 @@ def test_what_another_machine_wrote_meanwhile_is_not_lost(
     assert Store(URL).manifest.replays == 5
     assert ingest([ours], URL, options()).store_replays == 6
     assert sum(one.num_frames for one in Store(URL).samples("all")) == 6 * 600
+
+
+def test_the_last_line_names_what_a_url_can_be_asked(bucket: MemoryFileSystem, duels: Path) -> None:
+    report = ingest([duels / "duel-0.slp"], Path(URL), options())
+    assert closing_lines(report, is_dry_run=False)[-1] == f"next: exphil stats --store {URL}"
 
 
 def test_a_rebuild_replaces_what_was_there_and_a_dry_run_writes_nothing(
