@@ -36,6 +36,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import cycle, islice
@@ -59,7 +60,7 @@ from dataset.stream.windows import Windows
 
 FALCO = character_from_name("falco").internal
 WINDOW, BATCH, BUFFER = 60, 256, 1000
-FIELDS = ("frames", "mask")
+FIELDS = ("continuous", "indices", "previous", "target")
 
 GATHER = """
 #include <string.h>
@@ -129,10 +130,11 @@ def decode_all(bank: Bank) -> Work:
     return work
 
 
-def cut(rows: NDArray[np.uint8], mask: NDArray[np.bool_], stride: int) -> Iterator[dict[str, Any]]:
+def cut(layout: Layout, rows: NDArray[np.uint8], mask: NDArray[np.bool_], stride: int) -> Iterator[dict[str, Any]]:
     """The windows of a decoded replay, one dict each."""
     for first in range(0, len(rows) - WINDOW + 1, stride):
-        yield {"frames": rows[first : first + WINDOW], "mask": mask[first : first + WINDOW]}
+        window = rows[first : first + WINDOW]
+        yield {name: getattr(layout, name)(window) for name in FIELDS} | {"mask": mask[first : first + WINDOW]}
 
 
 def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
@@ -141,7 +143,7 @@ def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
     for window in windows:
         batch.append(window)
         if len(batch) == BATCH:
-            for name in FIELDS:
+            for name in batch[0]:
                 np.stack([one[name] for one in batch])
             count, batch = count + BATCH, []
             if count >= most:
@@ -158,7 +160,7 @@ def naive_webdataset(store: Store, layout: Layout, stride: int, most: int) -> Wo
             sample = unpack(packed["json"], packed["zst"])
             for side in np.flatnonzero(np.array(sample.characters) == FALCO).tolist():
                 rows = np.empty((sample.num_frames, layout.width), dtype=np.uint8)
-                yield from cut(rows, decode(sample, side, 0, PLAIN, layout, rows), stride)
+                yield from cut(layout, rows, decode(sample, side, 0, PLAIN, layout, rows), stride)
 
     def work() -> int:
         with warnings.catch_warnings():
@@ -184,7 +186,7 @@ def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
             for i in np.random.default_rng(0).permutation(len(bank.tracks)):
                 source.seek(ends[i])
                 rows = np.frombuffer(source.read(ends[i + 1] - ends[i]), dtype=np.uint8)
-                yield from cut(rows.reshape(-1, bank.layout.width), masks[i], stride)
+                yield from cut(bank.layout, rows.reshape(-1, bank.layout.width), masks[i], stride)
 
     def shuffled() -> Iterator[dict[str, Any]]:
         draw, buffer = random.Random(0), []
@@ -201,15 +203,16 @@ def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
 
 def mds(bank: Bank, folder: Path, most: int) -> Work:
     """Windows as MosaicML's ``streaming`` keeps and shuffles them, one a sample."""
-    from streaming import MDSWriter, StreamingDataset
-
+    streaming = import_module("streaming")
     layout = bank.layout
-    with MDSWriter(out=str(folder), columns={"frames": "bytes", "mask": "bytes"}) as out:
+    with streaming.MDSWriter(out=str(folder), columns={"frames": "bytes", "mask": "bytes"}) as out:
         for track in islice(cycle(bank.tracks), most // 1000 + 1):
             rows = np.empty((track.num_frames, layout.width), dtype=np.uint8)
-            for window in islice(cut(rows, bank.decode(track, 0, PLAIN, rows), 1), 1000):
-                out.write({name: value.tobytes() for name, value in window.items()})
-    data = StreamingDataset(local=str(folder), shuffle=True, batch_size=BATCH)
+            mask = bank.decode(track, 0, PLAIN, rows)
+            for first in range(min(1000, track.num_frames - WINDOW)):
+                window = slice(first, first + WINDOW)
+                out.write({"frames": rows[window].tobytes(), "mask": mask[window].tobytes()})
+    data = streaming.StreamingDataset(local=str(folder), shuffle=True, batch_size=BATCH)
 
     def windows() -> Iterator[dict[str, Any]]:
         for sample in data:

@@ -12,7 +12,7 @@ import numpy as np
 from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole
 from dataset.stream.sampler import ORDER, Cut, Ints, Sampler
 
-BLOCK = 8
+BLOCK = 16
 """Steps for which tracks are decoded together: few, so that no step waits long for its tracks."""
 
 

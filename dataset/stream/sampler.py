@@ -29,6 +29,7 @@ ORDER, DELAYS, MIRRORED, NOISE, CUTS, WITHIN, STEPS = range(7)
 """What random numbers are for; part of their seed, so that no two uses share any."""
 
 Ints = NDArray[np.int64]
+Table = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -194,25 +195,28 @@ _IDLE = np.array([-1, 0, 0, 0, 1], dtype=np.int32)
 
 
 class _Block:
-    """The windows of all rows in consecutive steps: a table [steps, B, 5], whose columns lie together to be written together."""
+    """The windows of all rows in consecutive steps: a table [steps, B, 5]."""
 
     def __init__(
         self, sampler: Sampler, walks: Sequence[Walk], epoch: int, first: int, last: int, arena: Arena
     ) -> None:
         self._arena, self._sampler = arena, sampler
-        self._table = np.tile(_IDLE, (last - first, sampler.num_rows, 1))
         self._has_burn_in = False
+        by_row = np.tile(_IDLE, (sampler.num_rows, last - first, 1))
         for row, walk in enumerate(walks):
             for segment, begin in walk.between(first, last):
-                self._fill(row, segment, begin, first, last, epoch)
+                self._fill(by_row[row], segment, begin, first, last, epoch)
+        # Turned as whole items: writing into the columns of a row at a time misses the cache at every step.
+        items = by_row.view(f"V{_IDLE.nbytes}")[..., 0].T
+        self._table = np.ascontiguousarray(items).view(np.int32).reshape(last - first, sampler.num_rows, -1)
         self._firsts = arena.first_rows(len(sampler.bank.tracks))
         self._delays = np.append(sampler.delay_of(epoch), sampler.delays[0])
 
-    def _fill(self, row: int, segment: Segment, begin: int, first: int, last: int, epoch: int) -> None:
-        """Write the part of a segment that lies in this block."""
+    def _fill(self, steps: Table, segment: Segment, begin: int, first: int, last: int, epoch: int) -> None:
+        """Write the part of a segment that lies in this block into a row's ``steps`` [steps, 5]."""
         to = slice(max(begin, first) - first, min(begin + segment.num_windows, last) - first)
         of = slice(to.start + first - begin, to.stop + first - begin)
-        cut, table = self._sampler.cut(segment, epoch), self._table[to, row]
+        cut, table = self._sampler.cut(segment, epoch), steps[to]
         table[:, TRACK], table[:, START], table[:, RESET] = segment.track, cut.start[of], cut.reset[of]
         if cut.supervised is not None:
             self._has_burn_in = True

@@ -174,7 +174,7 @@ def unavailable(handler: Handler, data: bytes) -> None:
 
 def silent(handler: Handler, data: bytes) -> None:
     """Nothing at all."""
-    handler.server.closing.wait(5)
+    handler.server.closing.wait(60)
 
 
 def drip(handler: Handler, data: bytes) -> None:

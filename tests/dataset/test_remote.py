@@ -18,8 +18,13 @@ from dataset.windows import encode_windows
 from tests.dataset import servers
 from tests.dataset.servers import Fault, FaultyServer, serving
 
-PATIENCE = Patience(attempts=3, stall_s=0.4, backoff_s=0.01)
-HASTE = Patience(attempts=2, stall_s=0.4, backoff_s=0.01)
+PATIENCE = Patience(attempts=3, backoff_s=0.01)
+HASTE = Patience(attempts=2, backoff_s=0.01)
+
+
+def patience_with(fault: Fault, patience: Patience) -> Patience:
+    """Short where the fault is a stall; elsewhere a machine that is merely slow must not look like one."""
+    return replace(patience, stall_s=1.0) if fault in (servers.silent, servers.drip) else patience
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +67,7 @@ def test_a_store_behind_a_url_hands_out_what_a_local_one_does(server: FaultyServ
 @pytest.mark.parametrize("fault", servers.BAD, ids=lambda fault: fault.__name__)
 def test_a_shard_that_stays_bad_is_always_found_out_and_named(server: FaultyServer, shard: str, fault: Fault) -> None:
     server.always[shard] = fault
-    store = Store(server.url, patience=HASTE)
+    store = Store(server.url, patience=patience_with(fault, HASTE))
     with pytest.raises(ShardError, match=rf"shard {shard} of {server.url}: must arrive as .*, found .* of 2 attempts"):
         sample_ids(store)
 
@@ -72,7 +77,7 @@ def test_a_shard_that_was_bad_once_is_read_whole_in_the_end(
     server: FaultyServer, generated_store: Path, shard: str, fault: Fault
 ) -> None:
     server.faults[shard] = [fault]
-    store = Store(server.url, patience=PATIENCE)
+    store = Store(server.url, patience=patience_with(fault, PATIENCE))
     assert sample_ids(store) == sample_ids(Store(generated_store))
     assert len(server.ranges(shard)) >= 2
 
@@ -92,7 +97,7 @@ def test_a_bad_table_of_frames_or_replays_is_never_queried(
 ) -> None:
     (frames, _) = (found.path for found in Manifest.load(generated_store).of_kind("frames"))
     server.always = dict.fromkeys([frames, "replays.parquet"], fault)
-    store = Store(server.url, patience=Patience(attempts=1, stall_s=0.4))
+    store = Store(server.url, patience=patience_with(fault, HASTE))
     with pytest.raises(ShardError, match=f"shard {frames} of"):
         store.frames()
     with pytest.raises(ShardError, match=r"shard replays\.parquet of"):
@@ -102,9 +107,9 @@ def test_a_bad_table_of_frames_or_replays_is_never_queried(
 @pytest.mark.parametrize("fault", [servers.cut_with_length, servers.cut_within_a_chunk, servers.reset, servers.drip])
 def test_a_broken_transfer_goes_on_where_it_ended(server: FaultyServer, shard: str, fault: Fault) -> None:
     server.faults[shard] = [fault]
-    store = Store(server.url, patience=PATIENCE)
+    store = Store(server.url, patience=patience_with(fault, PATIENCE))
     sample_ids(store)
-    first, second = server.ranges(shard)
+    first, second, *_ = server.ranges(shard)
     assert (first, second and second.startswith("bytes=")) == (None, True)
 
 
@@ -153,10 +158,10 @@ def test_a_missing_shard_is_not_asked_for_again(server: FaultyServer, generated_
 
 
 def test_a_stalled_transfer_says_so(server: FaultyServer, shard: str) -> None:
-    for fault, told in ((servers.silent, r"nothing for 0\.4 s"), (servers.drip, r"\d+ bytes in 0\.\d s")):
+    for fault, told in ((servers.silent, r"nothing for 1 s"), (servers.drip, r"\d+ bytes in \d+\.\d s")):
         server.always[shard] = fault
         with pytest.raises(ShardError, match=rf"found a stalled transfer: {told} in the last of 2 attempts"):
-            sample_ids(Store(server.url, patience=HASTE))
+            sample_ids(Store(server.url, patience=patience_with(fault, HASTE)))
 
 
 def test_bad_shards_are_skipped_and_counted_up_to_what_is_tolerated(
@@ -293,7 +298,7 @@ def test_the_next_shards_are_fetched_while_one_is_used(server: FaultyServer) -> 
     shards = store.manifest.of_kind("windows")
     walk = store.usable_shards(shards)
     assert next(walk)[0] == shards[0]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not all(server.ranges(shard.path) for shard in shards[:3]) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert [len(server.ranges(shard.path)) for shard in shards] == [1, 1, 1, 0]

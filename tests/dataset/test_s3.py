@@ -13,7 +13,7 @@ from dataset.fetch import Patience
 from dataset.store import Store
 from tests.dataset import servers
 
-HASTE = Patience(attempts=2, stall_s=5, backoff_s=0.01)
+HASTE = Patience(attempts=2, backoff_s=0.01)
 SECRET = "hunter2-never-print-me"
 
 
