@@ -5,7 +5,6 @@ surprise: all buffers are fetched at once, because walking down with ``field`` m
 longer than what is then done with the numbers.
 """
 
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -42,19 +41,18 @@ class Leaves:
         return np.unpackbits(np.frombuffer(bits, np.uint8), count=self._length, bitorder="little").view(np.bool_)
 
 
-_KNOWN: deque[tuple[pa.StructType, _Places]] = deque(maxlen=16)
-"""Of the last types: peppi makes the same few over and over, and comparing them takes a fiftieth of hashing them."""
+_KNOWN: dict[str, _Places] = {}
+"""By the type in words, which is quicker than comparing types; peppi makes one for each Slippi version and set of ports."""
 
 
 def _places(kind: pa.StructType) -> _Places:
     """Where each leaf's numbers and each record's validity stand among the buffers."""
-    for known, places in _KNOWN:
-        if known == kind:
-            return places
-    places = {}
-    _walk(kind, "", 0, places)
-    _KNOWN.append((kind, places))
-    return places
+    words = str(kind)
+    if words not in _KNOWN:
+        places: _Places = {}
+        _walk(kind, "", 0, places)
+        _KNOWN[words] = places
+    return _KNOWN[words]
 
 
 def _walk(kind: pa.DataType, path: str, index: int, places: _Places) -> int:

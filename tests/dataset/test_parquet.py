@@ -61,6 +61,14 @@ def test_a_run_of_zeros_keeps_its_negative_zero(tmp_path: Path) -> None:
     assert np.signbit(pq.read_table(tmp_path / "f")["x"].to_numpy()).tolist() == [False, True, False]
 
 
+def test_a_column_with_one_other_value_is_not_taken_for_constant(tmp_path: Path) -> None:
+    column = np.zeros(5000, dtype=np.uint8)
+    column[2501] = 1  # between the values that are looked at first
+    with ParquetFile(tmp_path / "f", [Field(name="x", dtype="uint8")]) as file:
+        file.write(5000, {"x": Chunk(column)}.__getitem__)
+    assert pq.read_table(tmp_path / "f")["x"].to_numpy().tolist() == column.tolist()
+
+
 def test_strings_come_in_runs(tmp_path: Path) -> None:
     words = np.array([f"word {i}" for i in range(300)], dtype=object)
     with ParquetFile(tmp_path / "f", [Field(name="x", dtype="string", is_required=True)]) as file:

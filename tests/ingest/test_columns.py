@@ -164,3 +164,16 @@ def test_items_follow_the_copy_of_the_frame_that_is_kept() -> None:
     last, first = (extracted(frames, rule).columns for rule in ("last", "first"))
     assert (last["num_items"].tolist(), last["item0_spawn_id"].tolist()) == ([1, 1], [1, 3])
     assert (first["num_items"].tolist(), first["item0_spawn_id"].tolist()) == ([1, 2], [1, 1])
+
+
+def test_a_slot_that_no_item_ever_took_cannot_be_written_to() -> None:
+    columns = extracted([frame(-123, item=[item(1)])]).columns
+    with pytest.raises(ValueError, match="read-only"):
+        columns["item4_x"][0] = 1.0
+    columns["item0_x"][0] = 1.0
+
+
+def test_non_finite_values_of_items_are_counted_by_slot() -> None:
+    lost = {"x": float("nan"), "y": 0.0}
+    found = extracted([frame(-123, item=[item(1), item(2, position=lost)]), frame(-122, item=[item(2, position=lost)])])
+    assert found.non_finite == {"item1_x": 2}
