@@ -28,6 +28,7 @@ def carry_out(
     *,
     device: str,
     options: Mapping[str, Any],
+    is_detailed: bool,
     callbacks: Callable[[], Iterable[Callback]],
     say: Callable[[str], None],
 ) -> Results:
@@ -38,6 +39,7 @@ def carry_out(
         folder: where it is kept.
         device: as of ``exphil train``.
         options: of ``train_run`` that are no settings; ``tolerate_bad_shards`` acts on measuring too.
+        is_detailed: whether test replays are measured in detail.
         callbacks: new ones for every run.
         say: told how far it has come.
 
@@ -58,6 +60,7 @@ def carry_out(
         kind=plan.kind,
         failed=[{"run": run, "error": error} for run, error in outcomes.failed.items()],
         device=target,
+        is_detailed=is_detailed,
         tolerate_bad_shards=tolerated,
     )
     write_page(folder, results)

@@ -24,12 +24,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as t
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    from train.compare_cli import register as register_comparisons
+    from train.compare_cli import register as register_compare
+    from train.sweep_cli import register as register_sweep
 
     app.command("train")(train)
     app.command("eval")(evaluate)
     app.command("export")(export)
-    register_comparisons(app)
+    register_compare(app)
+    register_sweep(app)
 
 
 def train(

@@ -1,4 +1,4 @@
-"""``exphil compare`` and ``sweep``: arguments only; what is trained is decided in ``train.variants`` and ``train.axes``."""
+"""``exphil compare``: arguments only; what is trained is decided in ``train.variants``, what is measured in ``train.results``."""
 
 import json
 from collections.abc import Mapping
@@ -29,6 +29,13 @@ Minutes = Annotated[
         metavar="M",
     ),
 ]
+Detail = Annotated[
+    bool,
+    typer.Option(
+        "--detailed/--no-detailed",
+        help="Measure also situations, sticks and calibration on the test replays; about four times the work.",
+    ),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="The preset quick: whether all of it runs.")]
 
 
@@ -56,6 +63,7 @@ def compare(
     seeds: Seeds = 1,
     minutes_per_run: Minutes = None,
     quick: Quick = False,
+    detailed: Detail = True,
     preset: Annotated[
         str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
     ] = None,
@@ -72,22 +80,24 @@ def compare(
     from train.plan import Plan
     from train.variants import backbone_configs, parse_backbones, plan_runs
 
-    said, chosen = given(ctx, flags), _preset(preset, quick)
+    said, chosen = given(ctx, flags), choose_preset(preset, quick)
     folder = runs / f"compare-{name or chosen or 'defaults'}"
     if finished:
         _require_nothing_to_train(said, chosen, minutes_per_run, seeds, backbones)
-        _fold(finished, folder, find_store(store, replays, None, _codec_of(finished[0])), device, as_json)
+        _fold(finished, folder, find_store(store, replays, None, _codec_of(finished[0])), device, detailed, as_json)
         return
-    _require_one_length(said, minutes_per_run)
+    require_one_length(said, minutes_per_run)
     configs = backbone_configs(chosen, said, parse_backbones(backbones), seeds)
     config = configs[0][1]
     source = find_store(store, replays, config.data.character, config.policy.codec)
     plan = Plan(kind="compare", runs=plan_runs(configs, source, _digest(source)), minutes=minutes_per_run)
     options = {"tolerate_bad_shards": tolerate_bad_shards, "compile_mode": flags["compile_mode"]}
-    _carry_out(plan, folder, device, wandb, as_json, options)
+    carry_out_and_show(plan, folder, device, wandb, as_json, options, detailed)
 
 
-def _carry_out(plan: "Plan", folder: Path, device: str, wandb: bool, as_json: bool, options: Mapping[str, Any]) -> None:
+def carry_out_and_show(
+    plan: "Plan", folder: Path, device: str, wandb: bool, as_json: bool, options: Mapping[str, Any], is_detailed: bool
+) -> None:
     """Train what is not trained yet, measure, show; ``options`` are those of ``train_run`` that are no settings."""
     from train.carry_out import carry_out
 
@@ -96,19 +106,21 @@ def _carry_out(plan: "Plan", folder: Path, device: str, wandb: bool, as_json: bo
         folder,
         device=device,
         options=options,
+        is_detailed=is_detailed,
         callbacks=lambda: make_callbacks(wandb),
         say=lambda text: typer.echo(text, err=True),
     )
     _show(results, folder, as_json)
 
 
-def _fold(finished: list[str], folder: Path, store: str, device: str, as_json: bool) -> None:
+def _fold(finished: list[str], folder: Path, store: str, device: str, is_detailed: bool, as_json: bool) -> None:
     from train.fold_runs import fold_runs
     from train.results import make_results
     from train.results_page import write_page
     from train.run import find_device
 
-    results = make_results(folder, fold_runs(finished, store), kind="compare", device=find_device(device))
+    runs = fold_runs(finished, store)
+    results = make_results(folder, runs, kind="compare", device=find_device(device), is_detailed=is_detailed)
     write_page(folder, results)
     _show(results, folder, as_json)
 
@@ -120,13 +132,14 @@ def _show(results: "Results", folder: Path, as_json: bool) -> None:
     show_results(results, to_stderr=as_json)
     typer.echo(f"next: open {folder / PAGE}", err=True)
     if as_json:
-        told = ("rows", "baselines", "differences", "failed", "notes")
+        told = ("rows", "baselines", "differences", "law", "failed", "notes")
         typer.echo(json.dumps({**{name: results[name] for name in told}, "report": str(folder / PAGE)}))
     if results["failed"]:
         raise typer.Exit(1)
 
 
-def _preset(preset: str | None, quick: bool) -> str | None:
+def choose_preset(preset: str | None, quick: bool) -> str | None:
+    """The preset that ``--preset`` or ``--quick`` names."""
     from dataset.errors import ConfigError
 
     if quick and preset not in (None, "quick"):
@@ -134,7 +147,8 @@ def _preset(preset: str | None, quick: bool) -> str | None:
     return "quick" if quick else preset
 
 
-def _require_one_length(said: dict[str, Any], minutes: float | None) -> None:
+def require_one_length(said: dict[str, Any], minutes: float | None) -> None:
+    """Refuse a length in minutes beside another."""
     from dataset.errors import ConfigError
 
     if minutes is None:

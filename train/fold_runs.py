@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import ConfigError
+from train.recoded import in_codec
 from train.record import find_run, load_record
 from train.results import Finished
 
@@ -31,7 +32,12 @@ def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
     variants: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for config in configs.values():
         variants[config["policy"]["backbone"]].append({**config, "seed": None})
-    return [Finished(label=_label(folder, configs[folder], variants), run=folder, store=store) for folder in folders]
+    return [
+        Finished(
+            label=_label(folder, config, variants), run=folder, store=str(in_codec(store, config["policy"]["codec"]))
+        )
+        for folder, config in configs.items()
+    ]
 
 
 def _label(folder: Path, config: dict[str, Any], variants: dict[str, list[dict[str, Any]]]) -> str:

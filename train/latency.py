@@ -19,7 +19,7 @@ from dataset.atomic import sha256_of
 from dataset.codec import NEUTRAL, Codec
 from dataset.encode import RAW_NAMES, encode, perspective
 from train.checkpoint import LoadedPolicy
-from train.export import export_run
+from train.export import export_run, one_thread_session
 from train.record import GRAPH, GRAPH_VERSION
 
 FRAMES, WARM_FRAMES = 600, 100
@@ -37,18 +37,12 @@ def measure_latency(loaded: LoadedPolicy, frames: int = FRAMES) -> dict[str, Any
         CheckpointError: its graph does not give what PyTorch gives.
     """
     path = loaded.run / GRAPH
-    session = _session(path) if path.is_file() else None
+    session = one_thread_session(path.read_bytes()) if path.is_file() else None
     if session is None or not _is_fresh(session, loaded.run):
-        session = _session(export_run(loaded.run).path)
+        session = one_thread_session(export_run(loaded.run).path.read_bytes())
     times = _time(session, loaded.codec, loaded.delay, WARM_FRAMES + frames)[WARM_FRAMES:]
     p50, p99 = np.percentile(times, [50, 99])
     return {"step_ms_p50": round(float(p50), 3), "step_ms_p99": round(float(p99), 3), "step_frames": frames}
-
-
-def _session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
 def _is_fresh(session: ort.InferenceSession, run: Path) -> bool:

@@ -7,6 +7,7 @@ never left out silently: a store without test replays, a graph that does not exp
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,22 @@ SPLITS: tuple[EvalSplit, ...] = ("val", "test")
 Measured = dict[str, Any]
 
 
-def measure_run(
-    run: Path | str, store: Path | str, kept: Path, device: torch.device, tolerate_bad_shards: int = 0
-) -> Measured:
-    """The run's ``val`` and ``test`` reports, ``latency``, ``curve`` and ``record``; a part that failed is ``{"error": …}``.
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """How runs are measured."""
 
-    Args:
-        run: a run argument.
-        store: replays to measure on.
-        kept: the folder where measurements are kept.
-        device: where to compute the reports; latency is always measured on one thread of the CPU.
-        tolerate_bad_shards: window shards of the store that may be skipped.
+    kept: Path
+    """The folder where measurements are kept."""
+    device: torch.device
+    """Where reports are computed; latency is always measured on one thread of the CPU."""
+    is_detailed: bool = False
+    """Whether the test report has the parts of ``train.detailed``."""
+    tolerate_bad_shards: int = 0
+    """Window shards of the store that may be skipped."""
+
+
+def measure_run(run: Path | str, store: Path | str, how: Measuring) -> Measured:
+    """The run's ``val`` and ``test`` reports, ``latency``, ``curve`` and ``record``; a part that failed is ``{"error": …}``.
 
     Raises:
         CheckpointError: there is no such run, or it has no weights.
@@ -47,13 +53,14 @@ def measure_run(
     key = {
         "version": VERSION,
         "weights": sha256_of(loaded.run / "best.safetensors"),
-        "store": open_store(store, loaded.codec.name, tolerate_bad_shards).manifest.digest,
+        "store": open_store(store, loaded.codec.name, how.tolerate_bad_shards).manifest.digest,
+        "is_detailed": how.is_detailed,
     }
-    path = kept / f"{loaded.run.name}.json"
+    path = how.kept / f"{loaded.run.name}.json"
     found = _kept(path, key)
     if found is None:
         found = {"key": key, "latency": _latency(loaded)}
-        found |= {split: _report(loaded, store, split, device, tolerate_bad_shards) for split in SPLITS}
+        found |= {split: _report(loaded, store, split, how) for split in SPLITS}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found | {"curve": read_curve(loaded.run), "record": dict(loaded.record)}
@@ -87,17 +94,16 @@ def _kept(path: Path, key: Mapping[str, Any]) -> Measured | None:
     return found if found["key"] == key else None
 
 
-def _report(
-    loaded: LoadedPolicy, store: Path | str, split: EvalSplit, device: torch.device, tolerate_bad_shards: int
-) -> dict[str, Any]:
+def _report(loaded: LoadedPolicy, store: Path | str, split: EvalSplit, how: Measuring) -> dict[str, Any]:
     try:
         return evaluate_run(
             loaded,
             store,
             split=split,
             is_seen_allowed=False,
-            device=device,
-            tolerate_bad_shards=tolerate_bad_shards,
+            device=how.device,
+            tolerate_bad_shards=how.tolerate_bad_shards,
+            detailed=how.is_detailed and split == "test",
         )
     except ConfigError as error:
         return {"error": str(error)}

@@ -69,9 +69,9 @@ def kept_runs(folder: Path, asked: Plan) -> tuple[Planned, ...] | None:
             f"{folder.name}: goes on with what was asked for at first, found other {', '.join(differing)}; give the same, "
             "or another --name"
         )
-    stores = {run.digest: run.store for run in asked.runs}
+    stores = {run.run: run.store for run in asked.runs}
     return tuple(
-        Planned(**{**run, "config": from_json(RunConfig, run["config"]), "store": stores[run["digest"]]})
+        Planned(**{**run, "config": from_json(RunConfig, run["config"]), "store": stores[run["run"]]})
         for run in plan["runs"]
     )
 

@@ -12,6 +12,9 @@ from html import escape
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 8, 34
 
+FEW_POINTS = 12
+"""Lines of at most so many points have them drawn."""
+
 Point = tuple[float, float]
 
 
@@ -25,6 +28,8 @@ class Series:
     band: Sequence[tuple[float, float]] = ()
     """Lowest and highest y at each point; empty draws none."""
     is_dashed: bool = False
+    is_dotted: bool = False
+    """Whether the points stand alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +152,7 @@ def intervals(dots: Sequence[Dot], x_label: str, *, form: str = ".3f") -> str:
 
 def rows_of_dots(rows: Sequence[tuple[str, Sequence[Dot]]], x_label: str, *, is_log: bool = False) -> str:
     """A row a name, all its dots on one line; the scale is shared."""
-    row, left = 24, 84
+    row, left = 24, 124
     height = row * len(rows) + BOTTOM
     values = [dot.value for _, dots in rows for dot in dots]
     across = Axis.over(values if is_log else [0.0, *values], left, WIDTH - RIGHT, is_log=is_log, room=0.03)
@@ -181,12 +186,14 @@ def _line(one: Series, across: Axis, up: Axis) -> str:
         edge = [*zip(xs, (low for low, _ in one.band), strict=True)]
         edge += reversed([*zip(xs, (high for _, high in one.band), strict=True)])
         drawn = f'<polygon points="{path(edge)}" fill="var(--c{one.colour})" opacity=".18"/>{drawn}'
-    if len(one.points) <= 12:
-        drawn += "".join(
-            f'<circle cx="{across.place(x):.1f}" cy="{up.place(y):.1f}" r="2.4" fill="var(--c{one.colour})"/>'
-            for x, y in one.points
-        )
-    return drawn
+    if not one.is_dotted and len(one.points) > FEW_POINTS:
+        return drawn
+    radius = 4.5 if one.is_dotted else 2.4
+    dots = "".join(
+        f'<circle cx="{across.place(x):.1f}" cy="{up.place(y):.1f}" r="{radius}" fill="var(--c{one.colour})"/>'
+        for x, y in one.points
+    )
+    return dots if one.is_dotted else drawn + dots
 
 
 def _grid(across: Axis, up: Axis, x_label: str, y_label: str) -> str:

@@ -20,6 +20,9 @@ EXPONENTS = np.geomspace(0.01, 4.0, 600)
 LEAST_AMOUNTS = 4
 """Different amounts of data below which the law has as many numbers as the points."""
 
+MOST_SPREAD = 4.0
+"""How many times its lower end the upper end of the exponent's interval may be; beyond that a law foretells little."""
+
 PERCENTILES = (2.5, 97.5)
 
 Floats = NDArray[np.float64]
@@ -103,6 +106,6 @@ def _doubt(amounts: Sequence[float], law: PowerLaw, drawn: PowerLaw) -> str | No
     if law.b[0] <= 0:
         return "the loss does not fall with more data over these amounts"
     low, high = np.percentile(drawn.c, PERCENTILES)
-    if low <= EXPONENTS[0] or high >= EXPONENTS[-1]:
+    if low <= EXPONENTS[0] or high >= EXPONENTS[-1] or high > MOST_SPREAD * low:
         return f"the exponent could be anything from {low:.2g} to {high:.2g}; measure more amounts, or more seeds"
     return None

@@ -16,16 +16,19 @@ from typing import Any
 import torch
 
 from dataset.atomic import replacing
+from dataset.card import write_card
 from dataset.codec import get_codec
+from dataset.manifest import MANIFEST_NAME
+from dataset.store import Store
 from dataset.stream.bank import Bank
 from train.baselines import measure_baselines
 from train.config import RunConfig, from_json
 from train.data import character_id, load_bank, open_store
 from train.data_law import data_law
 from train.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_split
-from train.measured import SPLITS, measure_run
+from train.measured import SPLITS, Measured, Measuring, measure_run
 
-RESULTS, MEASURED = "results.json", "measured"
+RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
 
 SWEEP_DATA = "sweep data"
 """The kind whose losses are laid on a power law."""
@@ -56,6 +59,7 @@ def make_results(
     kind: str,
     failed: Sequence[Mapping[str, str]] = (),
     device: torch.device,
+    is_detailed: bool = False,
     tolerate_bad_shards: int = 0,
 ) -> Results:
     """Measure every run that is not yet measured and write ``results.json``.
@@ -66,21 +70,16 @@ def make_results(
         kind: ``compare``, or ``sweep`` and its axis.
         failed: ``run`` and ``error`` of those that did not come to an end.
         device: where reports are computed.
+        is_detailed: whether test replays are measured in detail (``train.detailed``).
         tolerate_bad_shards: window shards of a store that may be skipped.
 
     Raises:
         CheckpointError: a run cannot be loaded.
     """
-    subjects = [
-        Subject(
-            label=one.label,
-            seed=measured["record"]["config"]["seed"],
-            run=one.run.name,
-            measured=measured,
-        )
-        for one in finished
-        for measured in [measure_run(one.run, one.store, folder / MEASURED, device, tolerate_bad_shards)]
-    ]
+    how = Measuring(
+        kept=folder / MEASURED, device=device, is_detailed=is_detailed, tolerate_bad_shards=tolerate_bad_shards
+    )
+    subjects = [_subject(one, measure_run(one.run, one.store, how)) for one in finished]
     rows, tasks = build_rows(subjects), _tasks(subjects, finished)
     split = find_split(rows)
     codecs, delays = {task[1] for task in tasks}, {task[2] for task in tasks}
@@ -99,11 +98,29 @@ def make_results(
         "data": subjects[0].measured["record"]["data"] | {"train": _counts(subjects[0], "train")},
         "runs": [_run(one) for one in subjects],
         "failed": list(failed),
+        "card": _data_card(folder, finished[0].store),
         "law": data_law(subjects) if kind == SWEEP_DATA else None,
     }
     with replacing(folder / RESULTS) as temporary:
         temporary.write_text(json.dumps(results) + "\n", encoding="utf-8")
     return results
+
+
+def _data_card(folder: Path, store: str) -> str | None:
+    """The page about the data beside the report, if the store's frame table is on this machine."""
+    if not (Path(store) / MANIFEST_NAME).is_file():
+        return None
+    opened = Store(store)
+    if not opened.manifest.of_kind("frames"):
+        return None
+    if not (folder / CARD).is_file():
+        write_card(opened, folder / CARD)
+    return CARD
+
+
+def _subject(one: Finished, measured: Measured) -> Subject:
+    seed = measured["record"]["config"]["seed"]
+    return Subject(label=one.label, seed=seed, run=one.run.name, measured=measured)
 
 
 Task = tuple[str, str, int, str | None]

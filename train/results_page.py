@@ -11,6 +11,7 @@ from typing import Any
 
 from dataset.atomic import replacing
 from dataset.charts import tiles
+from train.detail_sections import across_codecs, detail
 from train.results import Results
 from train.results_sections import (
     Colours,
@@ -19,6 +20,7 @@ from train.results_sections import (
     curves,
     differences,
     failures,
+    law,
     matrix,
     quality,
     settings,
@@ -41,16 +43,20 @@ def page_html(results: Results) -> str:
         *matrix(results),
         *quality(results, colours),
         *differences(results),
+        *law(results),
         *curves(results, colours),
         *speed(results, colours),
         *components(results, colours),
         *buttons(results, colours),
+        *across_codecs(results),
+        *detail(results, colours),
         *settings(results),
         *failures(results),
     ]
     return _PAGE.format(
         title=escape(results["name"]),
         lead=escape(_lead(results)),
+        card=f'<p><a href="{escape(results["card"])}">The data it was trained on</a></p>' if results["card"] else "",
         tiles=tiles(_facts(results)),
         notes="".join(f"<p>{escape(note)}</p>" for note in results["notes"]),
         sections="".join(sections),
@@ -105,6 +111,7 @@ body {{ background: var(--ground); color: var(--ink); font: 15px/1.45 system-ui,
   max-width: 1240px; margin: auto; }}
 h1 {{ font-size: 1.6rem; overflow-wrap: anywhere; }}
 h2 {{ font-size: 1.05rem; }}
+a {{ color: var(--mark); }}
 section > p, header > p {{ color: var(--soft); font-size: .9rem; margin: .2rem 0 .7rem; max-width: 75ch; }}
 .notes p {{ border-left: 3px solid var(--c4); padding: .1rem .7rem; margin: .4rem 0; max-width: 80ch; }}
 .tiles {{ display: flex; flex-wrap: wrap; gap: .6rem 2.2rem; margin: .9rem 0 1.2rem; }}
@@ -116,8 +123,8 @@ section {{ background: var(--sheet); border: 1px solid var(--line); border-radiu
 .wide {{ grid-column: 1 / -1; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .32rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }}
-th {{ color: var(--soft); font-weight: 500; vertical-align: bottom; }}
+th, td {{ padding: .32rem .55rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }}
+th {{ color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; line-height: 1.25; }}
 th:first-child, td:first-child {{ text-align: left; position: sticky; left: 0; background: var(--sheet); }}
 td small {{ color: var(--soft); }}
 .best {{ font-weight: 700; }}
@@ -132,9 +139,16 @@ svg line {{ stroke: var(--line); }}
 svg text {{ fill: var(--soft); font-size: 11px; }}
 svg text.name {{ fill: var(--ink); font-size: 12px; }}
 svg polyline {{ fill: none; stroke-width: 2; }}
+.discs {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }}
+figure {{ max-width: 300px; width: 100%; margin: auto; }}
+figcaption {{ text-align: center; font-size: .88rem; }}
+.disc path {{ stroke: var(--line); }}
+.disc text.name {{ font-size: 15px; }}
+.heat circle {{ fill: none; stroke: var(--line); stroke-width: .3; }}
+.heat rect {{ shape-rendering: crispEdges; }}
 .none, footer {{ color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }}
 footer {{ margin-top: 1.2rem; }}
 </style></head>
-<body><header><h1>{title}</h1><p>{lead}</p>{tiles}<div class="notes">{notes}</div></header><main>{sections}</main>
+<body><header><h1>{title}</h1><p>{lead}</p>{card}{tiles}<div class="notes">{notes}</div></header><main>{sections}</main>
 <footer>{foot}</footer></body></html>
 """

@@ -46,16 +46,17 @@ def section(title: str, body: str, caption: str = "", *, is_wide: bool = False) 
 def matrix(results: Results) -> list[str]:
     """Everything in one table, the best of each column in bold."""
     split = results["split"]
+    has_cpu = any(row["cpu_seconds"] is not None for row in results["rows"])
     columns: list[tuple[str, str, int, str]] = [
-        ("val NLL", "val_nll", 1, ".4f"),
-        *([("test NLL", "test_nll", 1, ".4f")] if split == "test" else []),
+        ("val NLL", "val_nll", 1, ".3f"),
+        *([("test NLL", "test_nll", 1, ".3f")] if split == "test" else []),
         (f"{split} NLL, 95 %", "interval", 0, ""),
         ("on change frames: NLL", f"{split}_change_nll", 1, ".3f"),
         ("accuracy %", f"{split}_accuracy", -1, "%"),
         ("on change frames %", f"{split}_change_accuracy", -1, "%"),
         ("whole controller right %", f"{split}_exact", -1, "%"),
         ("calibration error", f"{split}_ece", 1, ".4f"),
-        ("CPU min", "cpu_seconds", 0, "min"),
+        *([("CPU min", "cpu_seconds", 0, "min")] if has_cpu else []),
         ("train min", "train_seconds", 0, "min"),
         ("frames/s", "frames_per_second", -1, ",.0f"),
         ("step ms, median", "step_ms_p50", 1, ".3f"),
@@ -119,9 +120,9 @@ def differences(results: Results) -> list[str]:
         for first in labels
     )
     caption = (
-        f"{results['split']} {metric} of the row minus that of the column, with its paired 95 % interval over replays. Green: "
-        "the row is better and the interval leaves out 0; red: worse; no colour: it could be chance. Each cell stands for "
-        "itself: of twenty cells without any difference, one is coloured."
+        f"{results['split']} {metric.replace('nll', 'NLL')} of the row minus that of the column, with its paired 95 % interval "
+        "over replays. Green: the row is better and the interval leaves out 0; red: worse; no colour: it could be chance. Each "
+        "cell stands for itself: of twenty cells without any difference, one is coloured."
     )
     return [
         section(
@@ -131,6 +132,40 @@ def differences(results: Results) -> list[str]:
             is_wide=True,
         )
     ]
+
+
+def law(results: Results) -> list[str]:
+    """What more replays should bring, where a data sweep was laid on a power law."""
+    found = results.get("law")
+    if not found:
+        return []
+    curve = found["curve"]
+    series = [
+        Series(
+            name="power law",
+            colour=0,
+            points=[(point["frames"], point["value"]) for point in curve],
+            band=[(point["low"], point["high"]) for point in curve],
+        ),
+        Series(
+            name="measured", colour=1, points=[(p["frames"], p["val_nll"]) for p in found["points"]], is_dotted=True
+        ),
+    ]
+    rows = "".join(
+        f"<tr><td>{point['replays']:,.0f} replays</td><td>{point['frames'] / 1e6:.2f}M</td><td>{point['value']:.3f}</td>"
+        f"<td>{point['low']:.3f} to {point['high']:.3f}</td></tr>"
+        for point in found["extrapolated"]
+    )
+    heads = "<tr><th></th><th>frames</th><th>val NLL by the law</th><th>95 %</th></tr>"
+    exponent = found["exponent"]
+    caption = (
+        f"NLL = {found['floor']:.3f} + b / frames^{exponent['value']:.2f} (exponent {exponent['low']:.2f} to "
+        f"{exponent['high']:.2f}); the band is a bootstrap over val replays, seeds and distances from the law. "
+        + (f"Not identified: {found['doubt']}." if found["doubt"] else "The points identify it.")
+    )
+    body = legend([("power law", 0), ("measured", 1)]) + lines(series, "frames trained on", "val NLL", is_log_x=True)
+    table = f'<div class="scroll"><table>{heads}{rows}</table></div>'
+    return [section("What more replays bring", body + table, caption)]
 
 
 def curves(results: Results, colours: Colours) -> list[str]:
@@ -276,7 +311,7 @@ def _matrix_row(
     for _, key, sign, form in columns:
         if key == "interval":
             found = _interval(row, split)
-            cells.append(f"<td>{DASH if found is None else f'{found[0]:.3f} to {found[1]:.3f}'}</td>")
+            cells.append(f"<td>{DASH if found is None else f'{found[0]:.2f} to {found[1]:.2f}'}</td>")
             continue
         known = [other[key] for other in rows if other.get(key) is not None]
         is_best = sign != 0 and len(known) > 1 and row.get(key) == min(known, key=lambda value: sign * value)

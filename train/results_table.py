@@ -32,7 +32,7 @@ def show_results(results: Results, *, to_stderr: bool) -> None:
     """Print the matrix, the differences between neighbours of its ranking, notes and failures."""
     console = Console(file=sys.stderr if to_stderr else sys.stdout, highlight=False, width=WIDTH, soft_wrap=False)
     console.print(matrix(results))
-    for line in [*ranking(results), *results["notes"]]:
+    for line in [*ranking(results), *law_lines(results), *results["notes"]]:
         console.print(line, markup=False)
     for failed in results["failed"]:
         console.print(f"failed: {failed['run']}: {failed['error']}", markup=False)
@@ -88,6 +88,18 @@ def ranking(results: Results) -> list[str]:
                 f"{results['split']} {metric}: {worse} - {better} = {value:+.4f} [{low:+.4f}, {high:+.4f}]: {verdict}"
             )
     return lines
+
+
+def law_lines(results: Results) -> list[str]:
+    """What more replays should bring, of a data sweep."""
+    law = results.get("law")
+    if not law:
+        return []
+    lines = [
+        f"{point['replays']:,.0f} replays should bring val NLL {point['value']:.3f} [{point['low']:.3f}, {point['high']:.3f}]"
+        for point in law["extrapolated"]
+    ]
+    return [*lines, f"The points do not identify the law: {law['doubt']}."] if law["doubt"] else lines
 
 
 def difference(results: Results, first: str, second: str, metric: str) -> tuple[float, float, float] | None:

@@ -5,18 +5,25 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError, ExphilError
 from tests.dataset.test_card import VOID, Balance
-from tests.train.builders import tiny_splits, write_store
+from tests.train.builders import tiny_config, tiny_splits, write_store
 from train.callbacks import Callback
 from train.cli import register
+from train.config import OptimConfig
+from train.data import load_data
+from train.pace import within_minutes
 from train.results_page import page_html
 
 TINY = "--hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
@@ -125,7 +132,9 @@ def test_the_page_holds_the_measured_numbers_and_needs_no_network(compared: tupl
     page = (folder / "report.html").read_text()
     Drawn(page)
     for row in told["rows"]:
-        assert f"{row['test_nll']:.4f}±{row['test_nll_spread']:.4f}" in page
+        assert f"{row['test_nll']:.3f}±{row['test_nll_spread']:.3f}" in page
+    assert "By situation" in page
+    assert page.count('class="disc"') == 2
     assert "<script" not in page
     assert "http" not in page
     assert str(folder.parent) not in page
@@ -154,6 +163,32 @@ def test_another_configuration_under_the_same_name_is_refused(
     )
     assert isinstance(result.exception, ConfigError)
     assert found in str(result.exception)
+
+
+def test_runs_of_different_codecs_are_set_side_by_side_in_what_means_the_same(
+    compared: tuple[Path, dict[str, Any]],
+) -> None:
+    results = json.loads((compared[0] / "results.json").read_text())
+    assert "Across codecs" not in page_html(results)
+    codecs = {
+        run["run"]: {"policy.codec": codec} for run, codec in zip(results["runs"], ("axis17", "joint") * 2, strict=True)
+    }
+    page = page_html({**results, "settings": {"shared": {}, "differing": codecs}})
+    report = results["runs"][0]["reports"]["test"]
+    Drawn(page)
+    assert f"<td>{100 * report['accuracy']:.2f}</td><td>" in page[page.index("Across codecs") :]
+    assert f"<td>{report['nll']:.3f}</td></tr>" in page
+
+
+def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at this clock is half a second after the one before, and it is looked at once a step."""
+    looks = count()
+    monkeypatch.setattr("train.pace.time", SimpleNamespace(process_time=lambda: next(looks) / 2, perf_counter=None))
+    config = tiny_config(optim=OptimConfig(epochs=9, lr=0.01))
+    found = within_minutes(config, load_data(store, "axis17", "falco"), minutes=0.2, device=torch.device("cpu"))
+    assert found == replace(config, optim=OptimConfig(epochs=2, lr=0.01, max_steps=24))
 
 
 def test_one_failing_run_is_recorded_and_stops_no_other(
