@@ -16,7 +16,7 @@ COMPILE = ("auto", "off", "on")
 
 
 def should_compile(asked: str, device: torch.device) -> bool:
-    """Whether to compile; ``auto`` does on CUDA where Triton is installed, and not on a CPU, where it rarely pays.
+    """Whether to compile; ``auto`` does on CUDA where Triton and a C compiler are, and not on a CPU, where it rarely pays.
 
     Raises:
         ConfigError: there is no such choice, or it is ``on`` and the device's compiler is not installed.
@@ -36,6 +36,11 @@ def should_compile(asked: str, device: torch.device) -> bool:
 def _missing_compiler(device: torch.device) -> str | None:
     """What ``torch.compile`` needs for the device and the machine lacks."""
     if device.type == "cuda":
-        return None if find_spec("triton") else "Triton"
+        if not find_spec("triton"):
+            return "Triton"
+        found = any(
+            map(shutil.which, (os.environ.get("CC", "gcc"), "cc", "clang"))
+        )  # Triton builds its launchers with it
+        return None if found else "a C compiler (gcc)"
     compiler = os.environ.get("CXX", "g++")
     return None if shutil.which(compiler) or shutil.which("clang++") else f"a C++ compiler ({compiler})"

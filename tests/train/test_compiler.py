@@ -41,6 +41,9 @@ def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) 
         should_compile("on", CPU)
     with pytest.raises(ConfigError, match="--compile on: needs Triton for cuda, found none;"):
         should_compile("on", CUDA)
+    monkeypatch.setattr("train.compiler.find_spec", lambda name: object())
+    with pytest.raises(ConfigError, match=r"--compile on: needs a C compiler \(gcc\) for cuda, found none;"):
+        should_compile("on", CUDA)
     with pytest.raises(ConfigError, match="--compile 'yes': unknown; use one of auto, off, on"):
         should_compile("yes", CPU)
 
