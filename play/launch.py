@@ -20,9 +20,10 @@ from dataset.slp import Header, read_header
 from play.agent import Agent, Stepper
 from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
+from play.environment import SessionEnvironment, Stepped
 from play.match import Match, MatchOptions, build_match
 from play.pair import Pair
-from play.runner import Players, Report, Runner, check_budget, warm_up
+from play.runner import FrameSource, Players, Report, Runner, check_budget, warm_up
 from play.runtime import PlayedRun, load
 from play.session_log import REPLAY, SessionLog, logging, new_folder
 from play.stand_in import NEVER, StandIn
@@ -242,7 +243,8 @@ def _run(
     num_games: int,
     log: _Log,
 ) -> Outcome:
-    watched = Watched(session=session, find_port=find_port)
+    source: FrameSource = Stepped(SessionEnvironment(session)) if options.is_sync else session
+    watched = Watched(session=source, find_port=find_port)
     runner = Runner(
         watched,
         players,

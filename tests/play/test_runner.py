@@ -72,8 +72,8 @@ class Script:
             return Lost("the script is over")
         return self.bursts[0].pop(0) if self.bursts[0] else None
 
-    def send(self, controller: Controllers) -> None:
-        self.sent.append(int(controller[0]))
+    def send(self, *controllers: Controllers) -> None:
+        self.sent.append(int(controllers[0][0]))
 
     def navigate(self, menu: Menu) -> None:
         self.navigated += 1

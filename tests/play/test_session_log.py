@@ -79,7 +79,7 @@ def test_a_session_is_told_from_its_settings_to_its_end(tmp_path: Path) -> None:
 
 
 def test_lateness_and_gaps_are_those_of_each_game(tmp_path: Path) -> None:
-    first = [frame(-123), frame(-122), frame(-121), Ended()]
+    first: list[Event] = [frame(-123), frame(-122), frame(-121), Ended()]
     log = played(tmp_path, first, [frame(-123)], [frame(-119), Ended()], is_sync=False)
     ends = [line for line in lines(log) if line["event"] == "game_end"]
     assert [(end["game"], end["frames"], end["frames_stale"], end["frames_missing"]) for end in ends] == [
