@@ -17,12 +17,12 @@ from train.backbones.registry import get_backbone
 from train.embed import MODES
 from train.heads import HEADS
 from train.record import STREAM, WINDOW
-from train.weights import WEIGHT_BY
 
 LR_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("fp32", "bf16")
 SAMPLINGS = ("lanes", "windows")
 SUPERVISIONS = ("all", "last")
+WEIGHT_BY = ("none", "quality", "matchup")
 
 ROBUST_DELAYS = (2, 4)
 """Frames between which ``--online-robust`` draws: Slippi's online delay is 2 and more on a slow connection."""

@@ -87,7 +87,7 @@ def load_data(
         tolerate_bad_shards: so many may be missing or damaged.
         max_replays: so many of the train split are taken; ``None`` takes all.
         seed: chooses which.
-        weight_by: what decides how much each counts, of ``train.weights.WEIGHT_BY``.
+        weight_by: what decides how much each counts, of ``train.config.WEIGHT_BY``.
 
     Raises:
         ConfigError: a split holds no such replay.

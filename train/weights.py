@@ -14,8 +14,6 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.schema import SIDES
 from dataset.stream.bank import Bank
 
-WEIGHT_BY = ("none", "quality", "matchup")
-
 MOST = 10.0
 """A rare matchup counts at most so many times as much as the commonest."""
 
