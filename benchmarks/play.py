@@ -4,6 +4,7 @@ Frames are real ``melee.GameState`` objects, collected from the stand-in on a ge
 larger than the caches is read, as an emulator would evict them. For every frame all runtimes take their turn, in rotating
 order, and so do a control without a model (what the path costs by itself) and a spin of fixed work (what the machine's other
 load costs). The policies are untrained but start at persistence, so their controllers change about as often as a player's.
+``both`` is one run on both sides, one inference for two pads.
 Reported are medians and p99 in ms of wall and of CPU time, and the median of each policy less the control's. The floor of a
 backbone's warm step is reading its weights once, at the bandwidth measured in the same run for as many bytes.
 
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ from play.dolphin import Frame, open_stand_in
 from play.launch import PlayOptions, play_stand_in
 from play.live import LiveGame
 from play.onnx_stepper import OnnxStepper
+from play.pair import Pair
+from play.runner import Players
 from play.stand_in import StandIn
 from play.torch_stepper import TorchStepper
 from train.checkpoint import run_record, save_weights
@@ -75,23 +79,26 @@ class NoModel:
 
 
 class Path60:
-    """One player's frames from game state to pipe, with one stepper."""
+    """Frames from game state to pipe, with one stepper: one player's, or both players' of one run."""
 
-    def __init__(self, stepper: Stepper, zero_indices: Any, home: Path) -> None:
-        self.agent = Agent(stepper, get_codec("axis17"), delay=0)
-        self.agent.start_game(1)
+    def __init__(self, stepper: Stepper, zero_indices: Any, home: Path, *, is_pair: bool = False) -> None:
+        agents = [Agent(stepper, get_codec("axis17"), delay=0, seed=seed) for seed in range(2 if is_pair else 1)]
+        self.players: Players = Pair(*agents) if is_pair else agents[0]
+        self.players.start_game(1)
         self.live = LiveGame(zero_indices)
-        self.held: Any = None
         console = melee.Console(is_remote=True, dolphin_home_path=str(home), blocking_input=False)
-        self.pad = melee.Controller(console, 1)
-        self.pad.pipe = Path(os.devnull).open("w")  # noqa: SIM115  as long as the pad
+        self.pads = [melee.Controller(console, port) for port in range(1, len(agents) + 1)]
+        for pad in self.pads:
+            pad.pipe = Path(os.devnull).open("w")  # noqa: SIM115  as long as the pad
+        self.held: list[Any] = [None] * len(agents)
 
     def answer(self, game: Any) -> None:
         """One frame."""
-        controller = self.agent.act(self.live.column(game))
-        press(self.pad, melee.Button, controller, self.held)
-        self.held = controller
-        self.pad.flush()
+        controllers = self.players.answer(self.live.column(game))
+        for pad, controller, held in zip(self.pads, controllers, self.held, strict=True):
+            press(pad, melee.Button, controller, held)
+            pad.flush()
+        self.held = list(controllers)
 
 
 def main() -> None:
@@ -152,10 +159,17 @@ def make_run(folder: Path, backbone: str, widths: tuple[int, ...]) -> Path:
 def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
     """Medians and p99 of every runtime, the control and the spin, in ms."""
     steppers: dict[str, Stepper] = {"control": NoModel(), "torch": TorchStepper.load(run, 1.0)}
-    for name, is_int8 in (("onnx_f32", False), ("onnx_int8", True)):
-        steppers[name] = OnnxStepper(export_run(run, is_int8=is_int8).path)
+    for name, is_int8 in (("onnx_int8", True), ("onnx_f32", False)):
+        graph = export_run(run, is_int8=is_int8).path
+        steppers[name] = OnnxStepper(graph)
+    if find_spec("openvino") is not None:
+        from play.openvino_stepper import OpenVinoStepper
+
+        steppers["openvino_f32"] = OpenVinoStepper(graph)
+    steppers["both_f32"] = OnnxStepper(graph, num_players=2)
     actions: dict[str, Callable[[Any], Any]] = {
-        name: Path60(stepper, zero_indices, run.parent).answer for name, stepper in steppers.items()
+        name: Path60(stepper, zero_indices, run.parent, is_pair=name.startswith("both")).answer
+        for name, stepper in steppers.items()
     }
     spun = np.arange(SPIN_SIZE, dtype=np.float32)
     actions["spin"] = lambda game: np.sqrt(spun).sum()
@@ -250,8 +264,9 @@ def machine() -> dict[str, Any]:
 def show(backbone: str, row: dict[str, Any]) -> None:
     """A table for people."""
     print(f"{backbone}: {'p50':>20} {'p99':>8} {'- control':>10} {'cpu p50':>8} {'cpu p99':>8}   ms")
-    for name in ("control", "torch", "onnx_f32", "onnx_int8", "spin"):
-        values = row[name]
+    for name, values in row.items():
+        if name in ("backbone", "stand_in"):
+            continue
         shown = (values[key] for key in ("p50", "p99", "p50_less_control", "cpu_p50", "cpu_p99"))
         print(f"  {name:12}", *(f"{value:9.3f}" for value in shown))
     print(f"  backbone alone, warm: {row['backbone']}")
