@@ -121,7 +121,8 @@ class OpenStore:
         held: dict[tuple[str | None, str | None], list[Row]] = {}
         for row in self.rows:
             held.setdefault((row["source"], row["member"]), []).append(row)
-        fresh = []
+        fresh: list[Row] = []
+        outdated: set[int] = set()
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
             old = held.get((row["source"], row["member"]), [])
@@ -129,10 +130,9 @@ class OpenStore:
             if same is not None:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
                 continue
-            outdated = [id(other) for other in old if other["status"] != "ok" and other["shard"] is None]
-            self.rows = [other for other in self.rows if id(other) not in outdated]
-            self.rows.append(row)
+            outdated |= {id(other) for other in old if other["status"] != "ok" and other["shard"] is None}
             fresh.append(row)
+        self.rows = [row for row in self.rows if id(row) not in outdated] + fresh
         return fresh
 
     def _digest(self, ok: list[Row], left: Collection[str]) -> str:
