@@ -1,0 +1,113 @@
+"""What the documentation says is so: commands, messages, links and the page of columns."""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from dataset.duel import generate_replay
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+NEED_MORE = (
+    "rclone",
+    "docker",
+    "torchrun",
+    "--dolphin",
+    "--ray",
+    "ranked.7z",
+    "sync",
+    "s3://",
+    "https://",
+    "sh scripts/",
+)
+"""What cannot be run here: other programs, Dolphin, other machines' files."""
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+
+
+COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
+
+
+@pytest.fixture(scope="module")
+def app() -> Any:
+    app = typer.Typer()
+    for stage in ("ingest", "dataset", "train", "play"):
+        import_module(f"{stage}.cli").register(app)
+    return typer.main.get_command(app)
+
+
+@pytest.mark.parametrize(("page", "line"), [pair for pair in COMMANDS if "exphil " in pair[1]])
+def test_every_command_parses(app: Any, page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("game.slp").touch()
+    words = shlex.split(line, comments=True)
+    if "exphil" not in words or words[0] == "docker":
+        return
+    name, *arguments = words[words.index("exphil") + 1 :]
+    app.commands[name].make_context(name, arguments)
+
+
+def test_every_message_in_troubleshooting_is_one_of_ours() -> None:
+    code = re.sub(
+        r'"\s*f?"',
+        "",
+        "".join(
+            p.read_text(encoding="utf-8")
+            for s in ("ingest", "dataset", "train", "play")
+            for p in (ROOT / s).rglob("*.py")
+        ),
+    )
+    rows = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").splitlines()[4:]
+    told = [
+        message
+        for row in rows
+        for message in re.findall(r"`([^`]+)`", row.split("|")[1])
+        if not message.startswith("--")
+    ]
+    assert len(told) > 15
+    assert [message for message in told if message not in code] == []
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_page_of_columns_is_the_schema() -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / "columns"))["page"]()
+    assert (ROOT / "docs" / "columns.md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.slow
+def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
+    for seed in range(12):
+        (tmp_path / "Slippi").mkdir(exist_ok=True)
+        generate_replay(tmp_path / "Slippi" / f"{seed}.slp", seed=seed, characters=("mewtwo", "fox"), frames=2400)
+    (tmp_path / "game.slp").write_bytes((tmp_path / "Slippi" / "0.slp").read_bytes())
+    environment = os.environ | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    seen = set()
+    for page, line in COMMANDS:
+        command = line.split("  #")[0].strip()
+        if command in seen or not command.startswith("exphil ") or any(word in command for word in NEED_MORE):
+            continue
+        seen.add(command)
+        if command.startswith(("exphil train", "exphil compare", "exphil sweep")):
+            command = re.sub(r"--(minutes-per-run|epochs|warmup-steps) \S+", "", command) + " --max-steps 2"
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert len(seen) > 20
