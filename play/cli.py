@@ -310,12 +310,14 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
 
 def _console(is_drawn: bool | None) -> "Console":
     """Where the match is shown: drawn on a terminal unless told otherwise, in lines elsewhere."""
+    import sys
+
     from rich.console import Console
 
-    console = Console(stderr=True, highlight=False)
-    if is_drawn and not console.is_terminal:
+    is_terminal = sys.stderr.isatty()
+    if is_drawn and not is_terminal:
         raise _usage("--view: needs a terminal to draw on, found none; leave it out for plain lines")
-    return console if is_drawn is not False else Console(stderr=True, highlight=False, force_terminal=False)
+    return Console(stderr=True, highlight=False, force_terminal=is_terminal and is_drawn is not False)
 
 
 def _refuse(given: dict[str, Any], other: str) -> None:

@@ -96,6 +96,7 @@ def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: st
         (["--stand-in", __file__, "--games", "3"], "--games: has no effect"),
         (["--stand-in", __file__, "--headless"], "--headless: has no effect"),
         (["--stand-in", __file__, "--techniques"], "--techniques: has no effect"),
+        (["--stand-in", __file__, "--view"], "--view: needs a terminal"),
         (["--stand-in", __file__, "--opponent-character", "fox"], "--opponent-character: has no effect"),
         (["--dolphin", "x", "--fps", "60"], "--fps: has no effect with --dolphin"),
     ],
