@@ -50,11 +50,11 @@ def parse_split(name: str) -> EvalSplit:
 
 def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
     """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
-    meter = Meter(policy, sampler, persistence, device)
+    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
     with measuring(policy):
         for seen in walk(policy, sampler, device):
-            meter.add(seen.judged, seen.track)
-    return meter.metrics.report()
+            metrics.add(seen.judged)
+    return metrics.report()
 
 
 class Meter:

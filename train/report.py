@@ -117,7 +117,7 @@ def _differences(differences: Sequence[Report]) -> Any:
                     "*" if found["is_real"] else "",
                 ]
             )
-    title = "differences on the same replays, 95 % intervals by replay; * leaves 0 out"
+    title = "differences, paired by replay; * the interval leaves 0 out"
     return table(title, ["", "difference", "95 % interval", "real"], rows)
 
 
