@@ -63,7 +63,7 @@ class FrameEncoder:
         self._is_truncated = np.concatenate([_IS_TRUNCATED[shown], no_index])
         self._is_flag = np.concatenate([_IS_FLAG[shown], no_index])
         self._scales = np.concatenate([_SCALES[shown, 0] * signs, np.ones(len(INDICES), np.float32)])
-        self._low = np.repeat(np.float32([-CLIP, 0]), [len(FEATURES), len(INDICES)])
+        self._low = np.repeat(np.array([-CLIP, 0], np.float32), [len(FEATURES), len(INDICES)])
         last = _INDEX_LAST[shown_indices, 0].astype(np.float32)
         self._high = np.concatenate([np.full(len(FEATURES), CLIP, np.float32), last])
 

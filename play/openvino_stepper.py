@@ -53,7 +53,8 @@ class OpenVinoStepper(GraphStepper):
         request = self._compiled.create_infer_request()
         for name, buffer in (inputs | outputs).items():
             request.set_tensor(name, ov.Tensor(buffer, shared_memory=True))
-        return request.infer
+        run: Callable[[], object] = request.infer
+        return run
 
 
 def _compiled(core: ov.Core, path: Path, num_players: int, device: str) -> Any:

@@ -215,13 +215,13 @@ def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, 
 
 @torch.no_grad()
 def _step(policy: Policy, frame: Feed, state: State) -> tuple[Tensor, Tensor, State]:
-    """Classes [1, K], the logits [1, S] that they were sampled from, and the next state."""
+    """``policy.step``, and the logits [1, S] that its classes were sampled from."""
     given = {name: torch.from_numpy(value) for name, value in frame.items()}
-    seen = (given["continuous"], given["indices"], given["previous"])
-    classes, _ = policy.step(*seen, given["delay"], given["noise"], state, given["temperature"])
-    x, held = policy.embed(*seen, given["delay"])
+    x, held = policy.embed(given["continuous"], given["indices"], given["previous"], given["delay"])
     y, state = policy.backbone.step(x, state)
-    return classes, policy.head(torch.cat([y, held], dim=-1), classes), state
+    units = torch.cat([y, held], dim=-1)
+    classes = policy.head.sample(units, given["noise"], given["temperature"])
+    return classes, policy.head(units, classes), state
 
 
 def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed:
