@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from dataset.errors import ExphilError
+from dataset.errors import ConfigError, ExphilError
 from train.callbacks import Callback
 from train.data import load_data
 from train.pace import within_minutes
 from train.plan import Plan, Planned, keep_plan, kept_runs
+from train.ranks import num_ranks
 from train.results import Finished, Results, make_results
 from train.results_page import write_page
 from train.run import find_device
@@ -44,9 +45,14 @@ def carry_out(
         say: told how far it has come.
 
     Raises:
-        ConfigError: the folder holds a plan for something else.
+        ConfigError: the folder holds a plan for something else, or several processes were started.
         ExphilError: it was interrupted, or every run failed.
     """
+    if num_ranks() > 1:
+        raise ConfigError(
+            f"{folder.name}: its runs are trained one after another by one process, found {num_ranks()}; leave torchrun away, or "
+            "train each with 'exphil train' and fold them with 'exphil compare RUN RUN'"
+        )
     target, tolerated = find_device(device), options["tolerate_bad_shards"]
     runs = kept_runs(folder, plan)
     if runs is None:

@@ -84,9 +84,8 @@ def ranking(results: Results) -> list[str]:
         if found is not None:
             value, low, high = found
             verdict = "real" if low > 0 or high < 0 else "could be chance"
-            lines.append(
-                f"{results['split']} {metric}: {worse} - {better} = {value:+.4f} [{low:+.4f}, {high:+.4f}]: {verdict}"
-            )
+            told = f"{worse} - {better} = {value:+.4f} [{low:+.4f}, {high:+.4f}]: {verdict}"
+            lines.append(f"{results['split']} {metric.replace('nll', 'NLL')}: {told}")
     return lines
 
 

@@ -108,6 +108,15 @@ def test_a_sweep_over_data_trains_on_parts_and_says_what_they_cannot_tell(
     assert law["doubt"] in (tmp_path / "sweep-data-defaults" / "report.html").read_text()
 
 
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.carry_out.num_ranks", lambda: 2)
+    store = write_store(tmp_path / "store", tiny_splits())
+    result = exphil(f"sweep delay --values 0,2 --store {store} --runs {tmp_path} {TINY}")
+    assert isinstance(result.exception, ConfigError)
+    assert "one after another by one process, found 2" in str(result.exception)
+    assert not (tmp_path / "sweep-delay-defaults").exists()
+
+
 def test_every_option_that_compare_and_sweep_take_from_train_reaches_their_runs() -> None:
     app = typer.Typer()
     register(app)
