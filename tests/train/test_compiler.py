@@ -66,6 +66,7 @@ def test_a_run_that_is_compiled_trains_through_the_compiler(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # it looks at what nn.LSTM and nn.GRU return
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's compiler uses what PyTorch deprecates
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_compiling_changes_no_loss_beyond_rounding(store: Path, tmp_path: Path, backbone: str) -> None:
