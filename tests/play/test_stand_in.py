@@ -167,7 +167,7 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
 def test_paced_play_sends_every_frame_and_logs_every_flush(replay: Path) -> None:
     with StandIn(replay, fps=600.0) as stand_in, client(stand_in, is_blocking=False) as (console, _):
         states = play(console)
-        assert stand_in.wait_until_over(5.0)
+        assert stand_in.wait_until_over(60.0)
         report = stand_in.report()
     assert [int(state.frame) for state in states] == report.frames.tolist() == list(range(-123, 577))
     assert (np.diff(report.sent_s) > 0).all()
@@ -303,7 +303,7 @@ def test_a_stand_in_ends_with_a_parent_that_was_killed(replay: Path) -> None:
     )
     assert done.returncode == 9, done.stderr
     pid = int(done.stdout)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while _is_alive(pid):
         assert time.monotonic() < deadline, "the stand-in outlived its parent"
         time.sleep(0.02)
