@@ -61,6 +61,7 @@ def test_a_policy_holds_what_it_chose_and_first_what_the_player_held(
     assert torch.equal(first["held"][0], real[0])
     assert torch.equal(first["held"][1:], first["chosen"][:-1])
     assert not torch.equal(first["held"], real[:100])
+    assert not torch.equal(first["chosen"], real[:100])
     later = of(played, 0, STRETCH, LONG - 1)
     assert torch.equal(later["held"][0], real[STRETCH])
 
