@@ -3,18 +3,21 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dataset.codec import get_codec
 from dataset.duel import generate_replay
 from dataset.errors import CheckpointError, ConfigError
 from ingest.parse import parse_columns
 from play.agent import Agent
-from play.launch import PlayOptions, load_agent
+from play.launch import PlayOptions, load_agent, load_pair
 from play.onnx_stepper import OnnxStepper
+from play.runner import warm_up
 from play.runtime import load
 from play.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
@@ -24,18 +27,10 @@ from train.export import export_run
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported run."""
-    run = random_run(tmp_path_factory.mktemp("runs") / "random", delay=2)
-    export_run(run)
-    return run
-
-
 @pytest.fixture
-def run(original: Path, tmp_path: Path) -> Path:
+def run(exported_run: Path, tmp_path: Path) -> Path:
     """An exported run that a test may damage."""
-    return Path(shutil.copytree(original, tmp_path / "run"))
+    return Path(shutil.copytree(exported_run, tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +58,10 @@ def played(agent: Agent, columns: NDArray[np.float32]) -> NDArray[np.int32]:
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
 def test_both_runtimes_put_the_same_controllers_on_the_pad(
-    original: Path, columns: NDArray[np.float32], temperature: float
+    exported_run: Path, columns: NDArray[np.float32], temperature: float
 ) -> None:
-    by_graph = controllers(original, columns, "onnx", temperature)
-    assert np.array_equal(by_graph, controllers(original, columns, "torch", temperature))
+    by_graph = controllers(exported_run, columns, "onnx", temperature)
+    assert np.array_equal(by_graph, controllers(exported_run, columns, "torch", temperature))
     assert len(np.unique(by_graph, axis=0)) > 100
 
 
@@ -78,13 +73,13 @@ def test_both_runtimes_play_the_joint_codec_alike(tmp_path: Path, columns: NDArr
     assert len(np.unique(by_graph, axis=0)) > 100
 
 
-def test_temperature_reaches_the_graph(original: Path, columns: NDArray[np.float32]) -> None:
+def test_temperature_reaches_the_graph(exported_run: Path, columns: NDArray[np.float32]) -> None:
     few = columns[:, :50]
-    assert not np.array_equal(controllers(original, few, "onnx", 1.0), controllers(original, few, "onnx", 0.2))
+    assert not np.array_equal(controllers(exported_run, few, "onnx", 1.0), controllers(exported_run, few, "onnx", 0.2))
 
 
-def test_a_new_game_begins_with_a_new_state(original: Path, columns: NDArray[np.float32]) -> None:
-    _, stepper = load(str(original), 1.0, "onnx")
+def test_a_new_game_begins_with_a_new_state(exported_run: Path, columns: NDArray[np.float32]) -> None:
+    _, stepper = load(str(exported_run), 1.0, "onnx")
     frame = (np.ones(93, np.float16), np.ones(12, np.uint16), np.zeros(13, np.uint8), 2, np.full(13, 0.4, np.float32))
 
     def game(num_frames: int) -> list[list[int]]:
@@ -111,6 +106,42 @@ def test_the_first_lines_name_the_runtime(run: Path) -> None:
     load_agent(PlayOptions(run=str(run)), said.append)
     load_agent(PlayOptions(run=str(run), runtime="torch"), said.append)
     assert [line.split(": ")[1].split(", delay")[0] for line in said] == ["ONNX Runtime, f32", "PyTorch"]
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+def test_a_policy_too_slow_for_the_game_is_refused_by_how_much_unless_the_game_waits(
+    exported_run: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="needs exphil[openvino]")
+    monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 0.0)
+    for opponent in (None, str(exported_run)):
+        options = PlayOptions(run=str(exported_run), opponent=opponent, runtime=runtime)
+        with pytest.raises(ConfigError, match=r"must take at most 0\.0 ms .* ms too long"):
+            load_players(options)
+        load_players(replace(options, is_sync=True))
+
+
+def load_players(options: PlayOptions) -> None:
+    if options.opponent is None:
+        load_agent(options, lambda line: None)
+    else:
+        load_pair(options, options.opponent, lambda line: None)
+
+
+def test_one_graph_steps_two_players_as_it_steps_each(exported_run: Path, columns: NDArray[np.float32]) -> None:
+    columns = columns[:, :150]
+    options = PlayOptions(run=str(exported_run), runtime="onnx", seed=5)
+    _, _, pair = load_pair(options, str(exported_run), lambda line: None)
+    pair.start_game(1)
+    both = np.stack([pair.answer(columns[:, t]) for t in range(columns.shape[1])], axis=1)
+    _, alone = load_agent(options, lambda line: None)
+    assert np.array_equal(both[0], played(alone, columns))
+    _, stepper = load(str(exported_run), 1.0, "onnx")
+    other = Agent(stepper, get_codec("axis17"), delay=2, seed=(5, 1))
+    warm_up(other)  # draws noise, as loading a pair does
+    other.start_game(0)
+    assert np.array_equal(both[1], np.stack([other.act(columns[:, t]) for t in range(columns.shape[1])]))
 
 
 def test_a_stale_graph_is_refused_until_it_is_exported_again(run: Path) -> None:
@@ -148,11 +179,13 @@ def test_onnx_without_a_graph_says_how_to_get_one(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("temperature", "runtime", "message"),
-    [(0.0, "auto", "--temperature 0.0: must be above 0"), (1.0, "jax", "--runtime 'jax'.*auto, onnx, torch")],
+    [(0.0, "auto", "--temperature 0.0: must be above 0"), (1.0, "jax", "--runtime 'jax'.*auto, onnx, openvino, torch")],
 )
-def test_settings_that_mean_nothing_are_refused(original: Path, temperature: float, runtime: str, message: str) -> None:
+def test_settings_that_mean_nothing_are_refused(
+    exported_run: Path, temperature: float, runtime: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
-        load(str(original), temperature, runtime)
+        load(str(exported_run), temperature, runtime)
 
 
 def without_torch(code: str) -> subprocess.CompletedProcess[str]:
@@ -168,12 +201,12 @@ def without_torch(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", block + code], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
-def test_an_exported_run_plays_where_pytorch_is_not_installed(original: Path, replay: Path) -> None:
+def test_an_exported_run_plays_where_pytorch_is_not_installed(exported_run: Path, replay: Path) -> None:
     done = without_torch(
         "from pathlib import Path\n"
         "from play.launch import PlayOptions, play_stand_in\n"
         "if __name__ == '__main__':\n"
-        f"    options = PlayOptions(run={str(original)!r}, is_sync=True)\n"
+        f"    options = PlayOptions(run={str(exported_run)!r}, is_sync=True)\n"
         f"    print(play_stand_in(options, Path({str(replay)!r}), print).report.frames)\n"
     )
     assert done.stdout.split()[-1:] == ["700"], done.stderr
