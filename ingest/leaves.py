@@ -66,5 +66,11 @@ def _walk(kind: pa.DataType, path: str, index: int, places: _Places) -> int:
         places[f"{path}.offsets"] = index + 1, np.dtype(np.int32)
         after = _walk(kind.value_type, path, after, places)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        places[path] = index + 1, np.dtype(kind.to_pandas_dtype())
+        places[path] = index + 1, _dtype(kind)
     return after
+
+
+def _dtype(kind: pa.DataType) -> np.dtype[np.generic]:
+    """The numpy dtype of a number; Arrow's own answer would import pandas."""
+    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
