@@ -6,9 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from dataset.align import Aligned, align
-from dataset.encode import perspective
 from dataset.errors import SchemaError
-from dataset.stream import bank
+from dataset.stream import decode
 from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
 from tests.train.builders import CODEC, FALCO, sample
@@ -38,14 +37,15 @@ def shifted(rows: int) -> Callable[..., Aligned]:
 
 @pytest.mark.parametrize("rows", [1, -1])
 def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(bank, "align", shifted(rows))
+    monkeypatch.setattr(decode, "align", shifted(rows))
     leak = measure_leak(lanes(), CODEC)
     with pytest.raises(SchemaError, match=r"leak check: at least 40 % .* run 'exphil verify'"):
         require_no_leak(leak, 100)
 
 
 def test_states_of_the_other_player_abort_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank, "perspective", lambda encoded, side: perspective(encoded, 1 - side))
+    for name in ("_FEATURES", "_INDICES", "_FLIPS"):
+        monkeypatch.setattr(decode, name, getattr(decode, name)[::-1])
     with pytest.raises(SchemaError, match="leak check"):
         require_no_leak(measure_leak(lanes(), CODEC), 100)
 
