@@ -24,7 +24,7 @@ def test_a_preset_alone_is_its_whole_config(name: str) -> None:
 def test_a_flag_overrides_one_field_of_a_preset() -> None:
     assert resolve("full", {"epochs": 3}).config == replace(full(), optim=replace(full().optim, epochs=3))
     assert resolve("full", {"num_layers": 4}).config.policy == PolicyConfig(
-        backbone="mamba", hidden_sizes=(256, 256, 256, 256)
+        backbone="mamba", hidden_sizes=(256, 256, 256, 256), dropout=0.1
     )
 
 
