@@ -9,19 +9,12 @@ from dataclasses import dataclass
 
 from dataset import slp
 from dataset.fighter import (
-    BALL_FIRE,
-    BALL_FIRE_AIR,
-    BALL_LOOP,
-    BLASTER,
-    BLASTER_AIR,
-    CATCH,
-    ENTRY,
     NEUTRAL,
-    REBIRTH_WAIT,
     Arena,
     Fighter,
     Pad,
 )
+from dataset.moves import BALL_FIRE, BALL_FIRE_AIR, BALL_LOOP, BLASTER, BLASTER_AIR, CATCH, ENTRY, REBIRTH_WAIT
 from dataset.roster import TRAITS
 
 STOCKS = 4

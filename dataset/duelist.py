@@ -10,18 +10,12 @@ from typing import NamedTuple
 
 from dataset import pad
 from dataset.fighter import (
-    ATTACKS,
-    BALL_LOOP,
-    CLIFF_WAIT,
-    GONE,
-    HURT,
     NEUTRAL,
-    RISE,
-    SHIELDING,
     Fighter,
     Pad,
     make_pad,
 )
+from dataset.moves import ATTACKS, BALL_LOOP, CLIFF_WAIT, GONE, HURT, RISE, SHIELDING
 
 Plan = Generator[Pad, None, None]
 FULL = 100

@@ -9,77 +9,13 @@ What would surprise: ``state_age`` starts at 0 or 1 by action state, as in real 
 import math
 from typing import NamedTuple
 
-from dataset import pad
+from dataset import moves, pad
 from dataset.roster import Traits
 
-DEAD, REBIRTH, REBIRTH_WAIT, WAIT, WALK, TURN, DASH, RUN, KNEE_BEND = 0, 12, 13, 14, 15, 18, 20, 21, 24
-JUMP_F, JUMP_B, AIR_JUMP_F, AIR_JUMP_B, FALL, FALL_AERIAL, FALL_SPECIAL = 25, 26, 27, 28, 29, 32, 35
-DAMAGE_FALL, SQUAT_WAIT, LANDING, LANDING_SPECIAL, JAB, DASH_ATTACK, FORWARD_TILT = 38, 40, 42, 43, 44, 50, 53
-UP_TILT, DOWN_TILT, FORWARD_SMASH, UP_SMASH, DOWN_SMASH = 56, 57, 60, 63, 64
-NEUTRAL_AIR, FORWARD_AIR, BACK_AIR, UP_AIR, DOWN_AIR = 65, 66, 67, 68, 69
-DAMAGE_GROUND, DAMAGE_AIR, DAMAGE_FLY, DAMAGE_FLY_TOP = 78, 84, 88, 90
-GUARD_ON, GUARD, GUARD_OFF, GUARD_HIT, CATCH, CLIFF_CATCH, CLIFF_WAIT, CLIFF_CLIMB = (
-    178,
-    179,
-    180,
-    181,
-    212,
-    252,
-    253,
-    254,
-)
-ENTRY, BALL_START, BALL_LOOP, BALL_FIRE, BALL_FIRE_AIR, BLASTER, BLASTER_AIR, RISE = (
-    322,
-    342,
-    343,
-    345,
-    350,
-    341,
-    344,
-    356,
-)
-
-JUMPING = frozenset({JUMP_F, JUMP_B, AIR_JUMP_F, AIR_JUMP_B})
-HURT = frozenset({*range(75, 92)})
-SHIELDING = frozenset({GUARD_ON, GUARD, GUARD_HIT})
-FIRING = frozenset({BALL_FIRE, BALL_FIRE_AIR, BLASTER, BLASTER_AIR})
-GONE = frozenset({DEAD, REBIRTH, REBIRTH_WAIT, ENTRY})
-_STARTS_AT_ONE = frozenset({DASH, TURN, CATCH, *range(JAB, DOWN_AIR + 1)})
+_STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
 """Shield in Melee's units; stick thresholds in 1/80."""
 DEAD_FRAMES, REBIRTH_FRAMES, INVULNERABLE_FRAMES, SPECIAL_LANDING_FRAMES = 60, 45, 90, 20
-
-
-class Attack(NamedTuple):
-    """Active frames, length, damage, launch angle, and the box it hits, forward and up from the attacker."""
-
-    first: int
-    last: int
-    length: int
-    damage: int
-    angle_deg: int
-    near: float
-    far: float
-    low: float
-    high: float
-
-
-ATTACKS = {
-    JAB: Attack(3, 4, 16, 4, 70, 0, 14, -8, 10),
-    DASH_ATTACK: Attack(6, 14, 36, 9, 60, -4, 14, -8, 10),
-    FORWARD_TILT: Attack(6, 9, 28, 9, 40, 0, 18, -8, 10),
-    UP_TILT: Attack(5, 10, 24, 8, 85, -10, 12, -4, 24),
-    DOWN_TILT: Attack(6, 8, 24, 8, 60, 0, 18, -10, 6),
-    FORWARD_SMASH: Attack(14, 17, 44, 18, 40, 0, 22, -8, 12),
-    UP_SMASH: Attack(9, 13, 42, 15, 85, -10, 12, -4, 28),
-    DOWN_SMASH: Attack(8, 12, 40, 14, 30, -16, 16, -10, 6),
-    NEUTRAL_AIR: Attack(4, 20, 36, 9, 50, -12, 12, -12, 12),
-    FORWARD_AIR: Attack(5, 9, 32, 13, 45, 0, 16, -12, 12),
-    BACK_AIR: Attack(6, 9, 30, 13, 140, -18, 0, -12, 12),
-    UP_AIR: Attack(5, 10, 28, 12, 85, -10, 12, 0, 26),
-    DOWN_AIR: Attack(10, 16, 36, 12, 280, -10, 10, -24, 4),
-    CATCH: Attack(7, 8, 30, 6, 60, 0, 12, -8, 10),
-}
 
 
 class Pad(NamedTuple):
@@ -133,7 +69,7 @@ class Fighter:
         self.trigger_age, self.charge = 99, 0
         self.has_hit = self.fired = False
         self._stop()
-        self.enter(ENTRY, entry_frames)
+        self.enter(moves.ENTRY, entry_frames)
 
     def _stop(self) -> None:
         self.ground_x = self.air_x = self.speed_y = self.knock_x = self.knock_y = 0.0
@@ -142,14 +78,14 @@ class Fighter:
     def enter(self, state: int, length: int = 0) -> None:
         """Begin an action state; ``length`` frames long, or 0 for one that its inputs end."""
         self.state, self.length = state, length
-        self.age = -1.0 if state == GUARD_ON else float(state in _STARTS_AT_ONE)
+        self.age = -1.0 if state == moves.GUARD_ON else float(state in _STARTS_AT_ONE)
         self.has_hit = self.fired = False
         self.time = 0
 
     @property
     def is_free(self) -> bool:
         """Whether inputs decide what happens next."""
-        return self.length == 0 and self.state not in GONE
+        return self.length == 0 and self.state not in moves.GONE
 
     def step(self, now: Pad, before: Pad) -> None:
         """Advance one frame in which the controller went from ``before`` to ``now``."""
@@ -160,67 +96,67 @@ class Fighter:
             return
         self.time += 1
         self.age += 1.0
-        if self.state == WAIT and self.age >= self.wait_loop:
+        if self.state == moves.WAIT and self.age >= self.wait_loop:
             self.age = 0.0
         self.invulnerable = max(0, self.invulnerable - 1)
         self.hitstun = max(0, self.hitstun - 1)
-        if self.state not in SHIELDING:
+        if self.state not in moves.SHIELDING:
             self.shield = min(FULL_SHIELD, self.shield + 0.07)
         if self.length and self.time >= self.length:
             self._finish(now)
         if self.length == 0:
             self._obey(now, before)
-        if self.state not in GONE:
+        if self.state not in moves.GONE:
             self._move(now)
 
     def _finish(self, now: Pad) -> None:
-        if self.state == KNEE_BEND:
+        if self.state == moves.KNEE_BEND:
             self._take_off(now)
-        elif self.state in (GUARD_ON, GUARD_HIT):
-            self.enter(GUARD)
-        elif self.state == DEAD:
+        elif self.state in (moves.GUARD_ON, moves.GUARD_HIT):
+            self.enter(moves.GUARD)
+        elif self.state == moves.DEAD:
             self._return()
-        elif self.state == REBIRTH:
-            self.enter(REBIRTH_WAIT, REBIRTH_FRAMES)
-        elif self.state == REBIRTH_WAIT:
+        elif self.state == moves.REBIRTH:
+            self.enter(moves.REBIRTH_WAIT, REBIRTH_FRAMES)
+        elif self.state == moves.REBIRTH_WAIT:
             self.airborne, self.invulnerable = True, INVULNERABLE_FRAMES
-            self.enter(FALL)
-        elif self.state == BALL_START:
-            self.enter(BALL_LOOP)
-        elif self.state == TURN:
+            self.enter(moves.FALL)
+        elif self.state == moves.BALL_START:
+            self.enter(moves.BALL_LOOP)
+        elif self.state == moves.TURN:
             self.length = 0
-        elif self.state == CLIFF_CATCH:
-            self.enter(CLIFF_WAIT)
-        elif self.state == CLIFF_CLIMB:
+        elif self.state == moves.CLIFF_CATCH:
+            self.enter(moves.CLIFF_WAIT)
+        elif self.state == moves.CLIFF_CLIMB:
             self.x, self.y, self.airborne = math.copysign(self.arena.edge - 8.0, self.x), 0.0, False
-            self.enter(WAIT)
-        elif self.state == RISE:
-            self.enter(FALL_SPECIAL)
-        elif self.state in HURT and self.airborne:
-            self.enter(DAMAGE_FALL)
+            self.enter(moves.WAIT)
+        elif self.state == moves.RISE:
+            self.enter(moves.FALL_SPECIAL)
+        elif self.state in moves.HURT and self.airborne:
+            self.enter(moves.DAMAGE_FALL)
         else:
-            self.enter(FALL if self.airborne else WAIT)
+            self.enter(moves.FALL if self.airborne else moves.WAIT)
 
     def _take_off(self, now: Pad) -> None:
         self.airborne, self.jumps = True, self.jumps - 1
         self.speed_y = self.traits.jump if now.buttons & (pad.X | pad.Y) else self.traits.hop
         self.air_x = 0.7 * self.ground_x + 0.3 * self.traits.air_speed * now.x / 80
         self.ground_x = 0.0
-        self.enter(JUMP_B if now.x * self.facing < -TILT else JUMP_F)
+        self.enter(moves.JUMP_B if now.x * self.facing < -TILT else moves.JUMP_F)
 
     def _return(self) -> None:
         """Come back on the platform after a stock was lost; with none left, stay away."""
         if self.stocks == 0:
-            self.enter(DEAD, 1_000_000)
+            self.enter(moves.DEAD, 1_000_000)
             return
         self._stop()
         self.x, self.y, self.percent, self.shield, self.charge = 0.0, 40.0, 0.0, FULL_SHIELD, 0
         self.jumps, self.facing, self.airborne = 2, 1.0, True
-        self.enter(REBIRTH, REBIRTH_FRAMES)
+        self.enter(moves.REBIRTH, REBIRTH_FRAMES)
 
     def _obey(self, now: Pad, before: Pad) -> None:
         pressed = now.buttons & ~before.buttons
-        if self.state in (GUARD, BALL_LOOP, CLIFF_WAIT):
+        if self.state in (moves.GUARD, moves.BALL_LOOP, moves.CLIFF_WAIT):
             self._obey_holding(now, pressed)
         elif self.airborne:
             self._obey_air(now, before, pressed)
@@ -228,93 +164,93 @@ class Fighter:
             self._obey_ground(now, before, pressed)
 
     def _obey_holding(self, now: Pad, pressed: int) -> None:
-        if self.state == CLIFF_WAIT:
+        if self.state == moves.CLIFF_WAIT:
             if now.x * self.x < 0 or now.y >= TILT:
-                self.enter(CLIFF_CLIMB, 34)
-        elif self.state == BALL_LOOP:
+                self.enter(moves.CLIFF_CLIMB, 34)
+        elif self.state == moves.BALL_LOOP:
             self.charge = min(self.charge + 1, 120)
             if pressed & pad.B:
-                self.enter(BALL_FIRE, 34)
+                self.enter(moves.BALL_FIRE, 34)
             elif now.trigger:
-                self.enter(WAIT)
+                self.enter(moves.WAIT)
         elif pressed & (pad.X | pad.Y):
-            self.enter(KNEE_BEND, self.traits.jump_squat)
+            self.enter(moves.KNEE_BEND, self.traits.jump_squat)
         elif not now.trigger or self.shield <= 0:
-            self.enter(GUARD_OFF, 15)
+            self.enter(moves.GUARD_OFF, 15)
         else:
             self.shield = max(0.0, self.shield - 0.28 * now.trigger / 140)
 
     def _obey_ground(self, now: Pad, before: Pad, pressed: int) -> None:
         forward = now.x * self.facing
         if pressed & (pad.X | pad.Y):
-            self.enter(KNEE_BEND, self.traits.jump_squat)
+            self.enter(moves.KNEE_BEND, self.traits.jump_squat)
         elif pressed & pad.Z:
-            self._attack(CATCH)
+            self._attack(moves.CATCH)
         elif now.trigger:
-            self.enter(GUARD_ON, 8)
+            self.enter(moves.GUARD_ON, 8)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._smash(now.cstick_x, now.cstick_y)
         elif pressed & pad.A:
             self._attack(self._ground_attack(now, before, forward))
         elif pressed & pad.B and self.traits.shot is not None:
             is_ball = self.traits.shot == 0x70
-            self.enter(BALL_START if is_ball else BLASTER, 13 if is_ball else 22)
+            self.enter(moves.BALL_START if is_ball else moves.BLASTER, 13 if is_ball else 22)
         elif abs(now.x) >= SMASH:
             self._dash(now, before)
         elif abs(now.x) >= TILT:
             self.facing = math.copysign(1.0, now.x)
-            if self.state != WALK:
-                self.enter(WALK)
+            if self.state != moves.WALK:
+                self.enter(moves.WALK)
         elif now.y <= -SMASH:
-            if self.state != SQUAT_WAIT:
-                self.enter(SQUAT_WAIT)
-        elif self.state != WAIT:
-            self.enter(WAIT)
+            if self.state != moves.SQUAT_WAIT:
+                self.enter(moves.SQUAT_WAIT)
+        elif self.state != moves.WAIT:
+            self.enter(moves.WAIT)
 
     def _ground_attack(self, now: Pad, before: Pad, forward: float) -> int:
-        if self.state in (DASH, RUN):
-            return DASH_ATTACK
+        if self.state in (moves.DASH, moves.RUN):
+            return moves.DASH_ATTACK
         if now.y >= TILT and now.y >= abs(now.x):
-            return UP_TILT
+            return moves.UP_TILT
         if now.y <= -TILT and -now.y >= abs(now.x):
-            return DOWN_TILT
+            return moves.DOWN_TILT
         if abs(forward) >= TILT:
             self.facing = math.copysign(1.0, now.x)
-            return FORWARD_SMASH if abs(now.x) >= SMASH > abs(before.x) else FORWARD_TILT
-        return JAB
+            return moves.FORWARD_SMASH if abs(now.x) >= SMASH > abs(before.x) else moves.FORWARD_TILT
+        return moves.JAB
 
     def _smash(self, x: int, y: int) -> None:
         if abs(x) >= abs(y):
             self.facing = math.copysign(1.0, x)
-            self._attack(FORWARD_SMASH)
+            self._attack(moves.FORWARD_SMASH)
         else:
-            self._attack(UP_SMASH if y > 0 else DOWN_SMASH)
+            self._attack(moves.UP_SMASH if y > 0 else moves.DOWN_SMASH)
 
     def _attack(self, state: int) -> None:
-        self.enter(state, ATTACKS[state].length)
+        self.enter(state, moves.ATTACKS[state].length)
         self.instances += 1
 
     def _dash(self, now: Pad, before: Pad) -> None:
         if now.x * self.facing < 0:
             self.facing = -self.facing
-            self.enter(TURN, 1)
-        elif self.state == DASH and self.time >= 14:
-            self.enter(RUN)
-        elif self.state not in (DASH, RUN):
-            is_flick = abs(before.x) < SMASH or self.state == TURN
+            self.enter(moves.TURN, 1)
+        elif self.state == moves.DASH and self.time >= 14:
+            self.enter(moves.RUN)
+        elif self.state not in (moves.DASH, moves.RUN):
+            is_flick = abs(before.x) < SMASH or self.state == moves.TURN
             if is_flick:
-                self.enter(DASH)
-            elif self.state != WALK:
-                self.enter(WALK)
+                self.enter(moves.DASH)
+            elif self.state != moves.WALK:
+                self.enter(moves.WALK)
 
     def _obey_air(self, now: Pad, before: Pad, pressed: int) -> None:
-        if self.state == FALL_SPECIAL:
+        if self.state == moves.FALL_SPECIAL:
             return
         if pressed & (pad.X | pad.Y) and self.jumps > 0:
             self.jumps -= 1
             self.speed_y, self.is_fast_falling = 0.95 * self.traits.jump, False
             self.air_x = 0.9 * self.traits.air_speed * now.x / 80
-            self.enter(AIR_JUMP_B if now.x * self.facing < -TILT else AIR_JUMP_F)
+            self.enter(moves.AIR_JUMP_B if now.x * self.facing < -TILT else moves.AIR_JUMP_F)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._attack(self._aerial(now.cstick_x, now.cstick_y))
         elif pressed & pad.A:
@@ -323,27 +259,27 @@ class Fighter:
             self._air_special(now)
         elif now.y <= -53 < before.y and self.speed_y < 0:
             self.is_fast_falling = True
-        elif self.state in JUMPING and self.speed_y <= 0:
-            self.enter(FALL if self.state in (JUMP_F, JUMP_B) else FALL_AERIAL)
+        elif self.state in moves.JUMPING and self.speed_y <= 0:
+            self.enter(moves.FALL if self.state in (moves.JUMP_F, moves.JUMP_B) else moves.FALL_AERIAL)
 
     def _aerial(self, x: int, y: int) -> int:
         if max(abs(x), abs(y)) < TILT:
-            return NEUTRAL_AIR
+            return moves.NEUTRAL_AIR
         if abs(x) >= abs(y):
-            return FORWARD_AIR if x * self.facing > 0 else BACK_AIR
-        return UP_AIR if y > 0 else DOWN_AIR
+            return moves.FORWARD_AIR if x * self.facing > 0 else moves.BACK_AIR
+        return moves.UP_AIR if y > 0 else moves.DOWN_AIR
 
     def _air_special(self, now: Pad) -> None:
         if now.y >= TILT:
             self.speed_y, self.air_x, self.is_fast_falling = 2.6, 1.5 * now.x / 80, False
-            self.enter(RISE, 30)
+            self.enter(moves.RISE, 30)
         elif self.traits.shot == 0x70:
-            self.enter(BALL_FIRE_AIR, 34)
+            self.enter(moves.BALL_FIRE_AIR, 34)
         elif self.traits.shot is not None:
-            self.enter(BLASTER_AIR, 22)
+            self.enter(moves.BLASTER_AIR, 22)
 
     def _move(self, now: Pad) -> None:
-        if self.state in (CLIFF_CATCH, CLIFF_WAIT, CLIFF_CLIMB):
+        if self.state in (moves.CLIFF_CATCH, moves.CLIFF_WAIT, moves.CLIFF_CLIMB):
             return
         if self.airborne:
             self._fly(now)
@@ -354,29 +290,32 @@ class Fighter:
     def _slide(self, now: Pad) -> None:
         traits = self.traits
         wanted = 0.0
-        if self.state in (DASH, RUN):
+        if self.state in (moves.DASH, moves.RUN):
             wanted = traits.dash * self.facing
-        elif self.state == WALK:
+        elif self.state == moves.WALK:
             wanted = traits.walk * now.x / 80
         grip = 3 * traits.friction if wanted else traits.friction
         self.ground_x += max(-grip, min(grip, wanted - self.ground_x))
         self.air_x = self.speed_y = 0.0
         x = self.x + self.ground_x + self.knock_x
         if abs(x) > self.arena.edge:
-            if self.state in (DASH, RUN, WALK, *HURT) and abs(self.ground_x + self.knock_x) > 0.5:
+            if (
+                self.state in (moves.DASH, moves.RUN, moves.WALK, *moves.HURT)
+                and abs(self.ground_x + self.knock_x) > 0.5
+            ):
                 self.airborne, self.air_x, self.ground_x, self.jumps = True, self.ground_x, 0.0, 1
-                if self.state not in HURT:
-                    self.enter(FALL)
+                if self.state not in moves.HURT:
+                    self.enter(moves.FALL)
             else:
                 x, self.ground_x = math.copysign(self.arena.edge, x), 0.0
         self.x = x
 
     def _fly(self, now: Pad) -> None:
         traits, was_y = self.traits, self.y
-        if self.state != RISE or self.time > 12:
+        if self.state != moves.RISE or self.time > 12:
             bottom = traits.fast_fall if self.is_fast_falling else traits.fall_speed
             self.speed_y = -bottom if self.is_fast_falling else max(-bottom, self.speed_y - traits.gravity)
-        if self.state not in HURT:
+        if self.state not in moves.HURT:
             wanted = traits.air_speed * now.x / 80
             grip = traits.air_accel if wanted else 0.02
             self.air_x += max(-grip, min(grip, wanted - self.air_x))
@@ -387,7 +326,7 @@ class Fighter:
             self._land()
         elif self.y < 0 and abs(self.x) < edge:
             self.x = math.copysign(edge, self.x)
-        elif falling and -24 < self.y < -2 and edge <= abs(self.x) < edge + 9 and self.state not in HURT:
+        elif falling and -24 < self.y < -2 and edge <= abs(self.x) < edge + 9 and self.state not in moves.HURT:
             self._catch_ledge()
 
     def _land(self) -> None:
@@ -395,46 +334,46 @@ class Fighter:
         self.y, self.jumps, self.ground_x = 0.0, 2, self.air_x
         self.airborne = self.is_fast_falling = False
         self.air_x = self.speed_y = self.knock_y = 0.0
-        if NEUTRAL_AIR <= state <= DOWN_AIR:
+        if moves.NEUTRAL_AIR <= state <= moves.DOWN_AIR:
             self.l_cancel = 1 if self.trigger_age < 7 else 2
             self.enter(state + 5, 8 if self.l_cancel == 1 else 16)
-        elif state in (FALL_SPECIAL, RISE):
-            self.enter(LANDING_SPECIAL, SPECIAL_LANDING_FRAMES)
-        elif state not in HURT:
-            self.enter(LANDING, 4)
+        elif state in (moves.FALL_SPECIAL, moves.RISE):
+            self.enter(moves.LANDING_SPECIAL, SPECIAL_LANDING_FRAMES)
+        elif state not in moves.HURT:
+            self.enter(moves.LANDING, 4)
 
     def _catch_ledge(self) -> None:
         self._stop()
         self.x, self.y, self.airborne = math.copysign(self.arena.edge + 3.0, self.x), -12.0, True
         self.facing, self.jumps, self.invulnerable = math.copysign(1.0, -self.x), 1, 30
-        self.enter(CLIFF_CATCH, 8)
+        self.enter(moves.CLIFF_CATCH, 8)
 
     def _decay_knockback(self) -> None:
         speed = math.hypot(self.knock_x, self.knock_y)
         left = max(0.0, speed - 0.051) / speed if speed else 0.0
         self.knock_x, self.knock_y = self.knock_x * left, self.knock_y * left
 
-    def attacks(self) -> Attack | None:
+    def attacks(self) -> moves.Attack | None:
         """The attack that can hit this frame."""
-        attack = ATTACKS.get(self.state)
+        attack = moves.ATTACKS.get(self.state)
         if attack is None or self.has_hit or not attack.first <= self.age <= attack.last or self.hitlag:
             return None
         return attack
 
-    def reaches(self, attack: Attack, other: "Fighter") -> bool:
+    def reaches(self, attack: moves.Attack, other: "Fighter") -> bool:
         """Whether ``attack`` touches ``other`` now."""
         forward, up = (other.x - self.x) * self.facing, other.y - self.y
-        if other.invulnerable or other.state in GONE:
+        if other.invulnerable or other.state in moves.GONE:
             return False
         return attack.near <= forward <= attack.far and attack.low <= up <= attack.high
 
     def suffer(self, damage: float, angle_deg: float, direction: float, by: int, is_blockable: bool = True) -> int:
         """Take a hit that launches towards ``direction`` (±1); return the frames of hitlag for both sides."""
         self.hitlag = int(damage / 3 + 3)
-        if self.state in SHIELDING and is_blockable:
+        if self.state in moves.SHIELDING and is_blockable:
             self.shield = max(0.0, self.shield - 0.7 * damage)
             self.ground_x = direction * (0.3 + 0.04 * damage)
-            self.enter(GUARD_HIT, int(0.45 * damage + 3))
+            self.enter(moves.GUARD_HIT, int(0.45 * damage + 3))
             return self.hitlag
         self.percent += damage
         self.last_hit_by = by
@@ -458,7 +397,7 @@ class Fighter:
     def has_left(self) -> bool:
         """Whether a blast zone was crossed."""
         arena = self.arena
-        return self.state not in GONE and not (
+        return self.state not in moves.GONE and not (
             arena.left < self.x < arena.right and self.y > arena.bottom and not (self.y > arena.top and self.hitstun)
         )
 
@@ -467,7 +406,7 @@ class Fighter:
         self._stop()
         self.stocks -= 1
         self.hitstun = self.hitlag = self.combo = 0
-        self.enter(DEAD, DEAD_FRAMES)
+        self.enter(moves.DEAD, DEAD_FRAMES)
 
 
 def _is_flick(x: int, y: int, old_x: int, old_y: int) -> bool:
@@ -476,6 +415,6 @@ def _is_flick(x: int, y: int, old_x: int, old_y: int) -> bool:
 
 def _hurt_state(strength: float, was_airborne: bool, angle_deg: float) -> int:
     if strength > 80:
-        return DAMAGE_FLY_TOP if 70 <= angle_deg <= 110 else DAMAGE_FLY
+        return moves.DAMAGE_FLY_TOP if 70 <= angle_deg <= 110 else moves.DAMAGE_FLY
     level = 0 if strength < 45 else 1 if strength < 60 else 2
-    return (DAMAGE_AIR if was_airborne else DAMAGE_GROUND) + level
+    return (moves.DAMAGE_AIR if was_airborne else moves.DAMAGE_GROUND) + level

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from dataset import pad, slp
 from dataset.bout import Duel
-from dataset.fighter import DEAD, GUARD, GUARD_HIT, GUARD_ON, Pad
+from dataset.fighter import Pad
+from dataset.moves import DEAD, GUARD, GUARD_HIT, GUARD_ON
 
 
 class Recorder:
