@@ -158,7 +158,7 @@ class FsspecSource:
         filesystem, folder = self._filesystem()
         try:
             return str(filesystem.sign(f"{folder.rstrip('/')}/{path}", expiration=SIGNED_S))
-        except Exception as error:
+        except Exception as error:  # backends raise what they like
             raise RefusedError("an address that cannot be signed") from error
 
     def _parts(self, path: str, offset: int, size: int | None) -> Pieces:

@@ -36,6 +36,10 @@ Detail = Annotated[
         help="Measure also situations, sticks and calibration on the test replays; about four times the work.",
     ),
 ]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
+]
+Wandb = Annotated[bool, typer.Option("--wandb", help="Log every run to Weights & Biases.")]
 Quick = Annotated[bool, typer.Option("--quick", help="The preset quick: whether all of it runs.")]
 
 
@@ -64,12 +68,10 @@ def compare(
     minutes_per_run: Minutes = None,
     quick: Quick = False,
     detailed: Detail = True,
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
-    ] = None,
+    preset: Preset = None,
     tolerate_bad_shards: TolerateBadShards = 0,
     device: Device = "auto",
-    wandb: Annotated[bool, typer.Option("--wandb", help="Log every run to Weights & Biases.")] = False,
+    wandb: Wandb = False,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:

@@ -10,9 +10,11 @@ from train.compare_cli import (
     NOT_SHARED,
     Detail,
     Minutes,
+    Preset,
     Quick,
     RunsFolder,
     Seeds,
+    Wandb,
     carry_out_and_show,
     choose_preset,
     require_one_length,
@@ -47,12 +49,10 @@ def sweep(
     minutes_per_run: Minutes = None,
     quick: Quick = False,
     detailed: Detail = True,
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
-    ] = None,
+    preset: Preset = None,
     tolerate_bad_shards: TolerateBadShards = 0,
     device: Device = "auto",
-    wandb: Annotated[bool, typer.Option("--wandb", help="Log every run to Weights & Biases.")] = False,
+    wandb: Wandb = False,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:
