@@ -25,7 +25,7 @@ class ItemSlots:
         if not spawn_ids:
             self._held = [None] * NUM_ITEM_SLOTS
             return [-1] * NUM_ITEM_SLOTS
-        waiting: dict[int | None, int] = {spawn_id: i for i, spawn_id in enumerate(spawn_ids)}
+        waiting: dict[int | None, int] = dict(zip(spawn_ids, range(len(spawn_ids)), strict=True))
         places = [waiting.pop(held, -1) for held in self._held]
         for slot in range(NUM_ITEM_SLOTS if waiting else 0):
             if places[slot] < 0 and waiting:

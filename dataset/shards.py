@@ -23,7 +23,8 @@ from dataset.schema import SIDES
 LAYOUT = 2
 """Changes whenever a sample's bytes are read otherwise."""
 
-COMPRESSION_LEVEL = 1
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, window_log=18)
+"""Looking back 256 KiB instead of 512 takes a seventh less time, and 1 % more bytes."""
 
 _COPIED_BYTES = 2**20
 """Written to a shard at a time; tarfile's own 16 KiB take many calls."""
@@ -81,7 +82,7 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
     for row in _DIFFERENCED:
         bits[row, 1:] -= bits[row, :-1].copy()
     indices[:], classes[:] = sample.encoded.indices, sample.classes
-    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(numbers.data)
+    packed = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress(numbers.data)
     return json.dumps(about, separators=(",", ":")).encode(), packed
 
 

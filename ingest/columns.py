@@ -87,12 +87,10 @@ def kept_rows(ids: NDArray[np.int32], rollback: Rollback) -> tuple[Rows, NDArray
     """Rows holding the wanted copy of each frame id, in frame order, and which of them had further copies."""
     if np.all(ids[1:] > ids[:-1]):
         return None, np.zeros(len(ids), dtype=np.bool_)
-    if rollback == "first":
-        _, rows, copies = np.unique(ids, return_index=True, return_counts=True)
-    else:
-        _, rows, copies = np.unique(ids[::-1], return_index=True, return_counts=True)
-        rows = len(ids) - 1 - rows
-    return rows.astype(np.int64), copies > 1
+    order = np.argsort(ids, kind="stable")  # which takes little, the ids being almost sorted
+    is_next = np.diff(ids[order]) != 0
+    first, last = order[np.append(True, is_next)], order[np.append(is_next, True)]
+    return (first if rollback == "first" else last), first != last
 
 
 def _few_slices(rows: Rows) -> list[slice] | None:
@@ -138,7 +136,7 @@ class _Taker:
             return values
         if self._slices is not None:
             return np.concatenate([values[kept] for kept in self._slices])
-        return values.take(self.rows)
+        return values.take(self.rows, mode="wrap")  # no row is out of bounds; to look would take half as long again
 
     def take_player(self, side: str, port: int) -> None:
         """All columns of one player, Nana's too."""
