@@ -89,7 +89,7 @@ def check(source: str, destination: str, *, options: Sequence[str] = (), files: 
 
 
 def read_text(remote: str, path: str) -> str | None:
-    """The text of one file of a remote; ``None`` if it is not there.
+    """The text of one file of a remote; ``None`` if it is not there, or empty.
 
     Raises:
         ExphilError: the remote cannot be read.
@@ -99,7 +99,7 @@ def read_text(remote: str, path: str) -> str | None:
         return None
     if found.returncode != 0:
         raise _failure(f"reading {remote}/{path}", [_parse(line) for line in found.stderr.decode().splitlines()])
-    return found.stdout.decode("utf-8", errors="replace")
+    return found.stdout.decode("utf-8", errors="replace") or None  # to a bucket, what is missing is an empty folder
 
 
 def _run(arguments: Sequence[str], files: Sequence[str] | None, what: str) -> Iterator[dict[str, Any]]:

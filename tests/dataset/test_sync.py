@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2-never-print-me")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    made = subprocess.run(["rclone", "mkdir", "away:melee"], check=False)  # a bucket, as users have one, not none at all
+    assert made.returncode == 0
     yield "away:melee"
     server.stop()
 
