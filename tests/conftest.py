@@ -1,11 +1,16 @@
 """Fixtures shared by every stage: where real replays lie, and a generated one."""
 
 import os
+import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 
+S3_SECRET = "hunter2-never-print-me"
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "replays"
 
 
@@ -35,3 +40,34 @@ def _extract(archive: str, folder: Path, limit: int | None) -> list[Path]:
         for member in members:
             source.extract(member, folder)
     return [folder / member.filename for member in members]
+
+
+@pytest.fixture
+def s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of moto's S3 server without any bucket, to which the environment points."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    for name, value in (
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", "someone"),
+        ("AWS_SECRET_ACCESS_KEY", S3_SECRET),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("no_proxy", "127.0.0.1"),
+    ):
+        monkeypatch.setenv(name, value)
+    # All servers of a process share what they hold.
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Iterator[Any]:
+    """That server as a file system, which remembers nothing of an earlier test's."""
+    kind = fsspec.get_filesystem_class("s3")
+    kind.clear_instance_cache()
+    yield fsspec.filesystem("s3")
+    kind.clear_instance_cache()

@@ -11,10 +11,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from dataset.errors import ConfigError, ShardError
 from dataset.fetch import Patience
 from dataset.store import Store
+from tests.conftest import S3_SECRET
 from tests.dataset import servers
 
 HASTE = Patience(attempts=2, backoff_s=0.01)
-SECRET = "hunter2-never-print-me"
 
 
 @pytest.fixture(autouse=True)
@@ -23,34 +23,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "shards"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(endpoint: str, generated_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The generated store in ``s3://melee/store``; yields the file system to break it with."""
-    for name, value in (
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", "someone"),
-        ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("no_proxy", "127.0.0.1"),
-    ):
-        monkeypatch.setenv(name, value)
-    s3 = fsspec.filesystem("s3")
-    if not s3.exists("melee"):
-        s3.mkdir("melee")
+def bucket(s3: Any, generated_store: Path) -> Any:
+    """The generated store in ``s3://melee/store``; the file system to break it with."""
+    s3.mkdir("melee")
     s3.put(f"{generated_store}/", "melee/store", recursive=True)
-    yield s3
-    s3.rm("melee/store", recursive=True)
+    return s3
 
 
 def test_a_store_in_a_bucket_hands_out_what_a_local_one_does(bucket: Any, generated_store: Path) -> None:
@@ -110,7 +88,7 @@ def test_secrets_of_the_environment_are_in_no_error(bucket: Any) -> None:
     bucket.pipe(f"melee/store/{shard}", b"damaged")
     with pytest.raises(ShardError) as caught:
         next(store.samples("train"))
-    assert SECRET not in str(caught.value)
+    assert S3_SECRET not in str(caught.value)
 
 
 class Flaky(MemoryFileSystem):  # type: ignore[misc]

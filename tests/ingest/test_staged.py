@@ -214,33 +214,14 @@ def test_a_transfer_that_fails_is_told_without_the_backends_words_and_gone_on_wi
     assert Store(URL).manifest.replays == 4
 
 
-def test_a_bucket_takes_a_store_as_memory_does(duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        for name, value in (
-            ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-            ("AWS_ACCESS_KEY_ID", "someone"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("no_proxy", "127.0.0.1"),
-        ):
-            monkeypatch.setenv(name, value)
-        s3 = fsspec.filesystem("s3")
-        type(s3).clear_instance_cache()
-        s3 = fsspec.filesystem("s3")
-        with pytest.raises(ExphilError, match="must be possible"):
-            ingest([duels / "duel-0.slp"], "s3://melee/store", options())
-        s3.mkdir("melee")
-        first = ingest([duels / "duel-0.slp"], Path("s3://melee/store"), options())
-        assert (first.store, first.store_replays) == ("s3://melee/store", 1)
-        ingest([duels], "s3://melee/store", options())
-        ingest([duels], tmp_path / "expected", options())
-        assert_whole(s3, "s3://melee/store", tmp_path / "expected")
-        assert s3.cat(f"melee/store/{MANIFEST_NAME}").decode() == Store("s3://melee/store").manifest.to_json()
-        assert Manifest.from_json(s3.cat(f"melee/store/{MANIFEST_NAME}").decode(), "").replays == 4
-    finally:
-        server.stop()
-        type(s3).clear_instance_cache()
+def test_a_bucket_takes_a_store_as_memory_does(s3: Any, duels: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExphilError, match="must be possible"):
+        ingest([duels / "duel-0.slp"], "s3://melee/store", options())
+    s3.mkdir("melee")
+    first = ingest([duels / "duel-0.slp"], Path("s3://melee/store"), options())
+    assert (first.store, first.store_replays) == ("s3://melee/store", 1)
+    ingest([duels], "s3://melee/store", options())
+    ingest([duels], tmp_path / "expected", options())
+    assert_whole(s3, "s3://melee/store", tmp_path / "expected")
+    assert s3.cat(f"melee/store/{MANIFEST_NAME}").decode() == Store("s3://melee/store").manifest.to_json()
+    assert Manifest.from_json(s3.cat(f"melee/store/{MANIFEST_NAME}").decode(), "").replays == 4
