@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -23,14 +24,30 @@ def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
     app = typer.Typer(
         name="exphil",
-        help="Slippi replays in, a playing Melee policy out.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     for stage in ("ingest", "dataset", "train", "play"):
         import_module(f"{stage}.cli").register(app)
     return app
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from dataset.version import VERSION
+
+        typer.echo(f"exphil {VERSION}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Slippi replays in, a playing Melee policy out."""
 
 
 def main() -> None:

@@ -124,7 +124,10 @@ def train(
     ] = None,
     supervise: Annotated[
         str | None,
-        typer.Option("--supervise", help="Frames of a window to predict: all after the burn-in, or last; default all."),
+        typer.Option(
+            "--supervise",
+            help="Frames of a window to predict: all after the burn-in, or last (then measured on every 8th frame); default all.",
+        ),
     ] = None,
     burn_in: Annotated[
         int | None,

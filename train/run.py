@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 
 from dataset.codec import get_codec
 from dataset.errors import ConfigError
+from dataset.version import VERSION
 from train.callbacks import Callback
 from train.checkpoint import run_record
 from train.compiler import should_compile
@@ -143,18 +144,11 @@ def require_precision(precision: str, device: torch.device) -> None:
 
 def origin() -> dict[str, Any]:
     """Which code made a run: the commit it lies in, if any, and versions."""
-    names = ("exphil", "torch", "numpy")
+    libraries = {name: version(name) for name in ("torch", "numpy")}
     return {
         "commit": _commit(Path(__file__).parent),
-        "versions": {**{name: _version(name) for name in names}, "python": platform.python_version()},
+        "versions": {"exphil": VERSION, **libraries, "python": platform.python_version()},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # exphil itself, run from a checkout
-        return "not installed"
 
 
 def _commit(folder: Path) -> str | None:

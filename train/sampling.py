@@ -1,6 +1,7 @@
 """Which sampler a run's config means: the bank's replays in lanes or in windows, for training, measuring and the leak check.
 
-The surprise: measuring walks every replay whole, as it was recorded and at the run's own delay, however the run was trained.
+The surprise: measuring walks every replay whole, as it was recorded and at the run's own delay, however the run was trained;
+but where only a window's last frame is predicted, each of them costs a window, and every ``MEASURED_EVERY``th frame stands for all.
 """
 
 from dataset.codec import get_codec
@@ -10,6 +11,9 @@ from dataset.stream.sampler import Sampler
 from dataset.stream.windows import Windows
 from train.config import RunConfig
 from train.ranks import Ranks
+
+MEASURED_EVERY = 8
+"""For runs that predict only the last frame of windows; measuring all would take them longer than training."""
 
 
 def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ranks: Ranks | None = None) -> Sampler:
@@ -32,6 +36,7 @@ def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ra
             is_shuffled=is_shuffled,
             rank=ours.rank,
             world_size=ours.size,
+            every=MEASURED_EVERY if data.supervise == "last" and not is_shuffled else 1,
         )
     return Lanes(
         bank,

@@ -41,6 +41,7 @@ class Windows(Sampler):
         rank: int = 0,
         world_size: int = 1,
         memory: int = MEMORY,
+        every: int = 1,
     ) -> None:
         """Prepare to walk ``bank``; see ``Sampler`` for the other arguments.
 
@@ -56,6 +57,7 @@ class Windows(Sampler):
             rank: see ``Sampler``.
             world_size: see ``Sampler``.
             memory: bytes of decoded replays that are shuffled together.
+            every: predict only each Nth frame, from the middle of the first N on; for measuring windows of one such frame.
 
         Raises:
             ConfigError: the burn-in leaves no frame to predict; see also ``Sampler``.
@@ -76,8 +78,13 @@ class Windows(Sampler):
                 f"--burn-in: must leave at least one frame of the window of {window}, found {burn_in}; "
                 "give a smaller one, or a larger --window-size"
             )
-        self.burn_in, self.memory = burn_in, memory
         self._stride = window - burn_in
+        if every != 1 and (self._stride != 1 or is_shuffled):
+            raise ConfigError(
+                f"every {every}: thins only windows that are in order and predict one frame each, found a burn-in of {burn_in} in "
+                f"{window}{', shuffled' if is_shuffled else ''}; leave it at 1"
+            )
+        self.burn_in, self.memory, self._every = burn_in, memory, every
         self._last: tuple[tuple[int, int], Ints, float] | None = None
 
     def plan(self, epoch: int) -> Plan:
@@ -94,7 +101,8 @@ class Windows(Sampler):
         num_frames = self.bank.tracks[segment.track].num_frames
         within, phase = self._drawn(segment.track, epoch)
         number = within[segment.first : segment.first + segment.num_windows]
-        low, high = self._edge(number, num_frames, phase), self._edge(number + 1, num_frames, phase)
+        low = self._edge(number, num_frames, phase)
+        high = low + 1 if self._stride == 1 else self._edge(number + 1, num_frames, phase)
         return Cut(np.maximum(high - self.window, 0), (low, high), np.ones(len(number), dtype=np.bool_))
 
     def _drawn(self, track: int, epoch: int) -> tuple[Ints, float]:
@@ -133,12 +141,14 @@ class Windows(Sampler):
 
     def _num_windows(self, num_frames: int) -> int:
         """Windows of a track: one more than would tile it, so that they can begin at any phase."""
-        return -(-num_frames // self._stride) + (self._stride > 1)
+        if self._stride == 1:
+            return (num_frames + self._every - 1 - self._every // 2) // self._every
+        return -(-num_frames // self._stride) + 1
 
     def _edge(self, number: Ints, num_frames: int, phase: float) -> Ints:
         """Where the predicted rows of each window begin; those of one end where those of the next begin."""
         if self._stride == 1:
-            return number
+            return number * self._every + self._every // 2
         inner = self._num_windows(num_frames) - 1
         edges = np.floor((number - 1 + phase) * num_frames / inner).astype(np.int64)
         return np.where(number == 0, 0, np.where(number > inner, num_frames, np.maximum(edges, 0)))

@@ -85,3 +85,10 @@ def test_the_burn_in_and_the_contract_follow_from_the_settings(
 ) -> None:
     config: RunConfig = resolve(None, FLAGS | {"backbone": backbone} | flags).config
     assert (config.burn_in, config.contract) == (burn_in, contract)
+
+
+def test_a_run_that_predicts_last_frames_is_measured_on_every_eighth() -> None:
+    seen = batches({"sampling": "windows", "supervise": "last"}, is_shuffled=False)
+    frames = sorted((int(b.track[i]), int(b.start[i] + t)) for b in seen for i, t in np.argwhere(b.mask))
+    assert frames == [(track, row) for track in range(5) for row in range(4, 99 + track, 8)]
+    assert sum(int(b.mask.sum()) for b in batches({"sampling": "windows", "supervise": "last"})) == 5 * 99 + 10

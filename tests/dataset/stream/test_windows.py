@@ -56,3 +56,24 @@ def test_within_its_memory_the_whole_bank_is_shuffled_together() -> None:
 def test_a_burn_in_that_leaves_nothing_to_predict_is_refused() -> None:
     with pytest.raises(ConfigError, match="--burn-in: must leave at least one frame of the window of 16, found 16"):
         sampler("many replays", "windows", burn_in=16)
+
+
+def test_thinned_windows_predict_each_nth_frame_from_its_full_past() -> None:
+    bank = Bank([sample("r", 100), sample("s", 37), sample("short", 3)], FALCO)
+    windows = Windows(bank, rows=4, window=16, delay=0, burn_in=15, is_shuffled=False, every=8)
+    predicted: dict[int, list[int]] = {}
+    for batch in windows.batches(0):
+        for row, place in np.argwhere(batch.mask):
+            assert place == 15 or batch.start[row] == 0
+            predicted.setdefault(int(batch.track[row]), []).append(int(batch.start[row] + place))
+    assert {track: sorted(rows) for track, rows in predicted.items()} == {
+        0: list(range(4, 99, 8)),  # the last frame has no next controller to predict
+        1: list(range(4, 36, 8)),
+    }
+
+
+@pytest.mark.parametrize("changes", [{"is_shuffled": True}, {"burn_in": 8}])
+def test_only_measuring_windows_of_one_frame_are_thinned(changes: dict[str, int]) -> None:
+    given = {"rows": 4, "window": 16, "delay": 0, "burn_in": 15, "is_shuffled": False, "every": 8, **changes}
+    with pytest.raises(ConfigError, match="every 8: thins only windows that are in order and predict one frame each"):
+        Windows(Bank([sample("r", 100)], FALCO), **given)
