@@ -1,7 +1,7 @@
 """Which sampler a run's config means: the bank's replays in lanes or in windows, for training, measuring and the leak check.
 
 The surprise: measuring walks every replay whole, as it was recorded and at the run's own delay, however the run was trained;
-but where only a window's last frame is predicted, each of them costs a window, and every ``MEASURED_EVERY``th frame stands for all.
+but where only a window's last frame is predicted, each of them costs a window: every ``MEASURED_EVERY``th stands for all.
 """
 
 from dataset.codec import get_codec

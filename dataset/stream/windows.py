@@ -81,7 +81,7 @@ class Windows(Sampler):
         self._stride = window - burn_in
         if every != 1 and (self._stride != 1 or is_shuffled):
             raise ConfigError(
-                f"every {every}: thins only windows that are in order and predict one frame each, found a burn-in of {burn_in} in "
+                f"every {every}: thins only windows that are in order and predict one frame each, found burn-in {burn_in} in "
                 f"{window}{', shuffled' if is_shuffled else ''}; leave it at 1"
             )
         self.burn_in, self.memory, self._every = burn_in, memory, every
