@@ -1,0 +1,118 @@
+"""The package as it is installed: one version, wheel and sdist whole, and each extra enough for its commands."""
+
+import ast
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dataset.duel import generate_replay
+from dataset.version import VERSION
+from tests.extras import ROOT, importable_with, run_with_only
+
+EXTRAS_OF = {
+    "ingest": ("ingest", "7z", "s3", "ray"),
+    "dataset": ("s3", "7z"),
+    "train": ("train", "s3"),
+    "play": ("play", "openvino", "ingest", "train"),
+}
+"""Extras whose libraries a stage may import at all; that the main one alone is enough is seen by running commands."""
+
+
+def test_version_is_the_one_constant() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exphil", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"exphil {VERSION}\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "dataset/version.py"
+
+
+@pytest.mark.parametrize("stage", EXTRAS_OF)
+def test_every_library_that_a_stage_imports_is_declared(stage: str) -> None:
+    allowed = importable_with(*EXTRAS_OF[stage]) | sys.stdlib_module_names | set(EXTRAS_OF) | {"exphil"}
+    optional = {"openvino", "ray", "py7zr", "s3fs"}  # declared, and perhaps not installed here
+    assert imported(ROOT / stage) - allowed - optional == set()
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level names that any line below ``folder`` imports, those inside functions too."""
+    nodes = [node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_ingest_alone_takes_in_and_looks_at_a_store(tmp_path: Path) -> None:
+    (tmp_path / "games").mkdir()
+    generate_replay(tmp_path / "games" / "0.slp", seed=1, characters=("mewtwo", "fox"), frames=2400)
+    store = ["--store", str(tmp_path / "store")]
+    commands = [
+        ["ingest", str(tmp_path / "games"), *store, "--workers", "1"],
+        ["verify", *store, "--quick", "--json"],
+        ["stats", *store, "--query", "quality"],
+        ["stats", *store, "--html", "card.html"],
+        ["encode", *store, "--codec", "joint"],
+        ["inspect", *store, "--frames", "300:302"],
+    ]
+    codes = run_with_only("ingest", commands, tmp_path)
+    assert codes == [0, 1, 0, 0, 0, 0]  # one short game has too few jumps to tell a leak, so verify says no
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_packages_and_the_licence_and_nothing_else(built: Path) -> None:
+    with zipfile.ZipFile(built / f"exphil-{VERSION}-py3-none-any.whl") as wheel:
+        names = wheel.namelist()
+        metadata = wheel.read(f"exphil-{VERSION}.dist-info/METADATA").decode()
+    about = f"exphil-{VERSION}.dist-info"
+    assert {name.partition("/")[0] for name in names} == {"exphil.py", "ingest", "dataset", "train", "play", about}
+    assert {name for name in names if not name.endswith(".py")} == {
+        f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+    }
+    assert "From replays to a match" in metadata  # the README
+
+
+@pytest.mark.slow
+def test_the_sdist_holds_what_git_tracks_of_its_parts(built: Path) -> None:
+    root = f"exphil-{VERSION}"
+    with tarfile.open(built / f"{root}.tar.gz") as sdist:
+        names = {name.removeprefix(f"{root}/") for name in sdist.getnames()}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    left_out = {name for name in tracked.splitlines() if name not in names}
+    assert left_out == {".ci/run", ".dockerignore"}
+    assert not {name for name in names if "__pycache__" in name or name.endswith((".slp", ".zip"))}
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_where_it_is_installed(built: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    wheel = built / f"exphil-{VERSION}-py3-none-any.whl"
+    install = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel]
+    subprocess.run(install, cwd=tmp_path, check=True)
+    # The libraries are borrowed; exphil itself must come from the wheel.
+    libraries = sysconfig.get_path("purelib")
+    (found,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (found / "borrowed.pth").write_text(f"{libraries}\n")
+    where = "import dataset, exphil; print(dataset.__file__, exphil.__file__)"
+    told = subprocess.run([python, "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert told == f"{found}/dataset/__init__.py {found}/exphil.py\n"
+    exphil = tmp_path / "venv" / "bin" / "exphil"
+    for command in ([exphil, "--help"], [exphil, "--version"], [exphil, "train", "--help"]):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
