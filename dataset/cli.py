@@ -5,16 +5,45 @@ from typing import Annotated
 
 import typer
 
+from dataset.examples import examples
+
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the stage's commands."""
-    app.command("verify")(verify_command)
-    app.command("stats")(stats_command)
-    app.command("encode")(encode_command)
-    app.command("sync")(sync_command)
+    app.command(
+        "verify",
+        epilog=examples(
+            "exphil verify --store data/mewtwo",
+            "exphil verify --store data/mewtwo --quick",
+        ),
+    )(verify_command)
+    app.command(
+        "stats",
+        epilog=examples(
+            "exphil stats --store data/mewtwo --query matchups",
+            "exphil stats --store data/mewtwo --query techniques --character mewtwo",
+            'exphil stats --store data/mewtwo --sql "SELECT split, COUNT(*) AS games FROM replays GROUP BY split"',
+            "exphil stats --store data/mewtwo --html card.html",
+        ),
+    )(stats_command)
+    app.command(
+        "encode",
+        epilog=examples(
+            "exphil encode --store data/mewtwo --codec joint",
+            'exphil encode --store data/mewtwo --where "quality_a > 0.5 and frames > 3600"',
+            "exphil encode --store data/mewtwo --quality",
+        ),
+    )(encode_command)
+    app.command(
+        "sync",
+        epilog=examples(
+            "exphil sync up data/mewtwo --remote b2:melee",
+            "exphil sync down runs --remote b2:melee --dry-run",
+        ),
+    )(sync_command)
 
 
 def verify_command(

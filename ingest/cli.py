@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dataset.examples import examples
 from ingest import show
 
 _MIN_FRAMES = 1800
@@ -13,7 +14,14 @@ _MIN_FRAMES = 1800
 
 def register(app: typer.Typer) -> None:
     """Add the stage's commands."""
-    app.command("ingest")(ingest_command)
+    app.command(
+        "ingest",
+        epilog=examples(
+            "exphil ingest ~/Slippi --store data/mewtwo --character mewtwo",
+            "exphil ingest ranked.7z more/ --store data/all --dry-run",
+            "exphil ingest ~/Slippi --store data/mewtwo --character mewtwo --watch",
+        ),
+    )(ingest_command)
     show.register(app)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from dataset.examples import examples
+
 if TYPE_CHECKING:
     from dataset.schema import Columns
     from ingest.columns import Rollback
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("inspect")(inspect_command)
+    app.command(
+        "inspect",
+        epilog=examples(
+            "exphil inspect --store data/mewtwo --frames 300:340",
+            "exphil inspect --replay game.slp",
+        ),
+    )(inspect_command)
 
 
 def inspect_command(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from dataset.examples import examples
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -219,9 +221,27 @@ def play(
 
 def register(app: typer.Typer) -> None:
     """Add play's commands."""
-    app.command()(play)
-    app.command("eval-games")(eval_games)
-    app.command()(demo)
+    app.command(
+        epilog=examples(
+            "exphil play --policy first --stand-in game.slp",
+            "exphil play --check --policy first --dolphin dolphin/ --iso melee.iso",
+            "exphil play --policy first --dolphin dolphin/ --iso melee.iso --opponent cpu --cpu-level 9 --games 3",
+            "exphil play --policy first --dolphin dolphin/ --iso melee.iso --opponent second",
+        ),
+    )(play)
+    app.command(
+        "eval-games",
+        epilog=examples(
+            "exphil eval-games play-replays",
+            "exphil eval-games old-replays --character mewtwo --json",
+        ),
+    )(eval_games)
+    app.command(
+        epilog=examples(
+            "exphil demo",
+            "exphil demo --replays ~/Slippi --character mewtwo --minutes 5 --folder demo",
+        ),
+    )(demo)
 
 
 def eval_games(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dataset.examples import examples
 from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store, make_callbacks
 from train.flags import given, spelled, with_train_flags
 
@@ -45,7 +46,14 @@ Quick = Annotated[bool, typer.Option("--quick", help="The preset quick: whether 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    app.command("compare")(compare)
+    app.command(
+        "compare",
+        epilog=examples(
+            "exphil compare --store data/mewtwo --train-character mewtwo --minutes-per-run 10 --seeds 2 --name six",
+            "exphil compare --store data/mewtwo --backbones gru,mamba --quick",
+            "exphil compare first second --store data/mewtwo --name mine",
+        ),
+    )(compare)
 
 
 @with_train_flags("backbone", "temporal", *NOT_SHARED)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dataset.examples import examples
 from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards
 from train.compare_cli import (
     NOT_SHARED,
@@ -24,7 +25,14 @@ from train.flags import given, with_train_flags
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("sweep")(sweep)
+    app.command(
+        "sweep",
+        epilog=examples(
+            "exphil sweep size --store data/mewtwo --train-character mewtwo --backbone mamba --minutes-per-run 10",
+            "exphil sweep delay --store data/mewtwo --values 0,4 --epochs 2 --name delays",
+            "exphil sweep data --store data/mewtwo --train-character mewtwo --epochs 3",
+        ),
+    )(sweep)
 
 
 @with_train_flags(*NOT_SHARED)
