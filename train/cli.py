@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dataset.examples import examples
+
 if TYPE_CHECKING:
     from train.callbacks import Callback
     from train.settings import Resolved
@@ -25,13 +27,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as t
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     from train.compare_cli import register as register_compare
+    from train.doctor_cli import register as register_doctor
     from train.sweep_cli import register as register_sweep
 
-    app.command("train")(train)
-    app.command("eval")(evaluate)
-    app.command("export")(export)
+    app.command(
+        "train",
+        epilog=examples(
+            "exphil train --store data/mewtwo --train-character mewtwo --backbone gru --epochs 3 --lr 2e-3 --name first",
+            "exphil train --store data/mewtwo --preset full --show-config",
+            "exphil train --store data/mewtwo --train-character mewtwo --init-from first --lr 3e-4 --name tuned",
+            "exphil train --store data/mewtwo --train-character mewtwo --name first --resume",
+        ),
+    )(train)
+    app.command(
+        "eval",
+        epilog=examples(
+            "exphil eval --policy first --store data/mewtwo --split test --detailed",
+            "exphil eval --compare first second --store data/mewtwo",
+        ),
+    )(evaluate)
+    app.command(
+        "export",
+        epilog=examples(
+            "exphil export first",
+            "exphil export first --int8 --store data/mewtwo",
+        ),
+    )(export)
     register_compare(app)
     register_sweep(app)
+    register_doctor(app)
 
 
 def train(
