@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dataset.version import VERSION
+
 CORE = ("fsspec", "numpy", "polars", "pyarrow", "pyyaml", "rich", "typer", "xxhash", "zstandard")
 EXTRAS: dict[str, tuple[str, ...]] = {
     "ingest": ("peppi-py",),
@@ -96,7 +98,7 @@ class Diagnosis:
         torch, openvino = (self.libraries[name].answer for name in ("torch", "openvino"))
         return {
             "versions": {
-                "exphil": exphil_version(),
+                "exphil": VERSION,
                 "python": platform.python_version(),
                 "system": platform.platform(),
             },
@@ -147,14 +149,6 @@ def look(name: str) -> Library:
         return Library(name=name, version=found, fault=said[-1])
     answer = json.loads(done.stdout.splitlines()[-1]) if name in _QUESTIONS else None
     return Library(name=name, version=found, answer=answer)
-
-
-def exphil_version() -> str:
-    """The version of this package."""
-    try:
-        return version("exphil")
-    except PackageNotFoundError:
-        return "a checkout, not installed"
 
 
 def install_command(extra: str) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dataset.examples import examples
+
 if TYPE_CHECKING:
     from train.doctor import Diagnosis
 
@@ -19,7 +21,7 @@ _UNITS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor")(doctor)
+    app.command("doctor", epilog=examples("exphil doctor", "exphil doctor --no-speed --json"))(doctor)
 
 
 def doctor(
