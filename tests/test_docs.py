@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from dataset.duel import generate_replay
+from dataset.examples import HEADING
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -57,6 +58,19 @@ def test_every_command_parses(app: Any, page: str, line: str, tmp_path: Path, mo
         return
     name, *arguments = words[words.index("exphil") + 1 :]
     app.commands[name].make_context(name, arguments)
+
+
+def test_every_help_ends_in_examples_that_parse(app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("game.slp").touch()
+    assert len(app.commands) > 10
+    for command, registered in app.commands.items():
+        heading, *lines = (registered.epilog or "").split("\n\n")
+        assert (heading, bool(lines)) == (HEADING, True), f"exphil {command} --help has no examples"
+        for line in lines:
+            program, name, *arguments = shlex.split(line)
+            assert (program, name) == ("exphil", command)
+            app.commands[name].make_context(name, arguments)
 
 
 def test_every_message_in_troubleshooting_is_one_of_ours() -> None:
