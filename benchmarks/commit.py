@@ -1,0 +1,64 @@
+"""What one commit of an ingest costs, by how many replays its store has: the table of replays is written anew each time.
+
+The rows are those of a real store, repeated, with new words wherever each row had its own, in a new store without shards. Each
+size is committed in a process of its own, because peak memory is read too.
+
+    python -m benchmarks.commit --store STORE --replays 1000 10000 50000
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import polars as pl
+
+from dataset.store import Store
+from ingest.commit import open_store
+from ingest.job import JobResult, Row
+from ingest.options import IngestOptions
+
+
+def main() -> None:
+    """Measure and print one line of JSON a size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--replays", type=int, nargs="+", default=[1_000, 10_000, 50_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for count in options.replays:
+        process = context.Process(target=measure, args=(options.store, count, options.rounds))
+        process.start()
+        process.join()
+
+
+def measure(store: Path, count: int, rounds: int) -> None:
+    """Commit nothing new to a store of ``count`` replays, several times."""
+    table = Store(store).replays().filter(pl.col("status") == "ok").collect()
+    own = [name for name in table.columns if table[name].dtype == pl.String and table[name].n_unique() == len(table)]
+    rows: list[Row] = table.to_dicts() * (count // len(table) + 1)
+    rows = [row | {name: f"{row[name]}-{i}" for name in own} for i, row in enumerate(rows[:count])]
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), IngestOptions()) as opened:
+        opened.rows = rows
+        for _ in range(rounds):
+            start = time.process_time()
+            opened.commit(JobResult(rows=[], shards=(), cpu_seconds=0.0))
+            seconds.append(time.process_time() - start)
+        size = (Path(folder) / "replays.parquet").stat().st_size
+    found = {
+        "replays": count,
+        "commit_cpu_s": round(statistics.median(seconds), 3),
+        "bytes_a_replay": round(size / count, 1),
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
