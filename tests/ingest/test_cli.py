@@ -12,11 +12,6 @@ from dataset.manifest import Manifest
 from ingest import cli
 from ingest.judge import DEFAULT_MIN_FRAMES
 
-KEYS = {
-    *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
-    *("frames", "seconds", "cpu_seconds", "rejections", "failures", "digest"),
-}
-
 
 def run(*arguments: object) -> Result:
     app = typer.Typer()
@@ -32,7 +27,6 @@ def test_ingest_prints_one_json_object_and_what_to_type_next(duels: Path, tmp_pa
     result = run(duels, "--store", tmp_path / "store", "--min-frames", 1, "--workers", 1, "--json")
     found = json.loads(result.stdout.splitlines()[-1])
     assert result.stdout.count("\n") == 1
-    assert found.keys() >= KEYS
     assert (found["replays_found"], found["replays_ingested"], found["frames"]) == (4, 4, 2400)
     assert found["digest"] == Manifest.load(tmp_path / "store").digest
     assert result.stderr.splitlines()[-1] == f"next: exphil verify --store {tmp_path / 'store'}"

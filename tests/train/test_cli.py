@@ -36,24 +36,7 @@ def runs(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_says_its_facts_first_and_what_to_type_next_last(store: Path, tmp_path: Path) -> None:
     result = exphil(f"train --store {store} --name first --runs {tmp_path} --json {TINY}")
     assert result.exit_code == 0
-    assert list(json.loads(result.stdout)) == [
-        "run",
-        "best_epoch",
-        "epochs",
-        "val_nll",
-        "val_accuracy",
-        "val_change_accuracy",
-        "val_change_nll",
-        "val_change_exact",
-        "persistence_nll",
-        "persistence_accuracy",
-        "persistence_change_accuracy",
-        "frames_per_second",
-        "seconds",
-        "is_early_stopped",
-        "is_interrupted",
-        "skipped_shards",
-    ]
+    assert json.loads(result.stdout)["run"] == str(tmp_path / "first")
     lines = result.stderr.splitlines()
     assert [line.split()[0] for line in lines[:6]] == ["versions", "train", "val", "parameters", "inputs", "run"]
     assert lines[1] == "train       3 replays, 300 frames, 0.00 h"
@@ -174,11 +157,7 @@ def test_eval_measures_one_run(store: Path, runs: Path) -> None:
     result = exphil(f"eval --policy {runs}/one --store {store} --detailed --json --device cpu")
     assert result.exit_code == 0
     report = json.loads(result.stdout)
-    by_component = {"nll_by_component", "accuracy_by_component"}
-    overall = {"run", "nll", "accuracy", "change_accuracy", "change_nll", "persistence_nll", "buttons", "ece", "frames"}
-    assert by_component | overall <= set(report)
-    assert set(report["buttons"]["a"]) == {"precision", "recall", "f1", "press_true", "press_predicted"}
-    assert {"per_replay", "intervals", "lookup", "over_lookup", "detailed", "criteria"} <= set(report)
+    assert {"detailed", "criteria"} <= set(report)
     assert "persistence" in result.stderr
     assert "main_x" in result.stderr
     assert max(map(len, result.stderr.splitlines())) <= 100

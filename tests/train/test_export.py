@@ -218,8 +218,5 @@ def test_the_command_prints_one_json_object(exported: Exported, tmp_path: Path) 
     done = CliRunner().invoke(app, ["export", str(run), "--json"])
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["bytes"] == (run / GRAPH).stat().st_size
-    assert (sorted(result), result["different_controllers"]) == (
-        ["bytes", "different_controllers", "max_abs_error", "path"],
-        0,
-    )
+    assert result["different_controllers"] == 0
     assert isinstance(CliRunner().invoke(app, ["export", str(run), "--split", "val"]).exception, ConfigError)
