@@ -1,4 +1,4 @@
-"""An environment in which only one extra is installed: the others' libraries are there, but refuse to be imported."""
+"""An environment in which only one extra is installed: the others' libraries are there, but not found."""
 
 import importlib.metadata
 import json
@@ -18,17 +18,18 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 
 _RUN = """
 import json, sys
+from importlib.machinery import PathFinder
 
-refused, commands = json.loads(sys.argv[1])
-
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in refused:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+absent, commands = json.loads(sys.argv[1])
 
 
-sys.meta_path.insert(0, Refuse())
+class Finder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in absent else super().find_spec(name, path, target)
+
+
+sys.meta_path = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
 import exphil
 
 codes = [exphil.build_app()(command, standalone_mode=False) or 0 for command in commands]
@@ -50,8 +51,8 @@ def importable_with(*extras: str) -> set[str]:
 
 def run_with_only(extra: str, commands: list[list[str]], folder: Path) -> list[int]:
     """Run commands in one process that can import what ``extra`` brings and nothing else; their exit codes."""
-    refused = sorted(_owners().keys() - importable_with(extra))
-    program = [sys.executable, "-c", _RUN, json.dumps([refused, commands])]
+    absent = sorted(_owners().keys() - importable_with(extra))
+    program = [sys.executable, "-c", _RUN, json.dumps([absent, commands])]
     path = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(program, cwd=folder, env=path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
