@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dataset.errors import ConfigError, ExphilError
@@ -28,6 +29,34 @@ class Copied:
     def __add__(self, other: "Copied") -> "Copied":
         """Both together."""
         return Copied(self.files + other.files, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of a remote, as ``dataset.sync`` copies stores to and from it."""
+
+    name: str
+    on_progress: Progress | None = None
+
+    def read_text(self, path: str) -> str | None:
+        """See ``dataset.sync.Away``."""
+        return read_text(self.name, path)
+
+    def send(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """See ``dataset.sync.Away``."""
+        return self._copy(str(folder), self.name, files, is_dry)
+
+    def fetch(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """See ``dataset.sync.Away``."""
+        return self._copy(self.name, str(folder), files, is_dry)
+
+    def check(self, folder: Path, files: Sequence[str]) -> None:
+        """See ``dataset.sync.Away``."""
+        check(str(folder), self.name, files=files)
+
+    def _copy(self, source: str, destination: str, files: Sequence[str], is_dry: bool) -> Copied:
+        how = ("--checksum",)
+        return copy(source, destination, options=how, files=files, is_dry=is_dry, on_progress=self.on_progress)
 
 
 def require_remote(remote: str) -> str:

@@ -6,7 +6,10 @@ the new one; and it only goes forward, so a side that holds replays the other la
 hashed names stays where it is.
 """
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from dataset import rclone
 from dataset.atomic import sha256_of
@@ -53,58 +56,67 @@ def sync_store(
         ShardError: a shard that came down is not what the manifest lists.
         ExphilError: the copy failed, or differs.
     """
-    away = f"{rclone.require_remote(remote)}/{store.resolve().name}"
-    if _is_up(direction):
-        with writing(_require_store(store)):
-            return _up(store, away, is_dry, on_progress)
+    away = rclone.Folder(f"{rclone.require_remote(remote)}/{store.resolve().name}", on_progress)
+    return store_up(store, away, is_dry=is_dry) if _is_up(direction) else store_down(store, away, is_dry=is_dry)
+
+
+class Away(Protocol):
+    """The other side of a copy: files by their paths below it."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    def read_text(self, path: str) -> str | None:
+        """The text of one file; ``None`` if it is not there."""
+
+    def send(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """Copy those files of a folder there, unless they are there already."""
+
+    def fetch(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """Copy those of the files that are there into a folder, unless it has them already."""
+
+    def check(self, folder: Path, files: Sequence[str]) -> None:
+        """Raise ``ExphilError`` if one of the files is another there than in the folder."""
+
+
+def store_up(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+    """Copy a store to the other side; raises as ``sync_store`` does."""
+    Manifest.load(store)  # before a lock makes the folder
+    with writing(store):
+        here = Manifest.load(store)
+        _require_forward(here, _manifest(away), str(store), away.name)
+        shards = [shard.path for shard in here.shards]
+        small = [name for name in LAST if (store / name).is_file()]
+        done = Copied()
+        for files in (shards, small, [MANIFEST_NAME]):
+            done += away.send(store, files, is_dry=is_dry)
+        if not is_dry:
+            away.check(store, [*shards, *small, MANIFEST_NAME])
+        return done
+
+
+def store_down(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+    """Copy a store from the other side; raises as ``sync_store`` does."""
     there = _manifest(away)
     if there is None:
         raise ConfigError(
-            f"remote {away}: a store holds a {MANIFEST_NAME}, found none; name the folder that holds the store's"
+            f"remote {away.name}: a store holds a {MANIFEST_NAME}, found none; name the folder that holds the store's"
         )
-    if is_dry:
-        return _down(store, away, there, is_dry, on_progress)
-    with writing(store):
-        return _down(store, away, there, is_dry, on_progress)
+    with nullcontext() if is_dry else writing(store):
+        here = Manifest.load(store) if (store / MANIFEST_NAME).is_file() else None
+        _require_forward(there, here, away.name, str(store))
+        done = away.fetch(store, [shard.path for shard in there.shards], is_dry=is_dry)
+        if not is_dry:
+            _require_sound(store, there)
+        for files in (LAST, [MANIFEST_NAME]):
+            done += away.fetch(store, files, is_dry=is_dry)
+        return done
 
 
-def _up(store: Path, away: str, is_dry: bool, on_progress: Progress | None) -> Copied:
-    here = Manifest.load(store)
-    _require_forward(here, _manifest(away), str(store), away)
-    shards = [shard.path for shard in here.shards]
-    small = [name for name in LAST if (store / name).is_file()]
-    done = Copied()
-    for files in (shards, small, [MANIFEST_NAME]):
-        done += rclone.copy(
-            str(store), away, options=("--checksum",), files=files, is_dry=is_dry, on_progress=on_progress
-        )
-    if not is_dry:
-        rclone.check(str(store), away, files=[*shards, *small, MANIFEST_NAME])
-    return done
-
-
-def _down(store: Path, away: str, there: Manifest, is_dry: bool, on_progress: Progress | None) -> Copied:
-    here = Manifest.load(store) if (store / MANIFEST_NAME).is_file() else None
-    _require_forward(there, here, away, str(store))
-    shards = [shard.path for shard in there.shards]
-    done = rclone.copy(away, str(store), options=("--checksum",), files=shards, is_dry=is_dry, on_progress=on_progress)
-    if not is_dry:
-        _require_sound(store, there)
-    for files in (LAST, [MANIFEST_NAME]):
-        done += rclone.copy(
-            away, str(store), options=("--checksum",), files=files, is_dry=is_dry, on_progress=on_progress
-        )
-    return done
-
-
-def _manifest(away: str) -> Manifest | None:
-    text = rclone.read_text(away, MANIFEST_NAME)
-    return None if text is None else Manifest.from_json(text, away)
-
-
-def _require_store(store: Path) -> Path:
-    Manifest.load(store)
-    return store
+def _manifest(away: Away) -> Manifest | None:
+    text = away.read_text(MANIFEST_NAME)
+    return None if text is None else Manifest.from_json(text, away.name)
 
 
 def _require_forward(source: Manifest, destination: Manifest | None, name: str, other: str) -> None:
@@ -122,11 +134,12 @@ def _require_forward(source: Manifest, destination: Manifest | None, name: str, 
 
 def _require_sound(store: Path, manifest: Manifest) -> None:
     for shard in manifest.shards:
-        found = sha256_of(store / shard.path)
+        path = store / shard.path
+        found = sha256_of(path) if path.is_file() else "no such file"
         if found != shard.sha256:
             raise ShardError(
                 f"shard {shard.path}: must have the SHA-256 that the remote's manifest lists ({shard.sha256[:12]}…), found "
-                f"{found[:12]}…; sync it up again from where the store was made"
+                f"{found[:12]}; sync it up again from where the store was made"
             )
 
 
