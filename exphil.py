@@ -15,6 +15,7 @@ EXTRAS = {
     "onnxruntime": "play",
     "onnxscript": "train",
     "safetensors": "train",
+    "huggingface_hub": "hub",
     "torch": "train",
     "wandb": "train",
 }

@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     from train.compare_cli import register as register_compare
     from train.doctor_cli import register as register_doctor
+    from train.hub_cli import register as register_hub
     from train.sweep_cli import register as register_sweep
 
     app.command(
@@ -56,6 +57,7 @@ def register(app: typer.Typer) -> None:
     register_compare(app)
     register_sweep(app)
     register_doctor(app)
+    register_hub(app)
 
 
 def train(

@@ -28,6 +28,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "s3": ("s3fs",),
     "7z": ("py7zr",),
     "ray": ("peppi-py", "ray"),
+    "hub": ("huggingface-hub",),
 }
 """What ``pyproject.toml`` lists, by extra."""
 
