@@ -1,5 +1,8 @@
 """Weights & Biases: one wandb run a training run, through its official client; the best weights become an artifact.
 
+The store is the run's input artifact: a reference by the digest of its data, so that runs on the same data meet in one artifact
+and nothing tells where it lies. Offline wandb takes no inputs; the digest stands in the config all the same.
+
 Where it logs to (online, offline, disabled) is decided by wandb's own settings, such as ``WANDB_MODE=offline``. The surprise:
 the run folder keeps the wandb run's id, so that ``--resume`` goes on with the same one; offline, each part lies in a folder
 of its own and ``wandb sync --append`` joins them.
@@ -26,9 +29,12 @@ class WandbLog(Callback):
 
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
         """Open the wandb run, its files beside the checkpoints."""
-        config = {name: value for name, value in record.items() if name != "data"}
+        data = record["data"]
+        config = {**record, "data": {"manifest_digest": data["manifest_digest"]}}  # the rest is ids
         self._folder = run
         self._run = wandb.init(project=PROJECT, name=run.name, dir=run, config=config, id=_id_of(run), resume="allow")
+        if not self._run.offline:
+            self._run.use_artifact(store_artifact(data))
 
     def on_step(self, step: Step) -> None:
         """Loss, rate and speed."""
@@ -53,6 +59,15 @@ class WandbLog(Callback):
     def on_abort(self) -> None:
         """Close as failed."""
         self._run.finish(exit_code=1)
+
+
+def store_artifact(data: Mapping[str, Any]) -> wandb.Artifact:
+    """What a run's ``data`` record says it was trained on, as an artifact that holds no file."""
+    facts = {split: {name: data[split][name] for name in ("replays", "frames", "hours")} for split in ("train", "val")}
+    digest = data["manifest_digest"]
+    artifact = wandb.Artifact(f"store-{digest}", type="dataset", metadata={"manifest_digest": digest, **facts})
+    artifact.add_reference(f"exphil://{digest}", name="store", checksum=False)
+    return artifact
 
 
 def _id_of(run: Path) -> str:

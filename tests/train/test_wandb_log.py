@@ -7,7 +7,7 @@ import wandb
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.test_run import Losses
 from train.run import train_run
-from train.wandb_log import WandbLog
+from train.wandb_log import WandbLog, store_artifact
 
 
 def test_a_run_and_its_resumption_are_one_run_of_the_official_client_without_a_network(
@@ -34,6 +34,8 @@ def test_a_run_and_its_resumption_are_one_run_of_the_official_client_without_a_n
         return log_artifact(run, artifact, **options)
 
     monkeypatch.setattr(wandb.Run, "log_artifact", kept_artifact)
+    used: list[Any] = []
+    monkeypatch.setattr(wandb.Run, "use_artifact", lambda run, artifact: used.append(artifact))
     store, runs = write_store(tmp_path / "store", tiny_splits()), tmp_path / "runs"
     before = [WandbLog(), Losses(stop_after=20)]
     assert train_run(tiny_config(), store, "logged here", runs=runs, callbacks=before)["is_interrupted"]
@@ -44,7 +46,33 @@ def test_a_run_and_its_resumption_are_one_run_of_the_official_client_without_a_n
     assert logged["val/persistence/nll"] == pytest.approx(summary["persistence_nll"])
     assert logged["val/buttons/x/press_true"] > 0
     assert kept == [("model", "logged-here", {"best.safetensors", "config.json"})]
+    assert used == [], "offline wandb takes no inputs"
     run = runs / "logged here"
     files = list((run / "wandb").glob("offline-run-*/*.wandb"))
     assert {file.stem for file in files} == {f"run-{(run / 'wandb-id.txt').read_text().strip()}"}
     assert all(file.stat().st_size > 1000 for file in files)
+
+
+def test_the_store_is_an_input_known_by_its_digest_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Run:
+        offline = False
+
+        def use_artifact(self, artifact: Any) -> None:
+            given["artifact"] = artifact
+
+    def init(**options: Any) -> Run:
+        given.update(options)
+        return Run()
+
+    monkeypatch.setattr(wandb, "init", init)
+    facts = {"replays": 3, "frames": 300, "hours": 0.001}
+    data = {"manifest_digest": "d" * 32, "train": {**facts, "ids": ["a"]}, "val": {**facts, "ids_sha256": ""}}
+    WandbLog().on_start(tmp_path, {"codec": "axis17", "data": data})
+    artifact = given["artifact"]
+    assert given["config"] == {"codec": "axis17", "data": {"manifest_digest": "d" * 32}}
+    assert (artifact.name, artifact.type) == (f"store-{'d' * 32}", "dataset")
+    assert artifact.metadata == {"manifest_digest": "d" * 32, "train": facts, "val": facts}
+    assert {name: entry.ref for name, entry in artifact.manifest.entries.items()} == {"store": f"exphil://{'d' * 32}"}
+    assert artifact.digest == store_artifact(data).digest != store_artifact(data | {"manifest_digest": "e" * 32}).digest
