@@ -26,7 +26,6 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="exphil",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)

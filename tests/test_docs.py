@@ -26,6 +26,8 @@ NEED_MORE = (
     "--ray",
     "ranked.7z",
     "sync",
+    "exphil hub",
+    "runs/theirs",
     "s3://",
     "https://",
     "sh scripts/",

@@ -53,3 +53,13 @@ def test_errors_of_usage_exit_2_and_errors_of_work_exit_1() -> None:
     )
     assert run_python(template.format("ConfigError")).returncode == 2
     assert run_python(template.format("SchemaError")).returncode == 1
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    def completed(*words: str) -> list[str]:
+        asked = {"_EXPHIL_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        code = f"import os, exphil; os.environ.update({asked!r}); exphil.build_app()(prog_name='exphil')"
+        return run_python(code).stdout.split()
+
+    assert completed("exphil", "tra") == ["train"]
+    assert completed("exphil", "sync", "--re") == ["--remote"]
