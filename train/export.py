@@ -24,6 +24,7 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript import opset23
 from torch import Tensor, nn
 
 from dataset.atomic import replacing, sha256_of
@@ -49,6 +50,15 @@ _EXAMPLES, _MOST = 2, 64
 """Players in the example that a graph is traced with (a dimension of one would be taken for fixed), and the most at once."""
 
 Feed = dict[str, NDArray[Any]]
+
+
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """ONNX's own, which is exact for large numbers too; PyTorch's translation compares and chooses besides."""
+    assert beta == 1.0
+    return opset23.Softplus(x)
+
+
+_TRANSLATIONS = {torch.ops.aten.softplus.default: _softplus}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +136,7 @@ def export_front(policy: Policy) -> onnx.ModelProto:
             output_names=["hidden_units", "prior_logits", *(f"next_{name}" for name in names)],
             opset_version=OPSET,
             dynamic_shapes=tuple(shapes),
+            custom_translation_table=_TRANSLATIONS,
             dynamo=True,
             verbose=False,
         )
@@ -150,7 +161,12 @@ def backbone_graph(policy: Policy) -> bytes:
     width = policy.embed.project.out_features
     with _quiet():
         program = torch.onnx.export(
-            Step().eval(), (torch.zeros(1, width), *leaves_of(state)), opset_version=OPSET, dynamo=True, verbose=False
+            Step().eval(),
+            (torch.zeros(1, width), *leaves_of(state)),
+            opset_version=OPSET,
+            custom_translation_table=_TRANSLATIONS,
+            dynamo=True,
+            verbose=False,
         )
     assert program is not None
     graph: bytes = program.model_proto.SerializeToString()

@@ -144,10 +144,11 @@ class MambaBlock(nn.Module):
         window = torch.cat([conv, mixed.unsqueeze(1)], dim=1)
         mixed = (window * self.conv_weight.t()).sum(dim=1) + self.conv_bias
         x, B_, C_ = self._maps(F.silu(mixed))
-        decay = torch.exp(dt * -torch.exp(self.log_rate))
-        h = h * decay[..., None, None] + (x * dt.unsqueeze(-1)).unsqueeze(-1) * B_[:, None, None, :]
-        y = (h @ C_[:, None, :, None]).squeeze(-1)
-        return u + self._out(y + x * self.skip.unsqueeze(-1), z), (window[:, 1:], h)
+        x, dt = x.unsqueeze(-1), dt[..., None, None]  # at once as wide as h: every reshaping is a node of the graph
+        decay = torch.exp(dt * -torch.exp(self.log_rate)[:, None, None])
+        h = h * decay + x * dt * B_[:, None, None, :]
+        y = h @ C_[:, None, :, None] + x * self.skip[:, None, None]
+        return u + self._out(y.squeeze(-1), z), (window[:, 1:], h)
 
     def _split(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         sizes = [self.inner, self.inner + 2 * STATE_SIZE, self.num_heads]
