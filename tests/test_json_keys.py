@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from dataset.duel import generate_replay
 from play.score import GameResult
 from tests.play.test_games import log
+from tests.train.hub_double import Hub
 from tests.train.test_doctor import found
 from train.speeds import Speeds
 
@@ -131,6 +132,9 @@ KEYS: dict[str, dict[str, str]] = {
     "sync": {
         "": "files bytes",
     },
+    "hub": {
+        "": "files bytes repo repo_type revision",
+    },
     "demo": {
         "": "stages",
         "stages[]": "name seconds result",
@@ -169,6 +173,7 @@ COMMANDS = {
     "play --check": "play --check --dolphin . --iso .",
     "eval-games": "eval-games logs",
     "sync": "sync up store --remote away",
+    "hub": "hub push store --repo me/duels",
     "demo": "demo",
     "doctor": "doctor",
 }
@@ -190,6 +195,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         patch.setattr("train.export.export_run", lambda run, **options: EXPORTED)
         patch.setattr("play.runner.FRAME_BUDGET_MS", 10_000.0)
         patch.setattr("play.demo.run_demo", lambda **options: [import_module("play.demo").Stage("ingest", 1.0, {})])
+        hub = Hub()
+        patch.setattr("dataset.hub.library", lambda: hub)
         patch.setattr("train.doctor.diagnose", found)
         patch.setattr("train.speeds.measure_speeds", lambda whole: Speeds())
         app = typer.Typer()
