@@ -155,7 +155,7 @@ SIZE = "--hidden-sizes 8,8 --batch-size 2 --window-size 64 --max-steps 2 --train
 TINY = f"--store store {SIZE}"
 
 COMMANDS = {
-    "ingest": "ingest duels --store store --workers 1",
+    "ingest": "ingest duels --store store --workers 1 --min-frames 1",
     "encode": "encode --store store",
     "encode --quality": "encode --store store --quality",
     "verify": "verify --store store --quick",
@@ -186,7 +186,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     folder = tmp_path_factory.mktemp("tiny")
     for seed in (0, 1, 11, 7):
         (folder / "duels").mkdir(exist_ok=True)
-        generate_replay(folder / "duels" / f"{seed}.slp", seed=seed, frames=1900)
+        generate_replay(folder / "duels" / f"{seed}.slp", seed=seed, frames=600)
     generate_replay(folder / "short.slp", seed=2, frames=250)
     log(folder / "logs" / "one", {"won": True}, {})
     with pytest.MonkeyPatch.context() as patch:
