@@ -40,8 +40,11 @@ from train.sampler_graph import append_sampler
 OPSET = 23
 """The first with RMS norms and attention as single nodes."""
 CHECKED_FRAMES = 600
-TOLERANCE = 5e-6
-"""Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more."""
+TOLERANCE = 2e-5
+"""Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more.
+
+Rounding alone, carried through so many frames of a GRU trained for ten epochs, takes PyTorch 3.8e-6 away from its own float64,
+the graph 4.4e-6, and both 6.4e-6 from each other; nets that are not trained agree within 5e-6."""
 
 LEAST_QUANTIZED = 1 << 14
 """Weights in a matrix worth quantizing; smaller ones cost more to quantize for than they save."""
