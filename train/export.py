@@ -61,7 +61,7 @@ def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return opset23.Softplus(x)
 
 
-_TRANSLATIONS = {torch.ops.aten.softplus.default: _softplus}
+_TRANSLATIONS: dict[Any, Any] = {torch.ops.aten.softplus.default: _softplus}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 In: what ``train.per_replay`` reports. Out: 95 % intervals of the means, and of the differences between two runs on the same
 replays. Frames of one replay resemble each other, so whole replays are drawn, with replacement; a difference is *paired*: both
-runs get the same draws, so that easy and hard replays cancel. The surprise: an interval covers the choice of replays, not the
-luck of a training's seed.
+runs get the same draws, so that easy and hard replays cancel. The surprise: an interval covers the choice of replays, and the
+luck of a training's seed only where ``Luck`` tells how much that is.
 
 Legend: R replays, D draws.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,30 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
+@dataclass(frozen=True)
+class Luck:
+    """How much runs differ by nothing but their seed."""
+
+    deviation: float
+    """Standard deviation of one run, pooled over variants."""
+    freedom: int
+    """Degrees of freedom it was estimated with."""
+
+    @classmethod
+    def pooled(cls, groups: Sequence[Sequence[float]]) -> "Luck | None":
+        """Out of the values of each variant's seeds; ``None`` where no variant has two."""
+        several = [group for group in groups if len(group) > 1]
+        freedom = sum(len(group) - 1 for group in several)
+        squares = sum(statistics.variance(group) * (len(group) - 1) for group in several)
+        return cls((squares / freedom) ** 0.5, freedom) if freedom else None
+
+    def draw(self, seeds: tuple[int, int], draws: int, seed: int) -> Floats:
+        """[D] what chance adds to the difference of two means over so many seeds: Student's t, the deviation being estimated."""
+        error = self.deviation * (1 / seeds[0] + 1 / seeds[1]) ** 0.5
+        drawn: Floats = error * np.random.default_rng(seed).standard_t(self.freedom, draws)
+        return drawn
+
+
 def bootstrap(per_replay: PerReplayReport, draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval | None]:
     """The 95 % interval of every metric; ``None`` from a single replay, or where no replay has such frames."""
     sums = _sums(per_replay, range(len(per_replay["ids"])))
@@ -62,9 +87,20 @@ def bootstrap(per_replay: PerReplayReport, draws: int = DRAWS, seed: int = SEED)
 
 
 def paired_difference(
-    first: PerReplayReport, second: PerReplayReport, draws: int = DRAWS, seed: int = SEED
+    first: PerReplayReport,
+    second: PerReplayReport,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    luck: Mapping[str, Floats] | None = None,
 ) -> dict[str, Difference | None]:
     """How every metric differs between two runs on the same replays, with its 95 % interval; ``None`` as in ``bootstrap``.
+
+    Args:
+        first: one run.
+        second: the other.
+        draws: D.
+        seed: of the draws.
+        luck: of some metrics, [D] what the runs' seeds may add.
 
     Raises:
         ConfigError: they were measured on different replays.
@@ -79,7 +115,7 @@ def paired_difference(
     drawn = [_resample(sums, draws, seed) for sums in (ours, theirs)]
     found: dict[str, Difference | None] = {}
     for name in WEIGHTS:
-        interval = _interval(drawn[0][name] - drawn[1][name])
+        interval = _interval(drawn[0][name] - drawn[1][name] + (luck or {}).get(name, 0.0))
         value = _mean(ours[name]) - _mean(theirs[name])
         found[name] = None if interval is None else Difference(value, *interval)
     return found

@@ -1,8 +1,9 @@
 """The results matrix: a row for every variant, averaged over its seeds, and which differences between variants are real.
 
-In: measured runs (``train.measured``) with the variant and seed of each. Out: plain rows and differences. Two kinds of doubt stay
-apart: a *spread* is the standard deviation over seeds, an *interval* the bootstrap over replays of the mean over seeds. The
-surprise: what was not measured is ``None``, and one seed has no spread.
+In: measured runs (``train.measured``) with the variant and seed of each. Out: plain rows and differences. In a row two kinds of
+doubt stay apart: a *spread* is the standard deviation over seeds, an *interval* the bootstrap over replays of the mean over
+seeds. A difference counts both, once any variant has two seeds. The surprise: what was not measured is ``None``, and one seed
+has no spread.
 """
 
 import statistics
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from train.intervals import WEIGHTS, Difference, PerReplayReport, bootstrap, paired_difference
+from train.intervals import DRAWS, SEED, WEIGHTS, Difference, Luck, PerReplayReport, bootstrap, paired_difference
 from train.measured import SPLITS, Measured
 
 METRICS = ("nll", "accuracy", "change_accuracy", "change_nll", "change_exact", "exact", "ece")
@@ -55,19 +56,27 @@ def find_split(rows: Sequence[Row]) -> str:
 
 
 def find_differences(subjects: Sequence[Subject], split: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Every pair of variants, first minus second, each metric with the paired interval over replays."""
-    per_replay = {
-        label: _mean_by_replay([one.measured for one in subjects if one.label == label], split)
-        for label in labels(subjects)
-    }
+    """Every pair of variants, first minus second, each metric with the paired interval over replays and over seeds."""
+    groups = {label: [one.measured for one in subjects if one.label == label] for label in labels(subjects)}
+    per_replay = {label: _mean_by_replay(group, split) for label, group in groups.items()}
+    luck = {name: find_luck(subjects, split, name) for name in WEIGHTS}
     found: list[dict[str, Any]] = []
     for first, second in combinations(per_replay, 2):
         ours, theirs = per_replay[first], per_replay[second]
         if ours is None or theirs is None:
             continue
-        differences = paired_difference(ours, theirs)
+        seeds = len(groups[first]), len(groups[second])
+        drawn = {name: one.draw(seeds, DRAWS, SEED) for name, one in luck.items() if one is not None}
+        differences = paired_difference(ours, theirs, luck=drawn)
         found += [_plain(first, second, name, difference) for name in metrics if (difference := differences[name])]
     return found
+
+
+def find_luck(subjects: Sequence[Subject], split: str, metric: str) -> Luck | None:
+    """How much a metric owes to the seed, out of all variants that have several; ``None`` where none has."""
+    reports: list[tuple[str, Mapping[str, Any]]] = [(one.label, dict(one.measured)[split]) for one in subjects]
+    values = [[report.get(metric) for name, report in reports if name == label] for label in labels(subjects)]
+    return Luck.pooled([[value for value in group if value is not None] for group in values])
 
 
 def _plain(first: str, second: str, metric: str, difference: Difference) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from train.baselines import measure_baselines
 from train.config import RunConfig, from_json
 from train.data import character_id, load_bank, open_store
 from train.data_law import data_law
-from train.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_split
+from train.intervals import Luck
+from train.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.measured import SPLITS, Measured, Measuring, measure_run
 
 RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
@@ -93,7 +94,7 @@ def make_results(
         "rows": rows,
         "baselines": [row for task in tasks for row in _baselines(task, len(tasks) > 1, tolerate_bad_shards)],
         "differences": find_differences(subjects, split, metrics),
-        "notes": list(_notes(rows, codecs, delays, split)),
+        "notes": list(_notes(rows, codecs, delays, split, find_luck(subjects, split, "nll"))),
         "settings": _settings(subjects),
         "data": subjects[0].measured["record"]["data"] | {"train": _counts(subjects[0], "train")},
         "runs": [_run(one) for one in subjects],
@@ -147,7 +148,7 @@ def _baselines(task: Task, is_named: bool, tolerate_bad_shards: int) -> Iterable
         yield baseline_row(label, {split: reports.get(split, {}) for split in SPLITS}) | {"reports": _slim(reports)}
 
 
-def _notes(rows: Sequence[Row], codecs: set[str], delays: set[int], split: str) -> Iterable[str]:
+def _notes(rows: Sequence[Row], codecs: set[str], delays: set[int], split: str, luck: Luck | None) -> Iterable[str]:
     if len(codecs) > 1:
         yield (
             "The codecs differ: likelihoods and change frames are over each codec's own classes and do not compare; the "
@@ -159,6 +160,11 @@ def _notes(rows: Sequence[Row], codecs: set[str], delays: set[int], split: str) 
         yield "Not every run could be measured on test replays: val is shown, by which the weights were chosen too."
     if all(row["seeds"] == 1 for row in rows):
         yield "One seed each: intervals cover the choice of replays, not the luck of a seed."
+    elif luck is not None:
+        yield (
+            f"A run's {split} NLL owes ±{luck.deviation:.4f} to its seed (standard deviation, {luck.freedom} degrees of freedom, "
+            "all variants together); differences count that for every variant, also where it has one seed."
+        )
 
 
 def _counts(subject: Subject, split: str) -> dict[str, Any]:

@@ -125,6 +125,10 @@ def test_rows_hold_the_means_over_seeds_and_the_numbers_of_the_runs(compared: tu
     nll = {(one["first"], one["second"]): one for one in told["differences"] if one["metric"] == "nll"}
     first, second = (row["test_nll"] for row in told["rows"])
     assert nll["mlp", "gru"]["value"] == pytest.approx(first - second)
+    spreads = [row["test_nll_spread"] for row in told["rows"]]
+    deviation = ((spreads[0] ** 2 + spreads[1] ** 2) / 2) ** 0.5
+    assert nll["mlp", "gru"]["high"] - nll["mlp", "gru"]["low"] > 2 * 4.3 * deviation * 0.9  # t of 2 degrees of freedom
+    assert f"owes ±{deviation:.4f} to its seed (standard deviation, 2 degrees of freedom" in told["notes"][-1]
 
 
 def test_the_page_holds_the_measured_numbers_and_needs_no_network(compared: tuple[Path, dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dataset.errors import ConfigError
-from train.intervals import Difference, bootstrap, paired_difference
+from train.intervals import Difference, Luck, bootstrap, paired_difference
 
 
 def per_replay(ids: list[str], nll: list[float], frames: list[int]) -> dict[str, list[object]]:
@@ -63,3 +63,23 @@ def test_a_difference_that_changes_sign_between_replays_is_not_real() -> None:
 def test_runs_measured_on_different_replays_are_refused() -> None:
     with pytest.raises(ConfigError, match="on the same replays, found 3 that 4 and 4 share"):
         paired_difference(per_replay(IDS, NLL, FRAMES), per_replay(["a", "b", "c", "e"], NLL, FRAMES))
+
+
+def test_the_luck_of_a_seed_is_pooled_over_the_variants_that_have_several() -> None:
+    luck = Luck.pooled([[1.0, 1.2], [5.0], [2.0, 2.3, 2.6]])
+    assert luck == Luck(pytest.approx(((0.02 + 0.18) / 3) ** 0.5), 3)  # type: ignore[arg-type]
+    assert Luck.pooled([[1.0], [2.0]]) is None
+
+
+def test_what_seeds_may_add_is_students_t_of_both_means() -> None:
+    drawn = Luck(0.1, 3).draw((1, 4), 200_000, seed=0)
+    error = 0.1 * (1 + 1 / 4) ** 0.5
+    assert np.percentile(drawn, (2.5, 97.5)) == pytest.approx((-3.182 * error, 3.182 * error), rel=0.03)
+
+
+def test_a_difference_no_larger_than_what_seeds_make_is_not_real() -> None:
+    ours, theirs = per_replay(IDS, NLL, FRAMES), per_replay(IDS, [nll + 0.1 for nll in NLL], FRAMES)
+    few, many = (Luck(deviation, 3).draw((2, 2), 2_000, seed=0) for deviation in (0.01, 0.1))
+    found = [paired_difference(ours, theirs, luck={"nll": luck})["nll"] for luck in (few, many)]
+    assert [one.is_real for one in found if one is not None] == [True, False]
+    assert [one.value for one in found if one is not None] == [pytest.approx(-0.1)] * 2
