@@ -37,7 +37,8 @@ NEED_MORE = (
 
 def commands(page: Path) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+    whole = (block.replace("\\\n", " ") for block in blocks)
+    return [line for block in whole for line in block.splitlines() if line.strip() and not line.startswith("#")]
 
 
 COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
