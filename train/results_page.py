@@ -67,8 +67,9 @@ def page_html(results: Results) -> str:
 def _lead(results: Results) -> str:
     """What was compared, in a sentence."""
     rows, data = results["rows"], results["data"]
-    seeds = max(row["seeds"] for row in rows)
-    many = f"{seeds} seeds each" if seeds > 1 else "one seed each"
+    counts = [row["seeds"] for row in rows]
+    fewest, most = min(counts), max(counts)
+    many = f"{fewest} to {most} seeds" if fewest < most else f"{most} seeds each" if most > 1 else "one seed each"
     return (
         f"{results['kind']}: {len(rows)} variants, {many}, trained on {data['train']['replays']:,} replays "
         f"({data['train']['frames']:,} frames, {data['train']['hours']:.1f} h) and measured on replays that none of them saw."

@@ -121,8 +121,9 @@ def differences(results: Results) -> list[str]:
     )
     caption = (
         f"{results['split']} {metric.replace('nll', 'NLL')} of the row minus that of the column, with its paired 95 % interval "
-        "over replays. Green: the row is better and the interval leaves out 0; red: worse; no colour: it could be chance. Each "
-        "cell stands for itself: of twenty cells without any difference, one is coloured."
+        f"over replays{' and seeds' if any(row['seeds'] > 1 for row in results['rows']) else ''}. Green: the row is better and "
+        "the interval leaves out 0; red: worse; no colour: it could be chance. Each cell stands for itself: of twenty cells "
+        "without any difference, one is coloured."
     )
     return [
         section(

@@ -135,6 +135,8 @@ def test_the_page_holds_the_measured_numbers_and_needs_no_network(compared: tupl
     folder, told = compared
     page = (folder / "report.html").read_text()
     Drawn(page)
+    assert "compare: 2 variants, 2 seeds each, trained on" in page
+    assert "paired 95 % interval over replays and seeds." in page
     for row in told["rows"]:
         assert f"{row['test_nll']:.3f}±{row['test_nll_spread']:.3f}" in page
     assert "By situation" in page
