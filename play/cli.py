@@ -221,6 +221,9 @@ def play(
 
 def register(app: typer.Typer) -> None:
     """Add play's commands."""
+    from play.demo_cli import register as register_demo
+    from play.eval_games_cli import register as register_eval_games
+
     app.command(
         epilog=examples(
             "exphil play --policy first --stand-in game.slp",
@@ -229,84 +232,8 @@ def register(app: typer.Typer) -> None:
             "exphil play --policy first --dolphin dolphin/ --iso melee.iso --opponent second",
         ),
     )(play)
-    app.command(
-        "eval-games",
-        epilog=examples(
-            "exphil eval-games play-replays",
-            "exphil eval-games old-replays --character mewtwo --json",
-        ),
-    )(eval_games)
-    app.command(
-        epilog=examples(
-            "exphil demo",
-            "exphil demo --replays ~/Slippi --character mewtwo --minutes 5 --folder demo",
-        ),
-    )(demo)
-
-
-def eval_games(
-    folder: Annotated[Path, typer.Argument(help="Session logs, kept replays or both, searched with all subfolders.")],
-    character: Annotated[
-        str | None,
-        typer.Option(help="Whom the policy plays, in replays that no log tells of.", show_default="who is no CPU"),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=1, max=4, help="Where it sits, in replays that no log tells of.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of drawing sessions for the intervals.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
-) -> None:
-    """How well policies played: stocks and damage a minute and games won, with 95 % intervals over sessions."""
-    import json
-    from dataclasses import asdict
-
-    from play.eval_games import evaluate
-    from play.games import find_games
-    from play.show import eval_table, stdout_console
-
-    found = find_games(folder, character=character, port=port)
-    if found.skipped:
-        _say("left out: " + ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items())))
-    if not found.games:
-        raise _usage(f"{folder}: needs games to tell of, found no game; play some with 'exphil play --games N'")
-    rows = evaluate(found.games, seed=seed)
-    if as_json:
-        result = {"games": len(found.games), "skipped": dict(found.skipped), "rows": [asdict(row) for row in rows]}
-        typer.echo(json.dumps(result))
-    else:
-        stdout_console().print(eval_table(rows))
-
-
-def demo(
-    replays: Annotated[
-        Path | None, typer.Option(help="A folder or archive of replays; default: generated ones.", show_default=False)
-    ] = None,
-    character: Annotated[
-        str | None, typer.Option(help="Whom to imitate; default: whoever was picked most often.", show_default=False)
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option(help="About how long to train on two server cores; rounded to whole epochs, at least one.")
-    ] = 1.0,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where everything goes; must be new.", show_default="a temporary folder")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")] = False,
-) -> None:
-    """Run the whole line: ingest, stats, train, eval, and play against the stand-in."""
-    import json
-    import tempfile
-
-    from play.demo import run_demo
-
-    where = folder or Path(tempfile.mkdtemp(prefix="exphil-demo-"))
-    stages = run_demo(folder=where, replays=replays, character=character, minutes=minutes, say=_say)
-    _say("\n" + "\n".join(f"{stage.name:>10} {stage.seconds:7.1f} s" for stage in stages))
-    if replays is None:
-        _say("The duels were generated: these figures say that the line works, nothing about Melee.")
-    _say(f"Everything lies in {where}. Next: exphil ingest YOUR_REPLAYS --store data/mine")
-    if as_json:
-        typer.echo(json.dumps({"stages": [stage.as_json() for stage in stages]}))
+    register_eval_games(app)
+    register_demo(app)
 
 
 def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:

@@ -28,6 +28,8 @@ def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
     from train.compare_cli import register as register_compare
     from train.doctor_cli import register as register_doctor
+    from train.eval_cli import register as register_eval
+    from train.export_cli import register as register_export
     from train.hub_cli import register as register_hub
     from train.sweep_cli import register as register_sweep
 
@@ -40,20 +42,8 @@ def register(app: typer.Typer) -> None:
             "exphil train --store data/mewtwo --train-character mewtwo --name first --resume",
         ),
     )(train)
-    app.command(
-        "eval",
-        epilog=examples(
-            "exphil eval --policy first --store data/mewtwo --split test --detailed",
-            "exphil eval --compare first second --store data/mewtwo",
-        ),
-    )(evaluate)
-    app.command(
-        "export",
-        epilog=examples(
-            "exphil export first",
-            "exphil export first --int8 --store data/mewtwo",
-        ),
-    )(export)
+    register_eval(app)
+    register_export(app)
     register_compare(app)
     register_sweep(app)
     register_doctor(app)
@@ -279,94 +269,6 @@ def train(
         _show_summary(summary, folder, as_json)
 
 
-def evaluate(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare.", metavar="[RUN]...")] = None,
-    policy: Annotated[str | None, typer.Option("--policy", help="Run to measure.", metavar="RUN")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Measure every RUN on the same replays.")] = False,
-    store: StorePath = None,
-    replays: ReplaysPath = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="val, test or all; default: test, or all with --replays.")
-    ] = None,
-    allow_seen: Annotated[
-        bool, typer.Option("--allow-seen", help="Measure also on replays that the run trained on.")
-    ] = False,
-    tolerate_bad_shards: TolerateBadShards = 0,
-    detailed: Annotated[
-        bool,
-        typer.Option(
-            "--detailed",
-            help="Also measure by component, button, situation and opponent, timing of presses, calibration, and the policy "
-            "given its own controllers; about four times the work.",
-        ),
-    ] = False,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Measure trained policies on replays they never saw."""
-    from train.checkpoint import load_policy
-    from train.differ import differences
-    from train.evaluate import evaluate_run, parse_split
-    from train.recoded import in_codec
-    from train.report import show_reports
-    from train.run import find_device
-
-    wanted = _wanted_runs(runs or [], policy, compare)
-    chosen = parse_split(split or ("test" if replays is None else "all"))
-    target = find_device(device)
-    reports = [
-        evaluate_run(
-            loaded,
-            in_codec(find_store(store, replays, None, loaded.codec.name), loaded.codec.name),
-            split=chosen,
-            is_seen_allowed=allow_seen,
-            device=target,
-            tolerate_bad_shards=tolerate_bad_shards,
-            detailed=detailed,
-        )
-        for loaded in map(load_policy, wanted)
-    ]
-    found = differences(reports)
-    for shard in sorted({shard for report in reports for shard in report["skipped_shards"]}):
-        typer.echo(f"bad shard {shard} was skipped, its replays are missing", err=True)
-    show_reports(reports, found, is_detailed=detailed, to_stderr=as_json)
-    if as_json:
-        typer.echo(json.dumps({"rows": reports, "differences": found} if compare else reports[0]))
-
-
-def export(
-    run: Annotated[str, typer.Argument(help="Run folder, run name or checkpoint file.", metavar="RUN")],
-    int8: Annotated[bool, typer.Option("--int8", help="Keep large matrices as 8-bit integers.")] = False,
-    store: Annotated[
-        str | None, typer.Option("--store", help="Also measure NLL and accuracy on this store.", metavar="STORE")
-    ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="val, test or all of the store; default: test.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
-    from dataset.errors import ConfigError
-    from train.checkpoint import load_policy
-    from train.cost import measure_cost
-    from train.export import export_run
-
-    if split is not None and store is None:
-        raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")
-    done = export_run(run, is_int8=int8)
-    result: dict[str, Any] = {
-        "path": str(done.path),
-        "bytes": done.bytes,
-        "max_abs_error": done.max_abs_error,
-        "different_controllers": done.different_frames,
-    }
-    if store is not None:
-        result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
-    for name, value in result.items():
-        typer.echo(f"{name:22} {value}", err=True)
-    typer.echo(f"next: exphil play --policy {run} --stand-in REPLAY", err=True)
-    if as_json:
-        typer.echo(json.dumps(result))
-
-
 def find_store(store: str | None, replays: Path | None, character: str | None, codec: str) -> str:
     """The store that ``--store`` names, or the cached one that ``--replays`` are ingested into with ``codec``."""
     from dataset.errors import ConfigError
@@ -381,20 +283,6 @@ def find_store(store: str | None, replays: Path | None, character: str | None, c
     from ingest.options import IngestOptions
 
     return str(cached_store([replays], IngestOptions(character=character, codec=codec)))
-
-
-def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str]:
-    from dataset.errors import ConfigError
-
-    if compare:
-        if policy is not None or len(runs) < 2:
-            found = f"{len(runs)} runs" + (" and --policy" if policy is not None else "")
-            raise ConfigError(f"--compare: takes two runs or more and nothing else, found {found}; name them after it")
-        return runs
-    if policy is None or runs:
-        found = "none" if policy is None else f"also {', '.join(runs)}"
-        raise ConfigError(f"--policy: names the one run to measure, found {found}; several need --compare RUN RUN")
-    return [policy]
 
 
 def make_callbacks(is_logged: bool) -> "list[Callback]":

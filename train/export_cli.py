@@ -1,0 +1,53 @@
+"""``exphil export``: arguments only; the graph is made and checked in ``train.export``."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from dataset.examples import examples
+from train.cli import AsJson
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "export",
+        epilog=examples(
+            "exphil export first",
+            "exphil export first --int8 --store data/mewtwo",
+        ),
+    )(export)
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Run folder, run name or checkpoint file.", metavar="RUN")],
+    int8: Annotated[bool, typer.Option("--int8", help="Keep large matrices as 8-bit integers.")] = False,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Also measure NLL and accuracy on this store.", metavar="STORE")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="val, test or all of the store; default: test.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
+    from dataset.errors import ConfigError
+    from train.checkpoint import load_policy
+    from train.cost import measure_cost
+    from train.export import export_run
+
+    if split is not None and store is None:
+        raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")
+    done = export_run(run, is_int8=int8)
+    result: dict[str, Any] = {
+        "path": str(done.path),
+        "bytes": done.bytes,
+        "max_abs_error": done.max_abs_error,
+        "different_controllers": done.different_frames,
+    }
+    if store is not None:
+        result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
+    for name, value in result.items():
+        typer.echo(f"{name:22} {value}", err=True)
+    typer.echo(f"next: exphil play --policy {run} --stand-in REPLAY", err=True)
+    if as_json:
+        typer.echo(json.dumps(result))
