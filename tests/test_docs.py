@@ -76,6 +76,16 @@ def test_every_help_ends_in_examples_that_parse(app: Any, tmp_path: Path, monkey
             app.commands[name].make_context(name, arguments)
 
 
+def test_no_help_holds_brackets_that_its_markup_would_swallow(app: Any) -> None:
+    helps = {
+        f"{name} {getattr(said, 'name', '')}": said.help or ""
+        for name, command in app.commands.items()
+        for said in (command, *(one for one in command.params if hasattr(one, "help")))
+    }
+    assert len(helps) > 100
+    assert {name: text for name, text in helps.items() if re.search(r"\[[a-z]", text)} == {}
+
+
 def test_every_message_in_troubleshooting_is_one_of_ours() -> None:
     code = re.sub(
         r'"\s*f?"',
