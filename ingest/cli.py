@@ -54,8 +54,8 @@ def ingest_command(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Work on a Ray cluster instead (needs the extra ray): host:port, ray://host:port, or 'local'. Every node must see "
-            "sources and store under the same paths.",
+            help="Work on a Ray cluster instead (needs the extra ray): host:port, ray://host:port, or 'local'. "
+            "Every node must see sources and store under the same paths.",
             show_default=False,
         ),
     ] = None,

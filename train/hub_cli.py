@@ -55,9 +55,10 @@ def hub(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be copied.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or fetch one (needs the extra hub, which all leaves out).
+    """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or fetch one.
 
-    Nothing is deleted on either side, and a store's salt stays here. Log in with 'hf auth login', or set HF_TOKEN.
+    Needs the extra hub, which all leaves out. Log in with 'hf auth login', or set HF_TOKEN. Nothing is deleted on either
+    side, and a store's salt stays here.
     """
     from dataclasses import asdict
 
