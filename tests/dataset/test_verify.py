@@ -246,6 +246,25 @@ def test_rows_marked_with_another_replay_are_found(store: Path) -> None:
     assert "someone-else" in failures["rows"]
 
 
+def test_a_null_in_place_of_a_zero_is_found_and_its_column_named(store: Path) -> None:
+    table = pq.read_table(store / FRAMES)
+    place, percent = table.schema.get_field_index("a_percent"), table["a_percent"].to_numpy()
+    nulls = pa.array(percent, mask=percent == 0)
+    pq.write_table(
+        table.set_column(place, pa.field("a_percent", pa.float32()), nulls), store / FRAMES, row_group_size=len(table)
+    )
+    _relist(store)
+    failures = _failures(store)
+    assert failures.keys() == {"rows"}
+    assert "a_percent is null where it has a value" in failures["rows"]
+
+
+@pytest.mark.parametrize("name", ["stocks_a", "damage_b", "frame_gaps", "quality_a", "character_b"])
+def test_a_value_of_the_table_of_replays_that_its_frames_contradict_is_found_and_named(store: Path, name: str) -> None:
+    _change_replays(store, lambda replays: replays.with_columns(pl.col(name) + 1))
+    assert f"{name} is " in _failures(store)["rows"]
+
+
 def test_a_frame_shard_without_a_column_is_found(store: Path) -> None:
     table = pq.read_table(store / FRAMES).drop_columns(["a_nana_x"])
     pq.write_table(table, store / FRAMES, row_group_size=len(table))
