@@ -1,5 +1,4 @@
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 from dataset.duel import generate_replay
 from dataset.errors import SchemaError
 from dataset.manifest import Manifest
-from dataset.shards import Sample, read_shard, write_shard
+from dataset.shards import Sample, read_shard
 from dataset.verify import verify
 from ingest.pipeline import IngestOptions, ingest
+from tests.dataset.builders import shard_of
 
 FRAMES, OTHER_FRAMES = "frames/frames-00000.parquet", "frames/frames-00001.parquet"
 TRAIN, OTHER_TRAIN, VAL = "windows/train-000000.tar", "windows/train-000001.tar", "windows/val-000000.tar"
@@ -60,9 +60,7 @@ def _relist(store: Path) -> None:
 def _change_samples(store: Path, path: str, change: Callable[[Sample], Sample | None]) -> None:
     """Rewrite a window shard sample by sample (``None`` drops it) and list it."""
     samples = [change(sample) for sample in read_shard((store / path).read_bytes())]
-    file = io.BytesIO()
-    write_shard(file, [sample for sample in samples if sample is not None])
-    (store / path).write_bytes(file.getvalue())
+    (store / path).write_bytes(shard_of(sample for sample in samples if sample is not None))
     _relist(store)
 
 
