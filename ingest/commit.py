@@ -122,7 +122,10 @@ class OpenStore:
         for row in self.rows:
             held.setdefault((row["source"], row["member"]), []).append(row)
         fresh: list[Row] = []
-        outdated: set[int] = set()
+        listed = {row["source"] for row in rows}
+        # An archive that could not be listed is one row; once it can be, its members speak for it.
+        unlisted = (row for row in self.rows if row["member"] is None and row["archive_size"] is not None)
+        outdated = {id(row) for row in unlisted if row["source"] in listed}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
             old = held.get((row["source"], row["member"]), [])

@@ -191,6 +191,18 @@ def test_a_file_that_was_damaged_and_is_whole_now_is_taken_in(make_duel: MakeDue
     assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"]
 
 
+def test_an_archive_that_was_cut_and_is_whole_now_leaves_no_failure_behind(duels: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(duels / "duel-0.slp", "0.slp")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-100])
+    assert ingest([archive], tmp_path / "store", options()).failures == {"damaged_archive": 1}
+    archive.write_bytes(whole)
+    ingest([archive], tmp_path / "store", options())
+    assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"]
+
+
 def test_copies_and_both_clients_uploads_are_one_replay(make_duel: MakeDuel, tmp_path: Path) -> None:
     path = make_duel("in/a.slp", 1)
     shutil.copyfile(path, tmp_path / "in" / "copy.slp")
