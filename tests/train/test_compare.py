@@ -239,6 +239,20 @@ def test_finished_runs_are_folded_and_measured_once(
     assert told["rows"][0]["parameters"] == rows[0]["parameters"]
 
 
+def test_runs_of_different_characters_are_set_side_by_side_without_differences(
+    compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    everyone = TINY.replace("--train-character falco", "")
+    assert exphil(f"train --store {store} --runs {tmp_path} --name everyone --backbone mlp {everyone}").exit_code == 0
+    runs = f"{compared[0]}/gru-s0 {tmp_path}/everyone"
+    result = exphil(f"compare {runs} --store {store} --runs {tmp_path} --no-detailed --json --device cpu")
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert (told["differences"], told["notes"][0][:21]) == ([], "The characters differ")
+    assert [row["label"] for row in told["baselines"]] == [
+        f"{name}, axis17, delay 0, {who}" for who in ("falco", "any player") for name in ("persistence", "lookup")
+    ]
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
