@@ -239,6 +239,13 @@ def test_finished_runs_are_folded_and_measured_once(
     assert told["rows"][0]["parameters"] == rows[0]["parameters"]
 
 
+def test_other_weights_than_a_runs_best_are_not_folded(compared: tuple[Path, dict[str, Any]], store: Path) -> None:
+    runs = f"{compared[0]}/gru-s0 {compared[0]}/mlp-s0/last.safetensors"
+    result = exphil(f"compare {runs} --store {store} --runs {compared[0].parent}")
+    assert isinstance(result.exception, ConfigError)
+    assert "are measured by their best weights, found " in str(result.exception)
+
+
 def test_runs_of_different_characters_are_set_side_by_side_without_differences(
     compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
 ) -> None:
