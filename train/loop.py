@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dataset.atomic import replacing
 from dataset.stream.batch import Batch
 from dataset.stream.prefetch import prefetch
 from train.backbones.base import State, map_state
@@ -139,8 +140,9 @@ class Fit:
                 torch.cuda.set_rng_state(saved["cuda_rng"][self.ranks.rank], self.device)
         if not self.ranks.is_first:
             return
-        kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
-        (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = self._metric_lines()[: self.position.epoch]  # one an epoch; what a kill cut off is beyond
+        with replacing(self.run / METRICS_FILE) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def save(self) -> None:
         """Write ``last``: the weights for play, then all that decides the next step."""

@@ -168,7 +168,7 @@ def test_the_averaged_weights_are_validated_and_saved_and_the_others_trained(sto
 def test_metrics_of_an_epoch_whose_state_was_never_saved_are_dropped(store: Path, tmp_path: Path) -> None:
     fit(store, tmp_path, tiny_config(), Losses(stop_after=20))
     path = tmp_path / "run" / "metrics.jsonl"
-    path.write_text(path.read_text() + path.read_text().replace('"epoch": 0', '"epoch": 1'))
+    path.write_text(path.read_text() + path.read_text().replace('"epoch": 0', '"epoch": 1') + '{"epoch": 2, "glo')
     fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)
     assert [record["epoch"] for record in metrics(tmp_path)] == [0, 1, 2]
 
