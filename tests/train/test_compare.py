@@ -184,6 +184,8 @@ def test_runs_of_different_codecs_are_set_side_by_side_in_what_means_the_same(
     Drawn(page)
     assert f"<td>{100 * report['accuracy']:.2f}</td><td>" in page[page.index("Across codecs") :]
     assert f"<td>{report['nll']:.3f}</td></tr>" in page
+    best = f'<td class="best">{min(row["test_nll"] for row in results["rows"]):.3f}'
+    assert (best in page_html(results), best in page) == (True, False)
 
 
 def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
