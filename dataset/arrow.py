@@ -112,6 +112,18 @@ def columns_from_table(table: pa.Table) -> dict[str, NDArray[np.generic]]:
     return columns
 
 
+def wrong_nulls(table: pa.Table) -> list[str]:
+    """Columns of one replay's rows, not null throughout, whose nulls are not where there is nothing to tell."""
+
+    def is_wrong(name: str) -> bool:
+        column, teller = table[name], _VALID_WHERE.get(name)
+        if column.null_count == len(column):
+            return False
+        return column.null_count > 0 if teller is None else not column.is_valid().equals(table[teller])
+
+    return [name for name in table.column_names if is_wrong(name)]
+
+
 def rows_digest(columns: Columns) -> str:
     """Hash of one replay's rows: which columns are there, and every value."""
     names = [column.name for column in COLUMNS if column.name in columns]

@@ -14,9 +14,8 @@ from typing import Any
 import polars as pl
 
 from dataset.arrow import REPLAY_SCHEMA, columns_from_table
-from dataset.atomic import sha256_of
-from dataset.errors import ConfigError, SchemaError
-from dataset.files import replays_path, require_folder
+from dataset.errors import ConfigError
+from dataset.files import frame_shard_path, replays_path, require_folder
 from dataset.lock import writing
 from dataset.manifest import Manifest, check_schema
 from dataset.quality import quality_of
@@ -92,12 +91,7 @@ def _compute_all(
     members = rows_by_shard(sorted(stored, key=lambda row: row["row_start"]))
     shards = manifest.of_kind("frames")
     for done, shard in enumerate(shards):
-        path = folder / shard.path
-        if not path.is_file() or sha256_of(path) != shard.sha256:
-            raise SchemaError(
-                f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
-                "none; copy the shard again or run 'exphil ingest --rebuild'"
-            )
+        path = frame_shard_path(folder, shard)
         for row, table in shard_tables(path, members.get(shard.path, [])):
             found = compute(columns_from_table(table), row)
             assert found.keys() <= set(REPLAY_SCHEMA.names), "a derived column is one of REPLAY_SCHEMA"

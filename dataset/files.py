@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from dataset.atomic import sha256_of
 from dataset.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience, Wanted, fetch, fetch_parsed
@@ -181,3 +182,14 @@ def replays_path(folder: Path, manifest: Manifest) -> Path:
         f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
         "found another or none; copy the store again or run 'exphil ingest --rebuild'"
     )
+
+
+def frame_shard_path(folder: Path, shard: ShardInfo) -> Path:
+    """Where a frame shard lies, hashed before anything is made of it."""
+    path = folder / shard.path
+    if not path.is_file() or sha256_of(path) != shard.sha256:
+        raise SchemaError(
+            f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
+            "none; copy the shard again or run 'exphil ingest --rebuild'"
+        )
+    return path

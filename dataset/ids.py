@@ -131,12 +131,6 @@ def internal_from_external(external: int) -> int | None:
     return None if character is None else character.internal
 
 
-def external_from_internal(internal: int) -> int | None:
-    """Game Start id of an internal character; Nana answers as Ice Climbers, non-playable ids as ``None``."""
-    character = _BY_INTERNAL.get(internal)
-    return None if character is None else character.external
-
-
 def character_name(internal: int) -> str:
     """Readable name of an internal id; ``internal_31`` for the non-playable."""
     character = _BY_INTERNAL.get(internal)

@@ -28,9 +28,6 @@ HANDWARMER_FRAMES = 3600
 """A game broken off within a minute was not meant."""
 FRAMES_PER_MINUTE = 3600
 
-ENDINGS = ("stocks", "time", "quit", "disconnect", "decided")
-"""How a game can end: see ``_ending``."""
-
 _SIDE_PARTS = (
     *(("idle_share", pa.float32()), ("inputs_per_minute", pa.float32()), ("damage_per_minute", pa.float32())),
     *(("sds", pa.uint8()), ("quality", pa.float32())),
@@ -46,10 +43,10 @@ QUALITY_SCHEMA = pa.schema(
 )
 """What quality adds to the table of replays.
 
-``idle_share``: of the frames from 0 on, those in rests of ``IDLE_FRAMES`` and more. ``inputs_per_minute``: buttons pressed
-and sticks moved to another of eight directions. ``damage_per_minute``: percent dealt. ``sds``: stocks lost that the opponent
-did not take. ``resimulated_share`` and ``gap_share``: of all frames. ``is_handwarmer``: nobody was hit, or the game was
-broken off within a minute.
+``ending``: see ``_ending``. ``idle_share``: of the frames from 0 on, those in rests of ``IDLE_FRAMES`` and more.
+``inputs_per_minute``: buttons pressed and sticks moved to another of eight directions. ``damage_per_minute``: percent dealt.
+``sds``: stocks lost that the opponent did not take. ``resimulated_share`` and ``gap_share``: of all frames. ``is_handwarmer``:
+nobody was hit, or the game was broken off within a minute.
 """
 
 

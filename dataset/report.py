@@ -95,7 +95,7 @@ def frame_table(frame: pl.DataFrame) -> Table:
 
 
 def _cell(name: str, value: object) -> str:
-    if value is None:
+    if value is None or value != value:  # there was nothing to take a share or mean of
         return ""
     if isinstance(value, float):
         return f"{value:.2%}" if name in ("win_rate", "share", "resimulated") else f"{value:,.2f}"

@@ -14,9 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from dataset.arrow import columns_from_table
 from dataset.codec import Codec
 from dataset.encode import encode_columns
 from dataset.errors import SchemaError
@@ -67,13 +65,6 @@ def shard_tables(path: Path, rows: list[ReplayRow]) -> Iterator[tuple[ReplayRow,
             f"shard {path.name}: replay {row['id']} must lie in rows {row['row_start']}…{row['row_start'] + row['frames']}, "
             f"inside one row group, found {last} rows grouped otherwise; run 'exphil ingest --rebuild'"
         )
-
-
-def stored_replays(folder: Path, rows: list[ReplayRow]) -> Iterator[tuple[ReplayRow, dict[str, NDArray[np.generic]]]]:
-    """Every replay's row and columns, in stored order."""
-    for shard, members in rows_by_shard(rows).items():
-        for row, table in shard_tables(folder / shard, members):
-            yield row, columns_from_table(table)
 
 
 def sample_of(row: ReplayRow, columns: Columns, codec: Codec) -> Sample:

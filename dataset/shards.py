@@ -8,7 +8,7 @@ differences of their bit patterns, and both perspectives come from one sample, o
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
@@ -182,16 +182,6 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
         encoded=Encoded(continuous, indices),
         classes=classes,
     )
-
-
-def write_shard(file: BinaryIO, samples: Iterable[Sample]) -> int:
-    """Write a tar of samples; returns their number. Same samples, same bytes."""
-    count = 0
-    with open_shard(file) as tar:
-        for sample in samples:
-            count += 1
-            add_sample(tar, sample)
-    return count
 
 
 def open_shard(file: BinaryIO) -> tarfile.TarFile:

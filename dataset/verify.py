@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from dataset.align import leak_from_counts
-from dataset.arrow import FRAME_SCHEMA, columns_from_table, rows_digest
+from dataset.arrow import FRAME_SCHEMA, columns_from_table, rows_digest, wrong_nulls
 from dataset.atomic import sha256_of
 from dataset.audit import Faults, FrameAudit
 from dataset.checks import (
@@ -38,6 +38,7 @@ from dataset.files import replays_path, require_folder
 from dataset.manifest import Manifest, ShardInfo
 from dataset.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
+from dataset.told import contradictions
 from dataset.where import left_out
 from dataset.window_audit import WindowAudit
 
@@ -194,6 +195,13 @@ def _audit_shard(
         columns = columns_from_table(table)
         is_as_ingested = rows_digest(columns) == row["rows_digest"]
         content.add(int(not is_as_ingested), f"rows of replay {row['id']} are not those that were ingested")
+        nulls = wrong_nulls(table)
+        content.add(
+            len(nulls),
+            f"replay {row['id']}: {''.join(nulls[:1])} is null where it has a value, or not where it has none",
+        )
+        differing = contradictions(row, columns)
+        content.add(len(differing), f"replay {row['id']}: {''.join(differing[:1])}")
         frames.add(row, columns, codec)
         if row["status"] == "ok":
             windows.compare(sample_of(row, columns, codec))
@@ -204,7 +212,9 @@ def _frame_verdicts(frames: FrameAudit, content: Faults) -> list[Check]:
     cpu = f"; computer players' sticks stand off it in {frames.cpu_sticks:,} frames" if frames.cpu_sticks else ""
     non_finite = ", ".join(f"{name} {count:,}" for name, count in sorted(frames.non_finite.items()) if count)
     return [
-        fault_check("rows", content, "faults", f"{frames.num_frames:,} frames lie where the table says"),
+        fault_check(
+            "rows", content, "faults", f"{frames.num_frames:,} frames lie where the table says and tell what it says"
+        ),
         fault_check("order", frames.order, "steps back", "frame numbers strictly increase in every replay"),
         fault_check("ids", frames.ids, "values out of range", "every id fits its table"),
         fault_check("sticks", frames.sticks, "frames off the lattice", lattice + cpu),

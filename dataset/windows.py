@@ -19,8 +19,7 @@ from dataset.arrow import columns_from_table
 from dataset.atomic import replacing, sha256_of
 from dataset.codec import Codec, get_codec
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import SchemaError
-from dataset.files import replays_path, require_folder
+from dataset.files import frame_shard_path, replays_path, require_folder
 from dataset.lock import writing
 from dataset.manifest import Manifest, ShardInfo, check_schema, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
@@ -97,12 +96,7 @@ def _write_all(
     written: list[ShardInfo] = []
     shards = manifest.of_kind("frames")
     for done, shard in enumerate(shards):
-        path = folder / shard.path
-        if not path.is_file() or sha256_of(path) != shard.sha256:
-            raise SchemaError(
-                f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
-                "none; copy the shard again or run 'exphil ingest --rebuild'"
-            )
+        path = frame_shard_path(folder, shard)
         written += _write_windows(folder, number + done, _shard_samples(path, members.get(shard.path, []), codec))
         if on_progress is not None:
             on_progress(done + 1, len(shards))

@@ -15,7 +15,7 @@ from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError
 from dataset.manifest import MANIFEST_NAME
 from dataset.schema import SCHEMA_VERSION
-from ingest.options import IngestOptions
+from ingest.options import DEFAULT_CODEC, IngestOptions
 from ingest.pipeline import Progress, ingest
 from ingest.sources import find_candidates
 
@@ -57,7 +57,7 @@ def _key(sources: Sequence[str | Path], options: IngestOptions) -> str:
     settings = (
         SCHEMA_VERSION,
         ENCODER_DIGEST,
-        get_codec(options.codec).digest,
+        get_codec(options.codec or DEFAULT_CODEC).digest,
         options.rollback,
         options.split_seed,
         sorted(options.stored_filters().items()),

@@ -45,7 +45,9 @@ def ingest_command(
     ] = None,
     codec: Annotated[
         str | None,
-        typer.Option(help="axis17 or joint: how window shards hold controllers.", show_default="axis17"),
+        typer.Option(
+            help="axis17 or joint: how window shards hold controllers.", show_default="the store's, or axis17"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes; 1 works in this one.", show_default="one per CPU")

@@ -212,7 +212,7 @@ class _Taker:
         elif column.name in _TRIGGERS:
             if column.name != "trigger" and not (values.min() >= 0 and values.max() * TRIGGER_UNITS < 255.5):
                 return  # recorders up to 1.0 wrote no right trigger: what stands in its place is not one
-            values = self._on_lattice(values, TRIGGER_UNITS, 0, 255)
+            values = self._on_lattice(values, TRIGGER_UNITS, 0, 140 if column.name == "trigger" else 255)
         elif column.name in _CONVERSIONS:
             values = _CONVERSIONS[column.name](values)
             values = values if exists is None else values * exists

@@ -29,7 +29,7 @@ from dataset.store import Store
 from dataset.where import left_out
 from ingest.job import JobResult, Row
 from ingest.names import SALT_NAME, Names, store_salt
-from ingest.options import IngestOptions
+from ingest.options import DEFAULT_CODEC, IngestOptions
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 
@@ -169,7 +169,7 @@ def _manifest_on_disk(folder: Path, is_rebuild: bool) -> Manifest | None:
 
 
 def _empty_manifest(options: IngestOptions) -> Manifest:
-    codec = get_codec(options.codec)
+    codec = get_codec(options.codec or DEFAULT_CODEC)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         encoder_digest=ENCODER_DIGEST,
@@ -194,8 +194,13 @@ def _empty_manifest(options: IngestOptions) -> Manifest:
 
 
 def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:
-    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed, "codec": manifest.codec}
-    wanted = {"rollback": options.rollback, "split_seed": options.split_seed, "codec": options.codec}
+    if options.codec not in (None, manifest.codec):
+        raise ConfigError(
+            f"store {folder}: its windows are of codec {manifest.codec!r}, found {options.codec!r}; leave --codec out, or run "
+            f"'exphil encode --store {folder} --codec {options.codec}' first"
+        )
+    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed}
+    wanted = {"rollback": options.rollback, "split_seed": options.split_seed}
     bound |= manifest.filters
     wanted |= options.stored_filters()
     for name in bound | wanted:

@@ -67,21 +67,25 @@ def load_datasets(path: Path) -> list[Dataset]:
     """The datasets of a file, in its order.
 
     Raises:
-        ConfigError: the file is missing, not YAML, or says something unknown.
+        ConfigError: the file is missing, not YAML, says something unknown, or has no room for a lock.
     """
     if not path.is_file():
         raise ConfigError(
             f"{path}: ingest without a SOURCE works through this file, found none; "
             "give a SOURCE and --store, or write one (exphil's repository has an example)"
         )
+    text = path.read_text(encoding="utf-8")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: must be YAML, found {_first_line(error)}; mend the file") from error
     datasets = found.get("datasets") if isinstance(found, dict) else None
     if not isinstance(datasets, dict) or not datasets:
         raise ConfigError(f"{path}: must hold a mapping 'datasets' of at least one dataset, found none; add one")
-    return [_dataset(path, str(name), entry) for name, entry in datasets.items()]
+    loaded = [_dataset(path, str(name), entry) for name, entry in datasets.items()]
+    for dataset in loaded:
+        _dataset_lines(path, text.splitlines(), dataset.name)  # which is no time to hear of after its ingest
+    return loaded
 
 
 def _dataset(path: Path, name: str, entry: Any) -> Dataset:
@@ -126,7 +130,9 @@ def _first_line(error: yaml.YAMLError) -> str:
 
 def write_lock(path: Path, name: str, lock: Lock) -> None:
     """Replace the ``locked`` block of one dataset, or add it at the dataset's end; every other line stays as it is."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    lines = text.splitlines()
     start, end = _dataset_lines(path, lines, name)
     indent = _indent(next(line for line in lines[start + 1 : end] if _is_content(line)))
     kept = _without_lock(lines[start + 1 : end], indent)
@@ -139,7 +145,8 @@ def write_lock(path: Path, name: str, lock: Lock) -> None:
         tail -= 1  # blank lines and comments at the end belong to what follows
     lines[start + 1 : end] = [*kept[:tail], *block, *kept[tail:]]
     with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        ending = "\r\n" if "\r\n" in text else "\n"
+        temporary.write_text("".join(line + ending for line in lines), encoding="utf-8", newline="")
 
 
 def _entries(lock: Lock) -> list[tuple[str, object]]:
@@ -154,12 +161,13 @@ def _dataset_lines(path: Path, lines: list[str], name: str) -> tuple[int, int]:
         if key.value != "datasets":
             continue
         for dataset, entry in value.value:
-            if str(dataset.value) == name and not entry.flow_style:
-                start = dataset.start_mark.line
+            start = dataset.start_mark.line
+            # Braces stand on the same line, an alias (*name) wherever it is explained.
+            if str(dataset.value) == name and entry.start_mark.line > start and not entry.flow_style:
                 return start, _block_end(lines, start, _indent(lines[start]))
     raise ConfigError(
         f"{path}, dataset '{name}': must be a block of indented lines so that its lock can be written, found none; "
-        "write it without braces"
+        "write it out, without braces or an alias"
     )
 
 
@@ -173,10 +181,9 @@ def _block_end(lines: list[str], start: int, indent: int) -> int:
 def _without_lock(lines: list[str], indent: int) -> list[str]:
     for start, line in enumerate(lines):
         if _indent(line) == indent and line.strip().startswith("locked:"):
-            end = start + 1
-            while end < len(lines) and _is_content(lines[end]) and _indent(lines[end]) > indent:
-                end += 1
-            return lines[:start] + lines[end:]
+            end = _block_end(lines, start, indent)
+            comments = [line for line in lines[start:end] if not _is_content(line)]
+            return lines[:start] + comments + lines[end:]
     return lines
 
 

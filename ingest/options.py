@@ -9,10 +9,12 @@ from dataset.ids import character_from_name
 from ingest.columns import Rollback
 from ingest.judge import DEFAULT_MIN_FRAMES, Filters
 
+DEFAULT_CODEC = "axis17"
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
-    """How a store is made; all but the last five are fixed for its life."""
+    """How a store is made; all but the last six are fixed for its life."""
 
     character: str | None = None
     """Only games in which someone picked this character."""
@@ -28,8 +30,8 @@ class IngestOptions:
     """Which replays fall into train, val and test."""
     keep_names: bool = False
     """Write names, connect codes and paths as they are, not as hashes."""
-    codec: str = "axis17"
-    """Of the window shards."""
+    codec: str | None = None
+    """Of the window shards; ``None`` is the store's, ``DEFAULT_CODEC`` for a new one."""
     workers: int | None = None
     """Processes; ``None`` is one per CPU, 1 is this process."""
     ray: str | None = None
@@ -50,7 +52,8 @@ class IngestOptions:
             raise ConfigError("--workers: Ray has its own, so it cannot take effect beside --ray; drop one")
         if self.rollback not in ("last", "first"):
             raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
-        get_codec(self.codec)
+        if self.codec is not None:
+            get_codec(self.codec)
         if self.character is not None:
             character_from_name(self.character)
 

@@ -18,6 +18,7 @@ from dataset.schema import SIDES, Columns, controller_matrix
 from dataset.shards import Sample
 from dataset.slp import Header, read_header
 from ingest.columns import Rollback, extract
+from ingest.nana import place_nana
 from ingest.peppi import read_game
 
 
@@ -76,6 +77,7 @@ def parse_columns(
     a, b = header.players
     stage = stage_index_from_slippi(header.stage)
     found = extract(game.frames, (a.port, b.port), stage, rollback)
+    place_nana(found.columns, data_or_path, header)
     end = game.end or {}
     quitter = end.get("lras_initiator")
     return ParsedReplay(

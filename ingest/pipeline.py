@@ -153,7 +153,7 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
         store=None if options.dry_run else opened.folder,
         filters=options.filters,
         rollback=options.rollback,
-        codec=options.codec,
+        codec=opened.manifest.codec,
         split_seed=options.split_seed,
         names=opened.names,
         keep_all=options.keep_all,

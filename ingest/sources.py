@@ -5,6 +5,7 @@ loop, or two names for one place) is walked once.
 """
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def _walk(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
-        stat = Path(here).stat()
-        if (stat.st_dev, stat.st_ino) in seen:
+        about = Path(here).stat()
+        if (about.st_dev, about.st_ino) in seen:
             folders.clear()
             continue
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((about.st_dev, about.st_ino))
         folders.sort()
         yield from (Path(here) / name for name in sorted(files) if is_replay(name) or is_archive(name))
     yield from (Path(error.filename) for error in closed)  # a folder that may not be read is counted like such a file
@@ -58,9 +59,11 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _candidates(path: Path) -> list[Candidate]:
     path = path.resolve() if path.exists() else path.absolute()
     try:
+        about = path.stat()
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+            return []  # a pipe or a device: to open it might wait for ever
         if is_archive(path.name):
             return list_archive(path)
-        stat = path.stat()
-    except FileNotFoundError:  # a link that leads nowhere, or a file that was moved away just now
+    except OSError:  # a link that leads nowhere or to itself, or a file that was moved away just now
         return [Candidate(source=str(path), size=0, mtime=0)]
-    return [Candidate(source=str(path), size=stat.st_size, mtime=stat.st_mtime_ns)]
+    return [Candidate(source=str(path), size=about.st_size, mtime=about.st_mtime_ns)]

@@ -1,5 +1,8 @@
 """Hand-made and random frame-table columns for the tests of the ground floor."""
 
+import io
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +10,7 @@ from dataset import schema
 from dataset.codec import BUTTON_MASK, DIGITAL_SHOULDERS
 from dataset.encode import RAW_NAMES, encode_columns
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
-from dataset.shards import Sample
+from dataset.shards import Sample, add_sample, open_shard
 
 
 def random_columns(num_frames: int, seed: int, version: Version = (3, 19, 0)) -> dict[str, NDArray[np.generic]]:
@@ -93,6 +96,15 @@ def mirror_left_and_right(columns: Columns) -> dict[str, NDArray[np.generic]]:
     flipped = {"x", "facing", "speed_air_x", "speed_attack_x", "speed_ground_x", "speed_x"}
     names = {c.name for c in COLUMNS if c.name.split("_", 1)[-1].removeprefix("nana_") in flipped}
     return {name: -column if name in names else column for name, column in columns.items()}
+
+
+def shard_of(samples: Iterable[Sample]) -> bytes:
+    """A window shard that holds the samples."""
+    file = io.BytesIO()
+    with open_shard(file) as tar:
+        for sample in samples:
+            add_sample(tar, sample)
+    return file.getvalue()
 
 
 def random_sample(num_frames: int, seed: int) -> Sample:

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dataset import arrow
-from dataset.arrow import FRAME_SCHEMA, FrameWriter, columns_from_table, rows_digest
+from dataset.arrow import FRAME_SCHEMA, FrameWriter, columns_from_table, rows_digest, wrong_nulls
 from dataset.errors import ReplayError
 from dataset.schema import COLUMNS, Columns
 from tests.dataset.builders import random_columns
@@ -48,6 +49,20 @@ def test_what_a_version_lacks_is_null_and_what_it_has_is_not(tmp_path: Path) -> 
     new = frames.filter(pl.col("replay") == "0")
     assert new.select(pl.exclude("^._nana_.*$")).null_count().sum_horizontal().item() == 0
     assert new.filter(pl.col("a_nana_x").is_null() == pl.col("a_nana_exists")).height == 0
+
+
+def test_nulls_stand_where_there_is_nothing_to_tell_and_others_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "f.parquet", [random_columns(20, 0, NEW)])
+    table = pq.read_table(tmp_path / "f.parquet")
+    assert wrong_nulls(table) == []
+    exists = table["a_nana_exists"].to_numpy()
+    for name, values in (
+        ("a_percent", pa.array(np.zeros(20, np.float32), mask=np.arange(20) == 3)),
+        ("a_nana_x", pa.array(np.zeros(20, np.float32))),
+        ("a_nana_percent", pa.array(np.zeros(20, np.float32), mask=exists)),
+    ):
+        place = table.schema.get_field_index(name)
+        assert wrong_nulls(table.set_column(place, pa.field(name, pa.float32()), values)) == [name]
 
 
 def test_row_groups_never_cut_a_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

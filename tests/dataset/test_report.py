@@ -1,3 +1,5 @@
+import math
+
 import polars as pl
 import pytest
 
@@ -13,6 +15,10 @@ def test_a_long_table_is_aligned_with_numbers_to_the_right() -> None:
         "fox               50.00%  1,234,567",
         "captain_falcon                    8",
     ]
+
+
+def test_what_there_was_nothing_to_take_a_mean_of_is_left_blank() -> None:
+    assert aligned_text(pl.DataFrame({"share": [math.nan, 0.5]})) == " share\n\n50.00%\n"
 
 
 def test_only_long_tables_go_without_boxes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

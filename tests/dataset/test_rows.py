@@ -1,12 +1,14 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from dataset.arrow import FrameWriter
+from dataset.arrow import FrameWriter, columns_from_table
 from dataset.errors import SchemaError
-from dataset.rows import ingested_rows, rows_by_shard, shard_tables, stored_replays
+from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, shard_tables
+from dataset.schema import Columns
 from tests.dataset.builders import random_columns
 
 LENGTHS = (40_000, 40_000, 30, 70_000, 5)
@@ -23,6 +25,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             columns = random_columns(length, seed=number, version=(0, 1, 0))
             writer.write(f"r{number}", {**columns, "a_percent": np.full(length, number, dtype=np.float32)})
     return folder
+
+
+def stored_replays(folder: Path, rows: list[ReplayRow]) -> Iterator[tuple[ReplayRow, Columns]]:
+    for shard, members in rows_by_shard(rows).items():
+        for row, table in shard_tables(folder / shard, members):
+            yield row, columns_from_table(table)
 
 
 def _rows() -> list[dict[str, object]]:

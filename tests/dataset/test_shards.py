@@ -7,20 +7,14 @@ import pytest
 import zstandard
 
 from dataset.errors import SchemaError
-from dataset.shards import Sample, pack, read_shard, unpack, write_shard
-from tests.dataset.builders import random_sample
+from dataset.shards import Sample, pack, read_shard, unpack
+from tests.dataset.builders import random_sample, shard_of
 
 
 def _bytes(sample: Sample) -> tuple[object, ...]:
     about = (sample.id, sample.ports, sample.characters, sample.stage, sample.num_frames)
     arrays = (sample.frames, sample.encoded.continuous, sample.encoded.indices, sample.classes)
     return about + tuple((array.dtype.str, array.shape, array.tobytes()) for array in arrays)
-
-
-def _shard(samples: list[Sample]) -> bytes:
-    file = io.BytesIO()
-    assert write_shard(file, iter(samples)) == len(samples)
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -33,13 +27,13 @@ def test_a_sample_comes_back_exactly(samples: list[Sample]) -> None:
 
 
 def test_a_shard_comes_back_exactly_and_in_order(samples: list[Sample]) -> None:
-    assert [_bytes(sample) for sample in read_shard(_shard(samples))] == [_bytes(sample) for sample in samples]
-    assert list(read_shard(_shard([]))) == []
+    assert [_bytes(sample) for sample in read_shard(shard_of(samples))] == [_bytes(sample) for sample in samples]
+    assert list(read_shard(shard_of([]))) == []
 
 
 def test_the_same_samples_give_the_same_bytes(samples: list[Sample]) -> None:
-    assert _shard(samples) == _shard([unpack(*pack(sample)) for sample in samples])
-    assert _shard(samples) != _shard(samples[::-1])
+    assert shard_of(samples) == shard_of([unpack(*pack(sample)) for sample in samples])
+    assert shard_of(samples) != shard_of(samples[::-1])
 
 
 def test_a_view_of_strided_numbers_packs_as_its_copy_does(samples: list[Sample]) -> None:
@@ -49,7 +43,7 @@ def test_a_view_of_strided_numbers_packs_as_its_copy_does(samples: list[Sample])
 
 
 def test_a_plain_tar_loop_reads_a_shard(samples: list[Sample]) -> None:
-    with tarfile.open(fileobj=io.BytesIO(_shard(samples))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(shard_of(samples))) as tar:
         names = tar.getnames()
         about = [json.load(tar.extractfile(name) or io.BytesIO()) for name in names if name.endswith(".json")]
     assert names == [f"{sample.id}.{suffix}" for sample in samples for suffix in ("json", "zst")]
@@ -66,7 +60,7 @@ def test_a_plain_tar_loop_reads_a_shard(samples: list[Sample]) -> None:
 
 def test_webdataset_itself_reads_a_shard(samples: list[Sample]) -> None:
     tariterators = pytest.importorskip("webdataset.tariterators")
-    sources = [{"stream": io.BytesIO(_shard(samples)), "url": "train-000000.tar"}]
+    sources = [{"stream": io.BytesIO(shard_of(samples)), "url": "train-000000.tar"}]
     rows = tariterators.group_by_keys(tariterators.tar_file_expander(sources))
     assert [_bytes(unpack(row["json"], row["zst"])) for row in rows] == [_bytes(sample) for sample in samples]
 

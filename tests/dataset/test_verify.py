@@ -1,5 +1,4 @@
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 from dataset.duel import generate_replay
 from dataset.errors import SchemaError
 from dataset.manifest import Manifest
-from dataset.shards import Sample, read_shard, write_shard
+from dataset.shards import Sample, read_shard
 from dataset.verify import verify
 from ingest.pipeline import IngestOptions, ingest
+from tests.dataset.builders import shard_of
 
 FRAMES, OTHER_FRAMES = "frames/frames-00000.parquet", "frames/frames-00001.parquet"
 TRAIN, OTHER_TRAIN, VAL = "windows/train-000000.tar", "windows/train-000001.tar", "windows/val-000000.tar"
@@ -60,9 +60,7 @@ def _relist(store: Path) -> None:
 def _change_samples(store: Path, path: str, change: Callable[[Sample], Sample | None]) -> None:
     """Rewrite a window shard sample by sample (``None`` drops it) and list it."""
     samples = [change(sample) for sample in read_shard((store / path).read_bytes())]
-    file = io.BytesIO()
-    write_shard(file, [sample for sample in samples if sample is not None])
-    (store / path).write_bytes(file.getvalue())
+    (store / path).write_bytes(shard_of(sample for sample in samples if sample is not None))
     _relist(store)
 
 
@@ -244,6 +242,25 @@ def test_rows_marked_with_another_replay_are_found(store: Path) -> None:
     failures = _failures(store)
     assert failures.keys() == {"rows"}
     assert "someone-else" in failures["rows"]
+
+
+def test_a_null_in_place_of_a_zero_is_found_and_its_column_named(store: Path) -> None:
+    table = pq.read_table(store / FRAMES)
+    place, percent = table.schema.get_field_index("a_percent"), table["a_percent"].to_numpy()
+    nulls = pa.array(percent, mask=percent == 0)
+    pq.write_table(
+        table.set_column(place, pa.field("a_percent", pa.float32()), nulls), store / FRAMES, row_group_size=len(table)
+    )
+    _relist(store)
+    failures = _failures(store)
+    assert failures.keys() == {"rows"}
+    assert "a_percent is null where it has a value" in failures["rows"]
+
+
+@pytest.mark.parametrize("name", ["stocks_a", "damage_b", "frame_gaps", "quality_a", "character_b"])
+def test_a_value_of_the_table_of_replays_that_its_frames_contradict_is_found_and_named(store: Path, name: str) -> None:
+    _change_replays(store, lambda replays: replays.with_columns(pl.col(name) + 1))
+    assert f"{name} is " in _failures(store)["rows"]
 
 
 def test_a_frame_shard_without_a_column_is_found(store: Path) -> None:

@@ -7,8 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from dataset.duel import generate_replay
 from dataset.errors import ConfigError
 from dataset.manifest import Manifest
+from dataset.store import Store
 from ingest import cli
 from ingest.judge import DEFAULT_MIN_FRAMES
 
@@ -33,14 +35,22 @@ def test_ingest_prints_one_json_object_and_what_to_type_next(duels: Path, tmp_pa
     assert "4 of 4 replays" in result.stderr
 
 
-def test_a_store_keeps_the_codec_it_was_made_with(duels: Path, tmp_path: Path) -> None:
+def test_a_store_goes_on_in_its_codec_and_another_is_an_error_that_names_the_way(duels: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     made = (duels, "--store", store, "--min-frames", 1, "--workers", 1)
     run(*made, "--codec", "joint")
     assert Manifest.load(store).codec == "joint"
     run(*made, "--codec", "joint")
-    with pytest.raises(ConfigError, match=r"was made with codec 'joint' .* found 'axis17'; give what it has"):
-        run(*made)
+    with pytest.raises(
+        ConfigError, match=r"of codec 'joint', found 'axis17'; .* 'exphil encode --store \S+ --codec axis17'"
+    ):
+        run(*made, "--codec", "axis17")
+    (tmp_path / "new").mkdir()
+    generate_replay(tmp_path / "new" / "a.slp", seed=99, frames=600)
+    run(tmp_path / "new", *made[1:])
+    assert Store(store).manifest.codec == "joint"
+    assert {sample.classes.shape[1] for sample in Store(store).samples("all")} == {4}
+    assert Store(store).manifest.replays == 5
 
 
 def test_rejected_replays_are_shown_by_reason(duels: Path, tmp_path: Path) -> None:

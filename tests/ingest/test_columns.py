@@ -117,6 +117,14 @@ def test_values_between_lattice_points_are_rounded_and_counted() -> None:
     assert found.non_finite == {"a_trigger": 1}
 
 
+def test_what_no_controller_can_reach_is_held_to_what_it_can_and_counted() -> None:
+    damaged = record(joystick={"x": -3.0, "y": 2.0}, triggers=1.5, triggers_physical={"l": 1.8, "r": 0.0})
+    found = extracted([frame(-123, a=damaged)])
+    names = ("main_x", "main_y", "trigger", "trigger_l")
+    assert [int(found.columns[f"a_{name}"][0]) for name in names] == [-80, 80, 140, 252]
+    assert found.off_lattice == 3
+
+
 def test_a_physical_trigger_that_is_none_is_absent() -> None:
     garbage = record(triggers_physical={"l": 0.5, "r": 3.7e22})
     found = extracted([frame(-123, b=garbage)])

@@ -73,6 +73,27 @@ def test_an_older_lock_is_replaced(path: Path) -> None:
     assert [found.name for found in load_datasets(path)] == ["first", "second"]
 
 
+def test_comments_within_and_below_a_lock_survive_it(path: Path) -> None:
+    path.write_text(
+        TEXT.replace("      replays: 1\n", "      replays: 1 # few\n      # so it was\n\n      frames: 9\n")
+    )
+    write_lock(path, "second", LOCK)
+    assert path.read_text() == TEXT.replace(
+        '    locked: # written by exphil ingest\n      replays: 1\n      digest: "old"\n', "      # so it was\n\n"
+    ).replace(
+        "    min_frames: 60\n",
+        "    min_frames: 60\n    locked: # written by exphil ingest\n      replays: 3\n      frames: 432000\n"
+        '      hours: 2.0\n      digest: "0123"\n',
+    )
+    assert [found.name for found in load_datasets(path)] == ["first", "second"]
+
+
+def test_the_ends_of_lines_stay_as_they_are(path: Path) -> None:
+    path.write_bytes(TEXT.replace("\n", "\r\n").encode())
+    write_lock(path, "first", LOCK)
+    assert path.read_bytes().count(b"\r\n") == path.read_bytes().count(b"\n") == TEXT.count("\n") + 5
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -83,6 +104,8 @@ def test_an_older_lock_is_replaced(path: Path) -> None:
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    charcter: fox\n", "found 'charcter'"),
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    min_frames: many\n", "must be a int, found 'many'"),
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    character: foxx\n", "'foxx': unknown"),
+        ("datasets:\n  a: {store: s, sources: [x]}\n", "without braces"),
+        ("all: &all\n  store: s\n  sources: [x]\ndatasets:\n  a: *all\n", "without braces or an alias"),
     ],
 )
 def test_what_the_file_gets_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:

@@ -8,14 +8,16 @@ from dataset.duel import generate_replay
 from dataset.encode import encode_columns
 from dataset.errors import ReplayError
 from dataset.schema import COLUMNS, controller_matrix
+from dataset.slp import POST_FRAME, read_events, read_slp
 from ingest.parse import ParsedReplay, parse_columns, to_sample
 from ingest.peppi import read_game
 from tests.ingest.naive import naive_rows
 
 ROLLED_BACK = "mewtwo__slprank+Froggi-Launcher__test__sample-games__direct-set-3__Replay_2_W__333019e9.slp"
 ICE_CLIMBERS = "edge__Walnut356+SlippiStats__ics__d202bb6e.slp"
+NANA_DIES = "edge__PMcca+go-slippi__sheik_vs_ics_yoshis__f5e4cdf2.slp"
 WITH_ITEMS = "game__ReadySetJoe+slp-parser__Game_20250702T124036__c290b965.slp"
-"""An old game with Nana, a new one with rollbacks and five items at once."""
+"""Old games with Nana, one in which she is away for a while; a new one with rollbacks and five items at once."""
 
 
 def assert_equal_to_the_naive_reading(path: Path, rollback: str) -> ParsedReplay:
@@ -75,6 +77,20 @@ def test_nana_has_columns_where_she_lives(edge_case_replays: dict[str, Path]) ->
     assert not parsed.columns["b_nana_exists"].any()
     assert "a_nana_x" in parsed.columns
     assert "b_nana_x" not in parsed.columns
+
+
+def test_nana_is_where_she_was_recorded_though_an_old_replay_has_frames_without_her(
+    edge_case_replays: dict[str, Path],
+) -> None:
+    path = edge_case_replays[NANA_DIES]
+    columns = parse_columns(path, rollback="last").columns
+    post = read_events(read_slp(path)[0]).tables[POST_FRAME]
+    hers = post[post["is_follower"] == 1]
+    assert columns["frame"][columns["b_nana_exists"]].tolist() == hers["frame"].tolist()
+    assert columns["frame"][~columns["b_nana_exists"]].tolist() == [*range(3143, 3156), *range(4250, 4668)]
+    for name, field in (("x", "position_x"), ("action_state", "state"), ("percent", "percent"), ("stocks", "stocks")):
+        np.testing.assert_array_equal(columns[f"b_nana_{name}"][columns["b_nana_exists"]], hers[field])
+        assert not columns[f"b_nana_{name}"][~columns["b_nana_exists"]].any()
 
 
 def test_columns_younger_than_the_replay_are_absent_in_every_version(edge_case_replays: dict[str, Path]) -> None:

@@ -324,7 +324,6 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
         ({"keep_all": True}, "made with keep all False .* found True"),
         ({"min_frames": 2}, "made with min frames 1 .* found 2"),
         ({"keep_names": True}, "made with keep names False .* found True"),
-        ({"codec": "joint"}, "made with codec 'axis17' .* found 'joint'"),
     ],
 )
 def test_settings_that_contradict_the_store_name_both_values_and_the_way_out(

@@ -126,11 +126,10 @@ def test_a_file_that_may_not_be_read_is_counted_and_taken_in_once_it_may(duels: 
     locked.chmod(0)
     assert account(ingest([folder], tmp_path / "store", options())) == {"unreadable_file": 1, "ok": 3}
     locked.chmod(0o600)
-    os.utime(locked, ns=(1, 1))
     assert ingest([folder], tmp_path / "store", options()).store_replays == 4
 
 
-def test_a_source_that_the_system_refuses_to_open_is_counted(
+def test_a_source_that_the_system_refuses_to_open_is_counted_and_taken_in_once_it_opens(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Path.open
@@ -140,11 +139,15 @@ def test_a_source_that_the_system_refuses_to_open_is_counted(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
         return real(self, *arguments, **others)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(Path, "open", refuse)
-    report = ingest([duels], tmp_path / "store", options())
-    assert account(report) == {"unreadable_file": 1, "ok": 3}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        report = ingest([duels], tmp_path / "store", options())
+        assert account(report) == {"unreadable_file": 1, "ok": 3}
     (detail,) = Store(tmp_path / "store").replays().filter(pl.col("status") == "failed").collect()["detail"]
     assert detail == "replay: its bytes cannot be read (Permission denied)"
+    again = ingest([duels], tmp_path / "store", options())
+    assert (again.replays_new, again.replays_ingested) == (1, 1)
+    assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"] * 4
 
 
 def test_a_store_that_may_not_be_written_to_is_an_error_without_a_traceback(

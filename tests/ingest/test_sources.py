@@ -109,11 +109,21 @@ def test_the_order_of_sources_does_not_matter(tmp_path: Path) -> None:
     assert find_candidates(paths) == find_candidates(paths[::-1]) == find_candidates([tmp_path])
 
 
-def test_a_link_to_nowhere_is_a_candidate_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "gone.slp").symlink_to(tmp_path / "nothing")
+@pytest.mark.parametrize("name", ["a.slp", "a.zip"])
+@pytest.mark.parametrize("target", ["nothing", None])
+def test_a_link_to_nowhere_or_to_itself_is_a_candidate_that_cannot_be_read(
+    tmp_path: Path, name: str, target: str | None
+) -> None:
+    (tmp_path / name).symlink_to(tmp_path / (target or name))
     with pytest.raises(ReplayError) as caught:
         contents(find_candidates([tmp_path]))
     assert caught.value.reason == "unreadable_file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_is_named_like_a_replay_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.slp")
+    assert find_candidates([tmp_path]) == []
 
 
 def test_an_archive_without_a_list_is_one_damaged_candidate(tmp_path: Path) -> None:

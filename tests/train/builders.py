@@ -1,7 +1,6 @@
 """Builders shared by the tests of training: small policies, hand-made samples, batches of random frames."""
 
 import hashlib
-import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from dataset.ids import KNEE_BEND
 from dataset.manifest import Manifest, ShardInfo
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
-from dataset.shards import Sample, write_shard
+from dataset.shards import Sample
+from tests.dataset.builders import shard_of
 from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 
 FALCO, FOX = 22, 1
@@ -94,17 +94,16 @@ def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CO
     (folder / "windows").mkdir(parents=True)
     shards: list[ShardInfo] = []
     for split, samples in splits.items():
-        file = io.BytesIO()
-        write_shard(file, [one if codec is CODEC else recoded(one, codec) for one in samples])
         path = f"windows/{split}-000000.tar"
-        (folder / path).write_bytes(file.getvalue())
+        data = shard_of(one if codec is CODEC else recoded(one, codec) for one in samples)
+        (folder / path).write_bytes(data)
         shards.append(
             ShardInfo(
                 path=path,
                 kind="windows",
                 split=split,
-                sha256=hashlib.sha256(file.getvalue()).hexdigest(),
-                bytes=len(file.getvalue()),
+                sha256=hashlib.sha256(data).hexdigest(),
+                bytes=len(data),
                 samples=len(samples),
                 frames=sum(one.num_frames for one in samples),
             )
