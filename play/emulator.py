@@ -12,7 +12,8 @@ import melee
 
 from dataset.errors import DolphinError
 from play.build import build_of
-from play.dolphin import OLDEST_LIVE, Session, closed_on_error, connect, shielded_from_interrupts
+from play.connection import closed_on_error, connect, start_dolphin
+from play.dolphin import OLDEST_LIVE, Session
 from play.match import Match, default_home, own_connect_code
 
 
@@ -26,10 +27,8 @@ def open_match(match: Match) -> Session:
     pads = [melee.Controller(console, match.port)]
     if not match.has_person:
         pads.append(melee.Controller(console, match.other_port))
-    is_nogui = match.is_headless and console.is_mainline
     with closed_on_error(console):
-        with shielded_from_interrupts():
-            console.run(iso_path=str(match.iso), platform="headless" if is_nogui else None)
+        start_dolphin(console, match.iso, is_headless=match.is_headless and console.is_mainline)
         connect(console, pads)
     return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate)
 
