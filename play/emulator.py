@@ -79,11 +79,11 @@ def own_port(match: Match) -> Callable[[Any], int]:
     code = own_connect_code(home_of(match, is_mainline=build_of(match.executable).is_mainline))
 
     def by_code(game: Any) -> int:
-        found = {int(port): player.connectCode for port, player in game.players.items()}
-        for port, seen in found.items():
-            if seen == code:
-                return port
-        raise DolphinError(f"game: a player must have the login's code {code}, found {found}; log in again")
+        for port, player in game.players.items():
+            if player.connectCode == code:
+                return int(port)
+        # Goes into the session's log, so it names nobody.
+        raise DolphinError("game: a player must have the login's connect code, found others' only; log in again")
 
     return by_code
 
