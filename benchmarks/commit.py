@@ -1,5 +1,7 @@
 """What one commit of an ingest costs, by how many replays its store has: the table of replays is written anew each time.
 
+How many there are is ``ingest.commit.COMMIT_SHARE``'s matter, which ``scripts/scale`` reckons with.
+
 The rows are those of a real store, repeated, with new words wherever each row had its own, in a new store without shards. Each
 size is committed in a process of its own, because peak memory is read too.
 
@@ -19,7 +21,7 @@ import polars as pl
 
 from dataset.store import Store
 from ingest.commit import open_store
-from ingest.job import JobResult, Row
+from ingest.job import Row
 from ingest.options import IngestOptions
 
 
@@ -48,7 +50,7 @@ def measure(store: Path, count: int, rounds: int) -> None:
         opened.rows = rows
         for _ in range(rounds):
             start = time.process_time()
-            opened.commit(JobResult(rows=[], shards=(), cpu_seconds=0.0))
+            opened.commit()
             seconds.append(time.process_time() - start)
         size = (Path(folder) / "replays.parquet").stat().st_size
     found = {

@@ -199,20 +199,20 @@ def _fields(required: frozenset[str]) -> list[Field]:
 def _chunk(name: str, replays: list[Columns], lengths: list[int]) -> Chunk:
     """A column of several replays."""
     dtype, teller = _DTYPES[name], _VALID_WHERE.get(name)
-    if not any(name in columns for columns in replays):
+    found = [columns[name] for columns in replays if name in columns]
+    if not found:
         return Chunk(np.zeros(0, dtype=dtype), valid=False)
+    if teller is None and len(found) == len(replays):
+        return Chunk(np.concatenate(found).astype(dtype, copy=False))
     parts = [
         columns[name] if name in columns else np.zeros(length, dtype=dtype)
         for columns, length in zip(replays, lengths, strict=True)
     ]
-    values = np.concatenate(parts).astype(dtype, copy=False)
-    if teller is None and all(name in columns for columns in replays):
-        return Chunk(values)
     valid = [
         np.zeros(length, dtype=np.bool_) if name not in columns else _present(columns, teller, length)
         for columns, length in zip(replays, lengths, strict=True)
     ]
-    return Chunk(values, np.concatenate(valid))
+    return Chunk(np.concatenate(parts).astype(dtype, copy=False), np.concatenate(valid))
 
 
 def _present(columns: Columns, teller: str | None, length: int) -> NDArray[np.bool_]:

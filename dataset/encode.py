@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.halves import half_bits
+from dataset.halves import clipped_half_bits
 from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from dataset.schema import NUM_ITEM_SLOTS, SIDES, Columns
 
@@ -194,7 +194,11 @@ _DERIVED = np.array([row for row in range(len(FEATURES)) if row not in _SOURCES]
 _IS_TRUNCATED = np.isin(
     np.arange(len(FEATURES)), _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
 )
-_IS_FLAG = np.isin(np.arange(len(FEATURES)), [*_feature_rows("hurtbox", "nana_hurtbox"), *_EXISTS])
+_IS_FLAG = np.isin(
+    np.arange(len(FEATURES)),
+    [*_feature_rows("on_ground", "hurtbox", "nana_exists", "nana_on_ground", "nana_hurtbox"), *_EXISTS],
+)
+_ONE = np.float16(1).view(np.uint16)
 _GATES = dict(
     zip(
         _feature_rows("misc", "nana_misc"),
@@ -203,7 +207,8 @@ _GATES = dict(
     )
 )
 """Where the action state that gates a feature stands among the indices."""
-_IS_GATED = np.isin(np.arange(len(FEATURES)), list(_GATES))
+_IS_SPECIAL = _IS_TRUNCATED | _IS_FLAG | np.isin(np.arange(len(FEATURES)), list(_GATES))
+"""Features that are more than scaled values."""
 _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
@@ -215,36 +220,33 @@ def encode(raw: NDArray[np.float32]) -> Encoded:
     # Nana and most item slots are away most of the time: rows of zeros or NaN stay the zeros they are.
     is_live = (np.bitwise_or.reduce(raw.view(np.uint32), axis=1) != 0) & (raw == raw).any(axis=1)
     live = np.flatnonzero(is_live[_SCALED_SOURCE])
-    values = np.empty((len(_DERIVED) + len(live), raw.shape[1]), dtype=np.float32)
-    values[len(_DERIVED) :] = raw[_SCALED_SOURCE[live]]
-    _encode_rows(encoded, _SCALED[live], values, raw[_PLACES])
+    _encode_derived(encoded, raw[_PLACES])
+    _encode_rows(encoded, _SCALED[live], raw[_SCALED_SOURCE[live]])
     return encoded
 
 
-_BLOCK = 12288
-"""Frames encoded at a time: so many that numpy's calls cost little beside them, so few that they stay in the cache."""
+_BLOCK = 2**16
+"""Values encoded at a time: so many that numpy's calls cost little beside them, so few that they stay in the cache."""
 
 
 def encode_columns(columns: Columns) -> Encoded:
     """Encode frame-table columns of one replay, as ``encode`` does where an absent column is NaN."""
     num_frames = len(columns["frame"])
     encoded = _zeros(num_frames)
-    sources = {**columns, **_masks(columns)}
-    for row, (name, _) in enumerate(INDICES):
-        encoded.indices[row] = sources.get(name, 0)
-    np.clip(encoded.indices, 0, _INDEX_LAST, out=encoded.indices)
-    wide = _encode_bytes(encoded, sources)
+    for row, (name, size) in enumerate(INDICES):
+        np.minimum(columns.get(name, 0), np.uint16(size - 1), out=encoded.indices[row], casting="unsafe")
+    for mask, is_there in _masks(columns).items():
+        encoded.continuous[FEATURE_ROW[mask]] = is_there
     nowhere = np.full(num_frames, np.nan, dtype=np.float32)
-    places = [sources.get(RAW_NAMES[row], nowhere) for row in _PLACES]
-    for start in range(0, num_frames, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        part = Encoded(encoded.continuous[:, block], encoded.indices[:, block])
-        rows = {feature: sources[_SOURCES[feature]][block] for feature in wide}
-        live = [feature for feature, row in rows.items() if _has_bits(row)]
-        values = np.empty((len(_DERIVED) + len(live), part.indices.shape[1]), dtype=np.float32)
-        for k, feature in enumerate(live, start=len(_DERIVED)):
-            values[k] = rows[feature]
-        _encode_rows(part, np.array(live, dtype=np.intp), values, [place[block] for place in places])
+    _encode_derived(encoded, [columns.get(RAW_NAMES[row], nowhere) for row in _PLACES])
+    live = _encode_bytes(encoded, columns)
+    rows = max(1, _BLOCK // max(1, num_frames))
+    for start in range(0, len(live), rows):
+        features = live[start : start + rows]
+        values = np.empty((len(features), num_frames), dtype=np.float32)
+        for k, feature in enumerate(features):
+            values[k] = columns[_SOURCES[feature]]
+        _encode_rows(encoded, np.array(features), values)
     return encoded
 
 
@@ -258,41 +260,39 @@ def _zeros(num_frames: int) -> Encoded:
     return Encoded(continuous, np.empty((len(INDICES), num_frames), dtype=np.uint16))
 
 
-def _masks(columns: Columns) -> Columns:
-    """The ``has_`` rows."""
+def _masks(columns: Columns) -> dict[str, bool]:
+    """The ``has_`` rows, each of one value throughout."""
     tellers = {f"has_{group}": f"a_{column}" for group, column in _GROUPS.items()} | {"has_items": "item0_kind"}
-    num_frames = len(columns["frame"])
-    return {mask: np.full(num_frames, teller in columns) for mask, teller in tellers.items()}
+    return {mask: teller in columns for mask, teller in tellers.items()}
 
 
-def _encode_bytes(encoded: Encoded, sources: Columns) -> list[int]:
-    """Encode the features whose raw values are single bytes, by table; returns the other ones."""
+def _encode_bytes(encoded: Encoded, columns: Columns) -> list[int]:
+    """Encode the features whose raw values are single bytes, by table or as flags; returns the others, but those of zeros."""
     others = []
     for feature, name in _SOURCES.items():
-        if name not in sources:
+        column = columns.get(name)
+        if column is None or not _has_bits(column):
             continue
-        column = sources[name]
         if column.itemsize > 1 or feature in _GATES:
             others.append(feature)
-        elif _has_bits(column):
+        elif _IS_FLAG[feature]:
+            np.multiply(column != 0, _ONE, out=encoded.continuous.view(np.uint16)[feature])
+        else:
             table = _OF_SIGNED_BYTES if column.dtype.kind == "i" else _OF_BYTES
             table[feature].take(column.view(np.uint8), out=encoded.continuous[feature], mode="wrap")
     return others
 
 
-def _encode_rows(
-    encoded: Encoded, scaled: NDArray[np.intp], values: NDArray[np.float32], places: Sequence[Row] | Row
-) -> None:
-    """Encode the derived features and some scaled ones.
+def _encode_derived(encoded: Encoded, places: Sequence[Row] | Row) -> None:
+    """Encode the features that no single raw row holds; ``places`` [4, N] are x of both sides, then y."""
+    stages = encoded.indices[INDEX_ROW["stage"]]
+    values = np.empty((len(_DERIVED), len(stages)), dtype=np.float32)
+    _derive(places, stages, values)
+    _encode_rows(encoded, _DERIVED, values)
 
-    Args:
-        encoded: where to; its indices are already there.
-        scaled: [S] which features.
-        values: [D + S, N] their raw rows, with room for the derived ones before them; overwritten.
-        places: [4, N] x of both sides, then y.
-    """
-    features = np.concatenate([_DERIVED, scaled])
-    _derive(places, encoded.indices[INDEX_ROW["stage"]], values)
+
+def _encode_rows(encoded: Encoded, features: NDArray[np.intp], values: NDArray[np.float32]) -> None:
+    """Encode ``features`` [F], of which ``values`` [F, N] (overwritten) are the raw rows; the indices are already there."""
     encoded.continuous.view(np.uint16)[features] = _finish(features, values, encoded.indices)
 
 
@@ -300,18 +300,16 @@ def _encode_rows(
 @np.errstate(invalid="ignore", over="ignore")
 def _finish(features: NDArray[np.intp], values: NDArray[np.float32], indices: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Raw ``values`` [F, N] (overwritten) of ``features`` as the bits of float16."""
-    for row in np.flatnonzero(_IS_TRUNCATED[features]):
-        np.trunc(values[row], out=values[row])
+    for row in np.flatnonzero(_IS_SPECIAL[features]):
+        feature = int(features[row])
+        if _IS_TRUNCATED[feature]:
+            np.trunc(values[row], out=values[row])
+        if _IS_FLAG[feature]:
+            values[row] = (values[row] != 0) & np.isfinite(values[row])
+        if feature in _GATES:
+            values[row] *= _IS_HITSTUN.take(indices[_GATES[feature]])
     values *= _SCALES[features]
-    is_finite = np.isfinite(values)
-    if not is_finite.all():
-        values[~is_finite] = 0
-    for row in np.flatnonzero(_IS_FLAG[features]):
-        values[row] = values[row] != 0
-    for row in np.flatnonzero(_IS_GATED[features]):
-        values[row] *= _IS_HITSTUN.take(indices[_GATES[int(features[row])]])
-    np.clip(values, -CLIP, CLIP, out=values)
-    return half_bits(values)
+    return clipped_half_bits(values, CLIP)
 
 
 @np.errstate(invalid="ignore", over="ignore")

@@ -18,19 +18,25 @@ class ItemSlots:
     """The slots of one game."""
 
     def __init__(self) -> None:
-        self._held: list[int | None] = [None] * NUM_ITEM_SLOTS
+        self._held: dict[int, int] = {}
 
     def assign(self, spawn_ids: Sequence[int]) -> list[int]:
         """For each slot, the position in ``spawn_ids`` of the item it holds this frame, or -1."""
-        if not spawn_ids:
-            self._held = [None] * NUM_ITEM_SLOTS
-            return [-1] * NUM_ITEM_SLOTS
-        waiting: dict[int | None, int] = dict(zip(spawn_ids, range(len(spawn_ids)), strict=True))
-        places = [waiting.pop(held, -1) for held in self._held]
-        for slot in range(NUM_ITEM_SLOTS if waiting else 0):
-            if places[slot] < 0 and waiting:
-                places[slot] = waiting.pop(next(iter(waiting)))
-        self._held = [spawn_ids[place] if place >= 0 else None for place in places]
+        places = [-1] * NUM_ITEM_SLOTS
+        held: dict[int, int] = {}
+        waiting: dict[int, int] = {}
+        for place, spawn_id in enumerate(spawn_ids):
+            slot = self._held.get(spawn_id)
+            if slot is None:
+                waiting[spawn_id] = place
+            else:
+                places[slot], held[spawn_id] = place, slot
+        for spawn_id, place in waiting.items():
+            if -1 not in places:
+                break
+            held[spawn_id] = slot = places.index(-1)
+            places[slot] = place
+        self._held = held
         return places
 
 

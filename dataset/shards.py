@@ -78,9 +78,9 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
     frames, continuous, indices, classes = _views(numbers, sample.num_frames, sample.classes.shape[1])
     frames[:1], frames[1:] = sample.frames[:1], np.diff(sample.frames)
     continuous[:] = sample.encoded.continuous
-    bits = continuous.view("<u2")
+    bits, whole = continuous.view("<u2"), sample.encoded.continuous.view("<u2")
     for row in _DIFFERENCED:
-        bits[row, 1:] -= bits[row, :-1].copy()
+        np.subtract(whole[row, 1:], whole[row, :-1], out=bits[row, 1:])
     indices[:], classes[:] = sample.encoded.indices, sample.classes
     packed = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress(numbers.data)
     return json.dumps(about, separators=(",", ":")).encode(), packed

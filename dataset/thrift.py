@@ -24,33 +24,40 @@ _KIND: dict[type, int] = {I16: 4, int: 5, I64: 6, str: 8, bytes: 8, list: 9, dic
 def encode(struct: Struct) -> bytes:
     """A struct."""
     out = bytearray()
-    last = 0
-    for number, value in struct.items():
-        out.append((number - last) << 4 | _KIND[type(value)])
-        out += _value(value)
-        last = number
-    out.append(0)
+    _add_struct(out, struct)
     return bytes(out)
 
 
-def _value(value: Any) -> bytes:
+def _add_struct(out: bytearray, struct: Struct) -> None:
+    last = 0
+    for number, value in struct.items():
+        out.append((number - last) << 4 | _KIND[type(value)])
+        _add_value(out, value)
+        last = number
+    out.append(0)
+
+
+def _add_value(out: bytearray, value: Any) -> None:
     if isinstance(value, int):
-        return varint((value << 1) ^ (value >> 63))
-    if isinstance(value, dict):
-        return encode(value)
-    if isinstance(value, list):
+        out += varint((value << 1) ^ (value >> 63))
+    elif isinstance(value, dict):
+        _add_struct(out, value)
+    elif isinstance(value, list):
         kind, count = _KIND[type(value[0]) if value else dict], len(value)
-        size = bytes([count << 4 | kind]) if count < 15 else bytes([0xF0 | kind]) + varint(count)
-        return size + b"".join(_value(element) for element in value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(len(data)) + data
+        out += bytes([count << 4 | kind]) if count < 15 else bytes([0xF0 | kind]) + varint(count)
+        for element in value:
+            _add_value(out, element)
+    else:
+        data = value.encode() if isinstance(value, str) else value
+        out += varint(len(data))
+        out += data
 
 
 def varint(number: int) -> bytes:
     """A whole number from 0 up, seven bits a byte, lowest first."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    if number < 0x80:
+        return _BYTES[number]
+    return bytes([number & 0x7F | 0x80]) + varint(number >> 7)
+
+
+_BYTES = [bytes([byte]) for byte in range(0x80)]

@@ -1,8 +1,9 @@
-"""The store being written: locked, checked against the options, and grown one committed job at a time.
+"""The store being written: locked, checked against the options, and grown job by job.
 
-In: results of jobs. Out: ``replays.parquet`` and ``manifest.json``, always a pair. The surprise: the table of replays is
+In: results of jobs. Out: ``replays.parquet`` and ``manifest.json``, always a pair. The surprises: the table of replays is
 replaced *before* the manifest that lists its hash, and the one before it is kept as ``replays.previous.parquet``; a kill
-between the two leaves a manifest whose table is the previous one.
+between the two leaves a manifest whose table is the previous one. And since each commit writes the whole table anew, it waits
+until there is enough that is new: what a kill takes is that share of the store at most, and the next run does it again.
 """
 
 import re
@@ -22,7 +23,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.files import replays_path
 from dataset.hub_card import write_hub_card
 from dataset.lock import writing
-from dataset.manifest import MANIFEST_NAME, Manifest, data_digest
+from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
@@ -30,6 +31,12 @@ from dataset.where import left_out
 from ingest.job import JobResult, Row
 from ingest.names import SALT_NAME, Names, store_salt
 from ingest.options import DEFAULT_CODEC, IngestOptions
+
+_Place = tuple[str | None, str | None]
+
+COMMIT_SHARE = 1 / 16
+"""Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
+at most, and the last of every run the whole table once more."""
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 
@@ -66,6 +73,12 @@ class OpenStore:
             self.manifest = Store(folder).manifest
             _check_settings(self.manifest, options, folder)
             self.rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+        self._by_place: dict[_Place, list[Row]] = {}
+        for row in self.rows:
+            self._by_place.setdefault(_place(row), []).append(row)
+        self._outdated: set[int] = set()
+        self._shards: tuple[ShardInfo, ...] = ()
+        self._num_taken = 0
 
     @property
     def next_index(self) -> int:
@@ -74,9 +87,18 @@ class OpenStore:
         found = (_SHARD_NAME.fullmatch(name) for name in (*self._shard_files(), *listed))
         return max((int(match[3]) + 1 for match in found if match), default=0)
 
-    def commit(self, result: JobResult) -> list[Row]:
-        """Take a job's rows and shards into the store; returns the rows that are news."""
+    def take(self, result: JobResult) -> list[Row]:
+        """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
         fresh = self._merge(result.rows)
+        self._shards += result.shards
+        self._num_taken += len(result.rows)
+        if self._num_taken >= COMMIT_SHARE * len(self.rows):
+            self.commit()
+        return fresh
+
+    def commit(self) -> None:
+        """Write down all that was taken."""
+        self.rows = [row for row in self.rows if id(row) not in self._outdated]
         ok = [row for row in self.rows if row["status"] == "ok"]
         kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
         left = left_out(ok, self.manifest.where)
@@ -89,15 +111,16 @@ class OpenStore:
             left_replays=len(left),
             left_frames=sum(left.values()),
             digest=self._digest(ok, left),
-            shards=tuple(sorted((*self.manifest.shards, *result.shards), key=lambda shard: shard.path)),
+            shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
         )
-        self._write()
-        return fresh
+        self._outdated, self._shards, self._num_taken = set(), (), 0
+        if not self._is_dry:
+            self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
 
     def finish(self) -> None:
         """Leave a whole store behind, without the shards that a rebuild replaced."""
-        if self._on_disk is None and not self.rows:
-            self._write()
+        if self._num_taken or (self._on_disk is None and not self.rows):
+            self.commit()
         self.clean()
         if not self._is_dry:
             write_hub_card(self.folder, self.manifest)
@@ -118,24 +141,23 @@ class OpenStore:
 
     def _merge(self, rows: list[Row]) -> list[Row]:
         """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
-        held: dict[tuple[str | None, str | None], list[Row]] = {}
-        for row in self.rows:
-            held.setdefault((row["source"], row["member"]), []).append(row)
         fresh: list[Row] = []
-        listed = {row["source"] for row in rows}
-        # An archive that could not be listed is one row; once it can be, its members speak for it.
-        unlisted = (row for row in self.rows if row["member"] is None and row["archive_size"] is not None)
-        outdated = {id(row) for row in unlisted if row["source"] in listed}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
-            old = held.get((row["source"], row["member"]), [])
+            if row["member"] is not None:  # its archive can be listed: the row that said it could not is outdated
+                self._outdated |= {id(other) for other in self._by_place.pop((row["source"], None), [])}
+            old = self._by_place.get(_place(row), [])
             same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
             if same is not None:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
                 continue
-            outdated |= {id(other) for other in old if other["status"] != "ok" and other["shard"] is None}
+            outdated = {id(other) for other in old if other["status"] != "ok" and other["shard"] is None}
+            self._by_place[_place(row)] = [other for other in old if id(other) not in outdated]
+            self._outdated |= outdated
             fresh.append(row)
-        self.rows = [row for row in self.rows if id(row) not in outdated] + fresh
+        for row in fresh:
+            self._by_place.setdefault(_place(row), []).append(row)
+        self.rows += fresh
         return fresh
 
     def _digest(self, ok: list[Row], left: Collection[str]) -> str:
@@ -149,9 +171,9 @@ class OpenStore:
             left=left,
         )
 
-    def _write(self) -> None:
-        if not self._is_dry:
-            self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
+
+def _place(row: Row) -> _Place:
+    return row["source"], row["member"]
 
 
 def _salt(folder: Path, is_dry: bool) -> bytes:

@@ -1,8 +1,8 @@
-"""Ingest, end to end: find replays, leave out the known, run the jobs, commit each result, report.
+"""Ingest, end to end: find replays, leave out the known, run the jobs, commit their results, report.
 
-In: sources, a store's folder or URL and the options. Out: the store, grown, and an ``IngestReport``. The surprise: every
-finished job is committed at once (replay table, then manifest), so a killed run keeps what it had and the next one does the
-rest; the data digest comes out the same.
+In: sources, a store's folder or URL and the options. Out: the store, grown, and an ``IngestReport``. The surprise: finished
+jobs are committed on the way (replay table, then manifest) whenever they make up a sixteenth of the store, so a killed run keeps
+that and the next one does the rest; the data digest comes out the same.
 """
 
 import os
@@ -118,7 +118,7 @@ def _ingest(
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in _results(jobs, options, opened, workers):
-            tally.add(opened.commit(result), result.cpu_seconds if workers > 1 or options.ray else 0.0)
+            tally.add(opened.take(result), result.cpu_seconds if workers > 1 or options.ray else 0.0)
         opened.finish()
         manifest = opened.manifest
     return IngestReport(

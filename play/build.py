@@ -5,6 +5,7 @@ the executable is asked here first, with a time limit and a word for every way i
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ from dataset.errors import DolphinError
 ANSWER_S = 20.0
 _NOT_FOUND = 127
 """Exit code of a program whose libraries are missing, and of an AppImage without FUSE."""
+
+_NO_FUSE = re.compile(r"\b(lib)?fuse\b|\bfusermount", re.IGNORECASE)
+"""What an AppImage that cannot mount itself complains of; a desktop's "connection refused" is no such thing."""
 
 
 class Build(NamedTuple):
@@ -58,7 +62,7 @@ def _require_answer(executable: Path) -> None:
     except OSError as error:
         raise _wrong(executable, f"{type(error).__name__}: {error}", "pass the build for this system") from error
     complaint = (done.stderr + done.stdout).decode(errors="replace")
-    if done.returncode == _NOT_FOUND or "fuse" in complaint.lower():
+    if done.returncode == _NOT_FOUND or _NO_FUSE.search(complaint):
         last = complaint.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise _wrong(
             executable, last[0], "an AppImage needs FUSE 2: install libfuse2, or set APPIMAGE_EXTRACT_AND_RUN=1"

@@ -26,6 +26,8 @@ FAIL: Literal["fail"] = "fail"
 
 _LIBRARIES = {"melee": "play", "enet": "play", "onnxruntime": "play"}
 _DOLPHINS = ("slippi_netplay", "slippi_online", "slippi dolphin", "slippi_dolphin", "slippi_playback", "dolphin-emu")
+_REPLACED = "GALE01r2.ini"
+"""Libmelee writes its own in the copy."""
 _LAUNCHERS = ("slippi launcher", "slippi-launcher")
 
 
@@ -174,9 +176,11 @@ def _login(home: Path) -> Iterator[Finding]:
 
 
 def _gecko(home: Path) -> Iterator[Finding]:
-    """Codes that a person switched on stay on in the copy that is played with; the ones libmelee needs are added there."""
+    """Codes that a person switched on stay on in the copy that is played with, save those in the file that libmelee replaces."""
     enabled: list[str] = []
     for settings in sorted((home / "GameSettings").glob("GALE01*.ini")):
+        if settings.name == _REPLACED:
+            continue
         text = settings.read_text(encoding="utf-8", errors="replace")
         _, _, after = text.partition("[Gecko_Enabled]")
         lines = after.partition("\n[")[0].splitlines()

@@ -323,6 +323,5 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
             _say(f"log: {log}")
     if report.lost is not None:
         raise DolphinError(
-            f"session: must last until the games are over, found: {report.lost}; "
-            "what was played stands above, see Dolphin's log for the cause"
+            f"session: must last until the games are over, found: {report.lost}; what was played stands above"
         )

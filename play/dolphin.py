@@ -6,13 +6,9 @@ start of *every* step, also of one that only looks whether a frame has come, and
 an answer; so a ``Flusher`` decides which flushes go through.
 """
 
-import multiprocessing
-import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +17,7 @@ from melee.slippstream import EnetDisconnected
 
 from dataset.codec import Controllers
 from dataset.errors import DolphinError
+from play.connection import close_console, closed_on_error, connect
 from play.controller import press
 from play.stand_in import OLDEST, StandIn
 
@@ -237,65 +234,6 @@ class Session:
 def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
     needed = ".".join(str(part) for part in oldest)
     return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
-
-
-def close_console(console: melee.Console) -> None:
-    """End Dolphin if we started it, and libmelee's socket process.
-
-    The process is killed: libmelee waits for it, which deadlocks while unread frames fill its pipe.
-    """
-    process: subprocess.Popen[bytes] | None = console._process
-    if process is not None:
-        process.kill()
-    stream = console._slippstream
-    worker: multiprocessing.Process | None = stream._worker
-    if worker is not None and worker.pid is not None:
-        worker.kill()
-        worker.join()
-        stream._buffer.close()
-    stream._worker, stream.running = None, False
-    console.stop()
-
-
-@contextmanager
-def closed_on_error(console: melee.Console) -> Iterator[None]:
-    """Leave no process behind when opening a session fails."""
-    try:
-        yield
-    except BaseException:
-        close_console(console)
-        raise
-
-
-@contextmanager
-def shielded_from_interrupts() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, so that it reaches us alone and we can close in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def connect(console: melee.Console, pads: list[melee.Controller]) -> None:
-    """Connect a console and its pads, in the order that Dolphin needs.
-
-    Raises:
-        DolphinError: nobody answers.
-    """
-    with shielded_from_interrupts():
-        is_connected = console.connect()
-    if not is_connected:
-        raise DolphinError(
-            f"Dolphin: its spectator stream must answer on UDP port {console.slippi_port} within 10 s, found nothing; "
-            "see that no other Dolphin runs and that spectating is not blocked by a firewall"
-        )
-    for pad in pads:
-        if not pad.connect():
-            raise DolphinError(f"Dolphin: controller pipe {pad.pipe_path} did not open; close other Slippi Dolphins")
 
 
 def open_stand_in(stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool) -> Session:

@@ -12,7 +12,8 @@ import melee
 
 from dataset.errors import DolphinError
 from play.build import build_of
-from play.dolphin import OLDEST_LIVE, Session, closed_on_error, connect, shielded_from_interrupts
+from play.connection import closed_on_error, connect, start_dolphin
+from play.dolphin import OLDEST_LIVE, Session
 from play.match import Match, default_home, own_connect_code
 
 
@@ -26,10 +27,8 @@ def open_match(match: Match) -> Session:
     pads = [melee.Controller(console, match.port)]
     if not match.has_person:
         pads.append(melee.Controller(console, match.other_port))
-    is_nogui = match.is_headless and console.is_mainline
     with closed_on_error(console):
-        with shielded_from_interrupts():
-            console.run(iso_path=str(match.iso), platform="headless" if is_nogui else None)
+        start_dolphin(console, match.iso, is_headless=match.is_headless and console.is_mainline)
         connect(console, pads)
     return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate)
 
@@ -80,11 +79,11 @@ def own_port(match: Match) -> Callable[[Any], int]:
     code = own_connect_code(home_of(match, is_mainline=build_of(match.executable).is_mainline))
 
     def by_code(game: Any) -> int:
-        found = {int(port): player.connectCode for port, player in game.players.items()}
-        for port, seen in found.items():
-            if seen == code:
-                return port
-        raise DolphinError(f"game: a player must have the login's code {code}, found {found}; log in again")
+        for port, player in game.players.items():
+            if player.connectCode == code:
+                return int(port)
+        # Goes into the session's log, so it names nobody.
+        raise DolphinError("game: a player must have the login's connect code, found others' only; log in again")
 
     return by_code
 
@@ -99,16 +98,21 @@ class Menus:
         self._character = melee.Character(match.character.internal)
         other = match.cpu or match.rival
         self._other_character = None if other is None else melee.Character(other.internal)
+        is_sheik = self._other_character is melee.Character.SHEIK
+        self._other_portrait = melee.Character.ZELDA if is_sheik else self._other_character
         self._other_level = 0 if match.cpu is None else match.cpu_level
 
     def navigate(self, state: Any) -> None:
         """Press what this menu state asks for."""
+        if state.menu_state is not melee.Menu.STAGE_SELECT:
+            # Libmelee begins anew on that screen's frame 0 only, which a busy Dolphin may not send.
+            self._helpers[0].stage_selected = False
         if state.menu_state is melee.Menu.PRESS_START:
             self._helpers[0].choose_versus_mode(state, self._pads[0])
-        elif (
-            state.menu_state is melee.Menu.UNKNOWN_MENU
-        ):  # the score screen: libmelee has no name for it in this version
-            self._helpers[0].skip_postgame(self._pads[0])
+        elif state.menu_state is melee.Menu.UNKNOWN_MENU:
+            # The score screen, for which this libmelee has no name; all our pads ask to leave it.
+            for helper, pad in zip(self._helpers, self._pads, strict=True):
+                helper.skip_postgame(pad)
         else:
             self._own(state)
             self._other(state)
@@ -129,7 +133,7 @@ class Menus:
         if self._other_character is None:
             return
         pad = self._pads[1]
-        if state.menu_state is not melee.Menu.CHARACTER_SELECT:
+        if state.menu_state not in (melee.Menu.CHARACTER_SELECT, melee.Menu.STAGE_SELECT):
             pad.release_all()
             return
         self._helpers[1].menu_helper_simple(
@@ -142,6 +146,6 @@ class Menus:
             return True
         player = state.players[self._match.other_port]
         if self._match.cpu is None:
-            return bool(player.coin_down) and player.character is self._other_character
+            return bool(player.coin_down) and player.character is self._other_portrait
         is_cpu = player.controller_status is melee.ControllerStatus.CONTROLLER_CPU
         return is_cpu and int(player.cpu_level) == self._match.cpu_level

@@ -96,12 +96,12 @@ def _logged_games(path: Path, skipped: Counter[str]) -> Iterator[tuple[Game, str
         elif event == "game_start":
             start = line
         elif event == "game_end":
-            kept = line["replay"]
+            kept = None if line["replay"] is None else path.parent / line["replay"]
             if settings.get("opponent") == REPLAY:
                 skipped["replayed"] += 1
                 continue
             game = _logged_game(line, settings, start, str(path.parent))
-            yield _with_winner(game, kept, start["port"]), None if kept is None else Path(kept).name
+            yield _with_winner(game, kept, start["port"]), None if kept is None else kept.name
 
 
 def _logged_game(end: dict[str, Any], settings: dict[str, Any], start: dict[str, Any], cluster: str) -> Game:
@@ -117,11 +117,11 @@ def _logged_game(end: dict[str, Any], settings: dict[str, Any], start: dict[str,
     )
 
 
-def _with_winner(game: Game, kept: str | None, port: int) -> Game:
-    if game.won is not None or kept is None or not Path(kept).is_file():
+def _with_winner(game: Game, kept: Path | None, port: int) -> Game:
+    if game.won is not None or kept is None or not kept.is_file():
         return game
     try:
-        return replace(game, won=replay_game(Path(kept), character=None, port=port).won)
+        return replace(game, won=replay_game(kept, character=None, port=port).won)
     except ReplayError:
         return game
 

@@ -18,6 +18,7 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.ids import character_from_name, internal_from_external
 from dataset.slp import Header, read_header
 from play.agent import Agent, Stepper
+from play.connection import stopped_by_signals
 from play.dolphin import Session, open_stand_in
 from play.emulator import open_match, own_port
 from play.environment import SessionEnvironment, Stepped
@@ -175,6 +176,7 @@ def play_stand_in(
     is_lock_step = options.is_sync and fps is None
     pace = None if is_lock_step else 60.0 if fps is None else fps
     with (
+        stopped_by_signals(),
         _short_collections(),
         StandIn(replay, port=slippi_port, fps=pace, controllers=pipes, start_grace_s=0.0) as server,
         closing(open_stand_in(server, *pipes, is_blocking=is_lock_step)) as session,
@@ -204,7 +206,7 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
     find_port = own_port(match)
     told = _settings(options, loaded, opponent=_opponent(match, options), stage=match.stage.name)
     log = _Log(told, options.log_dir or match.replay_dir / "sessions", match.replay_dir)
-    with _short_collections(), closing(open_match(match)) as session:
+    with stopped_by_signals(), _short_collections(), closing(open_match(match)) as session:
         outcome = _run(session, players, options, find_port, num_games, log)
     return replace(outcome, character=match.character.name)
 

@@ -166,9 +166,12 @@ class Runner:
         self._answered_from: float | None = None
 
     def run(self) -> Report:
-        """Play until the games, the time or the session are over."""
-        while not self._is_done():
-            self._handle(self._next())
+        """Play until the games, the time or the session are over, or somebody interrupts; then what was played counts."""
+        try:
+            while not self._is_done():
+                self._handle(self._next())
+        except KeyboardInterrupt:
+            self._handle(Lost("somebody interrupted it"))
         return self.report
 
     def _is_done(self) -> bool:

@@ -2,10 +2,12 @@
 
 In: what a ``Watched`` session tells and the loop's ``Report``. Out: ``session.jsonl``, one object a line, each with an
 ``event``: ``session``, ``game_start``, ``game_end``, ``error``, ``session_end``. The surprise: every line is on disk before
-play goes on, so a session that is killed has told of all its games, and nothing in it names a person.
+play goes on, so a session that is killed has told of all its games, and nothing in it names a person: not even the home
+folder, which is ``~``. A kept replay is named as seen from the log, so that both may move together.
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +30,10 @@ REPLAY = "replay"
 """The opponent of a session against the stand-in, which does not react."""
 TIME_LIMIT = 28_800
 """Frames of eight minutes, after which stocks and then percent decide."""
+
+
+_HOME = json.dumps(str(Path.home())).strip('"')
+"""As JSON has it, where a backslash is two."""
 
 
 def new_folder(parent: Path) -> Path:
@@ -75,7 +81,7 @@ class SessionLog:
             return
         result = asdict(self._report.games[-1])
         kept = self._newest_replay()
-        found = {"replay": None if kept is None else str(kept)}
+        found = {"replay": None if kept is None else _seen_from(self.path.parent, kept)}
         self._write(
             "game_end", {"game": self._game, **result, **_outcome(last, self._port), **self._begin.since(), **found}
         )
@@ -105,8 +111,16 @@ class SessionLog:
 
     def _write(self, event: str, values: dict[str, Any]) -> None:
         line = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        text = json.dumps(line)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write((text.replace(_HOME, "~") if len(_HOME) > 1 else text) + "\n")
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:  # on Windows there is no way from one drive to another
+        return str(path)
 
 
 @contextmanager

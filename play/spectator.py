@@ -111,7 +111,7 @@ class Spectator:
     """The server; :meth:`run` returns when the parent says so."""
 
     def __init__(self, setup: Setup, control: Connection) -> None:
-        self.setup, self.control = setup, control
+        self.setup, self.control, self.parent = setup, control, os.getppid()
         self.pipes = [_Pipe(port, path) for port, path in setup.pipes.items()]
         self.host = enet.Host(enet.Address(ADDRESS.encode(), setup.port), 4, 1, 0, 0)
         self.peer: Any = None
@@ -242,6 +242,8 @@ class Spectator:
             self._hear(event)
         if self.control.poll():
             self._obey_parent()
+        if os.getppid() != self.parent:  # libmelee's worker may hold the other end of the control open
+            raise _StoppedError
 
     def _hear(self, event: Any) -> None:
         if event.type == enet.EVENT_TYPE_DISCONNECT and self.peer is not None and event.peer == self.peer:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dataset.stream.bank import MEMORY
+from ingest.commit import COMMIT_SHARE
 from ingest.plan import JOBS_OF_A_RUN, MAX_JOB_BYTES, MIN_JOB_BYTES
 
 ROOT = Path(__file__).parent.parent
@@ -24,4 +25,11 @@ def test_every_rate_stands_in_the_results_it_names(rate: Any) -> None:
 
 def test_an_ingest_is_cut_into_commits_as_ingest_does() -> None:
     assert (SCALE["MIB"] * 64, SCALE["GIB"], 64) == (MIN_JOB_BYTES, MAX_JOB_BYTES, JOBS_OF_A_RUN)
+    assert SCALE["COMMIT_SHARE"] == COMMIT_SHARE
     assert SCALE["KEPT"] == MEMORY
+
+
+def test_all_commits_together_write_each_row_few_times_however_many_replays_there_are() -> None:
+    (_, few), (_, many) = (SCALE["commits"](replays) for replays in (100_000, 1_000_000))
+    assert few < 17 * 100_000
+    assert many < 17 * 1_000_000

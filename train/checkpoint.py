@@ -115,7 +115,9 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
 def load_state(path: Path) -> dict[str, Any]:
     """What ``save_state`` wrote; refuses anything but plain values and tensors."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: --resume continues from it, found no such file; train without --resume")
+        raise CheckpointError(
+            f"{path}: --resume continues from it, found no such file; copy the whole run folder, or train a new run"
+        )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, ValueError, EOFError) as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from train.plan import Plan
     from train.results import Results
 
-NOT_SHARED = ("resume", "init_from", "show_config")
+NOT_SHARED = ("resume", "init_from", "layer_lr_decay", "show_config")
 """Options of train that make no sense for several runs: these resume by themselves, begin alike, and keep a plan."""
 
 RunsFolder = Annotated[Path, typer.Option("--runs", help="Where the comparison's folder lies.")]

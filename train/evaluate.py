@@ -120,6 +120,8 @@ def evaluate_run(
     found = {
         "run": loaded.run.name,
         "codec": loaded.codec.name,
+        "delay": loaded.delay,
+        "character": config.data.character,
         "split": split,
         "replays": len(bank.ids),
         "skipped_shards": list(store.skipped),

@@ -20,9 +20,15 @@ def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
 
     Raises:
         CheckpointError: there is no such run.
-        ConfigError: one is named twice, or two have the same name.
+        ConfigError: one is named twice, two have the same name, or weights other than a run's best are meant.
     """
-    folders = [find_run(run)[0] for run in runs]
+    found = [find_run(run) for run in runs]
+    folders = [folder for folder, _ in found]
+    if others := [str(weights) for _, weights in found if weights.stem != "best"]:
+        raise ConfigError(
+            f"runs to compare: are measured by their best weights, found {', '.join(others)}; name the folders, or use "
+            "'exphil eval --compare'"
+        )
     names = [folder.name for folder in folders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(

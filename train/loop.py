@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dataset.atomic import replacing
 from dataset.stream.batch import Batch
 from dataset.stream.prefetch import prefetch
 from train.backbones.base import State, map_state
@@ -139,8 +140,29 @@ class Fit:
                 torch.cuda.set_rng_state(saved["cuda_rng"][self.ranks.rank], self.device)
         if not self.ranks.is_first:
             return
-        kept = [line for line in self._metric_lines() if json.loads(line)["epoch"] < self.position.epoch]
-        (self.run / METRICS_FILE).write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = self._metric_lines()[: self.position.epoch]  # one an epoch; what a kill cut off is beyond
+        with replacing(self.run / METRICS_FILE) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def save(self) -> None:
+        """Write ``last``: the weights for play, then all that decides the next step."""
+        lanes = self.ranks.gather_rows(self.state, self.sampler.rows)
+        rng = self.ranks.gather(torch.get_rng_state())
+        is_cuda = self.device.type == "cuda"
+        cuda_rng = self.ranks.gather(torch.cuda.get_rng_state(self.device)) if is_cuda else None
+        if not self.ranks.is_first:
+            return
+        save_weights(self.served, self.run / "last.safetensors")
+        saved = {
+            "position": asdict(self.position),
+            "policy": self.policy.state_dict(),
+            "ema": None if self.ema is None else self.ema.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lanes": lanes,
+            "rng": rng,
+            "cuda_rng": cuda_rng,
+        }
+        save_state(saved, self.run / STATE_FILE)
 
     @property
     def served(self) -> Policy:
@@ -151,7 +173,7 @@ class Fit:
         while not self._is_at_last_step() and not self._is_exhausted():
             self._train_epoch()
             if self.position.step < self.steps_in_epoch and not self._is_at_last_step():
-                self._save()
+                self.save()
                 return
             self._finish_epoch()
 
@@ -253,7 +275,7 @@ class Fit:
         if self.ranks.is_first:
             self._record(val, is_best)
         position.epoch, position.step, position.loss_sum, position.frames = position.epoch + 1, 0, 0.0, 0
-        self._save()
+        self.save()
 
     def _record(self, val: dict[str, Any], is_best: bool) -> None:
         position = self.position
@@ -281,26 +303,6 @@ class Fit:
     def _is_exhausted(self) -> bool:
         optim, position = self.config.optim, self.position
         return optim.early_stopping and position.epoch - 1 - position.best_epoch >= optim.patience
-
-    def _save(self) -> None:
-        """Write ``last``: the weights for play, then all that decides the next step."""
-        lanes = self.ranks.gather_rows(self.state, self.sampler.rows)
-        rng = self.ranks.gather(torch.get_rng_state())
-        is_cuda = self.device.type == "cuda"
-        cuda_rng = self.ranks.gather(torch.cuda.get_rng_state(self.device)) if is_cuda else None
-        if not self.ranks.is_first:
-            return
-        save_weights(self.served, self.run / "last.safetensors")
-        saved = {
-            "position": asdict(self.position),
-            "policy": self.policy.state_dict(),
-            "ema": None if self.ema is None else self.ema.policy.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "lanes": lanes,
-            "rng": rng,
-            "cuda_rng": cuda_rng,
-        }
-        save_state(saved, self.run / STATE_FILE)
 
     def _metric_lines(self) -> list[str]:
         path = self.run / METRICS_FILE

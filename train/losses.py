@@ -49,7 +49,8 @@ def training_loss(
     """
     nll = component_nll(logits, target, components, config.label_smoothing)
     if config.focal_gamma > 0:
-        nll = nll * (-torch.expm1(-nll)).clamp(min=_LEAST_ERROR) ** config.focal_gamma
+        plain = nll if config.label_smoothing == 0 else component_nll(logits, target, components)
+        nll = nll * (-torch.expm1(-plain)).clamp(min=_LEAST_ERROR) ** config.focal_gamma
     if config.button_pos_weight != 1.0:
         presses = torch.tensor([press for part in components.presses for press in part], device=target.device)
         is_pressed = presses[target.long() + torch.tensor(components.columns, device=target.device)]

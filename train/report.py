@@ -1,7 +1,7 @@
 """Reports and summaries as text for people; every number stands beside the baselines, and says how sure it is.
 
-In: what ``train.evaluate`` reports. Out: tables that fit 100 columns. The surprise: runs of different codecs are shown side by
-side, but their differences are not, since each codec's likelihoods are of its own classes.
+In: what ``train.evaluate`` reports. Out: tables that fit 100 columns. The surprise: runs of different codecs or characters are
+shown side by side, but their differences are not: likelihoods are of each codec's own classes, and frames of other players.
 """
 
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from train.differ import OTHER_DELAYS, OTHER_PLAYERS
 from train.report_detailed import detailed_tables
 from train.report_table import number, table
 
@@ -61,6 +62,9 @@ def show_reports(
             console.print(f"{report['run']} {_NO_LOOKUP}")
     if len(codecs := {str(report["codec"]) for report in reports}) > 1:
         console.print(f"{_INCOMPARABLE} ({', '.join(sorted(codecs))})")
+    for key, note in (("delay", OTHER_DELAYS), ("character", OTHER_PLAYERS)):
+        if any(report[key] != first[key] for report in reports):
+            console.print(note)
     if differences:
         console.print(_differences(differences))
     for report in reports if is_detailed else ():

@@ -2,7 +2,7 @@
 
 In: finished runs with the variant and seed of each. Out: one plain dict, in ``results.json`` of the comparison's folder, from
 which table and page are drawn. The surprise: likelihoods are only compared between variants of one task and one codec. Where
-delays or codecs differ, ``notes`` say so and differences are taken of what means the same everywhere.
+delays, codecs or characters differ, ``notes`` say so and differences are taken of what means the same everywhere.
 """
 
 import json
@@ -25,6 +25,7 @@ from train.baselines import measure_baselines
 from train.config import RunConfig, from_json
 from train.data import character_id, load_bank, open_store
 from train.data_law import data_law
+from train.differ import OTHER_DELAYS, OTHER_PLAYERS
 from train.intervals import Luck
 from train.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.measured import SPLITS, Measured, Measuring, measure_run
@@ -34,7 +35,7 @@ RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
 SWEEP_DATA = "sweep data"
 """The kind whose losses are laid on a power law."""
 
-METRICS = ("nll", "change_nll", "accuracy", "change_accuracy")
+METRICS: tuple[str, ...] = ("nll", "change_nll", "accuracy", "change_accuracy")
 """What differences are taken of."""
 
 ACROSS_CODECS = ("accuracy",)
@@ -83,8 +84,9 @@ def make_results(
     subjects = [_subject(one, measure_run(one.run, one.store, how)) for one in finished]
     rows, tasks = build_rows(subjects), _tasks(subjects, finished)
     split = find_split(rows)
-    codecs, delays = {task[1] for task in tasks}, {task[2] for task in tasks}
-    metrics = METRICS if len(codecs) == 1 else ACROSS_CODECS
+    metrics = METRICS if len({codec for _, codec, _, _ in tasks}) == 1 else ACROSS_CODECS
+    if len({character for _, _, _, character in tasks}) > 1:
+        metrics = ()
     results = {
         "kind": kind,
         "name": folder.name,
@@ -94,7 +96,7 @@ def make_results(
         "rows": rows,
         "baselines": [row for task in tasks for row in _baselines(task, len(tasks) > 1, tolerate_bad_shards)],
         "differences": find_differences(subjects, split, metrics),
-        "notes": list(_notes(rows, codecs, delays, split, find_luck(subjects, split, "nll"))),
+        "notes": list(_notes(rows, tasks, split, find_luck(subjects, split, "nll"))),
         "settings": _settings(subjects),
         "data": subjects[0].measured["record"]["data"] | {"train": _counts(subjects[0], "train")},
         "runs": [_run(one) for one in subjects],
@@ -144,18 +146,21 @@ def _baselines(task: Task, is_named: bool, tolerate_bad_shards: int) -> Iterable
     tracked = {split: bank for split, bank in banks.items() if bank.tracks}
     measured = measure_baselines(load_bank(store, "train", character), tracked, get_codec(codec), delay)
     for name, reports in measured.items():
-        label = f"{name}, {codec}, delay {delay}" if is_named else name
+        label = f"{name}, {codec}, delay {delay}, {character or 'any player'}" if is_named else name
         yield baseline_row(label, {split: reports.get(split, {}) for split in SPLITS}) | {"reports": _slim(reports)}
 
 
-def _notes(rows: Sequence[Row], codecs: set[str], delays: set[int], split: str, luck: Luck | None) -> Iterable[str]:
+def _notes(rows: Sequence[Row], tasks: Sequence[Task], split: str, luck: Luck | None) -> Iterable[str]:
+    _, codecs, delays, characters = (set(kind) for kind in zip(*tasks, strict=True))
+    if len(characters) > 1:
+        yield OTHER_PLAYERS
     if len(codecs) > 1:
         yield (
             "The codecs differ: likelihoods and change frames are over each codec's own classes and do not compare; the "
             "overall accuracy and the buttons do."
         )
     if len(delays) > 1:
-        yield "The delays differ: a longer delay is a harder task, so a higher NLL is no worse policy; see persistence beside it."
+        yield OTHER_DELAYS
     if split == "val":
         yield "Not every run could be measured on test replays: val is shown, by which the weights were chosen too."
     if all(row["seeds"] == 1 for row in rows):

@@ -17,6 +17,9 @@ from train.results_table import DASH, difference, number, percent, short, with_s
 NUM_COLOURS, BASELINE_COLOUR = 8, 8
 """Colours of variants; those of baselines follow them."""
 
+TASK = ("policy.codec", "data.delay", "data.character")
+"""Settings that decide what is predicted: runs that differ in one are not better or worse by their metrics."""
+
 
 @dataclass(frozen=True)
 class Colours:
@@ -44,18 +47,20 @@ def section(title: str, body: str, caption: str = "", *, is_wide: bool = False) 
 
 
 def matrix(results: Results) -> list[str]:
-    """Everything in one table, the best of each column in bold."""
+    """Everything in one table, the best of each column in bold; of metrics only where all runs have one task."""
     split = results["split"]
+    differing: Mapping[str, object] = next(iter(results["settings"]["differing"].values()), {})
+    lower, higher = (0, 0) if any(setting in differing for setting in TASK) else (1, -1)
     has_cpu = any(row["cpu_seconds"] is not None for row in results["rows"])
     columns: list[tuple[str, str, int, str]] = [
-        ("val NLL", "val_nll", 1, ".3f"),
-        *([("test NLL", "test_nll", 1, ".3f")] if split == "test" else []),
+        ("val NLL", "val_nll", lower, ".3f"),
+        *([("test NLL", "test_nll", lower, ".3f")] if split == "test" else []),
         (f"{split} NLL, 95 %", "interval", 0, ""),
-        ("on change frames: NLL", f"{split}_change_nll", 1, ".3f"),
-        ("accuracy %", f"{split}_accuracy", -1, "%"),
-        ("on change frames %", f"{split}_change_accuracy", -1, "%"),
-        ("whole controller right %", f"{split}_exact", -1, "%"),
-        ("calibration error", f"{split}_ece", 1, ".4f"),
+        ("on change frames: NLL", f"{split}_change_nll", lower, ".3f"),
+        ("accuracy %", f"{split}_accuracy", higher, "%"),
+        ("on change frames %", f"{split}_change_accuracy", higher, "%"),
+        ("whole controller right %", f"{split}_exact", higher, "%"),
+        ("calibration error", f"{split}_ece", lower, ".4f"),
         *([("CPU min", "cpu_seconds", 0, "min")] if has_cpu else []),
         ("train min", "train_seconds", 0, "min"),
         ("frames/s", "frames_per_second", -1, ",.0f"),

@@ -175,6 +175,8 @@ def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, 
     if not is_resumed:
         if ranks.is_first:
             run.mkdir(parents=True, exist_ok=True)
+        fit.save()  # before the record that makes it a run: whatever kills it later, it can be resumed
+        if ranks.is_first:
             save_record(run, record)
         return
     before = load_record(run)

@@ -1,12 +1,10 @@
 """The runs of a plan, trained one after another into one folder, so that a stop costs nothing and a failure no other run.
 
 In: a plan's runs. Out: the summaries of those that ended and the errors of those that failed, also in ``outcomes.json``. What is
-finished is kept, what was interrupted is resumed exactly, what failed is tried again. The surprise: a run that was killed before
-its first checkpoint begins anew.
+finished is kept, what was interrupted is resumed exactly. The surprise: what failed is tried again too, from its last checkpoint.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 from dataset.atomic import replacing
 from train.callbacks import Callback
-from train.loop import STATE_FILE
 from train.plan import Planned
 from train.run import train_run
 
@@ -85,10 +82,6 @@ def train_series(
 def _train(
     folder: Path, planned: Planned, device: str, callbacks: Iterable[Callback], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    run = folder / planned.run
-    is_resumed = (run / STATE_FILE).is_file()
-    if not is_resumed and run.exists():
-        shutil.rmtree(run)
     return train_run(
         planned.config,
         planned.store,
@@ -96,6 +89,6 @@ def _train(
         runs=folder,
         device=device,
         callbacks=callbacks,
-        is_resumed=is_resumed,
+        is_resumed=(folder / planned.run / "config.json").is_file(),
         **options,
     )

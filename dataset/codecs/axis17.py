@@ -54,11 +54,12 @@ class Axis17:
             (len(self.components), *controllers.shape[:-1]), dtype=np.uint8
         )  # column by column is fastest
         for row, source in enumerate(AXIS_SOURCE):
-            axis = controllers[..., source]
-            classes[row] = 8 + np.sign(axis) * ((np.abs(axis) + 5) // 10)
-        classes[4] = (controllers[..., 4] * 2 + 35) // 70
-        for row, bit in enumerate(_BITS, start=5):
-            classes[row] = (controllers[..., 5] & bit) != 0
+            axis = controllers[..., source].astype(np.int8)  # four times as fast as int32
+            classes[row] = np.sign(axis) * ((np.abs(axis) + np.int8(5)) // np.int8(10)) + np.int8(8)
+        classes[4] = (controllers[..., 4].astype(np.uint16) * np.uint16(2) + np.uint16(35)) // np.uint16(70)
+        buttons = controllers[..., 5].astype(np.uint16)
+        for row, (_, bit) in enumerate(BUTTONS, start=5):
+            classes[row] = (buttons & np.uint16(bit)) != 0
         return np.moveaxis(classes, 0, -1)
 
     def decode(self, classes: Classes) -> Controllers:

@@ -1,7 +1,8 @@
 """Kills ingests at random instants of their writing, and looks at what each kill left behind.
 
-In: a folder of replays. Out: a tally of where the kills fell. One replay is a job, so that commits are as dense as can be. A
-store is killed again and again until it is whole, then the next one begins; after every kill a copy of it is finished.
+In: a folder of replays. Out: a tally of where the kills fell. One replay is a job, so that commits are dense, but from the third
+on jobs wait for each other. A store is killed again and again until it is whole, then the next one begins; after every kill a
+copy of it is finished.
 
     python -m tests.ingest.kills FOLDER --kills 100
 """
@@ -27,7 +28,7 @@ from dataset.files import REPLAYS_NAME
 from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.store import Store
 from dataset.verify import verify
-from ingest import plan
+from ingest import commit, plan
 from ingest.pipeline import IngestOptions, IngestReport, ingest
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
@@ -75,6 +76,7 @@ def _clock(process: int, workers: int) -> float:
 
 def _ingest(source: Path, store: Path, workers: int) -> None:
     plan.MIN_JOB_BYTES = plan.MAX_JOB_BYTES = 1
+    commit.COMMIT_SHARE = 1 / 2
     ingest([source], store, replace(OPTIONS, workers=workers))
 
 

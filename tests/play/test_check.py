@@ -162,6 +162,8 @@ def fake(path: Path, script: str) -> Path:
     ("script", "status", "detail", "fix"),
     [
         ("echo mainline 4.0.0", "ok", "mainline mainline 4.0.0", ""),
+        ("echo 'dbind-WARNING: Connection refused' >&2; echo mainline 4.0.0", "ok", "mainline mainline 4.0.0", ""),
+        ("echo 'fuse: device not found' >&2; exit 1", "fail", "found fuse: device not found", "install libfuse2"),
         ("echo mainline ExiAI", "ok", "mainline ExiAI mainline ExiAI", ""),
         (
             "echo 3.4.1; exit 255",
@@ -220,6 +222,8 @@ def test_gecko_codes_of_ones_own_are_named(tmp_path: Path) -> None:
     settings.write_text("[Gecko]\n$Other\n[Gecko_Enabled]\n$Widescreen 16:9\n")
     found = look(dolphin=dolphin, dolphin_home=tmp_path)["Gecko codes"]
     assert (found.status, found.detail) == ("warn", "Widescreen 16:9")
+    settings.rename(settings.with_name("GALE01r2.ini"))
+    assert look(dolphin=dolphin, dolphin_home=tmp_path)["Gecko codes"].status == "ok", "libmelee replaces that file"
 
 
 def test_a_system_without_named_pipes_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """``exphil play`` as users and scripts call it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,33 @@ def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: st
     assert (first["run"], first["opponent"], first["replay"]) == (run, "replay", "duel.slp")
     assert (last["event"], last["frames"]) == ("session_end", json.loads(out)["frames"])
     assert 0 < json.loads(out)["frames"] < FRAMES
+
+
+def stopped_by(number: signal.Signals, run: str, replay: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a match that gets a signal, once all that writes there is over: worker and stand-in too."""
+    command = [sys.executable, "-m", "exphil", "play", "--policy", run, "--stand-in", replay, "--json", "--fps", "20"]
+    with subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("game 1, frame" in line for line in process.stderr)
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_the_command_what_was_played_is_told_and_nothing_runs_on(
+    run: str, replay: str, number: signal.Signals
+) -> None:
+    code, out, err = stopped_by(number, run, replay)
+    assert code == 1
+    assert 0 < json.loads(out.splitlines()[-1])["frames"] < FRAMES
+    assert "found: somebody interrupted it" in err
+
+
+def test_a_stand_in_whose_command_was_killed_ends_and_libmelees_worker_with_it(run: str, replay: str) -> None:
+    assert stopped_by(signal.SIGKILL, run, replay)[:2] == (-signal.SIGKILL, "")
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,14 @@ def test_a_logged_game_and_its_kept_replay_are_one_game(tmp_path: Path) -> None:
     assert [(game.policy, game.stocks_taken, game.won) for game in games] == [("mewtwo", 3, True), ("mewtwo", 3, None)]
 
 
+def test_logs_and_kept_replays_may_move_together(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    replay(tmp_path / "here" / "Game_1.slp", LEVEL, end=(7, 1))
+    log(tmp_path / "here" / "sessions" / "one", {"won": None, "replay": "../../Game_1.slp"})
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert [game.won for game in find_games(tmp_path / "there").games] == [True]
+
+
 def test_what_cannot_be_counted_is_told_by_reason(tmp_path: Path) -> None:
     replay(tmp_path / "cut.slp", LEVEL, is_cut=True)
     replay(tmp_path / "whose.slp", LEVEL)

@@ -199,3 +199,19 @@ def test_warming_up_measures_a_step() -> None:
             return super().step(*args)
 
     assert warm_up(Agent(Slow(), CODEC, delay=0)) >= 2.0
+
+
+class Interrupted(Script):
+    """Somebody presses Ctrl-C once the script is over."""
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        event = super().next(wait=wait)
+        if isinstance(event, Lost):
+            raise KeyboardInterrupt
+        return event
+
+
+def test_an_interrupted_session_is_lost_and_its_game_counts() -> None:
+    report = runner(Interrupted([frame(-123), frame(-122)]), is_sync=True).run()
+    assert report.lost == "somebody interrupted it"
+    assert [game.frames for game in report.games] == [2]

@@ -132,7 +132,8 @@ def test_every_game_names_the_replay_that_dolphin_kept_of_it(tmp_path: Path) -> 
     loop.run()
     watched.stop()
     kept = [tmp_path.resolve() / "2026-11" / f"Game_{number}.slp" for number in (1, 2)]
-    assert [line["replay"] for line in lines(log) if line["event"] == "game_end"] == [*map(str, kept), None]
+    names = [f"../../2026-11/Game_{number}.slp" for number in (1, 2)]
+    assert [line["replay"] for line in lines(log) if line["event"] == "game_end"] == [*names, None]
     assert log.replays == kept
 
 
@@ -160,6 +161,8 @@ def test_nothing_in_the_log_names_a_person(tmp_path: Path) -> None:
     log = played(tmp_path, [Frame(melee.GameState(frame=np.int32(-123), players=players), -123, 0.0), Ended()])
     assert "ABC#" not in log.path.read_text()
     assert "Somebody" not in log.path.read_text()
+    log.failed(FileNotFoundError(f"[Errno 2] No such file or directory: '{Path.home()}/melee.iso'"))
+    assert lines(log)[-1]["reason"] == "[Errno 2] No such file or directory: '~/melee.iso'"
 
 
 def test_two_sessions_of_one_second_get_a_folder_each(tmp_path: Path) -> None:

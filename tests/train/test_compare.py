@@ -184,6 +184,8 @@ def test_runs_of_different_codecs_are_set_side_by_side_in_what_means_the_same(
     Drawn(page)
     assert f"<td>{100 * report['accuracy']:.2f}</td><td>" in page[page.index("Across codecs") :]
     assert f"<td>{report['nll']:.3f}</td></tr>" in page
+    best = f'<td class="best">{min(row["test_nll"] for row in results["rows"]):.3f}'
+    assert (best in page_html(results), best in page) == (True, False)
 
 
 def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
@@ -237,6 +239,27 @@ def test_finished_runs_are_folded_and_measured_once(
     monkeypatch.setattr("train.measured.evaluate_run", None)
     assert json.loads(exphil(line).stdout.splitlines()[-1])["rows"] == rows
     assert told["rows"][0]["parameters"] == rows[0]["parameters"]
+
+
+def test_other_weights_than_a_runs_best_are_not_folded(compared: tuple[Path, dict[str, Any]], store: Path) -> None:
+    runs = f"{compared[0]}/gru-s0 {compared[0]}/mlp-s0/last.safetensors"
+    result = exphil(f"compare {runs} --store {store} --runs {compared[0].parent}")
+    assert isinstance(result.exception, ConfigError)
+    assert "are measured by their best weights, found " in str(result.exception)
+
+
+def test_runs_of_different_characters_are_set_side_by_side_without_differences(
+    compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    everyone = TINY.replace("--train-character falco", "")
+    assert exphil(f"train --store {store} --runs {tmp_path} --name everyone --backbone mlp {everyone}").exit_code == 0
+    runs = f"{compared[0]}/gru-s0 {tmp_path}/everyone"
+    result = exphil(f"compare {runs} --store {store} --runs {tmp_path} --no-detailed --json --device cpu")
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert (told["differences"], told["notes"][0][:21]) == ([], "The characters differ")
+    assert [row["label"] for row in told["baselines"]] == [
+        f"{name}, axis17, delay 0, {who}" for who in ("falco", "any player") for name in ("persistence", "lookup")
+    ]
 
 
 @pytest.mark.parametrize(

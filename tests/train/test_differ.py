@@ -4,8 +4,10 @@ from tests.train.test_intervals import FRAMES, IDS, NLL, per_replay
 from train.differ import differences
 
 
-def report(run: str, nll: list[float], *, ids: list[str] = IDS, codec: str = "axis17") -> dict[str, Any]:
-    return {"run": run, "codec": codec, "per_replay": per_replay(ids, nll, FRAMES)}
+def report(
+    run: str, nll: list[float], *, ids: list[str] = IDS, codec: str = "axis17", character: str | None = "falco"
+) -> dict[str, Any]:
+    return {"run": run, "codec": codec, "character": character, "per_replay": per_replay(ids, nll, FRAMES)}
 
 
 def test_every_later_run_is_set_against_the_first() -> None:
@@ -19,6 +21,10 @@ def test_every_later_run_is_set_against_the_first() -> None:
     assert rows[0]["stick_accuracy"] is None
 
 
-def test_runs_of_other_codecs_or_other_replays_have_no_differences() -> None:
-    others = [report("joint", NLL, codec="joint"), report("elsewhere", NLL, ids=["a", "b", "c", "e"])]
+def test_runs_of_other_codecs_players_or_replays_have_no_differences() -> None:
+    others = [
+        report("joint", NLL, codec="joint"),
+        report("everyone", NLL, character=None),
+        report("elsewhere", NLL, ids=["a", "b", "c", "e"]),
+    ]
     assert differences([report("one", NLL), *others]) == []

@@ -53,6 +53,15 @@ def test_the_focal_loss_weighs_each_decision_by_its_doubt() -> None:
     assert torch.allclose(training_loss(logits, target, mask, COMPONENTS, LossConfig(focal_gamma=2.0)), expected)
 
 
+def test_the_doubt_of_the_focal_loss_is_that_of_the_true_class_whatever_is_smoothed() -> None:
+    logits, target = some_frames()
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    smooth = component_nll(logits, target, COMPONENTS, label_smoothing=0.1)
+    expected = (smooth * (1 - torch.exp(-component_nll(logits, target, COMPONENTS))) ** 2).sum(dim=-1).mean()
+    config = LossConfig(focal_gamma=2.0, label_smoothing=0.1)
+    assert torch.allclose(training_loss(logits, target, mask, COMPONENTS, config), expected)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_the_focal_loss_stays_finite_where_the_policy_is_certain(gamma: float) -> None:
     target = torch.zeros(1, 1, 13, dtype=torch.uint8)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from train.backbones.base import Shape
-from train.backbones.mamba import CHUNK, Mamba, ssd
+from train.backbones.mamba import CHUNK, STATE_SIZE, Mamba, ssd
 
 B, H, P, N = 2, 4, 8, 6
 
@@ -61,16 +61,32 @@ def test_ssd_in_float32_stays_within_rounding_of_float64(boost: float) -> None:
     assert worst(h, h_naive) <= 5e-6
 
 
+def whole_and_stepped(backbone: Mamba, frames: int, width: int) -> tuple[Tensor, Tensor]:
+    x = torch.randn(1, frames, width, dtype=torch.float64)
+    with torch.no_grad():
+        whole, _ = backbone(x, backbone.initial_state(1))
+        state, rows = backbone.initial_state(1), []
+        for t in range(frames):
+            y, state = backbone.step(x[:, t], state)
+            rows.append(y)
+    return whole, torch.stack(rows, dim=1)
+
+
 def test_the_decay_rate_follows_the_optimizer() -> None:
     """A cached exp(log_rate) would go stale after a step."""
     backbone = Mamba(Shape(hidden_sizes=(16,))).double()
-    x = torch.randn(1, 30, 16, dtype=torch.float64)
     with torch.no_grad():
         for parameter in backbone.parameters():
             parameter.add_(0.1)
-        whole, _ = backbone(x, backbone.initial_state(1))
-        state, rows = backbone.initial_state(1), []
-        for t in range(30):
-            y, state = backbone.step(x[:, t], state)
-            rows.append(y)
-    assert worst(torch.stack(rows, dim=1), whole) <= 1e-12
+    whole, stepped = whole_and_stepped(backbone, 30, 16)
+    assert worst(stepped, whole) <= 1e-12
+
+
+@pytest.mark.parametrize(("width", "heads", "channels"), [(16, 1, 32), (64, 2, 64), (48, 2, 48), (100, 4, 50)])
+def test_any_width_is_cut_into_equal_heads(width: int, heads: int, channels: int) -> None:
+    backbone = Mamba(Shape(hidden_sizes=(width,))).double()
+    state = backbone.initial_state(1)[0]
+    assert isinstance(state, tuple)
+    assert state[1].shape == (1, heads, channels, STATE_SIZE)  # type: ignore[union-attr]
+    whole, stepped = whole_and_stepped(backbone, 70, width)
+    assert worst(stepped, whole) <= 1e-12

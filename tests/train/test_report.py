@@ -5,12 +5,16 @@ import pytest
 from train.report import show_reports
 
 
-def report(run: str, *, codec: str = "axis17", lookup: bool = True) -> dict[str, Any]:
+def report(
+    run: str, *, codec: str = "axis17", delay: int = 0, character: str = "falco", lookup: bool = True
+) -> dict[str, Any]:
     keys = ("nll", "accuracy", "exact", "change_nll", "change_accuracy", "change_exact", "stick_accuracy")
     numbers = {key: 0.1 * i for i, key in enumerate(keys)}
     return {
         "run": run,
         "codec": codec,
+        "delay": delay,
+        "character": character,
         "replays": 3,
         "frames": 1000,
         "change_frames": 250,
@@ -64,3 +68,10 @@ def test_a_run_without_a_lookup_says_what_to_do(capsys: pytest.CaptureFixture[st
 def test_runs_of_two_codecs_are_told_not_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, report("one"), report("two", codec="joint"))
     assert "These runs differ in their codecs" in text
+
+
+def test_runs_of_two_delays_or_characters_are_told_what_that_means(capsys: pytest.CaptureFixture[str]) -> None:
+    notes = ("The delays differ", "The characters differ")
+    for other, expected in (({}, [False, False]), ({"delay": 2}, [True, False]), ({"character": "fox"}, [False, True])):
+        text = shown(capsys, report("one"), report("two", **other))
+        assert [note in text for note in notes] == expected

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -126,6 +127,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(store: Path, tmp_path: Path
             assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
 
 
+@pytest.mark.parametrize("killed_after", [1, 20])
+def test_a_killed_run_goes_on_from_its_last_checkpoint_also_before_its_first_epoch_ends(
+    store: Path, tmp_path: Path, killed_after: int
+) -> None:
+    """An epoch has 15 steps here; the run begins with the weights of another, which only its own folder still tells."""
+    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2), optim=AVERAGED)
+    fit(store, tmp_path / "before", config, Losses())
+    options = {"init_from": tmp_path / "before" / "run"}
+    whole, after = Losses(), Losses()
+    fit(store, tmp_path / "whole", config, whole, **options)
+    parts = tmp_path / "parts"
+    training = multiprocessing.get_context("forkserver").Process(
+        target=fit, args=(store, parts, config, Losses(killed_after, signal.SIGKILL)), kwargs=options
+    )
+    training.start()
+    training.join()
+    assert training.exitcode == -signal.SIGKILL
+    fit(store, parts, config, after, is_resumed=True)
+    assert after.losses == whole.losses[killed_after // 15 * 15 :]
+    assert metrics(parts) == metrics(tmp_path / "whole")
+    for name, tensor in weights(tmp_path / "whole", "best").items():
+        assert torch.equal(tensor, weights(parts, "best")[name])
+
+
 def test_the_averaged_weights_are_validated_and_saved_and_the_others_trained(store: Path, tmp_path: Path) -> None:
     plain, averaged = Losses(), Losses()
     fit(store, tmp_path / "plain", tiny_config(optim=replace(AVERAGED, ema_decay=0.0)), plain)
@@ -143,7 +168,7 @@ def test_the_averaged_weights_are_validated_and_saved_and_the_others_trained(sto
 def test_metrics_of_an_epoch_whose_state_was_never_saved_are_dropped(store: Path, tmp_path: Path) -> None:
     fit(store, tmp_path, tiny_config(), Losses(stop_after=20))
     path = tmp_path / "run" / "metrics.jsonl"
-    path.write_text(path.read_text() + path.read_text().replace('"epoch": 0', '"epoch": 1'))
+    path.write_text(path.read_text() + path.read_text().replace('"epoch": 0', '"epoch": 1') + '{"epoch": 2, "glo')
     fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)
     assert [record["epoch"] for record in metrics(tmp_path)] == [0, 1, 2]
 

@@ -13,7 +13,6 @@ from tests.train.builders import tiny_config, tiny_splits, write_store
 from train.axes import FEATURES, USUAL, sweep_configs, within
 from train.cli import register
 from train.config import RunConfig
-from train.settings import FIELDS, SWITCHES
 
 TINY = (
     "--backbone mlp --hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
@@ -115,35 +114,3 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert isinstance(result.exception, ConfigError)
     assert "one after another by one process, found 2" in str(result.exception)
     assert not (tmp_path / "sweep-delay-defaults").exists()
-
-
-def test_every_option_that_compare_and_sweep_take_from_train_reaches_their_runs() -> None:
-    app = typer.Typer()
-    register(app)
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    settings = {
-        *FIELDS,
-        *SWITCHES,
-        *(amount for amount, _, _ in SWITCHES.values()),
-        "hidden_sizes",
-        "num_layers",
-        "temporal",
-    }
-    own = {"ctx", "store", "replays", "runs", "name", "preset", "tolerate_bad_shards", "device", "wandb", "as_json"}
-    handled = {
-        *own,
-        "compile_mode",
-        "finished",
-        "backbones",
-        "axis",
-        "values",
-        "seeds",
-        "minutes_per_run",
-        "quick",
-        "detailed",
-    }
-    train = {one.name for one in commands["train"].params}
-    for name, left_out in (("compare", {"backbone", "temporal"}), ("sweep", set())):
-        taken = {one.name for one in commands[name].params}
-        assert taken - settings - handled == set()
-        assert train - taken == {"resume", "init_from", "show_config"} | left_out

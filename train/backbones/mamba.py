@@ -22,7 +22,8 @@ from train.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_
 
 CHUNK = 64
 CONV_WIDTH = 4
-HEAD_CHANNELS = 64
+MOST_CHANNELS = 64
+"""P, of a head; a narrower one where the inner width is not a multiple of it."""
 STATE_SIZE = 64
 
 LayerState = tuple[Tensor, Tensor]
@@ -107,7 +108,7 @@ class MambaBlock(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.inner = 2 * width
-        self.head_channels = min(HEAD_CHANNELS, self.inner)
+        self.head_channels = max(p for p in range(1, MOST_CHANNELS + 1) if self.inner % p == 0)
         self.num_heads = self.inner // self.head_channels
         mixed = self.inner + 2 * STATE_SIZE
         self.norm = RMSNorm(width)
