@@ -182,7 +182,8 @@ def _byte_planes(values: NDArray[Any]) -> memoryview:
     """The first bytes of all values as 32-bit numbers, then all second ones, and so on."""
     bits = (values if values.dtype.itemsize == 4 else values.astype(np.int32)).view(np.uint32)
     planes, shifted = np.empty((4, len(bits)), dtype=np.uint8), np.empty_like(bits)
-    for byte in range(4):
+    planes[0] = bits
+    for byte in range(1, 4):
         np.right_shift(bits, 8 * byte, out=shifted)
         planes[byte] = shifted
     return planes.reshape(-1).data

@@ -141,9 +141,10 @@ class _Taker:
     def take_player(self, side: str, port: int) -> None:
         """All columns of one player, Nana's too."""
         fighter = f"ports.P{port}"
-        for column, path in _COLUMNS:
-            if f"{fighter}.leader.{path}" in self._leaves:
-                self._add(f"{side}_{column.name}", column, self.take(self._leaves.values(f"{fighter}.leader.{path}")))
+        for column, source in _COLUMNS:
+            path = f"{fighter}.leader.{source}"
+            if path in self._leaves:
+                self._add(f"{side}_{column.name}", column, self.take(self._leaves.values(path)))
         self.columns[f"{side}_nana_exists"] = np.zeros(len(self.resimulated), dtype=np.bool_)
         if f"{fighter}.follower" in self._leaves:
             self._take_nana(side, f"{fighter}.follower")
