@@ -28,7 +28,7 @@ class Layout:
 
     @cached_property
     def parts(self) -> dict[str, slice]:
-        """Bytes of each part of a frame; what follows the last pads it to whole 8-byte words."""
+        """Bytes of each part of a frame; zeros pad the last to whole 8-byte words, so that equal frames are equal bytes."""
         sizes = {
             "continuous": 2 * len(FEATURES),
             "indices": 2 * len(INDICES),
@@ -59,10 +59,6 @@ class Layout:
     def target(self, rows: Bytes) -> Bytes:
         """Classes to predict [..., K]."""
         return rows[..., self.parts["target"]]
-
-    def padding(self, rows: Bytes) -> Bytes:
-        """What is left of the last word; zeros, so that equal frames are equal bytes."""
-        return rows[..., self.parts["target"].stop :]
 
 
 @dataclass(frozen=True)

