@@ -1,13 +1,14 @@
 """An arena: the decoded tracks that are needed now, side by side in one array, so that a batch is gathered in one go.
 
-In: which tracks to hold. Out: windows of T consecutive rows, copied by their first row. The surprise: T rows of zeros follow
+In: which tracks to hold. Out: windows of T consecutive rows, copied by their first row. The surprises: T rows of zeros follow
 every track and open the array, so a window that runs over its track's end is padded, and a row with nothing to do reads
-zeros, without a special case.
+zeros, without a special case; and an arena that is given back leaves its memory to the next one, whoever makes it.
 
 Legend: B rows of a batch, T frames in the window, W bytes of a frame.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ SLACK = 1.125
 KEPT_BYTES = 2**26
 """A few freed batches: fresh pages for each would cost as much as the gather."""
 
+_spare: list[Bytes] = []
+"""The memory of the arena given back last, at most one in a process: taking it again from the system would cost more."""
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -34,14 +38,20 @@ class Arena:
 
     def __init__(self, num_rows: int, width: int, window: int) -> None:
         """Make room for ``num_rows`` rows, padding included, of ``width`` bytes; memory is taken as it is first used."""
-        self.window, self.num_rows = window, num_rows
-        self._rows: Bytes = np.empty((int(num_rows * SLACK) + window, width), dtype=np.uint8)
+        self.window = window
+        total = int(num_rows * SLACK) + window
+        self._memory = _memory(total * width)
+        self._rows = self._memory[: total * width].reshape(total, width)
         self._rows[:window] = 0
         self._mask = np.zeros(len(self._rows), dtype=np.bool_)
         self._held: dict[int, _Place] = {}
         self._windows = _overlapping(self._rows, window)
         self._window_masks = _overlapping(self._mask, window)
         keep_freed_memory(KEPT_BYTES)
+
+    def give_back(self) -> None:
+        """Leave the memory to the next arena, after the last ``gather``."""
+        _spare[:] = [self._memory]
 
     def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], NDArray[np.bool_]]) -> None:
         """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count."""
@@ -83,6 +93,17 @@ class Arena:
             self._held[track] = _Place(end, place.size)
             end += place.size
         return end
+
+
+def _memory(num_bytes: int) -> Bytes:
+    """At least so many bytes, the spare ones if they suffice; if not, they are freed first."""
+    found = np.empty(0, dtype=np.uint8)
+    with suppress(IndexError):
+        found = _spare.pop()
+    if len(found) < num_bytes:
+        del found
+        found = np.empty(num_bytes, dtype=np.uint8)
+    return found
 
 
 def _overlapping(rows: NDArray[np.generic], window: int) -> NDArray[np.void]:

@@ -86,7 +86,6 @@ class Sampler(ABC):
         self.rank, self.world_size = rank, world_size
         self.rows = rows if is_shuffled else min(rows, len(bank.tracks))
         self._codec = augment
-        self._spare: Arena | None = None
         self.lengths = np.array([*(track.num_frames for track in bank.tracks), 0])
         """Frames of each track; the last entry is that of no track (-1)."""
         self.before = np.tri(window + 1, window, -1, dtype=np.bool_)
@@ -127,22 +126,16 @@ class Sampler(ABC):
         firsts = range(first_step // size * size, steps, size)
         peak = max((sum(self._needed(walks, first, first + size).values()) for first in firsts), default=0)
         tracks = max((len(self._needed(walks, first, first + size)) for first in firsts), default=0)
-        arena = self._take_arena(peak + tracks * self.window)
-        for first in firsts:
-            last = min(first + size, steps)
-            arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out))
-            block = _Block(self, walks, epoch, first, last, arena)
-            for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
-                yield block.batch(step - first)
-        self._spare = arena
-
-    def _take_arena(self, num_rows: int) -> Arena:
-        """The arena of the epoch before, if it has room: its memory need not be taken from the system again."""
-        spare, self._spare = self._spare, None
-        if spare is None or spare.num_rows < num_rows:
-            return Arena(num_rows, self.bank.layout.width, self.window)
-        spare.hold({}, lambda track, out: np.zeros(0, dtype=np.bool_))
-        return spare
+        arena = Arena(peak + tracks * self.window, self.bank.layout.width, self.window)
+        try:
+            for first in firsts:
+                last = min(first + size, steps)
+                arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out))
+                block = _Block(self, walks, epoch, first, last, arena)
+                for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
+                    yield block.batch(step - first)
+        finally:
+            arena.give_back()
 
     def delay_of(self, epoch: int) -> Ints:
         """[tracks] the delay of each track in ``epoch``."""
@@ -230,8 +223,9 @@ class _Block:
         layout, window = self._sampler.bank.layout, self._sampler.window
         frames, mask = self._arena.gather(self._firsts[track] + start)
         if self._has_burn_in:
-            mask &= self._sampler.before.take(table[:, HIGH], axis=0, mode="clip")
-            mask &= ~self._sampler.before.take(table[:, LOW], axis=0, mode="clip")
+            supervised = self._sampler.before.take(table[:, HIGH], axis=0, mode="clip")
+            supervised ^= self._sampler.before.take(table[:, LOW], axis=0, mode="clip")
+            mask &= supervised
         return Batch(
             frames=frames,
             continuous=layout.continuous(frames),

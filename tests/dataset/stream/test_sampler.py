@@ -1,5 +1,7 @@
 """What holds of every sampler."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,18 @@ def test_a_cursor_of_epoch_and_step_resumes_exactly(kind: str, is_shuffled: bool
         rest = list(sampler("many replays", kind, **options).batches(3, first_step=step))
         assert len(rest) == len(whole) - step
         assert all(equal(a, b) for a, b in zip(rest, whole[step:], strict=True))
+
+
+def test_a_sampler_takes_over_the_memory_of_the_one_whose_epoch_ended_before() -> None:
+    made = [sampler("many replays", kind) for kind in SAMPLERS]
+    one_arena = made[0].bank.num_frames * made[0].bank.layout.width
+    tracemalloc.start()
+    for one in made:
+        for _ in one.batches(0):
+            pass
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * one_arena < len(made) * one_arena
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
