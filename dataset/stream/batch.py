@@ -28,7 +28,7 @@ class Layout:
 
     @cached_property
     def parts(self) -> dict[str, slice]:
-        """Bytes of each part of a frame; zeros after the last fill whole 8-byte words, so equal frames are equal bytes."""
+        """Bytes of each part of a frame; zeros pad the last to whole 8-byte words, so that equal frames are equal bytes."""
         sizes = {
             "continuous": 2 * len(FEATURES),
             "indices": 2 * len(INDICES),
