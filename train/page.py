@@ -20,8 +20,9 @@ Curve = tuple[str, str, list[float]]
 """Its name, its colour, and a value an epoch."""
 
 STYLE = (
-    "body{font:15px system-ui,sans-serif;max-width:720px;margin:2em auto;color:#0f172a}td,th{padding:2px 14px 2px 0;"
-    "text-align:right}svg text{font-size:12px}polyline{fill:none;stroke-width:2}pre{overflow:auto;background:#f1f5f9}"
+    "body{font:15px system-ui,sans-serif;max-width:720px;margin:2em auto;padding:0 1em;color:#0f172a;background:#fff}"
+    "table{display:block;overflow:auto}td,th{padding:2px 14px 2px 0;text-align:right}svg{max-width:100%}"
+    "svg text{font-size:12px}polyline{fill:none;stroke-width:2}pre{overflow:auto;background:#f1f5f9}"
 )
 
 
@@ -54,7 +55,8 @@ def page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str, An
     ]
     title = html.escape(name)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, initial-scale=1"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>'
         f"<h2>Nats a frame</h2>{chart(nll)}<h2>Accuracy</h2>{chart(right)}<h2>Epochs</h2>{_rows(records)}"
         f"<h2>Settings</h2><pre>{html.escape(json.dumps(config, indent=1))}</pre></html>\n"
     )

@@ -49,7 +49,7 @@ def section(title: str, body: str, caption: str = "", *, is_wide: bool = False) 
 def matrix(results: Results) -> list[str]:
     """Everything in one table, the best of each column in bold; of metrics only where all runs have one task."""
     split = results["split"]
-    differing: Mapping[str, object] = next(iter(results["settings"]["differing"].values()), {})
+    differing: Mapping[str, Any] = next(iter(results["settings"]["differing"].values()), {})
     lower, higher = (0, 0) if any(setting in differing for setting in TASK) else (1, -1)
     has_cpu = any(row["cpu_seconds"] is not None for row in results["rows"])
     columns: list[tuple[str, str, int, str]] = [

@@ -33,6 +33,9 @@ EFFECT = {
 }
 """Options that change what is found, or without which it is refused."""
 
+WITHOUT = ("--store", "--replays", "--allow-seen", "--tolerate-bad-shards")
+"""Options of eval without which their context is refused."""
+
 INVARIANT = {
     ("eval", "--device"): Toggle("--device cpu", context="--policy one --store {store}"),
 }
@@ -90,6 +93,7 @@ def test_an_option_does_what_it_is_listed_for(places: dict[str, Path], command: 
         without = "eval --policy one --store {store}"
     before, after = (outcome(line.format_map(places)) for line in (without, found))
     assert not after.startswith("error")
+    assert before.startswith("error") == (name in WITHOUT and command == "eval")
     assert (before != after) == ((command, name) in EFFECT)
 
 

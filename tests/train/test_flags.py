@@ -78,6 +78,9 @@ EFFECT = {
 }
 """Options that must change the weights, the metrics, or whether there are any."""
 
+WITHOUT = ("--replays", "--resume", "--tolerate-bad-shards")
+"""Options without which their context is refused."""
+
 INVARIANT = {
     "--name": Toggle("--name another"),
     "--runs": Toggle("--runs {elsewhere}"),
@@ -195,4 +198,5 @@ def test_an_option_does_what_it_is_listed_for(bench: Bench, outcomes: dict[str, 
         outcomes[toggle.context] = bench.outcome(toggle.context)
     before, after = outcomes[toggle.context], bench.outcome(f"{toggle.context} {toggle.flags}")
     assert len(after) == 64 or after == "no run", after
+    assert (len(before) == 64) == (option not in WITHOUT), before
     assert (before != after) == (option in EFFECT)

@@ -108,10 +108,16 @@ def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there
 AVERAGED = OptimConfig(epochs=3, lr=0.01, ema_decay=0.9)
 
 
-@pytest.mark.parametrize("stop_after", [1, 14, 15, 16, 29])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(store: Path, tmp_path: Path, stop_after: int) -> None:
+@pytest.mark.parametrize(
+    ("backbone", "stop_after"),
+    [*(("gru", steps) for steps in (1, 14, 15, 16, 29)), *((name, 17) for name in BACKBONES)],
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+    store: Path, tmp_path: Path, backbone: str, stop_after: int
+) -> None:
     """An epoch has 15 steps here, so runs stop inside epochs and between them."""
-    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2), optim=AVERAGED)
+    policy = tiny_policy_config(backbone=backbone, dropout=0.2, prev_dropout=0.2)
+    config = tiny_config(policy=policy, optim=AVERAGED)
     whole, before, after = Losses(), Losses(stop_after), Losses()
     expected = fit(store, tmp_path / "whole", config, whole)
     assert len(whole.losses) == 45
