@@ -133,7 +133,9 @@ def _build(executable: Path) -> tuple[Any, list[Finding]]:
     detail, fix = f"{build.name} {build.version}".strip(), ""
     if not build.is_mainline and platform.system() == "Windows":
         fix = "--sync has no effect with Ishiiruka on Windows: use the launcher's mainline beta for it"
-    elif not (build.is_mainline or build.is_exi_ai):
+    elif build.is_exi_ai:
+        fix = "it shows no picture and plays nobody online: for CPU opponents and runs"
+    elif not build.is_mainline:
         fix = "--headless needs a mainline or ExiAI build; all else works"
     elif build.is_mainline and platform.system() == "Darwin":
         fix = "mainline is reported to crash under libmelee on macOS: if it does, use Ishiiruka"

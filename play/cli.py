@@ -44,6 +44,7 @@ def play(
     fps: Annotated[
         float | None,
         typer.Option(
+            min=1,
             help="Frames a second of the stand-in; default 60, with --sync as fast as the policy.",
             rich_help_panel=IN_STAND_IN,
         ),
@@ -76,7 +77,9 @@ def play(
             rich_help_panel=IN_DOLPHIN,
         ),
     ] = None,
-    cpu_level: Annotated[int | None, typer.Option(help="1 to 9; default 9.", rich_help_panel=IN_DOLPHIN)] = None,
+    cpu_level: Annotated[
+        int | None, typer.Option(min=1, max=9, help="Of a CPU opponent; default 9.", rich_help_panel=IN_DOLPHIN)
+    ] = None,
     connect_code: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +117,8 @@ def play(
         bool, typer.Option("--headless", help="No window; needs a mainline or ExiAI build.", rich_help_panel=IN_DOLPHIN)
     ] = False,
     slippi_port: Annotated[
-        int | None, typer.Option(help="UDP port of the spectator stream; default 51441, stand-in: a free one.")
+        int | None,
+        typer.Option(min=1, max=65535, help="UDP port of the spectator stream; default 51441, stand-in: a free one."),
     ] = None,
     games: Annotated[
         int | None, typer.Option(min=1, help="Games to play; default 1.", rich_help_panel=IN_DOLPHIN)
@@ -122,7 +126,9 @@ def play(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=4, help="The agent's port; default 1, stand-in: where the run's character is, else the lowest."
+            min=1,
+            max=4,
+            help="The agent's port; default 1, beside a person one without a pad, stand-in: its character's, else the lowest.",
         ),
     ] = None,
     delay: Annotated[
@@ -140,7 +146,7 @@ def play(
         typer.Option("--sync", help="Dolphin waits for the policy on every frame; without it the game never waits."),
     ] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds of play.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the sampling noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampling noise.")] = 0,
     view: Annotated[
         bool | None,
         typer.Option(

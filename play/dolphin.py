@@ -109,6 +109,7 @@ class Session:
         oldest: Slippi version below which the stream is refused.
         navigate: what moves the pads in menus.
         watchdog_s: see ``WATCHDOG_S``.
+        most_menus: after so many menu states in a row the session is lost; None has no limit, for people take their time.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Session:
         oldest: tuple[int, int, int],
         navigate: Callable[[Any], None] | None = None,
         watchdog_s: float = WATCHDOG_S,
+        most_menus: int | None = None,
     ) -> None:
         self._console, self._oldest, self._navigate, self._watchdog_s = console, oldest, navigate, watchdog_s
         self._flushers = [Flusher(pad) for pad in pads]
@@ -126,6 +128,7 @@ class Session:
         console.eventsize = [_UNDECLARED] * len(console.eventsize)
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
+        self._most_menus = most_menus
         self._pending: Frame | None = None
 
     @property
@@ -202,11 +205,18 @@ class Session:
         if state.menu_state in (melee.Menu.IN_GAME, melee.Menu.SUDDEN_DEATH):
             return self._frame(Frame(state, int(state.frame), time.perf_counter()))
         self._num_menus += 1
+        if self._most_menus is not None and self._num_menus > self._most_menus:
+            return Lost(
+                f"no game began in {self._num_menus - 1:,} menus; see that all characters and stages are unlocked"
+            )
         if not self._is_in_game:
             return Menu(state)
         if self._num_menus < MENUS_THAT_END:
             return None
         self._is_in_game = False
+        for flusher in self._flushers:  # what a game's last frame held down is pressed in no menu
+            flusher.pad.release_all()
+            flusher.held = None
         return Ended()
 
     def _frame(self, frame: Frame) -> Event:

@@ -4,7 +4,9 @@ In: a settled ``Match``. Out: a ``Session``. This follows libmelee's documentati
 real Dolphin. What would surprise: pads must be made before Dolphin starts, because it opens only the pipes it finds then.
 """
 
+import configparser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ from dataset.errors import DolphinError
 from play.build import build_of
 from play.connection import closed_on_error, connect, start_dolphin
 from play.dolphin import OLDEST_LIVE, Session
-from play.match import Match, default_home, own_connect_code
+from play.match import Match, default_home, login_of, own_connect_code
+
+MOST_MENUS = 7200
+"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
 
 
 def open_match(match: Match) -> Session:
@@ -30,7 +35,8 @@ def open_match(match: Match) -> Session:
     with closed_on_error(console):
         start_dolphin(console, match.iso, is_headless=match.is_headless and console.is_mainline)
         connect(console, pads)
-    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate)
+    limit = None if match.has_person else MOST_MENUS
+    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate, most_menus=limit)
 
 
 def _start_console(match: Match) -> melee.Console:
@@ -39,6 +45,11 @@ def _start_console(match: Match) -> melee.Console:
         raise DolphinError(
             f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.name} {build.version}; "
             "drop --headless or use such a build"
+        )
+    if match.has_person and build.is_exi_ai:
+        raise DolphinError(
+            f"--opponent human: an ExiAI build shows no picture and plays nobody online, found {build.name}; "
+            "pass Slippi Launcher's Dolphin"
         )
     home = home_of(match, is_mainline=build.is_mainline) if match.has_person else None
     match.replay_dir.mkdir(parents=True, exist_ok=True)
@@ -55,6 +66,7 @@ def _start_console(match: Match) -> melee.Console:
         use_exi_inputs=build.is_exi_ai,
         save_replays=True,
         replay_dir=str(match.replay_dir.resolve()),
+        user_json_path=None if home is None or match.connect_code is None else str(login_of(home)),
     )
 
 
@@ -70,6 +82,35 @@ def home_of(match: Match, *, is_mainline: bool) -> Path:
             f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
         )
     return home
+
+
+def seat(match: Match, port: int | None) -> Match:
+    """The match with the agent on ``port``, or on one that leaves a person at this machine theirs.
+
+    Raises:
+        DolphinError: the person has no pad, or none on another port.
+    """
+    if not match.has_person or match.connect_code is not None:
+        return match
+    home = home_of(match, is_mainline=build_of(match.executable).is_mainline)
+    pads = ports_with_pads(home)
+    taken = port or min({1, 2, 3, 4} - pads, default=4)
+    if not pads - {taken}:
+        found = ", ".join(map(str, sorted(pads))) or "none"
+        raise DolphinError(
+            f"--opponent human: needs a pad on another port than the agent's {taken}, found pads on {found} in {home}; "
+            "set one in Dolphin's controller settings, or pass another --port"
+        )
+    return replace(match, port=taken)
+
+
+def ports_with_pads(home: Path) -> set[int]:
+    """The ports that a pad is plugged into in Dolphin's settings; by default it is the first."""
+    ini = configparser.ConfigParser(strict=False, interpolation=None)
+    ini.read(home / "Config" / "Dolphin.ini", encoding="utf-8")
+    none = melee.ControllerType.UNPLUGGED.value
+    plugged = {port: ini.get("Core", f"SIDevice{port - 1}", fallback=None) for port in range(1, 5)}
+    return {port for port, device in plugged.items() if (port == 1 if device is None else device != none)}
 
 
 def own_port(match: Match) -> Callable[[Any], int]:

@@ -29,7 +29,7 @@ def eval_games(
         int | None,
         typer.Option(min=1, max=4, help="Where it sits, in replays that no log tells of.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of drawing sessions for the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of drawing sessions for the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """How well policies played: stocks and damage a minute and games won, with 95 % intervals over sessions."""

@@ -20,7 +20,7 @@ from dataset.slp import Header, read_header
 from play.agent import Agent, Stepper
 from play.connection import stopped_by_signals
 from play.dolphin import Session, open_stand_in
-from play.emulator import open_match, own_port
+from play.emulator import open_match, own_port, seat
 from play.environment import SessionEnvironment, Stepped
 from play.match import Match, MatchOptions, build_match
 from play.pair import Pair
@@ -203,6 +203,7 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
         is_blocking=options.is_sync,
         rival_character=rival_character,
     )
+    match = seat(match, wanted.port)
     find_port = own_port(match)
     told = _settings(options, loaded, opponent=_opponent(match, options), stage=match.stage.name)
     log = _Log(told, options.log_dir or match.replay_dir / "sessions", match.replay_dir)

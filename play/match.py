@@ -165,6 +165,8 @@ def _refuse_idle(wanted: MatchOptions, kind: str) -> None:
             f"--opponent {opponent}: netplay has no CPU players and no second pad, found --connect-code; "
             "leave one of them out"
         )
+    if kind == HUMAN and wanted.connect_code is None and wanted.is_headless:
+        raise ConfigError("--headless: has no picture, which a person on this machine needs to see; leave it out")
     idle: dict[str, object] = {}
     if kind != HUMAN:
         idle["--dolphin-home"] = wanted.dolphin_home
@@ -236,13 +238,20 @@ def default_home(executable: Path, *, is_mainline: bool) -> Path:
     return executable.parent / "User"
 
 
+def login_of(home: Path) -> Path:
+    """Where the login lies that Slippi plays under from ``home``, whether or not it does; Ishiiruka on macOS has one for all."""
+    login = home / "Slippi" / "user.json"
+    for_all = home.parent.parent / "Slippi" / "user.json"
+    return for_all if platform.system() == "Darwin" and for_all.is_file() and not login.is_file() else login
+
+
 def own_connect_code(home: Path) -> str:
     """The connect code that Slippi's login in ``home`` plays under.
 
     Raises:
         DolphinError: there is no login.
     """
-    login = home / "Slippi" / "user.json"
+    login = login_of(home)
     try:
         code = json.loads(login.read_text(encoding="utf-8"))["connectCode"]
     except (OSError, ValueError, KeyError, TypeError) as error:

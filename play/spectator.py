@@ -19,14 +19,12 @@ from typing import Any, Literal, NamedTuple
 import enet
 
 from play.pipe_pad import PadState, PipePad
+from play.stand_in import ADDRESS, NEVER
 
-ADDRESS = "127.0.0.1"
 NICK = "exphil stand-in"
 MENU_FPS = 60.0
 MENUS_BETWEEN_GAMES = 30
 """Menu frames from the end of one game to the start of the next."""
-NEVER = 2**31 - 1
-"""The poll frame of a FLUSH that no frame came after."""
 _LONGEST_WAIT_S = 0.01
 """ENet must be looked after this often, to repeat what got lost."""
 _CHARACTER_SELECT, _UNPLUGGED = 0x0002, 3

@@ -164,14 +164,14 @@ def fake(path: Path, script: str) -> Path:
         ("echo mainline 4.0.0", "ok", "mainline mainline 4.0.0", ""),
         ("echo 'dbind-WARNING: Connection refused' >&2; echo mainline 4.0.0", "ok", "mainline mainline 4.0.0", ""),
         ("echo 'fuse: device not found' >&2; exit 1", "fail", "found fuse: device not found", "install libfuse2"),
-        ("echo mainline ExiAI", "ok", "mainline ExiAI mainline ExiAI", ""),
+        ("echo mainline ExiAI", "warn", "mainline ExiAI mainline ExiAI", "for CPU opponents and runs"),
         (
             "echo 3.4.1; exit 255",
             "warn",
             "Ishiiruka 3.4.1",
             "--headless needs a mainline or ExiAI build; all else works",
         ),
-        ("echo 'Faster Melee - Slippi (0.2) - ExiAI' >&2; exit 1", "ok", "Ishiiruka ExiAI 0.2", ""),
+        ("echo 'Faster Melee - Slippi (0.2) - ExiAI' >&2; exit 1", "warn", "Ishiiruka ExiAI 0.2", "no picture"),
         (
             "echo 'dlopen(): error loading libfuse.so.2' >&2; exit 127",
             "fail",

@@ -124,6 +124,25 @@ def test_a_replay_that_is_not_there_is_wrong_usage(run: str) -> None:
         play("--policy", run, "--stand-in", "nowhere.slp")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fps", "0"],
+        ["--fps", "nan"],
+        ["--seed", "-1"],
+        ["--slippi-port", "70000"],
+        ["--seconds", "0"],
+        ["--dolphin", "x", "--cpu-level", "0"],
+        ["--dolphin", "x", "--cpu-level", "10"],
+        ["--dolphin", "x", "--port", "5"],
+    ],
+)
+def test_a_number_out_of_range_is_wrong_usage(run: str, replay: str, arguments: list[str]) -> None:
+    where = [] if "--dolphin" in arguments else ["--stand-in", replay]
+    with pytest.raises(SystemExit, match="2"):
+        play("--policy", run, *where, *arguments)
+
+
 def test_a_temperature_of_zero_is_refused(run: str, replay: str) -> None:
     with pytest.raises(ConfigError, match="must be above 0"):
         play("--policy", run, "--stand-in", replay, "--temperature", "0")

@@ -109,8 +109,22 @@ def test_one_menu_state_in_mid_game_is_not_the_end(tmp_path: Path, messages: lis
 def test_three_menu_states_in_a_row_end_the_game(tmp_path: Path, messages: list[bytes]) -> None:
     opened = Opened(tmp_path, [*messages[:2], MENU, MENU, MENU, MENU])
     assert number(opened.next()) == -123
+    opened.session.send(np.array([0, 0, 0, 0, 0, 0x0100], dtype=np.int32))
+    assert "RELEASE A" not in opened.pipe.getvalue().rpartition("PRESS A")[2]
     assert isinstance(opened.next(), Ended)
+    assert "RELEASE A" in opened.pipe.getvalue().rpartition("PRESS A")[2], "the pad rests in the menus"
     assert isinstance(opened.next(), Menu)
+
+
+def test_menus_that_lead_to_no_game_are_a_lost_session_where_nobody_is_waited_for(
+    tmp_path: Path, messages: list[bytes]
+) -> None:
+    opened = Opened(tmp_path, [MENU, MENU, messages[0], messages[1], MENU, MENU, MENU, MENU], most_menus=3)
+    kinds = [type(opened.next()) for _ in range(4)]
+    assert kinds == [Menu, Menu, Frame, Ended], "the game begins the count anew"
+    lost = opened.next()
+    assert isinstance(lost, Lost)
+    assert lost.reason.startswith("no game began in 3 menus")
 
 
 def test_a_new_game_start_ends_the_game_before_it(tmp_path: Path, messages: list[bytes]) -> None:

@@ -4,6 +4,7 @@ import ast
 import configparser
 import json
 import socket
+from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from dataset.duel import generate_replay
 from dataset.errors import DolphinError
-from play.emulator import Menus, open_match, own_port
+from play.emulator import MOST_MENUS, Menus, open_match, own_port, seat
 from play.launch import PlayOptions, play_match
 from play.match import Match, MatchOptions, build_match
 from tests.play.builders import random_run
@@ -134,6 +135,79 @@ def test_a_human_opponents_pad_settings_are_copied(wanted: MatchOptions, tmp_pat
     assert pads["GCPad2"]["device"] == "DInput/0/Keyboard Mouse"
     assert pads["GCPad1"]["device"] == "Pipe/0/slippibot1"
     assert (home / "Config" / "GCPadNew.ini").read_text() == "[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n"
+
+
+@pytest.mark.parametrize(
+    ("ini", "asked", "port"),
+    [
+        ("", None, 2),
+        ("[Core]\nSIDevice0 = 6\nSIDevice1 = 12\n", None, 3),
+        ("[Core]\nSIDevice0 = 0\nSIDevice1 = 12\n", None, 1),
+        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\nSIDevice2 = 12\nSIDevice3 = 12\n", None, 4),
+        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\n", 1, 1),
+    ],
+)
+def test_beside_a_person_the_agent_sits_where_no_pad_is_or_where_it_is_told(
+    wanted: MatchOptions, tmp_path: Path, ini: str, asked: int | None, port: int
+) -> None:
+    (tmp_path / "User" / "Config").mkdir(parents=True)
+    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User", "port": asked})
+    assert seat(settle(human), asked).port == port
+
+
+@pytest.mark.parametrize(("ini", "asked"), [("", 1), ("[Core]\nSIDevice0 = 0\n", None)])
+def test_a_person_whose_only_pad_the_agent_would_take_is_told_so(
+    wanted: MatchOptions, tmp_path: Path, ini: str, asked: int | None
+) -> None:
+    (tmp_path / "User" / "Config").mkdir(parents=True)
+    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User", "port": asked})
+    with pytest.raises(DolphinError, match="needs a pad on another port than the agent's 1"):
+        seat(settle(human), asked)
+
+
+def test_no_seat_is_chosen_where_no_person_sits_at_this_machine(wanted: MatchOptions) -> None:
+    assert seat(settle(wanted), None).port == 1
+    online = MatchOptions(**vars(wanted) | {"connect_code": "ABC#123"})
+    assert seat(settle(online, delay=2), None).port == 1
+
+
+def test_a_person_needs_a_build_with_a_picture(wanted: MatchOptions, tmp_path: Path) -> None:
+    write_fake_dolphin(tmp_path, version="mainline ExiAI")
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path})
+    with pytest.raises(DolphinError, match="an ExiAI build shows no picture"):
+        open_match(settle(human))
+
+
+def test_only_people_may_take_their_time_in_the_menus(wanted: MatchOptions, tmp_path: Path) -> None:
+    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User"})
+    (tmp_path / "User").mkdir()
+    limits = []
+    for options in (wanted, human):
+        session = open_match(settle(options))
+        limits.append(session._most_menus)
+        session.close()
+    assert limits == [MOST_MENUS, None]
+
+
+def test_online_the_login_is_where_dolphin_finds_it(wanted: MatchOptions, tmp_path: Path, login: Path) -> None:
+    home = tmp_path / "dolphin" / "netplay" / "User"
+    online = MatchOptions(**vars(wanted) | {"dolphin_home": home, "connect_code": "ABC#123"})
+    with closing(open_match(settle(online, delay=2))):
+        flags = ast.literal_eval((tmp_path / "flags").read_text())
+        assert (Path(flags["-u"]) / "Slippi" / "user.json").read_text() == login.read_text()
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The login as Ishiiruka has it on macOS: one for all of Slippi's Dolphins."""
+    (tmp_path / "dolphin" / "netplay" / "User").mkdir(parents=True)
+    (tmp_path / "dolphin" / "Slippi").mkdir()
+    path = tmp_path / "dolphin" / "Slippi" / "user.json"
+    path.write_text('{"connectCode": "MAC#1"}')
+    monkeypatch.setattr("play.match.platform.system", lambda: "Darwin")
+    return path
 
 
 def test_in_a_local_game_the_agent_is_where_its_pad_is(wanted: MatchOptions) -> None:
