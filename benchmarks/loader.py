@@ -115,7 +115,7 @@ def read_bank(store: str) -> Bank:
 
 def sampled(sampler: Sampler) -> Work:
     """A whole epoch of a run that has had one before, so that its memory is not new to the system."""
-    return lambda: sum(int((batch.track >= 0).sum()) for batch in sampler.batches(0))
+    return lambda: sum(int(np.count_nonzero(batch.track >= 0)) for batch in sampler.batches(0))
 
 
 def decode_all(bank: Bank) -> Work:
@@ -283,13 +283,14 @@ def report(found: dict[str, list[float]], bank: Bank, rounds: int) -> None:
         "windows, share of memcpy's speed": ratio(found, "memcpy", "windows"),
         "windows over webdataset": ratio(found, "webdataset", "windows"),
         "windows over one-replay samples": ratio(found, "one-replay samples", "windows"),
+        "lanes, share of memcpy's speed": ratio(found, "memcpy in order", "lanes"),
         "lanes over webdataset, each frame once": ratio(found, "webdataset, each frame once", "lanes"),
         "lanes over one-replay samples, each frame once": ratio(found, "one-replay samples, each frame once", "lanes"),
     }
     if "MDS" in found:
         ratios["windows over MDS"] = ratio(found, "MDS", "windows")
     once = [lanes - WINDOW * decode for lanes, decode in zip(found["lanes"], found["decode (per frame)"], strict=True)]
-    shares = [floor / left for floor, left in zip(found["memcpy"], once, strict=True)]
+    shares = [floor / left for floor, left in zip(found["memcpy in order"], once, strict=True)]
     ratios["lanes without their decode, share of memcpy's speed"] = (
         statistics.median(shares),
         min(shares),

@@ -1,10 +1,11 @@
 """How long a frame takes from libmelee's game state to the written pipe, and how near a backbone's step is to its floor.
 
 Frames are real ``melee.GameState`` objects, collected from the stand-in on a generated duel. In between two frames a buffer
-larger than the caches is read, as an emulator would evict them. For every frame all runtimes take their turn, in rotating
-order, and so do a control without a model (what the path costs by itself) and a spin of fixed work (what the machine's other
-load costs). The policies are untrained but start at persistence, so their controllers change about as often as a player's.
-``both`` is one run on both sides, one inference for two pads.
+twice as large as the last cache is read, as an emulator would evict it (where the system does not tell that cache's size, 64 MB).
+For every frame all runtimes take their turn, in rotating order, and so do a control without a model (what the path costs by
+itself), a spin of fixed work (what the machine's other load costs) and two floors: a graph of one node, and one that reads the
+large matrices of the float32 graph and does no more. The policies are untrained but start at persistence, so their controllers
+change about as often as a player's. ``both`` is one run on both sides, one inference for two pads.
 Reported are medians and p99 in ms of wall and of CPU time, and the median of each policy less the control's. The floor of a
 backbone's warm step is reading its weights once, at the bandwidth measured in the same run for as many bytes.
 
@@ -31,6 +32,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
+from benchmarks.floor_graphs import one_node, weights_alone
 from dataset.codec import get_codec
 from dataset.duel import generate_replay
 from play.agent import Agent, Stepper
@@ -50,7 +52,8 @@ from train.persistence import Persistence
 from train.policy import Policy
 from train.record import save_record
 
-EVICTED_BYTES = 64 << 20
+LEAST_EVICTED = 64 << 20
+"""Bytes read between frames where caches are smaller than half of this, or not known."""
 SPIN_SIZE = 40_000
 STAY = 0.97
 """Probability that a component keeps its class; a whole controller then stays in two of three frames."""
@@ -173,12 +176,14 @@ def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
     }
     spun = np.arange(SPIN_SIZE, dtype=np.float32)
     actions["spin"] = lambda game: np.sqrt(spun).sum()
-    return timed(actions, games)
+    least, (read, size) = one_node(), weights_alone(graph.read_bytes())
+    actions["one_node"], actions["weights"] = lambda game: least(), lambda game: read()
+    return timed(actions, games) | {"weights_mb": round(size / 1e6, 2)}
 
 
 def timed(actions: dict[str, Callable[[Any], Any]], games: list[Any]) -> dict[str, Any]:
     """Each action on each game state, caches evicted before it, in rotating order."""
-    evicted = np.ones(EVICTED_BYTES // 8)
+    evicted = np.ones(evicted_bytes() // 8)
     names = list(actions)
     wall: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
@@ -190,6 +195,17 @@ def timed(actions: dict[str, Callable[[Any], Any]], games: list[Any]) -> dict[st
             cpu[name].append((time.thread_time() - begin_cpu) * 1000)
             wall[name].append((time.perf_counter() - begin) * 1000)
     return {name: figures(wall, cpu, name, skip=60) for name in names}
+
+
+def evicted_bytes() -> int:
+    """Twice the last cache, if the system tells its size."""
+    return max(LEAST_EVICTED, 2 * last_cache_bytes())
+
+
+def last_cache_bytes() -> int:
+    """As Linux tells it; 0 on other systems."""
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    return max((int(size.read_text().strip().removesuffix("K")) << 10 for size in sizes), default=0)
 
 
 def figures(wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str, skip: int) -> dict[str, float]:
@@ -255,6 +271,8 @@ def machine() -> dict[str, Any]:
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "last_cache_mb": last_cache_bytes() >> 20,
+        "evicted_mb": evicted_bytes() >> 20,
     } | {
         "versions": versions,
         "commit": commit.stdout.strip(),
@@ -265,7 +283,7 @@ def show(backbone: str, row: dict[str, Any]) -> None:
     """A table for people."""
     print(f"{backbone}: {'p50':>20} {'p99':>8} {'- control':>10} {'cpu p50':>8} {'cpu p99':>8}   ms")
     for name, values in row.items():
-        if name in ("backbone", "stand_in"):
+        if name in ("backbone", "stand_in", "weights_mb"):
             continue
         shown = (values[key] for key in ("p50", "p99", "p50_less_control", "cpu_p50", "cpu_p99"))
         print(f"  {name:12}", *(f"{value:9.3f}" for value in shown))

@@ -117,7 +117,7 @@ def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
 
 
 def export_front(policy: Policy) -> onnx.ModelProto:
-    """The graph from a frame to hidden units, prior logits and the next state."""
+    """The graph from a frame to hidden units and the next state."""
     state = leaves_of(policy.initial_state(_EXAMPLES))
     assert not any(leaf.any() for leaf in state), "play begins every game with zeros"
     names = [f"state_{i}" for i in range(len(state))]
@@ -136,7 +136,7 @@ def export_front(policy: Policy) -> onnx.ModelProto:
             FoldedStep(policy).eval(),
             (*frame, *state),
             input_names=["continuous", "indices", "previous", "delay", *names],
-            output_names=["hidden_units", "prior_logits", *(f"next_{name}" for name in names)],
+            output_names=["hidden_units", *(f"next_{name}" for name in names)],
             opset_version=OPSET,
             dynamic_shapes=tuple(shapes),
             custom_translation_table=_TRANSLATIONS,
@@ -180,9 +180,8 @@ def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:
     """The whole step: ``front`` and the head's sampling after it."""
     model = onnx.ModelProto()
     model.CopyFrom(front)
-    for _ in range(2):
-        model.graph.output.pop(0)  # hidden units and prior logits
-    append_sampler(model.graph, policy.head, hidden="hidden_units", prior="prior_logits", previous="previous")
+    model.graph.output.pop(0)  # hidden units
+    append_sampler(model.graph, policy.head, hidden="hidden_units", previous="previous")
     onnx.checker.check_model(model)
     return model
 

@@ -6,7 +6,7 @@ probing the policy's own ``Embed`` in float64, one value at a time, so no way of
 components that make a controller's float together (in ``axis17`` the trigger, L, R and Z) share one table of all their
 combinations.
 
-Legend: B batch, C features, I indices, K components, S class columns, W most classes of a component, D width, M hidden units.
+Legend: B batch, C features, I indices, K components, D width, M hidden units.
 """
 
 import copy
@@ -19,22 +19,16 @@ from torch.nn import functional as F
 from dataset.encode import FEATURES, INDICES
 from train.backbones.base import State
 from train.embed import Embed
-from train.heads import Head
 from train.policy import Policy
-
-NEVER = -1e9
-"""The logit of a class that a component does not have: its probability is exactly 0."""
 
 
 class FoldedStep(nn.Module):
-    """One frame [B, …] to the head's hidden units [B, K·M] before any class is chosen, prior logits [B, K·W], and the state."""
+    """One frame [B, …] to the head's hidden units [B, K·M] before any class is chosen, and the state."""
 
     places: Tensor
     offsets: Tensor
     table: Tensor
     weight: Tensor
-    columns: Tensor
-    prior: Tensor
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
@@ -54,13 +48,11 @@ class FoldedStep(nn.Module):
         nothing = torch.zeros(len(FEATURES) + 1, len(sizes), dtype=torch.int64)
         unit = torch.eye(len(FEATURES) + 1, dtype=torch.float64)
         self.register_buffer("weight", (project(nothing, unit) - base).float())
-        self.register_buffer("columns", torch.tensor(embed.components.columns))
-        self.register_buffer("prior", prior_table(policy.head))
 
     def forward(
         self, continuous: Tensor, indices: Tensor, previous: Tensor, delay: Tensor, *leaves: Tensor
     ) -> tuple[Tensor, ...]:
-        """Hidden units, prior logits, then the leaves of the next state.
+        """Hidden units, then the leaves of the next state.
 
         Args:
             continuous: float32 [B, C].
@@ -73,8 +65,7 @@ class FoldedStep(nn.Module):
         given = torch.cat([continuous, delay[:, None]], dim=1)
         x = torch.relu(torch.addmm(F.embedding(named, self.table).sum(dim=1), given, self.weight))
         y, state = self.backbone.step(x, as_state(self.backbone.initial_state(1), iter(leaves)))
-        prior = F.embedding(previous + self.columns, self.prior).sum(dim=1)
-        return self.hidden(y), prior, *leaves_of(state)
+        return self.hidden(y), *leaves_of(state)
 
 
 def leaves_of(state: State) -> list[Tensor]:
@@ -95,19 +86,6 @@ def together(embed: Embed) -> list[list[int]]:
         groups = [group for group in groups if group not in joined]
         groups.append(sorted(k for group in joined for k in group))
     return sorted(group for group in groups if group)
-
-
-def prior_table(head: Head) -> Tensor:
-    """[S, K·W]: what a class of the previous controller adds to every logit; ``NEVER`` where a component has no class."""
-    sizes, columns = head.components.sizes, head.components.columns
-    most = max(sizes)
-    table = torch.zeros(head.components.num_columns, len(sizes) * most)
-    own = torch.cat([torch.arange(size) + k * most for k, size in enumerate(sizes)])
-    table[:, own] = head.prior.weight.detach().float()
-    shared = torch.full((len(sizes) * most,), NEVER)
-    shared[own] = head.output.bias.detach().float()
-    table[columns[0] : columns[0] + sizes[0]] += shared  # each frame names one class of the first component
-    return table
 
 
 def _given() -> Tensor:

@@ -1,9 +1,10 @@
-"""The head's sampling as ONNX nodes: hidden units, prior logits and noise in, classes out.
+"""The head's sampling as ONNX nodes: hidden units, the previous controller and noise in, classes out.
 
 The classes of all components are computed at once from a guess of them, the previous controller first, and again from the
 result until nothing changes. Component k sees only earlier ones, so what no longer changes is exactly what choosing one after
 the other gives, and it is reached after K + 1 passes at most. The surprise: that is the fast way. Controllers mostly stay as
-they are, so two passes are usual, and their few nodes are still in the cache; one after the other takes many times as many.
+they are, so the first pass is mostly the last too. It stands before the Loop, which then has nothing to do, and shares its look
+at the previous controller with the prior: in play the caches are cold, and a node costs its fixed price, not its sums.
 
 Legend: B batch, K components, S class columns, W most classes of a component, M hidden units a component.
 """
@@ -17,6 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from train.heads import HIDDEN, Head
 from train.record import GRAPH_BATCH
+
+NEVER = -1e9
+"""The logit of a class that a component does not have: its probability is exactly 0."""
 
 Value = tuple[str, int, Sequence[int | str]]
 """Name, type and shape of a value."""
@@ -44,30 +48,30 @@ class Nodes:
         return f"{self.prefix}_{name}"
 
 
-def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, prior: str, previous: str) -> None:
-    """Let ``graph`` go on from ``hidden`` [B, K·M] and ``prior`` [B, K·W].
+def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, previous: str) -> None:
+    """Let ``graph`` go on from ``hidden`` [B, K·M] and ``previous`` int64 [B, K].
 
     It gains the inputs ``noise`` float32 [B, K] and ``temperature`` float32 [1], and the outputs ``classes`` int64 [B, K] and
     ``logits`` [B, K, 1, W].
     """
     num_components, most = len(head.components.sizes), max(head.components.sizes)
     outer = Nodes("sample")
-    shape = outer.constant("by_component", np.array([-1, num_components, 1, most]))
     column = outer.constant("column", np.array([-1, num_components, 1, 1]))
     row = outer.constant("row", np.array([-1, num_components]))
+    slices = outer.constant("slices", np.array([-1, num_components, 1, HIDDEN]))
     given = {
-        "hidden": hidden,
-        "prior": outer.add("Reshape", prior, shape),
+        "hidden": outer.add("Reshape", hidden, slices),
         "noise": outer.add("Reshape", "noise", column),
         **_constants(outer, head),
     }
+    held = outer.add("Reshape", previous, column)
+    given["prior"], chosen = _look_up(outer, given, held)
     if head.is_autoregressive:
-        guess = outer.add("Cast", outer.add("Reshape", previous, column), to=TensorProto.FLOAT)
-        limit = outer.constant("most_passes", np.array(num_components + 1))
-        go_on = outer.constant("go_on", np.array(True))
+        _pass(outer, given, chosen, classes="sample_first", logits="sample_first_logits")
+        changed = _is_changed(outer, "sample_first", outer.add("Cast", held, to=TensorProto.FLOAT))
+        limit = outer.constant("most_passes", np.array(num_components))
         body = _body(given, num_components, most)
-        # Logits before the first pass are never read; the prior has their shape.
-        inputs, outputs = [limit, go_on, guess, given["prior"]], ["sample_final", "logits"]
+        inputs, outputs = [limit, changed, "sample_first", "sample_first_logits"], ["sample_final", "logits"]
         outer.nodes.append(helper.make_node("Loop", inputs, outputs, name="sample", body=body))
     else:
         _pass(outer, given, None, classes="sample_final", logits="logits")
@@ -79,6 +83,27 @@ def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, prior: st
     graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits_shape))
     graph.node.extend(outer.nodes)
     graph.initializer.extend(outer.constants)
+
+
+def class_table(head: Head) -> NDArray[np.float32]:
+    """[S, K, 1, W], of an autoregressive head [S, K, 1, W + M]: what each class adds.
+
+    The first W of component k are what a class of the previous controller adds to k's logits, ``NEVER`` where k has no class; the
+    last M what a chosen one adds to k's hidden units.
+    """
+    sizes, columns = head.components.sizes, head.components.columns
+    num_components, most, num_columns = len(sizes), max(sizes), head.components.num_columns
+    prior, bias = head.prior.weight.detach().numpy(), head.output.bias.detach().numpy()
+    table = np.zeros((num_columns, num_components, 1, most), np.float32)
+    shared = np.full((num_components, 1, most), NEVER, np.float32)
+    for k, (size, column) in enumerate(zip(sizes, columns, strict=True)):
+        table[:, k, 0, :size] = prior[:, column : column + size]
+        shared[k, 0, :size] = bias[column : column + size]
+    table[columns[0] : columns[0] + sizes[0]] += shared  # each frame names one class of the first component
+    if not head.is_autoregressive:
+        return table
+    chosen = (head.chosen.weight * head.sees).detach().numpy()
+    return np.concatenate([table, chosen.reshape(num_columns, num_components, 1, HIDDEN)], axis=-1)
 
 
 def _constants(outer: Nodes, head: Head) -> dict[str, str]:
@@ -93,35 +118,50 @@ def _constants(outer: Nodes, head: Head) -> dict[str, str]:
         "output": output,
         "counted": counted,  # of a component's cumulative shares all but its last, which is 1
         "cumulate": np.triu(np.ones((most, most), np.float32)),
-        "slices": np.array([-1, num_components, 1, HIDDEN]),
+        "classes": class_table(head),
+        "columns": np.array(columns)[:, None, None],
+        "rows": np.array([1, 2, 3]),
     }
     if head.is_autoregressive:
-        constants["chosen"] = (head.chosen.weight * head.sees).detach().numpy()
-        constants["columns"] = np.array(columns)[:, None, None]
-        constants["rows"] = np.array([1, 2, 3])
+        constants["widths"] = np.array([most, HIDDEN])
     return {name: outer.constant(name, value) for name, value in constants.items()}
 
 
-def _pass(nodes: Nodes, given: dict[str, str], guess: str | None, *, classes: str, logits: str) -> None:
-    """Classes [B, K, 1, 1], as whole floats, of all components given a guess of them [B, K, 1, 1]."""
-    hidden = given["hidden"]
-    if guess is not None:
-        named = nodes.add("Add", nodes.add("Cast", guess, to=TensorProto.INT64), given["columns"])
-        rows = nodes.add("Gather", given["chosen"], named)  # [B, K, 1, 1, K·M]
-        hidden = nodes.add("Add", nodes.add("ReduceSum", rows, given["rows"], keepdims=0), hidden)
-    units = nodes.add("Reshape", nodes.add("Relu", hidden), given["slices"])
+def _look_up(nodes: Nodes, given: dict[str, str], classes: str) -> tuple[str, str | None]:
+    """What ``class_table`` has of classes int64 [B, K, 1, 1] in sum: [B, K, 1, W], and [B, K, 1, M] if it has that."""
+    rows = nodes.add(
+        "Gather", given["classes"], nodes.add("Add", classes, given["columns"])
+    )  # [B, K, 1, 1, K, 1, W + M]
+    held = nodes.add("ReduceSum", rows, given["rows"], keepdims=0)
+    if "widths" not in given:
+        return held, None
+    prior, chosen = f"{nodes.prefix}_prior", f"{nodes.prefix}_chosen"
+    nodes.nodes.append(helper.make_node("Split", [held, given["widths"]], [prior, chosen], axis=-1))
+    return prior, chosen
+
+
+def _pass(nodes: Nodes, given: dict[str, str], chosen: str | None, *, classes: str, logits: str) -> None:
+    """Classes [B, K, 1, 1], as whole floats, of all components, given what guessed ones add to the hidden units."""
+    hidden = given["hidden"] if chosen is None else nodes.add("Add", given["hidden"], chosen)
+    units = nodes.add("Relu", hidden)
     nodes.add("Add", nodes.add("MatMul", units, given["output"]), given["prior"], output=logits)
     shares = nodes.add("Softmax", nodes.add("Div", logits, "temperature"), axis=-1)
     passed = nodes.add("LessOrEqual", nodes.add("MatMul", shares, given["cumulate"]), given["noise"])
     nodes.add("MatMul", nodes.add("Cast", passed, to=TensorProto.FLOAT), given["counted"], output=classes)
 
 
+def _is_changed(nodes: Nodes, classes: str, guess: str, output: str | None = None) -> str:
+    """Whether any class is not the guessed one; both as whole floats."""
+    change = nodes.add("ReduceL1", nodes.add("Sub", classes, guess), keepdims=0)
+    return nodes.add("Cast", change, output=output, to=TensorProto.BOOL)
+
+
 def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphProto:
     """One pass as the body of a Loop that goes on while classes change."""
     nodes = Nodes("pass")
-    _pass(nodes, given, "pass_guess", classes="pass_next", logits="pass_logits")
-    change = nodes.add("ReduceL1", nodes.add("Sub", "pass_next", "pass_guess"), keepdims=0)
-    nodes.add("Cast", change, output="pass_is_changing", to=TensorProto.BOOL)
+    _, chosen = _look_up(nodes, given, nodes.add("Cast", "pass_guess", to=TensorProto.INT64))
+    _pass(nodes, given, chosen, classes="pass_next", logits="pass_logits")
+    _is_changed(nodes, "pass_next", "pass_guess", output="pass_is_changing")
     column: list[int | str] = [GRAPH_BATCH, num_components, 1, 1]
     wide: list[int | str] = [GRAPH_BATCH, num_components, 1, most]
     inputs: list[Value] = [

@@ -19,14 +19,16 @@ from train import export
 from train.backbones.registry import BACKBONES
 from train.checkpoint import load_policy, run_record, save_weights
 from train.cli import register
+from train.components import one_hot
 from train.config import PolicyConfig
 from train.cost import measure_cost
 from train.embed import Embed
 from train.export import CHECKED_FRAMES, Exported, compare, export_front, export_run, random_frame, with_sampler
-from train.fold import FoldedStep, as_state, leaves_of, prior_table, together
-from train.heads import HEADS
+from train.fold import FoldedStep, as_state, leaves_of, together
+from train.heads import HEADS, HIDDEN
 from train.policy import Policy
 from train.record import GRAPH, save_record
+from train.sampler_graph import class_table
 
 
 def trained_looking(config: PolicyConfig, seed: int = 0) -> Policy:
@@ -169,21 +171,34 @@ def test_folded_tables_hold_what_the_embedding_projects() -> None:
     assert isinstance(policy.embed, Embed)
     assert folded.table.shape[1] == 16
     with torch.no_grad():
-        hidden, prior = folded(
+        (hidden,) = folded(
             torch.ones(1, folded.weight.shape[0] - 1),
             torch.ones(1, 12, dtype=torch.int64),
             torch.ones(1, 13, dtype=torch.int64),
             torch.ones(1),
         )
-        x, held = policy.embed(torch.ones(1, 93), torch.ones(1, 12).long(), torch.ones(1, 13).long(), torch.ones(1))
+        x, _ = policy.embed(torch.ones(1, 93), torch.ones(1, 12).long(), torch.ones(1, 13).long(), torch.ones(1))
     assert torch.allclose(hidden, policy.head.hidden(policy.backbone.step(x, ())[0]), atol=1e-5)
-    own = prior.view(13, 17)[:4].flatten()
-    assert torch.allclose(own, (held @ policy.head.prior.weight + policy.head.output.bias)[0, : 4 * 17], atol=1e-5)
+
+
+def test_the_table_of_classes_holds_the_prior_and_what_a_chosen_one_adds() -> None:
+    head = trained_looking(tiny_policy_config()).head
+    classes = torch.ones(1, 13, dtype=torch.int64)
+    held = one_hot(classes, head.columns, head.components.num_columns).float()
+    found = torch.from_numpy(class_table(head)[head.columns + 1].sum(axis=0))  # [K, 1, W + M]
+    prior = (held @ head.prior.weight + head.output.bias)[0]
+    assert torch.allclose(found[:4, 0, :17].flatten(), prior[: 4 * 17], atol=1e-5)
+    assert torch.allclose(found[:, 0, 17:].flatten(), (held @ head._chosen())[0], atol=1e-5)
+    assert found.shape == (13, 1, 17 + HIDDEN)
+
+
+def test_an_independent_heads_table_holds_the_prior_alone() -> None:
+    assert class_table(trained_looking(tiny_policy_config(head="independent")).head).shape[1:] == (13, 1, 17)
 
 
 def test_a_class_that_a_component_lacks_is_never_likely() -> None:
-    table = prior_table(trained_looking(tiny_policy_config()).head)
-    assert bool((table[0].view(13, 17)[5:, 2:] == -1e9).all()), "buttons have two classes"
+    table = class_table(trained_looking(tiny_policy_config()).head)
+    assert bool((table[0, 5:, 0, 2:17] == -1e9).all()), "buttons have two classes"
 
 
 def test_a_nested_state_survives_being_flattened() -> None:

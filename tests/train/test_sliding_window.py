@@ -50,6 +50,6 @@ def test_a_block_attends_as_plain_attention_with_a_banded_mask_would() -> None:
         q, k, v = block._project(x, frames[None])
         age = frames[:, None] - frames[None, :]
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=(age >= 0) & (age < WINDOW))
-        expected = block._mix(x, attended)
+        expected = block._mix(x, attended.transpose(1, 2).flatten(-2))
         found, _ = block(x, block.initial_state(1))
     assert float((found - expected).abs().max()) <= 1e-12

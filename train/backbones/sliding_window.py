@@ -103,7 +103,7 @@ class AttentionBlock(nn.Module):
         attended = F.scaled_dot_product_attention(
             q, torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2), attn_mask=mask.unsqueeze(1)
         )
-        x = self._mix(x, attended)
+        x = self._mix(x, attended.transpose(1, 2).flatten(-2))
         newest = slice(-self.window, None)
         state = (
             self._write(keys, k[:, :, newest], frames),
@@ -116,18 +116,26 @@ class AttentionBlock(nn.Module):
         """[B, D] to [B, D]."""
         keys, values, seen = state
         frames = seen.unsqueeze(1)
-        q, k, v = self._project(x.unsqueeze(1), frames)
+        heads, channels = self.num_heads, keys.shape[-1]
+        qk, v = torch.split(self.qkv(self.norm(x)), [2 * x.shape[-1], x.shape[-1]], dim=-1)
+        qk = _rotate(qk.reshape(-1, 2 * heads, 1, channels), *self._angles(frames, x.dtype))
+        q, k = qk.chunk(2, dim=1)
+        v = v.reshape(-1, heads, 1, channels)
         keys, values = self._write(keys, k, frames), self._write(values, v, frames)
         mask = self._ring_frames(seen + 1) >= 0
         attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask[:, None, None, :])
-        return self._mix(x.unsqueeze(1), attended).squeeze(1), (keys, values, seen + 1)
+        return self._mix(x, attended.reshape(x.shape)), (keys, values, seen + 1)
 
     def _project(self, x: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.num_heads, -1))  # [B, T, 3, h, c]
         q, k, v = (part.squeeze(2).transpose(1, 2) for part in qkv.split(1, dim=2))
-        angle = (frames.unsqueeze(-1) * self.turns % PERIOD).to(x.dtype) * (2 * torch.pi / PERIOD)  # [B, T, c / 2]
-        cos, sin = torch.cos(angle).unsqueeze(1), torch.sin(angle).unsqueeze(1)
+        cos, sin = self._angles(frames, x.dtype)
         return _rotate(q, cos, sin), _rotate(k, cos, sin), v
+
+    def _angles(self, frames: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosine and sine [B, 1, T, c / 2] of how far the channels have turned at frames [B, T]."""
+        angle = (frames.unsqueeze(1).unsqueeze(-1) * self.turns % PERIOD).to(dtype) * (2 * torch.pi / PERIOD)
+        return torch.cos(angle), torch.sin(angle)
 
     def _ring_frames(self, seen: Tensor) -> Tensor:
         """The frame in each slot [B, W] after ``seen`` frames; negative where the slot is still empty."""
@@ -141,8 +149,7 @@ class AttentionBlock(nn.Module):
         return written
 
     def _mix(self, x: Tensor, attended: Tensor) -> Tensor:
-        joined = attended.transpose(1, 2).flatten(-2)
-        return cast(Tensor, self.feed_forward(x + self.dropout(self.out_proj(joined))))
+        return cast(Tensor, self.feed_forward(x + self.dropout(self.out_proj(attended))))
 
 
 class FeedForward(nn.Module):
