@@ -133,6 +133,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
             assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
 
 
+def fit_on_threads(num_threads: int, *given: Any, **options: Any) -> None:
+    """Sums come out otherwise on another number of threads, and a new process has its own."""
+    torch.set_num_threads(num_threads)
+    fit(*given, **options)
+
+
 @pytest.mark.parametrize("killed_after", [1, 20])
 def test_a_killed_run_goes_on_from_its_last_checkpoint_also_before_its_first_epoch_ends(
     store: Path, tmp_path: Path, killed_after: int
@@ -144,9 +150,8 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_also_before_its_first_epo
     whole, after = Losses(), Losses()
     fit(store, tmp_path / "whole", config, whole, **options)
     parts = tmp_path / "parts"
-    training = multiprocessing.get_context("forkserver").Process(
-        target=fit, args=(store, parts, config, Losses(killed_after, signal.SIGKILL)), kwargs=options
-    )
+    given = (torch.get_num_threads(), store, parts, config, Losses(killed_after, signal.SIGKILL))
+    training = multiprocessing.get_context("forkserver").Process(target=fit_on_threads, args=given, kwargs=options)
     training.start()
     training.join()
     assert training.exitcode == -signal.SIGKILL
