@@ -80,9 +80,10 @@ def require_folder(store: Path | str) -> Path:
     Raises:
         ConfigError: it is a URL.
     """
-    if url_of(store) is not None:
+    url = url_of(store)
+    if url is not None:
         raise ConfigError(
-            f"store {store}: this command works in a folder on this machine, found a URL; "
+            f"store {url}: this command works in a folder on this machine, found a URL; "
             "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
         )
     return Path(store)

@@ -50,8 +50,9 @@ def sql(store: Store, text: str) -> pl.DataFrame:
     try:
         return pl.SQLContext(tables).execute(text).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().partition("\n")[0]  # the plan of the query follows
         raise ConfigError(
-            f"--sql: must be SQL that polars reads over the tables replays and frames, found {error}; "
+            f"--sql: must be SQL that polars reads over the tables replays and frames, found {reason}; "
             "see the columns with 'select * from replays limit 1'"
         ) from error
 

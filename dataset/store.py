@@ -166,7 +166,7 @@ class Store:
         if found.is_empty():
             raise ConfigError(
                 f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
-                "list them with 'exphil stats --sql \"select id from replays\"'"
+                f"list them with 'exphil stats --store {self.path} --sql \"SELECT id FROM replays\"'"
             )
         row = found.row(0, named=True)
         (shard,) = (shard for shard in self.manifest.of_kind("frames") if shard.path == row["shard"])

@@ -20,9 +20,9 @@ from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError
-from dataset.files import replays_path
-from dataset.hub_card import write_hub_card
-from dataset.lock import writing
+from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.hub_card import HUB_CARD_NAME, write_hub_card
+from dataset.lock import LOCK_NAME, writing
 from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
@@ -39,6 +39,8 @@ COMMIT_SHARE = 1 / 16
 at most, and the last of every run the whole table once more."""
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
+_OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
+"""What a store may hold before its first manifest."""
 
 
 @contextmanager
@@ -46,10 +48,11 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
     """The store in ``folder``, created if need be, locked while the context lasts.
 
     Raises:
-        ConfigError: another process writes to it, or the options contradict it.
+        ConfigError: another process writes to it, the options contradict it, or the folder holds something else.
         SchemaError: it was written by another version of exphil.
         ExphilError: the disk is full, or the folder may not be written to.
     """
+    _require_no_foreign_files(folder)
     if options.dry_run:
         yield OpenStore(folder, options)
         return
@@ -57,6 +60,21 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
         opened = OpenStore(folder, options)
         opened.clean()
         yield opened
+
+
+def _require_no_foreign_files(folder: Path) -> None:
+    """Refuse a folder of replays, of code, of anything that no ingest, not even a killed one, leaves behind."""
+    if folder.is_dir() and not (folder / MANIFEST_NAME).exists():
+        foreign = sorted(
+            path.name for path in folder.iterdir() if path.name not in _OWN and path.suffix != TEMPORARY_SUFFIX
+        )
+        if foreign:
+            raise ConfigError(
+                f"store {folder}: must be a store, an empty folder or a new one, found {foreign[0]} in it; "
+                f"give a folder of its own, e.g. --store {folder / 'store'}"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise ConfigError(f"store {folder}: must be a folder, found a file; give another --store")
 
 
 class OpenStore:

@@ -84,6 +84,8 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
     ]
     if is_dry_run:
         return [*lines, "next: the same command without --dry-run"]
+    if report.replays_found == 0:
+        return [*lines, "next: name the folder or archive that holds .slp files; here is none"]
     if report.store_replays == 0:
         return [*lines, "next: look at the reasons above; --include-cpu and --min-frames let more in"]
     return [*lines, next_line(report.store)]

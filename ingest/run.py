@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from dataset.errors import ConfigError
+from dataset.files import url_of
 from dataset.schema import SCHEMA_VERSION
 from ingest.archives import Candidate
 from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
@@ -110,8 +111,9 @@ def watch_sources(
 
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
     console = Console(stderr=True)
+    target = url_of(store) or store
     console.print(
-        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {', '.join(map(str, sources))} -> {store}",
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {', '.join(map(str, sources))} -> {target}",
         highlight=False,
         soft_wrap=True,
     )

@@ -77,14 +77,17 @@ def inspect_command(
 
 def _parsed(replay: Path, rollback: str) -> "Columns":
     """Columns of a file."""
-    from dataset.errors import ConfigError
+    from dataset.errors import ConfigError, ExphilError, ReplayError
     from ingest.parse import parse_columns
 
     if rollback not in ("last", "first"):
         raise ConfigError(f"--rollback: must be 'last' or 'first', found '{rollback}'")
     if not replay.is_file():
         raise ConfigError(f"--replay {replay}: must be a .slp file, found none; mend the path")
-    return parse_columns(replay, rollback=cast("Rollback", rollback)).columns
+    try:
+        return parse_columns(replay, rollback=cast("Rollback", rollback)).columns
+    except ReplayError as error:
+        raise ExphilError(f"--replay {replay}: {str(error).removeprefix('replay: ')}") from error
 
 
 def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str]":

@@ -159,8 +159,9 @@ def play(
 ) -> None:
     """Play a trained policy in Dolphin, or with --stand-in against a replay.
 
-    The part that starts Dolphin and leads through its menus follows libmelee's documentation and source; it has not been
-    run against a real Dolphin yet. Windows has no named pipes for the stand-in.
+    The part that starts Dolphin and leads through its menus has not been run against a real Dolphin yet.
+
+    Windows has no named pipes for the stand-in.
     """
     if check:
         from play.check import CheckOptions

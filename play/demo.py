@@ -5,6 +5,7 @@ replays of your own the demo plays with *generated* duels, which show that the l
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -106,7 +107,7 @@ class _Demo:
 
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
         """Run one exphil command and return its JSON."""
-        self._say(f"\n$ exphil {' '.join(arguments)}")
+        self._say(f"\n$ {shlex.join(('exphil', *arguments))}")
         began = time.perf_counter()
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

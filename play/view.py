@@ -229,6 +229,7 @@ def _draw_until(is_over: threading.Event, watched: Watched, report: Report, cons
 
 def _tell_until(is_over: threading.Event, watched: Watched, report: Report, console: Console) -> None:
     gauge = Gauge()
+    gauge.read(report.frames, time.monotonic())
     while not is_over.wait(LINE_EVERY_S):
         now = snapshot(watched, report, gauge.read(report.frames, time.monotonic()))
         console.print(line(now), markup=False)

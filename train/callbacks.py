@@ -17,6 +17,7 @@ class Step:
     step: int
     """Steps done in this epoch."""
     steps_in_epoch: int
+    """As many as it will have: fewer than its batches give where ``--max-steps`` ends the run."""
     global_step: int
     """Steps done in the run."""
     loss: float

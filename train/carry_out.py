@@ -68,6 +68,7 @@ def carry_out(
         device=target,
         is_detailed=is_detailed,
         tolerate_bad_shards=tolerated,
+        say=say,
     )
     write_page(folder, results)
     return results

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
             "exphil train --store data/mewtwo --train-character mewtwo --backbone gru --epochs 3 --lr 2e-3 --name first",
             "exphil train --store data/mewtwo --preset full --show-config",
             "exphil train --store data/mewtwo --train-character mewtwo --init-from first --lr 3e-4 --name tuned",
-            "exphil train --store data/mewtwo --train-character mewtwo --name first --resume",
+            "exphil train --store data/mewtwo --train-character mewtwo --backbone gru --epochs 3 --lr 2e-3 --name first --resume",
         ),
     )(train)
     register_eval(app)

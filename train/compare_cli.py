@@ -130,7 +130,14 @@ def _fold(finished: list[str], folder: Path, store: str, device: str, is_detaile
     from train.run import find_device
 
     runs = fold_runs(finished, store)
-    results = make_results(folder, runs, kind="compare", device=find_device(device), is_detailed=is_detailed)
+    results = make_results(
+        folder,
+        runs,
+        kind="compare",
+        device=find_device(device),
+        is_detailed=is_detailed,
+        say=lambda text: typer.echo(text, err=True),
+    )
     write_page(folder, results)
     _show(results, folder, as_json)
 

@@ -64,6 +64,7 @@ def evaluate(
             device=target,
             tolerate_bad_shards=tolerate_bad_shards,
             detailed=detailed,
+            say=lambda line: typer.echo(line, err=True),
         )
         for loaded in map(load_policy, wanted)
     ]

@@ -5,7 +5,7 @@ of a run also the main metrics replay by replay and their 95 % intervals.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -31,6 +31,7 @@ from train.metrics import Metrics
 from train.per_replay import PerReplay
 from train.persistence import Persistence
 from train.policy import Policy
+from train.progress import tell_now_and_then
 from train.sampling import build_sampler
 from train.walk import measuring, walk
 
@@ -81,6 +82,7 @@ def evaluate_run(
     device: torch.device,
     tolerate_bad_shards: int = 0,
     detailed: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """The report of a run over a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
 
@@ -92,6 +94,7 @@ def evaluate_run(
         device: where to compute.
         tolerate_bad_shards: window shards that may be skipped; the report names them.
         detailed: whether to measure also what ``train.detailed`` does, in three more passes, and the ``criteria``.
+        say: takes a line of progress every few seconds.
 
     Raises:
         ConfigError: the run trained on some of these replays, or none holds its character.
@@ -107,9 +110,10 @@ def evaluate_run(
     policy = loaded.policy.to(device)
     ours, theirs = (Meter(policy, sampler, persistence, device) for _ in range(2))
     more = Detailed(policy, sampler, device) if detailed else None
+    about = f"{loaded.run.name}, {split}"
     began, cpu = time.perf_counter(), time.process_time()
     with measuring(policy):
-        for seen in walk(policy, sampler, device, lookup=lookup):
+        for seen in tell_now_and_then(walk(policy, sampler, device, lookup=lookup), sampler.num_steps(0), about, say):
             ours.add(seen.judged, seen.track)
             if seen.lookup is not None:
                 theirs.add(seen.lookup, seen.track)
@@ -134,6 +138,7 @@ def evaluate_run(
         "cpu_seconds_per_million_frames": cpu_seconds / max(report["frames"], 1) * MILLION,
     }
     if more is not None:
+        say(f"{about}: three more passes, for --detailed")
         found["detailed"] = more.report(report["nll"], loaded.contract)
         found["criteria"] = judge_criteria(found)
     return found

@@ -57,14 +57,16 @@ def hub(
 ) -> None:
     """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or fetch one.
 
-    Needs the extra hub, which all leaves out. Log in with 'hf auth login', or set HF_TOKEN. Nothing is deleted on either
-    side, and a store's salt stays here.
+    Needs the extra hub, which all leaves out. Log in with 'hf auth login', or set HF_TOKEN.
+
+    Nothing is deleted on either side, and a store's salt stays here.
     """
     from dataclasses import asdict
 
     from dataset.errors import ConfigError
     from dataset.hub import open_for_pull, open_for_push
     from dataset.sync import store_down, store_up
+    from train.checkpoint import load_policy
     from train.hub_run import pull_run, push_run
 
     if direction not in ("push", "pull"):
@@ -75,7 +77,10 @@ def hub(
             raise ConfigError(
                 "--repo-type: a store is a dataset and a run is a model, so it only tells what to pull; drop it"
             )
-        kind = _local_kind(what) or "model"
+        kind = _local_kind(what)
+        if kind is None:
+            load_policy(what)  # a run's name, or the error that lists the known ones
+            kind = "model"
         _require_fit_to_publish(what, kind, private)
         away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run, on_progress=tell)
         is_store = kind == "dataset"

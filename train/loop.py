@@ -258,7 +258,8 @@ class Fit:
         self._pending.clear()
         rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
         speed = position.frames_per_second
-        step_now = Step(position.epoch, position.step, self.steps_in_epoch, position.global_step, loss, rate, speed)
+        last = min(self.steps_in_epoch, position.step + self.total_steps - position.global_step)
+        step_now = Step(position.epoch, position.step, last, position.global_step, loss, rate, speed)
         for callback in self.callbacks:
             callback.on_step(step_now)
 

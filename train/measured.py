@@ -6,7 +6,7 @@ never left out silently: a store without test replays, a graph that does not exp
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Measuring:
     """Whether the test report has the parts of ``train.detailed``."""
     tolerate_bad_shards: int = 0
     """Window shards of the store that may be skipped."""
+    say: Callable[[str], None] = lambda line: None
+    """Told how far measuring has come."""
 
 
 def measure_run(run: Path | str, store: Path | str, how: Measuring) -> Measured:
@@ -104,6 +106,7 @@ def _report(loaded: LoadedPolicy, store: Path | str, split: EvalSplit, how: Meas
             device=how.device,
             tolerate_bad_shards=how.tolerate_bad_shards,
             detailed=how.is_detailed and split == "test",
+            say=how.say,
         )
     except ConfigError as error:
         return {"error": str(error)}

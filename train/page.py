@@ -20,9 +20,9 @@ Curve = tuple[str, str, list[float]]
 """Its name, its colour, and a value an epoch."""
 
 STYLE = (
-    "body{font:15px system-ui,sans-serif;max-width:720px;margin:2em auto;padding:0 1em;color:#0f172a;background:#fff}"
-    "table{display:block;overflow:auto}td,th{padding:2px 14px 2px 0;text-align:right}svg{max-width:100%}"
-    "svg text{font-size:12px}polyline{fill:none;stroke-width:2}pre{overflow:auto;background:#f1f5f9}"
+    ":root{color-scheme:light dark}body{font:15px system-ui,sans-serif;max-width:720px;margin:2em auto;padding:0 1em}"
+    "table{display:block;overflow:auto}td,th{padding:2px 14px 2px 0;text-align:right}svg{max-width:100%;fill:currentColor}"
+    "svg text{font-size:12px}polyline{fill:none;stroke-width:3;stroke-linecap:round}pre{overflow:auto;background:#8882}"
 )
 
 
@@ -55,8 +55,9 @@ def page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str, An
     ]
     title = html.escape(name)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width, initial-scale=1"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
         f"<h2>Nats a frame</h2>{chart(nll)}<h2>Accuracy</h2>{chart(right)}<h2>Epochs</h2>{_rows(records)}"
         f"<h2>Settings</h2><pre>{html.escape(json.dumps(config, indent=1))}</pre></html>\n"
     )
@@ -76,6 +77,7 @@ def chart(curves: Sequence[Curve]) -> str:
     parts = [f'<text x="4" y="{MARGIN}">{most:.3f}</text><text x="4" y="{HEIGHT - MARGIN}">{least:.3f}</text>']
     for number, (name, colour, curve) in enumerate(curves):
         points = " ".join(place(epoch, value) for epoch, value in enumerate(curve))
+        points += f" {points}" if len(curve) == 1 else ""  # a point is drawn as a line from itself to itself
         parts.append(f'<polyline stroke="{colour}" points="{points}"/>')
         parts.append(f'<text x="{MARGIN + 190 * number}" y="18" fill="{colour}">{html.escape(name)}</text>')
     parts.append(f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 20}">epoch {last + 1}</text>')

@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +15,18 @@ from train.collapse import collapse_signs
 from train.metrics import summary_line
 
 LINE_EVERY_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def tell_now_and_then(parts: Iterable[T], total: int, about: str, say: Callable[[str], None]) -> Iterator[T]:
+    """Pass the parts of some work on, with a line every ten seconds of how many of ``total`` came by."""
+    last = time.monotonic()
+    for number, part in enumerate(parts):
+        if time.monotonic() - last >= LINE_EVERY_SECONDS:
+            last = time.monotonic()
+            say(f"{about}: {number} of {total} batches measured")
+        yield part
 
 
 class ProgressReport(Callback):

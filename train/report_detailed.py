@@ -150,10 +150,10 @@ def _drift(title: str, drift: list[Report]) -> Table:
 
 def _criteria(title: str, criteria: list[Report]) -> Table:
     rows = [
-        [row["criterion"], row["wanted"], f"{row['found']:.2f}", "met" if row["is_met"] else "missed"]
+        [row["criterion"], row["given"], row["wanted"], f"{row['found']:.2f}", "met" if row["is_met"] else "missed"]
         for row in criteria
     ]
-    return table(title, ["wanted", "found", ""], rows)
+    return table(title, ["given controllers", "wanted", "found", ""], rows)
 
 
 def _beside(lookup: Report | None, key: str, name: str) -> str:

@@ -7,7 +7,7 @@ delays, codecs or characters differ, ``notes`` say so and differences are taken 
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,7 @@ def make_results(
     device: torch.device,
     is_detailed: bool = False,
     tolerate_bad_shards: int = 0,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Results:
     """Measure every run that is not yet measured and write ``results.json``.
 
@@ -74,12 +75,17 @@ def make_results(
         device: where reports are computed.
         is_detailed: whether test replays are measured in detail (``train.detailed``).
         tolerate_bad_shards: window shards of a store that may be skipped.
+        say: told how far measuring has come.
 
     Raises:
         CheckpointError: a run cannot be loaded.
     """
     how = Measuring(
-        kept=folder / MEASURED, device=device, is_detailed=is_detailed, tolerate_bad_shards=tolerate_bad_shards
+        kept=folder / MEASURED,
+        device=device,
+        is_detailed=is_detailed,
+        tolerate_bad_shards=tolerate_bad_shards,
+        say=say,
     )
     subjects = [_subject(one, measure_run(one.run, one.store, how)) for one in finished]
     rows, tasks = build_rows(subjects), _tasks(subjects, finished)

@@ -54,6 +54,10 @@ def train_run(
         ConfigError: the run exists already, or is resumed with other settings or replays; a split is empty.
         SchemaError: the store is damaged, or its targets are misaligned.
     """
+    if Path(name).name != name:
+        raise ConfigError(
+            f"--name '{name}': is one folder under {runs}, found a path; name it without, and say where by --runs"
+        )
     run = runs / name
     _require_run_folder(run, is_resumed)
     if is_resumed and init_from is not None:

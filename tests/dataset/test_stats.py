@@ -122,6 +122,12 @@ def test_sql_polars_cannot_read_is_the_users_to_mend(text: str) -> None:
         sql(STORE, text)
 
 
+def test_sql_that_asks_for_an_unknown_column_is_answered_in_one_line(generated_store: Path) -> None:
+    with pytest.raises(ConfigError, match='found unable to find column "nope"') as told:
+        sql(Store(generated_store), "SELECT nope FROM replays")
+    assert "\n" not in str(told.value)
+
+
 def test_an_unknown_query_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=f"query 'vibes': unknown; use one of {', '.join(QUERIES)}"):
         query(STORE, "vibes")

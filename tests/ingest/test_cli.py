@@ -60,6 +60,27 @@ def test_rejected_replays_are_shown_by_reason(duels: Path, tmp_path: Path) -> No
     assert result.stderr.splitlines()[-1].startswith("next: look at the reasons above")
 
 
+def test_a_folder_without_replays_is_told_from_one_of_rejected_ones(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / "empty", "--store", tmp_path / "store", "--workers", 1)
+    assert result.stderr.splitlines()[-1] == "next: name the folder or archive that holds .slp files; here is none"
+
+
+@pytest.mark.parametrize("more", [(), ("--rebuild",), ("--dry-run",)])
+def test_a_folder_that_holds_something_else_becomes_no_store(
+    duels: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.md").write_text("")
+    with pytest.raises(
+        ConfigError, match=r"mine: must be a store, an empty folder or a new one, found thesis.md in it"
+    ):
+        run(duels, "--store", tmp_path / "mine", *more)
+    with pytest.raises(ConfigError, match=r"thesis.md: must be a folder, found a file; give another --store"):
+        run(duels, "--store", tmp_path / "mine" / "thesis.md", *more)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.md"]
+
+
 def test_without_a_source_the_datasets_are_ingested_and_locked(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,4 +36,4 @@ def test_a_chart_runs_from_the_least_value_below_to_the_most_above() -> None:
 
 
 def test_a_chart_of_one_value_is_drawn() -> None:
-    assert 'points="48.0,192.0"' in chart([("a", "red", [1.0])])
+    assert 'points="48.0,192.0 48.0,192.0"' in chart([("a", "red", [1.0])])

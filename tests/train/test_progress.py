@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,24 @@ def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
     epochs = [line for line in lines if "persistence nll" in line]
     assert [line.split()[:2] for line in epochs] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
     assert epochs[0].endswith("(best)")
+
+
+def test_steps_are_counted_to_the_last_one_that_will_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    store = write_store(tmp_path / "store", tiny_splits())
+    config = replace(tiny_config(), optim=OptimConfig(epochs=3, max_steps=17))
+    train_run(config, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
+    steps = [line.split(" step ")[1] for line in capsys.readouterr().err.splitlines() if " step " in line]
+    assert steps == [*(f"{step}/15" for step in range(1, 16)), "1/2", "2/2"]
+
+
+def test_long_measuring_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    told: list[str] = []
+    assert list(progress.tell_now_and_then("abc", 3, "first, test", told.append)) == ["a", "b", "c"]
+    assert told == [f"first, test: {done} of 3 batches measured" for done in range(3)]
 
 
 def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_taken_away(
