@@ -227,6 +227,12 @@ def train(
     tolerate_bad_shards: TolerateBadShards = 0,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and dropout; default 0.")] = None,
     device: Device = "auto",
+    num_workers: Annotated[
+        int,
+        typer.Option(
+            "--num-workers", min=0, help="Threads that decode replays ahead of training; 0 decodes between its steps."
+        ),
+    ] = 1,
     init_from: Annotated[
         str | None,
         typer.Option("--init-from", help="Begin with the weights of a run that is built alike.", metavar="RUN"),
@@ -264,6 +270,7 @@ def train(
         init_from=init_from,
         tolerate_bad_shards=tolerate_bad_shards,
         compile_mode=compile_mode,
+        num_workers=num_workers,
     )
     if is_first_rank():
         _show_summary(summary, folder, as_json)

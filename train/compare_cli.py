@@ -9,7 +9,7 @@ import typer
 
 from dataset.examples import examples
 from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store, make_callbacks
-from train.flags import given, spelled, with_train_flags
+from train.flags import PROCESS_FLAGS, given, spelled, with_train_flags
 
 if TYPE_CHECKING:
     from train.plan import Plan
@@ -101,7 +101,7 @@ def compare(
     config = configs[0][1]
     source = find_store(store, replays, config.data.character, config.policy.codec)
     plan = Plan(kind="compare", runs=plan_runs(configs, source, _digest(source)), minutes=minutes_per_run)
-    options = {"tolerate_bad_shards": tolerate_bad_shards, "compile_mode": flags["compile_mode"]}
+    options = {"tolerate_bad_shards": tolerate_bad_shards, **{name: flags[name] for name in PROCESS_FLAGS}}
     carry_out_and_show(plan, folder, device, wandb, as_json, options, detailed)
 
 

@@ -14,6 +14,9 @@ from train.cli import train
 
 Command = Callable[..., None]
 
+PROCESS_FLAGS = ("compile_mode", "num_workers")
+"""Of those options, what a process does and no run remembers: arguments of ``train.run.train_run``, not of a config."""
+
 
 def with_train_flags(*left_out: str) -> Callable[[Command], Command]:
     """Give a command every option of train that it does not declare itself, but for those ``left_out``."""

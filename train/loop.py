@@ -61,6 +61,7 @@ class Fit:
         is_stopped: Callable[[], bool] = lambda: False,
         ranks: Ranks | None = None,
         is_compiled: bool = False,
+        num_workers: int = 1,
     ) -> None:
         """Prepare; the run folder exists and holds ``config.json``.
 
@@ -74,13 +75,15 @@ class Fit:
             is_stopped: asked after each step; true ends the run with a checkpoint.
             ranks: the processes that train it together; ``None``: this one alone.
             is_compiled: whether training's windows go through ``torch.compile``.
+            num_workers: threads that decode replays ahead of training; 0 decodes between its steps.
         """
         torch.manual_seed(config.seed)
         self.ranks = ranks or Ranks()
         self.config, self.run, self.device, self.callbacks = config, run, device, tuple(callbacks)
         self.persistence, self._is_stopped = persistence, is_stopped
         self._weights = data.weights
-        self.sampler = build_sampler(data.train, config, ranks=self.ranks)
+        self._is_ahead = num_workers > 0
+        self.sampler = build_sampler(data.train, config, ranks=self.ranks, threads=max(num_workers, 1))
         self.val_sampler = build_sampler(data.val, config, is_shuffled=False)
         self.policy = Policy(config.policy)
         self.policy.head.start_from(persistence)
@@ -202,7 +205,7 @@ class Fit:
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
         """Batches on the device, with the time spent waiting for them counted."""
         tensors = (to_tensors(batch, self.device, self._weights) for batch in batches)
-        source = prefetch(tensors, waiting_for=lambda: self.sampler.waiting_for)
+        source = prefetch(tensors, waiting_for=lambda: self.sampler.waiting_for) if self._is_ahead else tensors
         while True:
             began = time.perf_counter()
             batch = next(source, None)

@@ -47,6 +47,7 @@ def train_run(
     tolerate_bad_shards: int = 0,
     init_from: Path | str | None = None,
     compile_mode: str = "auto",
+    num_workers: int = 1,
 ) -> dict[str, Any]:
     """Train one policy into ``runs/name``; returns the run's summary.
 
@@ -98,6 +99,7 @@ def train_run(
             is_stopped=is_stopped,
             ranks=ranks,
             is_compiled=is_compiled,
+            num_workers=num_workers,
         )
         if initial is not None:
             fit.begin_from(initial.policy)

@@ -16,7 +16,9 @@ MEASURED_EVERY = 8
 """For runs that predict only the last frame of windows; measuring all would take them longer than training."""
 
 
-def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ranks: Ranks | None = None) -> Sampler:
+def build_sampler(
+    bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ranks: Ranks | None = None, threads: int = 1
+) -> Sampler:
     """A bank walked as the config says; not shuffled, for measuring, it is neither augmented nor seen at other delays."""
     ours = ranks or Ranks()
     data = config.data
@@ -36,6 +38,7 @@ def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ra
             is_shuffled=is_shuffled,
             rank=ours.rank,
             world_size=ours.size,
+            threads=threads,
             every=MEASURED_EVERY if data.supervise == "last" and not is_shuffled else 1,
         )
     return Lanes(
@@ -47,6 +50,7 @@ def build_sampler(bank: Bank, config: RunConfig, *, is_shuffled: bool = True, ra
         augment=augment,
         rank=ours.rank,
         world_size=ours.size,
+        threads=threads,
     )
 
 

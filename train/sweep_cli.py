@@ -20,7 +20,7 @@ from train.compare_cli import (
     choose_preset,
     require_one_length,
 )
-from train.flags import given, with_train_flags
+from train.flags import PROCESS_FLAGS, given, with_train_flags
 
 
 def register(app: typer.Typer) -> None:
@@ -80,5 +80,5 @@ def sweep(
     if axis == "data":
         planned = fit_to_split(planned, lambda text: typer.echo(text, err=True))
     plan = Plan(kind=f"sweep {axis}", runs=planned, minutes=minutes_per_run)
-    options = {"tolerate_bad_shards": tolerate_bad_shards, "compile_mode": flags["compile_mode"]}
+    options = {"tolerate_bad_shards": tolerate_bad_shards, **{name: flags[name] for name in PROCESS_FLAGS}}
     carry_out_and_show(plan, folder, device, wandb, as_json, options, detailed)

@@ -7,8 +7,9 @@ zeros, without a special case; and an arena that is given back leaves its memory
 Legend: B rows of a batch, T frames in the window, W bytes of a frame.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ SLACK = 1.125
 
 KEPT_BYTES = 2**26
 """A few freed batches: fresh pages for each would cost as much as the gather."""
+
+Run = Callable[[Callable[[int], None], list[int]], Iterable[None]]
+"""``map``, or that of a pool."""
 
 _spare: list[Bytes] = []
 """The memory of the arena given back last, at most one in a process: taking it again from the system would cost more."""
@@ -49,20 +53,38 @@ class Arena:
         self._window_masks = _overlapping(self._mask, window)
         keep_freed_memory(KEPT_BYTES)
 
-    def give_back(self) -> None:
+    def close(self) -> None:
         """Leave the memory to the next arena, after the last ``gather``."""
         _spare[:] = [self._memory]
 
-    def hold(self, needed: Mapping[int, int], decode: Callable[[int, Bytes], NDArray[np.bool_]]) -> None:
-        """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count."""
+    def hold(
+        self,
+        needed: Mapping[int, int],
+        decode: Callable[[int, Bytes], NDArray[np.bool_]],
+        run: Run = map,
+    ) -> None:
+        """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count.
+
+        Args:
+            needed: rows by track.
+            decode: fills the rows of a track.
+            run: ``map``, or that of a pool, whose threads then decode several tracks at once.
+        """
         self._held = {track: place for track, place in self._held.items() if track in needed}
-        for track, length in needed.items():
-            if track not in self._held:
-                first = self._room(length + self.window)
-                self._mask[first : first + length] = decode(track, self._rows[first : first + length])
-                self._mask[first + length : first + length + self.window] = False
-                self._rows[first + length : first + length + self.window] = 0
-                self._held[track] = _Place(first, length + self.window)
+        new = [track for track in needed if track not in self._held]
+        for track in new:  # a place for each first: making room moves tracks, which none may be written to meanwhile
+            size = needed[track] + self.window
+            self._held[track] = _Place(self._room(size), size)
+
+        def fill(track: int) -> None:
+            place = self._held[track]
+            end, last = place.first + place.size - self.window, place.first + place.size
+            self._mask[place.first : end] = decode(track, self._rows[place.first : end])
+            self._mask[end:last] = False
+            self._rows[end:last] = 0
+
+        for _ in run(fill, new):
+            pass
 
     def first_rows(self, num_tracks: int) -> NDArray[np.int64]:
         """Where each held track begins, by track; the last entry, that of no track (-1), is where zeros are."""
@@ -93,6 +115,16 @@ class Arena:
             self._held[track] = _Place(end, place.size)
             end += place.size
         return end
+
+
+@contextmanager
+def mapping(threads: int) -> Iterator[Run]:
+    """What ``Arena.hold`` runs decoding with: so many threads (which zstd and numpy do not hold up), or none besides this one."""
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads, "decode") as pool:
+        yield pool.map
 
 
 def _memory(num_bytes: int) -> Bytes:

@@ -10,6 +10,7 @@ Legend: B rows of a batch, T frames in the window.
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from dataset.codec import Codec
 from dataset.errors import ConfigError
 from dataset.ids import character_name
-from dataset.stream.arena import Arena
+from dataset.stream.arena import Arena, mapping
 from dataset.stream.augment import Augment
 from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch, Bytes
@@ -59,6 +60,7 @@ class Sampler(ABC):
         is_shuffled: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        threads: int = 1,
     ) -> None:
         """Prepare to walk ``bank``.
 
@@ -72,6 +74,7 @@ class Sampler(ABC):
             is_shuffled: false keeps every replay whole on one row, in the same order each epoch, for measuring.
             rank: which of the ranks this is.
             world_size: how many ranks share the data; each gets as many rows and steps as any other, idle ones if need be.
+            threads: how many decode at once; batches are the same whatever their number.
 
         Raises:
             ConfigError: no replay of the bank is imitated, or there is no such rank.
@@ -83,7 +86,7 @@ class Sampler(ABC):
             raise ConfigError(f"rank {rank}: must be from 0 to below the {world_size} ranks; start one process a rank")
         self.bank, self.window, self.seed, self.is_shuffled = bank, window, seed, is_shuffled
         self.delays = (delay, delay) if isinstance(delay, int) else delay
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.threads = rank, world_size, threads
         self.rows = rows if is_shuffled else min(rows, len(bank.tracks))
         self._codec = augment
         self.lengths = np.array([*(track.num_frames for track in bank.tracks), 0])
@@ -127,15 +130,13 @@ class Sampler(ABC):
         peak = max((sum(self._needed(walks, first, first + size).values()) for first in firsts), default=0)
         tracks = max((len(self._needed(walks, first, first + size)) for first in firsts), default=0)
         arena = Arena(peak + tracks * self.window, self.bank.layout.width, self.window)
-        try:
+        with closing(arena), mapping(self.threads) as run:
             for first in firsts:
                 last = min(first + size, steps)
-                arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out))
+                arena.hold(self._needed(walks, first, last), lambda track, out: self._decode(track, epoch, out), run)
                 block = _Block(self, walks, epoch, first, last, arena)
                 for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
                     yield block.batch(step - first)
-        finally:
-            arena.give_back()
 
     def delay_of(self, epoch: int) -> Ints:
         """[tracks] the delay of each track in ``epoch``."""

@@ -40,6 +40,7 @@ class Windows(Sampler):
         is_shuffled: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        threads: int = 1,
         memory: int = MEMORY,
         every: int = 1,
     ) -> None:
@@ -56,6 +57,7 @@ class Windows(Sampler):
             is_shuffled: see ``Sampler``.
             rank: see ``Sampler``.
             world_size: see ``Sampler``.
+            threads: see ``Sampler``.
             memory: bytes of decoded replays that are shuffled together.
             every: predict only each Nth frame, from the middle of the first N on; for measuring windows of one such frame.
 
@@ -72,6 +74,7 @@ class Windows(Sampler):
             is_shuffled=is_shuffled,
             rank=rank,
             world_size=world_size,
+            threads=threads,
         )
         if not 0 <= burn_in < window:
             raise ConfigError(

@@ -130,7 +130,7 @@ def test_the_shown_config_says_where_each_value_came_from() -> None:
 
 
 def test_a_flag_that_would_do_nothing_is_no_flag() -> None:
-    result = exphil("train --store s --name n --num-workers 2")
+    result = exphil("train --store s --name n --num-threads 2")
     assert (result.exit_code, "No such option" in result.stderr) == (2, True)
 
 

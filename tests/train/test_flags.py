@@ -87,6 +87,7 @@ INVARIANT = {
     "--temporal": Toggle("--temporal"),
     "--device": Toggle("--device cpu"),
     "--compile": Toggle("--compile off"),
+    "--num-workers": Toggle("--num-workers 0"),
     "--wandb": Toggle("--wandb"),
     "--json": Toggle("--json"),
 }

@@ -16,6 +16,7 @@ PLANNED = {
     "--axis": Toggle("window"),
     "--backbones": Toggle("--backbones gru,mamba"),
     "--compile": Toggle("--compile off"),
+    "--num-workers": Toggle("--num-workers 2"),
     "--detailed": Toggle("--no-detailed"),
     "--device": Toggle("--device cpu"),
     "--hidden-sizes": Toggle("--hidden-sizes 16,16"),

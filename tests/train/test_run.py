@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from dataset.encode import FEATURES
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
+from train import batches
 from train.backbones.registry import BACKBONES
 from train.callbacks import Callback, Step
 from train.checkpoint import load_policy, load_state
@@ -131,6 +133,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     for which in ("best", "last"):
         for name, tensor in weights(tmp_path / "whole", which).items():
             assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
+
+
+@pytest.mark.parametrize(("num_workers", "is_ahead"), [(0, False), (1, True)])
+def test_batches_are_made_ahead_by_a_thread_or_by_training_itself(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int, is_ahead: bool
+) -> None:
+    seen: set[str] = set()
+
+    def to_tensors(*given: Any) -> Any:
+        seen.add(threading.current_thread().name)
+        return batches.to_tensors(*given)
+
+    monkeypatch.setattr("train.loop.to_tensors", to_tensors)
+    fit(store, tmp_path, tiny_config(), Losses(), num_workers=num_workers)
+    assert seen == {"prefetch" if is_ahead else threading.current_thread().name}
 
 
 def fit_on_threads(num_threads: int, *given: Any, **options: Any) -> None:

@@ -1,6 +1,9 @@
 """What holds of every sampler."""
 
 import tracemalloc
+from itertools import count
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,3 +158,20 @@ def _assert_aligned(bank: Bank, batch: Batch) -> None:
 
 def test_the_character_is_imitated_whatever_the_port() -> None:
     assert sampler("many replays", "lanes").bank.character == FALCO
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_threads_decode_at_once_and_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = list(sampler("many replays", kind).batches(3))
+    made = sampler("many replays", kind, threads=2)
+    both, decode, calls = Barrier(2), made.bank.decode, count()
+
+    def meeting(*arguments: Any) -> Any:
+        if next(calls) < 2:
+            both.wait(timeout=30)  # one thread by itself would wait here in vain
+        return decode(*arguments)
+
+    monkeypatch.setattr(made.bank, "decode", meeting)
+    assert all(map(equal, made.batches(3), alone))
+    assert not both.broken
+    assert next(calls) > 2
