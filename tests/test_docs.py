@@ -138,8 +138,12 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
         seen.add(command)
         if command.startswith(("exphil train", "exphil compare", "exphil sweep")):
             command = re.sub(r"--(minutes-per-run|epochs|warmup-steps|seeds) \S+", "", command) + " --max-steps 2"
-            if not command.startswith(("exphil train", "exphil sweep size")) and " RUN " not in command:
+            if command.startswith("exphil sweep size"):
+                command += " --values 16,32 --no-detailed"
+            elif not command.startswith("exphil train"):
                 command += " --hidden-sizes 16,16 --no-detailed"
+            if command.startswith("exphil sweep data"):
+                command += " --values 4,all"
         done = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
