@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from play.onnx_stepper import open_session
-from train.export import LEAST_QUANTIZED, OPSET
+from train.graph.export import LEAST_QUANTIZED, OPSET
 
 
 def one_node() -> Callable[[], object]:

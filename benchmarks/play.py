@@ -47,8 +47,8 @@ from play.stand_in import StandIn
 from play.torch_stepper import TorchStepper
 from train.checkpoint import run_record, save_weights
 from train.config import DataConfig, PolicyConfig, RunConfig
-from train.export import backbone_graph, export_run
-from train.persistence import Persistence
+from train.graph.export import backbone_graph, export_run
+from train.measure.persistence import Persistence
 from train.policy import Policy
 from train.record import save_record
 

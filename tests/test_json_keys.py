@@ -191,8 +191,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     log(folder / "logs" / "one", {"won": True}, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("train.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
-        patch.setattr("train.export.export_run", lambda run, **options: EXPORTED)
+        patch.setattr("train.compare.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
+        patch.setattr("train.graph.export.export_run", lambda run, **options: EXPORTED)
         patch.setattr("play.runner.FRAME_BUDGET_MS", 10_000.0)
         patch.setattr("play.demo.run_demo", lambda **options: [import_module("play.demo").Stage("ingest", 1.0, {})])
         hub = Hub()

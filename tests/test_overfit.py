@@ -31,7 +31,7 @@ from train.components import Components
 from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 from train.data import Data
 from train.loop import Fit
-from train.persistence import fit_persistence
+from train.measure.persistence import fit_persistence
 from train.record import save_record
 
 CODEC = get_codec("axis17")

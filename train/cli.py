@@ -315,7 +315,7 @@ def _show_config(resolved: "Resolved", as_json: bool) -> None:
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:
-    from train.report import next_step, summary_text
+    from train.measure.report import next_step, summary_text
 
     typer.echo(summary_text(summary), err=True)
     typer.echo(f"next: {next_step(summary, source)}", err=True)

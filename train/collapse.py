@@ -1,7 +1,7 @@
 """The signs that a policy is collapsing, read from an epoch's val numbers: it plays hardly anything, or worse than a copycat.
 
-In: the report of ``train.metrics``. Out: a sentence a sign, for a person to act on; the run goes on. The surprise: a low loss
-is no comfort, since a policy that never moves is right in most frames.
+In: the report of ``train.measure.metrics``. Out: a sentence a sign, for a person to act on; the run goes on. The surprise: a
+low loss is no comfort, since a policy that never moves is right in most frames.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""``exphil compare``: arguments only; what is trained is decided in ``train.variants``, what is measured in ``train.results``."""
+"""``exphil compare``: arguments only; what is trained and measured is decided in ``train.compare``."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards,
 from train.flags import PROCESS_FLAGS, given, spelled, with_train_flags
 
 if TYPE_CHECKING:
-    from train.plan import Plan
-    from train.results import Results
+    from train.compare.plan import Plan
+    from train.compare.results import Results
 
 NOT_SHARED = ("resume", "init_from", "layer_lr_decay", "show_config")
 """Options of train that make no sense for several runs: these resume by themselves, begin alike, and keep a plan."""
@@ -87,8 +87,8 @@ def compare(
 
     Goes on where it was stopped when it is given again.
     """
-    from train.plan import Plan
-    from train.variants import backbone_configs, parse_backbones, plan_runs
+    from train.compare.plan import Plan
+    from train.compare.variants import backbone_configs, parse_backbones, plan_runs
 
     said, chosen = given(ctx, flags), choose_preset(preset, quick)
     folder = runs / f"compare-{name or chosen or 'defaults'}"
@@ -109,7 +109,7 @@ def carry_out_and_show(
     plan: "Plan", folder: Path, device: str, wandb: bool, as_json: bool, options: Mapping[str, Any], is_detailed: bool
 ) -> None:
     """Train what is not trained yet, measure, show; ``options`` are those of ``train_run`` that are no settings."""
-    from train.carry_out import carry_out
+    from train.compare.carry_out import carry_out
 
     results = carry_out(
         plan,
@@ -124,9 +124,9 @@ def carry_out_and_show(
 
 
 def _fold(finished: list[str], folder: Path, store: str, device: str, is_detailed: bool, as_json: bool) -> None:
-    from train.fold_runs import fold_runs
-    from train.results import make_results
-    from train.results_page import write_page
+    from train.compare.fold_runs import fold_runs
+    from train.compare.results import make_results
+    from train.compare.results_page import write_page
     from train.run import find_device
 
     runs = fold_runs(finished, store)
@@ -143,8 +143,8 @@ def _fold(finished: list[str], folder: Path, store: str, device: str, is_detaile
 
 
 def _show(results: "Results", folder: Path, as_json: bool) -> None:
-    from train.results_page import PAGE
-    from train.results_table import show_results
+    from train.compare.results_page import PAGE
+    from train.compare.results_table import show_results
 
     show_results(results, to_stderr=as_json)
     typer.echo(f"next: open {folder / PAGE}", err=True)

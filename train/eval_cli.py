@@ -1,4 +1,4 @@
-"""``exphil eval``: arguments only; what is measured is decided in ``train.evaluate``."""
+"""``exphil eval``: arguments only; what is measured is decided in ``train.measure.evaluate``."""
 
 import json
 from typing import Annotated
@@ -46,10 +46,10 @@ def evaluate(
 ) -> None:
     """Measure trained policies on replays they never saw."""
     from train.checkpoint import load_policy
-    from train.differ import differences
-    from train.evaluate import evaluate_run, parse_split
-    from train.recoded import in_codec
-    from train.report import show_reports
+    from train.measure.differ import differences
+    from train.measure.evaluate import evaluate_run, parse_split
+    from train.measure.recoded import in_codec
+    from train.measure.report import show_reports
     from train.run import find_device
 
     wanted = _wanted_runs(runs or [], policy, compare)

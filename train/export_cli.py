@@ -1,4 +1,4 @@
-"""``exphil export``: arguments only; the graph is made and checked in ``train.export``."""
+"""``exphil export``: arguments only; the graph is made and checked in ``train.graph.export``."""
 
 import json
 from typing import Annotated, Any
@@ -32,8 +32,8 @@ def export(
     """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
     from dataset.errors import ConfigError
     from train.checkpoint import load_policy
-    from train.cost import measure_cost
-    from train.export import export_run
+    from train.graph.cost import measure_cost
+    from train.graph.export import export_run
 
     if split is not None and store is None:
         raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")

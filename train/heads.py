@@ -4,7 +4,7 @@ The autoregressive head predicts component after component in the codec's order,
 Germain et al. 2015, arXiv:1502.03509, with one hidden layer cut into one slice a component): what is known of the chosen
 classes is added to the hidden units before their ReLU. In training the target's classes are the chosen ones, so all slices
 are computed at once; in play they come one after the other. Besides the backbone's output the head is given the previous
-controller, from which a trained table makes logits of its own: it begins as the fitted copycat (train.persistence), so a
+controller, from which a trained table makes logits of its own: it begins as the fitted copycat (train.measure.persistence), so a
 policy starts at persistence and learns the changes. The surprise: noise is an input, so sampling is deterministic.
 
 Legend: B batch, D width, K components, S class columns, M hidden units a component.
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from dataset.codec import Codec
 from dataset.errors import ConfigError
 from train.components import Components, one_hot
-from train.persistence import Persistence
+from train.measure.persistence import Persistence
 
 HIDDEN = 64
 """M, hidden units a component."""

@@ -19,7 +19,7 @@ from train.record import GRAPH, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 LOOKUP = "lookup.safetensors"
-"""``train.lookup.LOOKUP``, written here because importing it would load torch."""
+"""``train.measure.lookup.LOOKUP``, written here because importing it would load torch."""
 
 FILES = (WEIGHTS, GRAPH, METRICS, LOOKUP, PAGE)
 """Those that are there go up, the record after them."""

@@ -30,11 +30,11 @@ from train.components import Components
 from train.config import RunConfig
 from train.data import Data
 from train.ema import Ema
-from train.evaluate import evaluate_policy
 from train.losses import training_loss
+from train.measure.evaluate import evaluate_policy
+from train.measure.persistence import Persistence
 from train.nonfinite import stop_at
 from train.optim import build_optimizer, check_warmup, count_steps, learning_rate
-from train.persistence import Persistence
 from train.policy import Policy
 from train.position import Position
 from train.ranks import Ranks

@@ -21,7 +21,7 @@ from train.components import Components
 from train.config import RunConfig
 from train.data import Data
 from train.loop import Fit
-from train.persistence import fit_persistence
+from train.measure.persistence import fit_persistence
 
 WARM_STEPS, TIMED_STEPS = 3, 12
 

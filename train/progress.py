@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.callbacks import Callback, Step
 from train.collapse import collapse_signs
-from train.metrics import summary_line
+from train.measure.metrics import summary_line
 
 LINE_EVERY_SECONDS = 10.0
 

@@ -25,11 +25,11 @@ from train.compiler import should_compile
 from train.components import Components
 from train.config import RunConfig
 from train.data import Data, load_data
-from train.fitted import keep_lookup
 from train.initial import inherited, load_initial, require_unseen
 from train.leak import measure_leak, require_no_leak
 from train.loop import Fit
-from train.persistence import fit_persistence
+from train.measure.fitted import keep_lookup
+from train.measure.persistence import fit_persistence
 from train.ranks import Ranks, joined
 from train.record import RUNS, load_record, save_record
 from train.sampling import plain_lanes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.play.builders import random_run
-from train.export import export_run
+from train.graph.export import export_run
 
 
 @pytest.fixture

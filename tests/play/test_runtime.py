@@ -22,7 +22,7 @@ from play.runtime import load
 from play.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
 from tests.play.builders import random_run
-from train.export import export_run
+from train.graph.export import export_run
 
 ROOT = Path(__file__).resolve().parents[2]
 

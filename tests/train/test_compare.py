@@ -21,10 +21,10 @@ from tests.dataset.test_card import VOID, Balance
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from train.callbacks import Callback
 from train.cli import register
+from train.compare.results_page import page_html
 from train.config import OptimConfig
 from train.data import load_data
 from train.pace import within_minutes
-from train.results_page import page_html
 
 TINY = "--hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
 LATENCY = {"step_ms_p50": 0.25, "step_ms_p99": 0.5, "step_frames": 600}
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def fixed_latency() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.measured.measure_latency", lambda loaded: LATENCY)
+        patch.setattr("train.compare.measured.measure_latency", lambda loaded: LATENCY)
         yield
 
 
@@ -202,23 +202,23 @@ def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
 def test_one_failing_run_is_recorded_and_stops_no_other(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import train.series
+    import train.compare.series
 
-    real = train.series.train_run
+    real = train.compare.series.train_run
 
     def fails(config: Any, *args: Any, **options: Any) -> dict[str, Any]:
         if config.policy.backbone == "lstm":
             raise RuntimeError("out of memory")
         return real(config, *args, **options)
 
-    monkeypatch.setattr("train.series.train_run", fails)
+    monkeypatch.setattr("train.compare.series.train_run", fails)
     line = f"compare --store {store} --runs {tmp_path} --backbones lstm,mlp {TINY} --json"
     result = exphil(line)
     told = json.loads(result.stdout.splitlines()[-1])
     assert result.exit_code == 1
     assert [row["backbone"] for row in told["rows"]] == ["mlp"]
     assert told["failed"] == [{"run": "lstm-s0", "error": "RuntimeError: out of memory"}]
-    monkeypatch.setattr("train.series.train_run", real)
+    monkeypatch.setattr("train.compare.series.train_run", real)
     again = json.loads(exphil(line).stdout.splitlines()[-1])
     assert ([row["backbone"] for row in again["rows"]], again["failed"]) == (["lstm", "mlp"], [])
 
@@ -236,7 +236,7 @@ def test_finished_runs_are_folded_and_measured_once(
     assert result.exit_code == 0, result.exception
     rows = json.loads(result.stdout.splitlines()[-1])["rows"]
     assert [(row["label"], row["runs"]) for row in rows] == [("mlp", ["mlp-s0"]), ("gru", ["gru-s0"])]
-    monkeypatch.setattr("train.measured.evaluate_run", None)
+    monkeypatch.setattr("train.compare.measured.evaluate_run", None)
     assert json.loads(exphil(line).stdout.splitlines()[-1])["rows"] == rows
     assert told["rows"][0]["parameters"] == rows[0]["parameters"]
 

@@ -8,7 +8,7 @@ from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, SIZES, sample
 from train.components import Components, one_hot
 from train.heads import HEADS, Head, build_head, inverse_cdf
-from train.persistence import fit_persistence
+from train.measure.persistence import fit_persistence
 
 COMPONENTS = Components.of(CODEC)
 

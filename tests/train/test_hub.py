@@ -115,7 +115,7 @@ def test_the_double_has_the_errors_and_values_of_the_library() -> None:
 
 
 def test_the_names_of_files_are_those_of_training() -> None:
-    assert import_module("train.lookup").LOOKUP == LOOKUP
+    assert import_module("train.measure.lookup").LOOKUP == LOOKUP
 
 
 def test_a_store_goes_up_as_a_dataset_with_its_manifest_last_and_without_its_salt(hub: Hub, store: Path) -> None:

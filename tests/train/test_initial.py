@@ -9,8 +9,8 @@ from tests.train.builders import sample, tiny_config, tiny_policy_config, tiny_s
 from train.checkpoint import load_policy, load_state
 from train.config import DataConfig, OptimConfig
 from train.data import load_data
-from train.evaluate import evaluate_run
 from train.initial import load_initial, seen_ids
+from train.measure.evaluate import evaluate_run
 from train.record import load_record
 from train.run import train_run
 

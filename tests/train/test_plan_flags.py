@@ -77,9 +77,9 @@ def lines(command: str, name: str) -> tuple[str, str]:
 def test_an_option_changes_what_is_carried_out(
     command: str, name: str, stores: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.carry_out.carry_out", remember)
+    monkeypatch.setattr("train.compare.carry_out.carry_out", remember)
     monkeypatch.setattr("ingest.cached.cached_store", lambda sources, options: sources[0])
-    monkeypatch.setattr("train.sources.in_codec", lambda store, codec: store)
+    monkeypatch.setattr("train.compare.sources.in_codec", lambda store, codec: store)
 
     def outcome(said: str) -> str:
         words = said.format_map(stores | dict.fromkeys(("two", "unequal", "damaged", "joint"), stores["other"])).split()

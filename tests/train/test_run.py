@@ -19,7 +19,7 @@ from train.backbones.registry import BACKBONES
 from train.callbacks import Callback, Step
 from train.checkpoint import load_policy, load_state
 from train.config import DataConfig, OptimConfig, RunConfig
-from train.fold import leaves_of
+from train.graph.fold import leaves_of
 from train.losses import training_loss
 from train.run import find_device, interruptions, train_run
 

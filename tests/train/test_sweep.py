@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.axes import FEATURES, USUAL, sweep_configs, within
 from train.cli import register
+from train.compare.axes import FEATURES, USUAL, sweep_configs, within
 from train.config import RunConfig
 
 TINY = (
@@ -85,7 +85,9 @@ def test_parts_that_a_store_lacks_are_left_out_and_small_ones_are_passed_over_mo
 def test_a_sweep_over_data_trains_on_parts_and_says_what_they_cannot_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
+    monkeypatch.setattr(
+        "train.compare.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0}
+    )
     store = write_store(tmp_path / "store", tiny_splits(train=4))
     line = f"sweep data --values 1,2,9,all --store {store} --runs {tmp_path} --no-detailed --json {TINY}"
     result = exphil(line)
@@ -108,7 +110,7 @@ def test_a_sweep_over_data_trains_on_parts_and_says_what_they_cannot_tell(
 
 
 def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.carry_out.num_ranks", lambda: 2)
+    monkeypatch.setattr("train.compare.carry_out.num_ranks", lambda: 2)
     store = write_store(tmp_path / "store", tiny_splits())
     result = exphil(f"sweep delay --values 0,2 --store {store} --runs {tmp_path} {TINY}")
     assert isinstance(result.exception, ConfigError)

@@ -28,7 +28,7 @@ from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig, has_a
 from train.data import Data
 from train.loop import Fit
 from train.losses import component_nll
-from train.persistence import fit_persistence
+from train.measure.persistence import fit_persistence
 from train.policy import Policy
 
 LAG = 3

@@ -1,0 +1,146 @@
+"""The axes of ``exphil sweep``: what each varies, and the variants it takes unless ``--values`` says others.
+
+In: an axis, values as text, flags of train. Out: a label and the flags of each variant. The surprise: a flag that an axis varies
+must not be given too, and every variant is resolved from the same preset and flags, so nothing else differs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dataset.codec import CODECS
+from dataset.errors import ConfigError
+from train.compare.variants import require_seeds
+from train.config import RunConfig
+from train.flags import spelled
+from train.settings import resolve
+
+Flags = dict[str, Any]
+
+ALL = "all"
+"""The value of the axis ``data`` that leaves no replay out."""
+
+MOST_PASSES = 4
+"""How much longer the smallest parts are trained than all replays are, in epochs."""
+
+FEATURES: Mapping[str, Flags] = {
+    "plain": {},
+    "one-hot actions": {"action_mode": "one_hot"},
+    "one-hot characters": {"character_mode": "one_hot"},
+    "compact stage": {"stage_mode": "compact"},
+    "all one-hot": {"action_mode": "one_hot", "character_mode": "one_hot", "stage_mode": "one_hot"},
+    "previous hidden 20 %": {"prev_dropout": 0.2},
+    "augmented": {"augment": True},
+    "independent head": {"head": "independent"},
+}
+"""Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``."""
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "size": ("64", "256", "512"),
+    "window": ("30", "60", "120"),
+    "features": tuple(FEATURES),
+    "delay": ("0", "2", "4", "6"),
+    "codec": tuple(CODECS),
+    "data": ("8", "16", "32", "64", ALL),
+}
+"""Values by axis."""
+
+VARIED: Mapping[str, tuple[str, ...]] = {
+    "size": ("hidden_sizes",),
+    "window": ("window_size",),
+    "features": tuple(dict.fromkeys(flag for flags in FEATURES.values() for flag in flags)),
+    "delay": ("delay", "online_robust"),
+    "codec": ("codec",),
+    "data": ("max_replays",),
+}
+"""Flags that an axis sets, which therefore cannot be given."""
+
+
+def sweep_configs(
+    axis: str, values: str | None, preset: str | None, flags: Mapping[str, Any], seeds: int
+) -> list[tuple[str, RunConfig]]:
+    """A label and a config for every value and seed; a seed's runs come together.
+
+    Raises:
+        ConfigError: there is no such axis or value, a flag contradicts the axis, or a setting is out of range.
+    """
+    variants = _variants(axis, values, preset, flags)
+    first = require_seeds(seeds, flags)
+    return [
+        (label, resolve(preset, {**flags, **varied, "seed": first + n}).config)
+        for n in range(seeds)
+        for label, varied in variants
+    ]
+
+
+def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[str, Any]) -> list[tuple[str, Flags]]:
+    if axis not in USUAL:
+        raise ConfigError(f"sweep '{axis}': unknown; use one of {', '.join(USUAL)}")
+    for flag in VARIED[axis]:
+        if flag in flags:
+            raise ConfigError(
+                f"{spelled(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
+            )
+    chosen = USUAL[axis] if values is None else tuple(value.strip() for value in values.split(","))
+    if len(set(chosen)) < max(len(chosen), 2):
+        raise ConfigError(f"--values: two or more different ones, found {values}; give e.g. {','.join(USUAL[axis])}")
+    if axis == "features":
+        return [(name, _known(FEATURES, name)) for name in chosen]
+    if axis == "codec":
+        return [(name, {"codec": name}) for name in chosen]
+    if axis == "size":
+        layers = len(resolve(preset, dict(flags)).config.policy.hidden_sizes)
+        return [(f"width {value}", {"hidden_sizes": ",".join([value] * layers)}) for value in chosen]
+    return [_DESCRIBED[axis](value) for value in chosen]
+
+
+def _frames(value: str) -> tuple[str, Flags]:
+    return f"{_whole(value)} frames", {"window_size": _whole(value)}
+
+
+def _delay(value: str) -> tuple[str, Flags]:
+    return f"delay {_whole(value)}", {"delay": _whole(value)}
+
+
+def _replays(value: str) -> tuple[str, Flags]:
+    return ("all replays", {}) if value == ALL else (f"{_whole(value)} replays", {"max_replays": _whole(value)})
+
+
+_DESCRIBED: Mapping[str, Callable[[str], tuple[str, Flags]]] = {"window": _frames, "delay": _delay, "data": _replays}
+"""How a value of these axes is called, and the flags that it is."""
+
+
+def within(configs: Sequence[tuple[str, RunConfig]], num_replays: int) -> list[tuple[str, RunConfig]]:
+    """The variants of a data sweep that a store of so many train replays has, with their epochs.
+
+    Smaller parts are passed over up to ``MOST_PASSES`` times as often, so that they too are trained out; the weights of the best
+    epoch count in any case.
+
+    Raises:
+        ConfigError: fewer than two are left.
+    """
+    kept = []
+    for label, config in configs:
+        part = config.data.max_replays or num_replays
+        if part >= num_replays and config.data.max_replays is not None:
+            continue
+        passes = min(MOST_PASSES, num_replays / part)
+        epochs = round(config.optim.epochs * passes)
+        kept.append((label, replace(config, optim=replace(config.optim, epochs=epochs))))
+    if len({label for label, _ in kept}) < 2:
+        raise ConfigError(
+            f"sweep data: needs two or more parts of the train split, found {num_replays} replays; give smaller --values"
+        )
+    return kept
+
+
+def _whole(value: str) -> int:
+    if not value.isdigit():
+        raise ConfigError(f"--values: whole numbers joined by commas, found '{value}'; give e.g. 30,60,120")
+    return int(value)
+
+
+def _known(names: Mapping[str, Flags], name: str) -> Flags:
+    if name not in names:
+        raise ConfigError(f"--values '{name}': unknown; use some of {', '.join(names)}")
+    return dict(names[name])

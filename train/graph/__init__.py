@@ -1,0 +1,1 @@
+"""A policy's step as one ONNX graph: exported, checked against PyTorch, and timed."""

@@ -1,0 +1,180 @@
+"""Measuring a policy the way it plays: each replay from its first frame to its last, the state carried throughout.
+
+In: a policy and whole-replay lanes, or run folders and replays they never trained on. Out: the report of
+``train.measure.metrics``; of a run also the main metrics replay by replay and their 95 % intervals.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import torch
+from torch import Tensor
+
+from dataset.errors import ConfigError
+from dataset.split import SPLITS
+from dataset.store import Store
+from dataset.stream.bank import Bank
+from dataset.stream.sampler import Sampler
+from train.checkpoint import LoadedPolicy
+from train.components import Components
+from train.data import character_id, open_store
+from train.initial import seen_ids
+from train.measure.controls import Controls
+from train.measure.criteria import judge_criteria
+from train.measure.detailed import Detailed
+from train.measure.fitted import find_lookup
+from train.measure.intervals import PerReplayReport, bootstrap, paired_difference
+from train.measure.judged import Judged
+from train.measure.metrics import Metrics
+from train.measure.per_replay import PerReplay
+from train.measure.persistence import Persistence
+from train.measure.walk import measuring, walk
+from train.policy import Policy
+from train.progress import tell_now_and_then
+from train.sampling import build_sampler
+
+EvalSplit = Literal["val", "test", "all"]
+
+MILLION = 1_000_000
+
+Report = dict[str, Any]
+
+
+def parse_split(name: str) -> EvalSplit:
+    """The split that ``--split`` means."""
+    if name not in get_args(EvalSplit):
+        raise ConfigError(f"--split '{name}': unknown; use one of {', '.join(get_args(EvalSplit))}")
+    return cast(EvalSplit, name)
+
+
+def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
+    """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
+    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
+    with measuring(policy):
+        for seen in walk(policy, sampler, device):
+            metrics.add(seen.judged)
+    return metrics.report()
+
+
+class Meter:
+    """All main metrics of one predictor, over all frames and replay by replay."""
+
+    def __init__(self, policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> None:
+        components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
+        self.metrics = Metrics(components, controls, persistence, device)
+        self.per_replay = PerReplay(sampler.bank.ids, controls)
+        self._replays = torch.tensor([track.replay for track in sampler.bank.tracks], device=device)
+
+    def add(self, frames: Judged, track: Tensor) -> None:
+        """Count N frames of the tracks int64 [N]."""
+        self.metrics.add(frames)
+        self.per_replay.add(frames, self._replays[track])
+
+
+def evaluate_run(
+    loaded: LoadedPolicy,
+    path: Path | str,
+    *,
+    split: EvalSplit,
+    is_seen_allowed: bool,
+    device: torch.device,
+    tolerate_bad_shards: int = 0,
+    detailed: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """The report of a run over a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
+
+    Args:
+        loaded: the run.
+        path: the store.
+        split: ``all`` takes every replay of the store.
+        is_seen_allowed: whether replays that the run trained on may count.
+        device: where to compute.
+        tolerate_bad_shards: window shards that may be skipped; the report names them.
+        detailed: whether to measure also what ``train.measure.detailed`` does, in three more passes, and the ``criteria``.
+        say: takes a line of progress every few seconds.
+
+    Raises:
+        ConfigError: the run trained on some of these replays, or none holds its character.
+    """
+    config = loaded.config
+    store = open_store(path, config.policy.codec, tolerate_bad_shards)
+    bank = Bank(store.packed(split), character_id(config.data.character))
+    _require_unseen(loaded, bank, is_seen_allowed)
+    _require_tracks(bank, store, split, config.data.character)
+    sampler = build_sampler(bank, config, is_shuffled=False)
+    persistence = Persistence.from_json(loaded.record["persistence"])
+    lookup = find_lookup(loaded, store, device)
+    policy = loaded.policy.to(device)
+    ours, theirs = (Meter(policy, sampler, persistence, device) for _ in range(2))
+    more = Detailed(policy, sampler, device) if detailed else None
+    about = f"{loaded.run.name}, {split}"
+    began, cpu = time.perf_counter(), time.process_time()
+    with measuring(policy):
+        for seen in tell_now_and_then(walk(policy, sampler, device, lookup=lookup), sampler.num_steps(0), about, say):
+            ours.add(seen.judged, seen.track)
+            if seen.lookup is not None:
+                theirs.add(seen.lookup, seen.track)
+            if more is not None:
+                more.add(seen)
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+    report, rows = ours.metrics.report(), ours.per_replay.report()
+    found = {
+        "run": loaded.run.name,
+        "codec": loaded.codec.name,
+        "delay": loaded.delay,
+        "character": config.data.character,
+        "split": split,
+        "replays": len(bank.ids),
+        "skipped_shards": list(store.skipped),
+        **report,
+        **_beside_lookup(report, rows, None if lookup is None else theirs),
+        "intervals": bootstrap(rows),
+        "per_replay": rows,
+        "seconds": seconds,
+        "seconds_per_million_frames": seconds / max(report["frames"], 1) * MILLION,
+        "cpu_seconds_per_million_frames": cpu_seconds / max(report["frames"], 1) * MILLION,
+    }
+    if more is not None:
+        say(f"{about}: three more passes, for --detailed")
+        found["detailed"] = more.report(report["nll"], loaded.contract)
+        found["criteria"] = judge_criteria(found)
+    return found
+
+
+def _beside_lookup(report: Report, rows: PerReplayReport, meter: Meter | None) -> Report:
+    """``lookup_nll``, ``lookup`` (what persistence has too) and ``over_lookup``: the policy less it, with intervals."""
+    if meter is None:
+        return {"lookup_nll": None, "lookup": None, "over_lookup": None}
+    said = meter.metrics.report()
+    differences = paired_difference(rows, meter.per_replay.report())
+    return {
+        "lookup_nll": said["nll"],
+        "lookup": {name: said[name] for name in report["persistence"]},
+        "over_lookup": {
+            name: None if found is None else [found.value, found.low, found.high] for name, found in differences.items()
+        },
+    }
+
+
+def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> None:
+    seen = seen_ids(loaded.record) & set(bank.ids)
+    if seen and not is_seen_allowed:
+        raise ConfigError(
+            f"run {loaded.run.name}: is measured on replays it never trained on, found that it trained on {len(seen)} of "
+            f"these {len(bank.ids)}; choose other replays or --split test, or say --allow-seen"
+        )
+
+
+def _require_tracks(bank: Bank, store: Store, split: EvalSplit, character: str | None) -> None:
+    if bank.tracks:
+        return
+    counts: Sequence[str] = [
+        f"{name} {sum(shard.samples for shard in store.manifest.of_kind('windows', name))}" for name in SPLITS
+    ]
+    raise ConfigError(
+        f"store {store.path}: the {split} split needs replays with {character or 'any player'}, found none "
+        f"(replays of all characters: {', '.join(counts)}); choose other replays or another --split"
+    )

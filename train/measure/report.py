@@ -1,0 +1,153 @@
+"""Reports and summaries as text for people; every number stands beside the baselines, and says how sure it is.
+
+In: what ``train.measure.evaluate`` reports. Out: tables that fit 100 columns. The surprise: runs of different codecs or
+characters are shown side by side, but their differences are not: likelihoods are of each codec's own classes, and frames of
+other players.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from train.measure.differ import OTHER_DELAYS, OTHER_PLAYERS
+from train.measure.report_detailed import detailed_tables
+from train.measure.report_table import number, table
+
+Report = Mapping[str, Any]
+
+WIDTH = 100
+"""Columns where the output is no terminal."""
+
+_ROWS = (
+    ("NLL, nats a frame", "nll"),
+    ("accuracy", "accuracy"),
+    ("whole controller right", "exact"),
+    ("change frames: NLL", "change_nll"),
+    ("change frames: accuracy", "change_accuracy"),
+    ("change frames: whole controller right", "change_exact"),
+    ("main stick right where it moves", "stick_accuracy"),
+)
+_SHORT = ("NLL", "accuracy", "whole", "change NLL", "change acc.", "ch. whole", "stick moves")
+
+_METRICS = {
+    "nll": "NLL",
+    "accuracy": "accuracy",
+    "change_nll": "change NLL",
+    "change_accuracy": "change acc.",
+    "stick_accuracy": "stick moves",
+}
+
+_INCOMPARABLE = (
+    "These runs differ in their codecs: NLL, change frames and whole controllers are over each codec's own classes and do not "
+    "compare; press rates, precision and recall of buttons do; see --detailed"
+)
+
+_NO_LOOKUP = (
+    "keeps no look-up, so there is none beside it: train it again, or measure it on the store it was trained on"
+)
+
+
+def show_reports(
+    reports: Sequence[Report], differences: Sequence[Report], *, is_detailed: bool, to_stderr: bool
+) -> None:
+    """Print the metrics of one run or several, and how the others differ from the first."""
+    file = sys.stderr if to_stderr else sys.stdout
+    console = Console(file=file, highlight=False, width=None if file.isatty() else WIDTH)
+    first = reports[0]
+    console.print(f"{first['replays']} replays, {first['frames']} frames, {first['change_frames']} change frames")
+    console.print(_one(first) if len(reports) == 1 else table("", _SHORT, list(_several(reports))))
+    for report in reports:
+        if report["lookup"] is None:
+            console.print(f"{report['run']} {_NO_LOOKUP}")
+    if len(codecs := {str(report["codec"]) for report in reports}) > 1:
+        console.print(f"{_INCOMPARABLE} ({', '.join(sorted(codecs))})")
+    for key, note in (("delay", OTHER_DELAYS), ("character", OTHER_PLAYERS)):
+        if any(report[key] != first[key] for report in reports):
+            console.print(note)
+    if differences:
+        console.print(_differences(differences))
+    for report in reports if is_detailed else ():
+        for part in detailed_tables(report):
+            console.print(part)
+    costs = [
+        f"{report['run']} {report['seconds_per_million_frames']:,.0f} ({report['cpu_seconds_per_million_frames']:,.0f} of CPU)"
+        for report in reports
+    ]
+    console.print(f"seconds per million frames: {', '.join(costs)}")
+
+
+def _one(report: Report) -> Any:
+    """One run beside both baselines, with its intervals."""
+    baselines = [report["persistence"], report["lookup"]]
+    rows = [
+        [label, *(_of(baseline, key) for baseline in baselines), number(report[key]), _interval(report, key)]
+        for label, key in _ROWS
+    ]
+    rows.append(["calibration error (ECE)", "", "", number(report["ece"]), ""])
+    for label, key in (("different controllers", "distinct"), ("entropy of controllers, nats", "entropy")):
+        true, sampled = (number(report["diversity"][f"{key}_{whose}"]) for whose in ("true", "sampled"))
+        rows.append([f"{label} (players: {true})", "", "", sampled, ""])
+    return table("", ["persistence", "look-up", str(report["run"]), "95 % interval"], rows)
+
+
+def _several(reports: Sequence[Report]) -> Iterator[list[str]]:
+    """A row a run, under its baselines; they are repeated where delay, codec or character makes them differ."""
+    shown = []
+    for report in reports:
+        if report["persistence"] not in shown:
+            shown.append(report["persistence"])
+            whose = f" ({report['run']})" if len(shown) > 1 else ""
+            for name, key in (("persistence", "persistence"), ("look-up", "lookup")):
+                yield [f"{name}{whose}", *(_of(report[key], metric) for _, metric in _ROWS)]
+        yield [str(report["run"]), *(number(report[metric]) for _, metric in _ROWS)]
+
+
+def _differences(differences: Sequence[Report]) -> Any:
+    """How each run differs from the first; a star marks what is real."""
+    rows = []
+    for one in differences:
+        for key, label in _METRICS.items():
+            found = one[key]
+            if found is None:
+                continue
+            interval = f"{found['low']:+.4f} … {found['high']:+.4f}"
+            rows.append(
+                [
+                    f"{one['run']} less {one['than']}",
+                    label,
+                    f"{found['value']:+.4f}",
+                    interval,
+                    "*" if found["is_real"] else "",
+                ]
+            )
+    title = "differences, paired by replay; * the interval leaves 0 out"
+    return table(title, ["", "difference", "95 % interval", "real"], rows)
+
+
+def _of(baseline: Report | None, key: str) -> str:
+    return "none" if baseline is None else number(baseline[key])
+
+
+def _interval(report: Report, key: str) -> str:
+    found = report["intervals"].get(key)
+    return "" if found is None else f"{found[0]:.4f} … {found[1]:.4f}"
+
+
+def summary_text(summary: Report) -> str:
+    """What a training came to, in a line or two."""
+    if summary["best_epoch"] is None:
+        return f"{summary['run']}: stopped before the first epoch was done"
+    return (
+        f"{summary['run']}: best epoch {summary['best_epoch']}, val NLL {number(summary['val_nll'])} (persistence "
+        f"{number(summary['persistence_nll'])}), change-frame accuracy {number(summary['val_change_accuracy'])} "
+        f"(persistence {number(summary['persistence_change_accuracy'])}), {summary['frames_per_second']:,.0f} frames/s"
+    )
+
+
+def next_step(summary: Report, store: str) -> str:
+    """What to type next."""
+    if summary["is_interrupted"]:
+        return "the same command with --resume goes on where this stopped"
+    return f"exphil eval --policy {summary['run']} --store {store} --split test"
