@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import py7zr
 import pytest
 import typer
 
@@ -23,8 +24,8 @@ NEED_MORE = (
     "docker",
     "torchrun",
     "--dolphin",
+    "--check",
     "--ray",
-    "ranked.7z",
     "sync",
     "exphil hub",
     "runs/theirs",
@@ -128,6 +129,8 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
     for seed in range(12):
         (tmp_path / "Slippi").mkdir(exist_ok=True)
         generate_replay(tmp_path / "Slippi" / f"{seed}.slp", seed=seed, characters=("mewtwo", "fox"), frames=2400)
+    with py7zr.SevenZipFile(tmp_path / "ranked.7z", "w") as archive:
+        archive.writeall(tmp_path / "Slippi", "ranked")
     (tmp_path / "game.slp").write_bytes((tmp_path / "Slippi" / "0.slp").read_bytes())
     environment = os.environ | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     seen = set()
@@ -137,7 +140,8 @@ def test_the_commands_run_one_after_the_other(tmp_path: Path) -> None:
             continue
         seen.add(command)
         if command.startswith(("exphil train", "exphil compare", "exphil sweep")):
-            command = re.sub(r"--(minutes-per-run|epochs|warmup-steps|seeds) \S+", "", command) + " --max-steps 2"
+            command = re.sub(r"--(minutes-per-run|epochs|warmup-steps|seeds) \S+", "", command)
+            command += " --max-steps 2 --warmup-steps 0"  # production warms up for 2 000
             if command.startswith("exphil sweep size"):
                 command += " --values 16,32 --no-detailed"
             elif not command.startswith("exphil train"):
