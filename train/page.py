@@ -44,14 +44,14 @@ def page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str, An
     """The page of a run: curves, a row an epoch, its settings."""
     vals = [record["val"] for record in records]
     nll: list[Curve] = [
-        ("val NLL", "#0369a1", [val["nll"] for val in vals]),
+        ("val NLL", "#0e8fd6", [val["nll"] for val in vals]),
         ("training loss", "#94a3b8", [record["train_loss"] for record in records]),
-        ("persistence", "#c2410c", [val["persistence_nll"] for val in vals]),
+        ("persistence", "#e2621b", [val["persistence_nll"] for val in vals]),
     ]
     right: list[Curve] = [
-        ("accuracy", "#0369a1", [val["accuracy"] for val in vals]),
-        ("on change frames", "#15803d", [val["change_accuracy"] for val in vals]),
-        ("persistence", "#c2410c", [val["persistence"]["accuracy"] for val in vals]),
+        ("accuracy", "#0e8fd6", [val["accuracy"] for val in vals]),
+        ("on change frames", "#1f9d55", [val["change_accuracy"] for val in vals]),
+        ("persistence", "#e2621b", [val["persistence"]["accuracy"] for val in vals]),
     ]
     title = html.escape(name)
     return (
