@@ -20,6 +20,9 @@ EXTRAS = {
     "wandb": "train",
 }
 
+INTERRUPTED = 130
+"""How typer exits on Ctrl-C."""
+
 
 def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
@@ -57,6 +60,10 @@ def main() -> None:
 
     try:
         build_app()()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _fail("interrupted by Ctrl-C; nothing was left half written, give the command again", 1)
+        raise
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except ModuleNotFoundError as error:

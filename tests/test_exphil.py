@@ -55,6 +55,19 @@ def test_errors_of_usage_exit_2_and_errors_of_work_exit_1() -> None:
     assert run_python(template.format("SchemaError")).returncode == 1
 
 
+def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
+    code = (
+        "import exphil, typer\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def work(): raise KeyboardInterrupt\n"
+        "exphil.build_app = lambda: app\n"
+        "exphil.main()"
+    )
+    done = run_python(code)
+    assert (done.returncode, "error: interrupted by Ctrl-C" in done.stderr) == (1, True)
+
+
 def test_the_shell_completes_commands_and_options() -> None:
     def completed(*words: str) -> list[str]:
         asked = {"_EXPHIL_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
