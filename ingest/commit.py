@@ -38,6 +38,9 @@ COMMIT_SHARE = 1 / 16
 """Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
 at most, and the last of every run the whole table once more."""
 
+_PASSING = ("unreadable_file", "unreadable_folder")
+"""Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
+
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 _OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
 """What a store may hold before its first manifest."""
@@ -90,13 +93,15 @@ class OpenStore:
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
             _check_settings(self.manifest, options, folder)
-            self.rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            self.rows = [row for row in rows if row["reason"] not in _PASSING]
         self._by_place: dict[_Place, list[Row]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
         self._outdated: set[int] = set()
         self._shards: tuple[ShardInfo, ...] = ()
         self._num_taken = 0
+        self._is_begun = self._on_disk is not None and not options.rebuild
 
     @property
     def next_index(self) -> int:
@@ -107,12 +112,14 @@ class OpenStore:
 
     def take(self, result: JobResult) -> list[Row]:
         """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
-        fresh = self._merge(result.rows)
+        passing = [row for row in result.rows if row.get("reason") in _PASSING]
+        lasting = [row for row in result.rows if row.get("reason") not in _PASSING]
+        fresh = self._merge(lasting)
         self._shards += result.shards
-        self._num_taken += len(result.rows)
-        if self._num_taken >= COMMIT_SHARE * len(self.rows):
+        self._num_taken += len(lasting)
+        if self._num_taken and self._num_taken >= COMMIT_SHARE * len(self.rows):
             self.commit()
-        return fresh
+        return fresh + passing
 
     def commit(self) -> None:
         """Write down all that was taken."""
@@ -131,13 +138,13 @@ class OpenStore:
             digest=self._digest(ok, left),
             shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
         )
-        self._outdated, self._shards, self._num_taken = set(), (), 0
+        self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
         if not self._is_dry:
             self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
 
     def finish(self) -> None:
         """Leave a whole store behind, without the shards that a rebuild replaced."""
-        if self._num_taken or (self._on_disk is None and not self.rows):
+        if self._num_taken or not self._is_begun:
             self.commit()
         self.clean()
         if not self._is_dry:
@@ -163,7 +170,8 @@ class OpenStore:
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
             if row["member"] is not None:  # its archive can be listed: the row that said it could not is outdated
-                self._outdated |= {id(other) for other in self._by_place.pop((row["source"], None), [])}
+                whole = (row["source"], None)
+                self._outdated |= {id(other) for other in self._by_place.get(whole, []) if _state(other) != _state(row)}
             old = self._by_place.get(_place(row), [])
             same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
             if same is not None:
@@ -192,6 +200,11 @@ class OpenStore:
 
 def _place(row: Row) -> _Place:
     return row["source"], row["member"]
+
+
+def _state(row: Row) -> tuple[int, int]:
+    """Of the archive in which it lies."""
+    return row["mtime"], row["archive_size"]
 
 
 def _salt(folder: Path, is_dry: bool) -> bytes:

@@ -164,15 +164,21 @@ class _Runner:
         """
         read: list[tuple[str, Candidate, str | bytes | None]] = []
         rows: list[Row] = []
+        ids: dict[object, str] = {}
+        is_lone = len({candidate.content_place for candidate in group}) == 1
         for candidate in group:
+            place = candidate.content_place
             try:
-                if candidate.is_plain:
+                if place in ids:  # the same bytes, by a link
+                    read.append((ids[place], candidate, None))
+                elif candidate.is_plain:
                     read.append((self._reader.content_id(candidate), candidate, candidate.source))
-                elif len(group) == 1:
+                elif is_lone:
                     data = self._reader.read(candidate)
                     read.append((content_id(data), candidate, data))
                 else:
                     read.append((self._reader.content_id(candidate), candidate, None))
+                ids[place] = read[-1][0]
             except ReplayError as error:
                 rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows

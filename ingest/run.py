@@ -98,11 +98,14 @@ def watch_sources(
         if report.replays_new:
             reports.append(report)
             console.print(report_table(report))
-        console.print(f"watching: {waiting:,} files are not whole yet; Ctrl-C ends", highlight=False)
+        tell(f"{waiting:,} files are not whole yet")
+
+    def tell(news: str) -> None:
+        console.print(f"watching: {news}; Ctrl-C ends", highlight=False, soft_wrap=True)
 
     console.print(f"watching {', '.join(map(str, sources))} every {interval_s:g} s; Ctrl-C ends", highlight=False)
     try:
-        watch(sources, bring_in, interval_s)
+        watch(sources, bring_in, tell, interval_s)
     except KeyboardInterrupt:
         console.print("ended; the store holds all that was committed", highlight=False)
         console.print(next_line(folder), highlight=False, soft_wrap=True)

@@ -9,14 +9,15 @@ import queue
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import ConfigError
 
 if TYPE_CHECKING:
-    from py7zr import FileInfo
+    from py7zr import FileInfo, SevenZipFile
 
 MAX_MEMBER_BYTES = 2**28
 """A quarter of a gigabyte: real replays have up to 20 MB, and a member is in memory whole."""
@@ -25,24 +26,34 @@ _LOOK_EVERY_S = 0.1
 
 
 class SevenZipError(ValueError):
-    """The archive or a member is damaged, encrypted, too large, or named to lie outside."""
+    """The archive or a member is damaged, too large, or named to lie outside."""
 
 
-def list_members(path: Path) -> list[tuple[str, int, int | None]]:
-    """(name, bytes, CRC-32) of every member, in order.
+class PasswordError(Exception):
+    """The archive's list of members is encrypted."""
+
+
+def list_members(path: Path) -> list[tuple[str, int, int | None, str | None]]:
+    """(name, bytes, CRC-32, why it cannot be read) of every member, in order.
 
     Raises:
         ConfigError: py7zr is not installed.
-        SevenZipError: the archive's list cannot be read.
+        PasswordError, SevenZipError: the archive's list cannot be read.
     """
-    return [(info.filename, 0 if info.is_directory else info.uncompressed, info.crc32) for info in _infos(path)]
+    with _opened(path) as archive:
+        secret = "encrypted" if archive.needs_password() else None
+        return [
+            (info.filename, info.uncompressed, info.crc32, "lost_link" if info.is_symlink else secret)
+            for info in archive.list()
+        ]
 
 
 class SevenZipCursor:
     """A 7z read forward; going back starts over."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._infos = path, _infos(path)
+        with _opened(path) as archive:
+            self._path, self._infos = path, archive.list()
         self._names = _unique_names(self._infos)
         self._flow: _Flow | None = None
         self._passed: set[str] = set()
@@ -96,16 +107,18 @@ def _unique_names(infos: "list[FileInfo]") -> list[str]:
     return names
 
 
-def _infos(path: Path) -> "list[FileInfo]":
+@contextmanager
+def _opened(path: Path) -> Iterator["SevenZipFile"]:
     py7zr = _py7zr(path)
     try:
         with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
-            infos: list[FileInfo] = archive.list()
+            yield archive
     except OSError:
         raise
+    except py7zr.PasswordRequired as error:
+        raise PasswordError from error
     except Exception as error:  # damage makes py7zr raise whatever it stumbles over
         raise SevenZipError(type(error).__name__) from error
-    return infos
 
 
 def _py7zr(path: Path) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dataset.errors import ConfigError
-from ingest.archives import ARCHIVE_SUFFIXES, REPLAY_SUFFIXES, Candidate, is_archive, is_replay, list_archive
+from ingest.archives import REPLAY_SUFFIXES, Candidate, is_replay, list_archive
+from ingest.members import ARCHIVE_SUFFIXES, is_archive
 
 
 def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
@@ -19,21 +20,37 @@ def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
     Raises:
         ConfigError: a source does not exist or is of no known kind.
     """
-    found: dict[tuple[str, int], Candidate] = {}
+    found: dict[tuple[str, int, str], Candidate] = {}
     for source in sources:
-        for path in _files(Path(source)):
-            for candidate in _candidates(path):
-                found[candidate.source, candidate.position] = candidate
-    return [found[key] for key in sorted(found)]
+        for candidate in _in_source(Path(source)):
+            found[candidate.place] = candidate
+    return [found[place] for place in sorted(found)]
 
 
-def _files(source: Path) -> Iterator[Path]:
-    if source.is_dir():
+def is_there(source: Path) -> bool:
+    """Whether a source can be looked at right now."""
+    try:
+        if stat.S_ISDIR(source.stat().st_mode):
+            os.scandir(source).close()
+    except OSError:
+        return False
+    return True
+
+
+def _in_source(source: Path) -> Iterator[Candidate]:
+    try:
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(f"source {source}: must be a file or folder, found nothing there; check the path") from error
+    except OSError as error:
+        raise ConfigError(
+            f"source {source}: must be a file or folder that can be read, found: {error.strerror}; "
+            "mend that, or leave the source out"
+        ) from error
+    if is_folder:
         yield from _walk(source)
-    elif not source.exists():
-        raise ConfigError(f"source {source}: must be a file or folder, found nothing there; check the path")
     elif is_replay(source.name) or is_archive(source.name):
-        yield source
+        yield from _in_file(source)
     else:
         kinds = ", ".join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise ConfigError(
@@ -42,28 +59,42 @@ def _files(source: Path) -> Iterator[Path]:
         )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Candidate]:
     seen: set[tuple[int, int]] = set()
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
-        about = Path(here).stat()
+        try:
+            about = Path(here).stat()
+        except OSError as error:  # its entries can be listed, but not looked at
+            closed.append(error)
+            folders.clear()
+            continue
         if (about.st_dev, about.st_ino) in seen:
             folders.clear()
             continue
         seen.add((about.st_dev, about.st_ino))
         folders.sort()
-        yield from (Path(here) / name for name in sorted(files) if is_replay(name) or is_archive(name))
-    yield from (Path(error.filename) for error in closed)  # a folder that may not be read is counted like such a file
+        for name in sorted(files):
+            if is_replay(name) or is_archive(name):
+                yield from _in_file(Path(here) / name)
+    yield from (_closed(Path(error.filename), "unreadable_folder") for error in closed)
 
 
-def _candidates(path: Path) -> list[Candidate]:
-    path = path.resolve() if path.exists() else path.absolute()
+def _in_file(path: Path) -> Iterator[Candidate]:
     try:
-        about = path.stat()
+        real = path.resolve(strict=True)
+        about = real.stat()
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
-            return []  # a pipe or a device: to open it might wait for ever
-        if is_archive(path.name):
-            return list_archive(path)
-    except OSError:  # a link that leads nowhere or to itself, or a file that was moved away just now
-        return [Candidate(source=str(path), size=0, mtime=0)]
-    return [Candidate(source=str(path), size=about.st_size, mtime=about.st_mtime_ns)]
+            return  # a pipe or a device: to open it might wait for ever
+        if is_archive(real.name):
+            yield from list_archive(real)
+        else:
+            yield Candidate(source=str(real), size=about.st_size, mtime=about.st_mtime_ns)
+    except (OSError, RuntimeError):  # a link that leads nowhere or to itself, or a file that was moved away just now
+        yield _closed(path, "unreadable_file")
+
+
+def _closed(path: Path, fault: str) -> Candidate:
+    """What stands for a file or folder that cannot be looked at."""
+    real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (pathlib's refuses loops)
+    return Candidate(source=real, size=0, mtime=0, fault=fault)

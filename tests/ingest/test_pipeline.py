@@ -21,7 +21,7 @@ from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
-from ingest import archives, job, plan
+from ingest import archives, job, members, plan
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
@@ -259,16 +259,44 @@ def test_a_compressed_tar_is_unpacked_twice_once_to_list_it_and_once_to_parse(
     data = bare.read_bytes()
     archive.write_bytes(zstandard.ZstdCompressor().compress(data) if suffix == ".tar.zst" else data)
     opened: list[str] = []
-    real = archives._open_tar
+    real = members.open_tar
 
     def count(path: Path) -> AbstractContextManager[tarfile.TarFile]:
         opened.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(archives, "_open_tar", count)
+    monkeypatch.setattr(members, "open_tar", count)
+    monkeypatch.setattr(archives, "open_tar", count)
     report = ingest([archive], tmp_path / "store", options())
     assert opened == [archive.name] * 2
     assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.xz"])
+def test_a_link_in_a_tar_is_a_duplicate_and_costs_no_other_pass(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    archive = tmp_path / f"duels{suffix}"
+    with tarfile.open(archive, f"w:{suffix[5:]}") as tar:
+        for path in sorted(duels.iterdir()):
+            tar.add(path, path.name)
+            link = tarfile.TarInfo(f"again/{path.name}")
+            link.type, link.linkname = tarfile.LNKTYPE, path.name
+            tar.addfile(link)
+    opened: list[str] = []
+    real = members.open_tar
+
+    def count(path: Path) -> AbstractContextManager[tarfile.TarFile]:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(members, "open_tar", count)
+    monkeypatch.setattr(archives, "open_tar", count)
+    report = ingest([archive], tmp_path / "store", options())
+    assert (counts(report), report.duplicates) == ((8, 8, 4, 0, 0, 4), {"same_content": 4})
+    if suffix == ".tar.xz":
+        assert len(opened) == 2
+    assert counts(ingest([archive], tmp_path / "store", options())) == (8, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.usefixtures("one_replay_a_job")

@@ -86,9 +86,46 @@ def test_watching_looks_waits_and_hands_over_until_it_is_interrupted(duels: Path
 
     shutil.copyfile(duels / "duel-0.slp", tmp_path / "a.slp")
     with pytest.raises(KeyboardInterrupt):
-        watch([tmp_path], lambda ready, waiting: told.append((names(ready), waiting)), 7.5, wait)
+        watch([tmp_path], lambda ready, waiting: told.append((names(ready), waiting)), pytest.fail, 7.5, wait)
     assert told == [(["a.slp"], 0), (["b.slp"], 0)]
     assert waits == [7.5] * 5
+
+
+def test_a_source_that_goes_away_is_told_once_and_gone_on_with_when_it_is_back(duels: Path, tmp_path: Path) -> None:
+    drive, gone, other = tmp_path / "drive", tmp_path / "unplugged", tmp_path / "other"
+    drive.mkdir()
+    other.mkdir()
+    told: list[str] = []
+    looks: list[int] = []
+
+    def wait(_: float) -> None:
+        looks.append(len(looks))
+        match looks[-1]:
+            case 0:
+                shutil.copyfile(duels / "duel-0.slp", drive / "a.slp")
+            case 3:
+                drive.rename(gone)
+                shutil.copyfile(duels / "duel-1.slp", other / "b.slp")
+            case 7:
+                shutil.copyfile(duels / "duel-2.slp", gone / "c.slp")
+                gone.rename(drive)
+            case 10:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch([drive, other], lambda ready, _: told.append(" ".join(names(ready))), told.append, 1.0, wait)
+    assert told == [
+        "a.slp",
+        f"{drive} cannot be reached any more; waiting for it to come back",
+        "b.slp",
+        f"{drive} is back",
+        "a.slp c.slp",  # what went away while it was read is looked at again
+    ]
+
+
+def test_a_source_that_was_never_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found nothing there; check the path"):
+        watch([tmp_path / "nothing"], pytest.fail, pytest.fail, 1.0, pytest.fail)
 
 
 @pytest.mark.parametrize(
