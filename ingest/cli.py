@@ -126,4 +126,4 @@ def ingest_command(
     else:
         reports = run.ingest_datasets(store, dataset, filters, per_run)
     if as_json:
-        typer.echo(run.as_json(reports, is_watch=watch))
+        typer.echo(run.as_json(reports))

@@ -19,7 +19,7 @@ from dataset.arrow import REPLAY_SCHEMA
 from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.hub_card import HUB_CARD_NAME, write_hub_card
 from dataset.lock import LOCK_NAME, writing
@@ -55,9 +55,15 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
         SchemaError: it was written by another version of exphil.
         ExphilError: the disk is full, or the folder may not be written to.
     """
-    _require_no_foreign_files(folder)
-    if options.dry_run:
-        yield OpenStore(folder, options)
+    try:
+        _require_no_foreign_files(folder)
+        dry = OpenStore(folder, options) if options.dry_run else None
+    except OSError as error:
+        raise ExphilError(
+            f"store {folder}: needs permission to be read, found: {error.strerror}; mend that, or give another --store"
+        ) from error
+    if dry is not None:
+        yield dry
         return
     with writing(folder):
         opened = OpenStore(folder, options)

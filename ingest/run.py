@@ -21,6 +21,7 @@ from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
 from ingest.options import IngestOptions
 from ingest.pipeline import IngestReport, ingest, ingest_candidates
 from ingest.report import closing_lines, next_line, report_table, showing_progress
+from ingest.sources import check_source
 from ingest.watch import watch
 
 INTERVAL_S = 10.0
@@ -66,6 +67,8 @@ def ingest_datasets(
     if not wanted:
         names = ", ".join(found.name for found in datasets)
         raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
+    for source in {source for found in wanted for source in found.sources}:
+        check_source(Path(source))  # which is no time to hear of after the ingest of the datasets before
     reports = []
     for found in wanted:
         report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
@@ -128,7 +131,7 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     return report
 
 
-def as_json(reports: Sequence[IngestReport], *, is_watch: bool = False) -> str:
+def as_json(reports: Sequence[IngestReport]) -> str:
     """One JSON object; several datasets, or rounds of a watch, add up; digests of several stores are joined by commas."""
     found: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _SUMS}
     for name in _TALLIES:
@@ -136,7 +139,7 @@ def as_json(reports: Sequence[IngestReport], *, is_watch: bool = False) -> str:
         for report in reports:
             tally.update(getattr(report, name))
         found[name] = dict(sorted(tally.items()))
-    last = {id(report) if not is_watch else report.store: report for report in reports}
+    last = {report.store: report for report in reports}
     for name in ("store_replays", "store_frames"):
         found[name] = sum(getattr(report, name) for report in last.values())
     found["stores"] = [str(report.store) for report in last.values()]

@@ -37,7 +37,12 @@ def is_there(source: Path) -> bool:
     return True
 
 
-def _in_source(source: Path) -> Iterator[Candidate]:
+def check_source(source: Path) -> None:
+    """Refuse what cannot be a source.
+
+    Raises:
+        ConfigError: it does not exist, or is of no known kind.
+    """
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -47,16 +52,17 @@ def _in_source(source: Path) -> Iterator[Candidate]:
             f"source {source}: must be a file or folder that can be read, found: {error.strerror}; "
             "mend that, or leave the source out"
         ) from error
-    if is_folder:
-        yield from _walk(source)
-    elif is_replay(source.name) or is_archive(source.name):
-        yield from _in_file(source)
-    else:
+    if not (is_folder or is_replay(source.name) or is_archive(source.name)):
         kinds = ", ".join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise ConfigError(
             f"source {source}: must be a folder or end in {kinds}, found '{source.suffix}'; "
             "unpack it and give the folder instead"
         )
+
+
+def _in_source(source: Path) -> Iterator[Candidate]:
+    check_source(source)
+    yield from _walk(source) if source.is_dir() else _in_file(source)
 
 
 def _walk(folder: Path) -> Iterator[Candidate]:

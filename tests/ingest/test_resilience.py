@@ -1,3 +1,4 @@
+import codecs
 import errno
 import gzip
 import io
@@ -138,6 +139,8 @@ def refused(duels: Path) -> Iterator[Path]:
         if me == 0:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
+            for name in ("cp437", "cp932"):
+                codecs.lookup(name)  # Python's own files may be refused as well
             os.seteuid(NOBODY)
         try:
             yield folder
@@ -181,6 +184,16 @@ def test_a_source_behind_a_closed_folder_is_an_error_that_says_so(refused: Path)
     (refused / "in" / "closed").chmod(0)
     with pytest.raises(ConfigError, match="must be a file or folder that can be read, found: Permission denied"):
         ingest([refused / "in" / "closed" / "one-more.slp"], refused / "store", options())
+
+
+@pytest.mark.parametrize("is_dry", [False, True])
+@pytest.mark.parametrize("name", ["", "salt"])
+def test_a_store_that_may_not_be_read_is_an_error_without_a_traceback(refused: Path, name: str, is_dry: bool) -> None:
+    ingest([refused / "in"], refused / "store", options())
+    (refused / "store" / name).chmod(0)
+    with pytest.raises(ExphilError, match=r"store .*: needs .*permission to .*, found: Permission denied; mend that"):
+        ingest([refused / "in"], refused / "store", options(dry_run=is_dry))
+    (refused / "store" / name).chmod(0o700)
 
 
 def test_a_link_to_nowhere_is_forgotten_once_its_target_is_there(duels: Path, tmp_path: Path) -> None:
