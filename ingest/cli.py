@@ -30,7 +30,8 @@ def ingest_command(
         list[Path] | None,
         typer.Argument(
             metavar="[SOURCE]...",
-            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files. None: work through data_manifest.yaml.",
+            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files, or URLs of such (https://…/a.zip, s3://…). None: work "
+            "through data_manifest.yaml.",
             show_default=False,
         ),
     ] = None,

@@ -32,7 +32,7 @@ class Progress:
 
     done: int
     total: int
-    """New replays."""
+    """Replays that were new or touched."""
     frames: int
     """Rows ingested so far."""
     counts: Counter[str]
@@ -47,7 +47,7 @@ class IngestReport:
     """Its folder or URL."""
     replays_found: int
     replays_new: int
-    """Found and not known unchanged from an earlier run."""
+    """Found and not known from an earlier run: what the four counts below add up to."""
     replays_ingested: int
     replays_rejected: int
     replays_failed: int
@@ -120,13 +120,13 @@ def _ingest(
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in _results(jobs, options, opened, workers):
-            tally.add(opened.take(result), result.cpu_seconds if workers > 1 or options.ray else 0.0)
+            tally.add(opened.take(result), len(result.rows), result.cpu_seconds if workers > 1 or options.ray else 0.0)
         opened.finish()
         manifest = opened.manifest
     return IngestReport(
         store=folder,
         replays_found=len(candidates),
-        replays_new=len(new),
+        replays_new=tally.counts.total(),
         replays_ingested=tally.counts["ok"],
         replays_rejected=tally.counts["rejected"],
         replays_failed=tally.counts["failed"],
@@ -184,11 +184,11 @@ class _Tally:
         self.worker_cpu_seconds = 0.0
         self._done = 0
 
-    def add(self, rows: Iterable[dict[str, Any]], cpu_seconds: float) -> None:
-        """Count the rows of a finished job."""
+    def add(self, rows: Iterable[dict[str, Any]], done: int, cpu_seconds: float) -> None:
+        """Count the rows of a finished job that are news, and all that it was ``done`` with."""
         self.worker_cpu_seconds += cpu_seconds
+        self._done += done
         for row in rows:
-            self._done += 1
             self.counts[row["status"]] += 1
             if row["status"] == "ok":
                 self.frames += row["frames"]

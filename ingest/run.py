@@ -90,6 +90,11 @@ def watch_sources(
             "--watch: adds to the store what comes to rest in a SOURCE, so it needs one, and --rebuild and --dry-run cannot "
             "take effect beside it; run them once, without --watch"
         )
+    remote = next(filter(None, map(url_of, sources)), None)
+    if remote is not None:
+        raise ConfigError(
+            f"--watch: looks at folders of this machine, found {remote}; run ingest now and then, or watch a synced folder"
+        )
     if interval_s <= 0:
         raise ConfigError(f"--interval: must be above 0 seconds, found {interval_s:g}; leave it out for {INTERVAL_S:g}")
     console = Console(stderr=True)
@@ -117,9 +122,9 @@ def watch_sources(
 
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
     console = Console(stderr=True)
-    target = url_of(store) or store
+    places = ", ".join(url_of(source) or str(source) for source in sources)
     console.print(
-        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {', '.join(map(str, sources))} -> {target}",
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {places} -> {url_of(store) or store}",
         highlight=False,
         soft_wrap=True,
     )

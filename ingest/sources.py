@@ -7,9 +7,11 @@ loop, or two names for one place) is walked once.
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dataset.errors import ConfigError
+from dataset.files import url_of
 from ingest.archives import REPLAY_SUFFIXES, Candidate, is_replay, list_archive
 from ingest.members import ARCHIVE_SUFFIXES, is_archive
 
@@ -41,8 +43,10 @@ def check_source(source: Path) -> None:
     """Refuse what cannot be a source.
 
     Raises:
-        ConfigError: it does not exist, or is of no known kind.
+        ConfigError: it does not exist, or is of no known kind; of a URL, only its server can tell.
     """
+    if url_of(source) is not None:
+        return
     try:
         is_folder = stat.S_ISDIR(source.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -62,6 +66,13 @@ def check_source(source: Path) -> None:
 
 def _in_source(source: Path) -> Iterator[Candidate]:
     check_source(source)
+    url = url_of(source)
+    if url is not None:
+        from ingest.remote import fetched  # ssl takes a while to import
+
+        for path in fetched(url):  # whose time is that of its last use
+            yield from (replace(candidate, mtime=0) for candidate in _in_file(path))
+        return
     yield from _walk(source) if source.is_dir() else _in_file(source)
 
 

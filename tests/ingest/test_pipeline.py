@@ -159,9 +159,11 @@ def test_a_touched_file_is_hashed_known_again_and_no_news(make_duel: MakeDuel, t
     path = make_duel("in/a.slp", 1)
     first = ingest([path], tmp_path / "store", options())
     os.utime(path, (1, 1))
-    touched = ingest([path], tmp_path / "store", options())
+    told: list[Progress] = []
+    touched = ingest([path], tmp_path / "store", options(), on_progress=told.append)
     again = ingest([path], tmp_path / "store", options())
-    assert counts(touched) == (1, 1, 0, 0, 0, 0)
+    assert counts(touched) == (1, 0, 0, 0, 0, 0)
+    assert (told[-1].done, told[-1].total) == (1, 1)
     assert counts(again) == (1, 0, 0, 0, 0, 0)
     assert first.digest == touched.digest
     assert Store(tmp_path / "store").replays().collect()["mtime"].to_list() == [10**9]
