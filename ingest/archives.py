@@ -9,24 +9,30 @@ import gzip
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, cast
 
 import xxhash
 
 from dataset.errors import ReplayError
 from ingest import limits
 from ingest.members import DAMAGE, FAULTS, SEVENZIP_SUFFIX, TAR_SUFFIXES, is_archive, is_refused, list_of, open_tar
-from ingest.sevenzip import SevenZipCursor
+from ingest.sevenzip import Pass, SevenZipCursor
 
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
 
 PIECE_BYTES = 2**20
 """Read at a time for hashing; one buffer for all files, because fresh memory costs more than the hash."""
+
+
+HELD_BYTES = 2**28
+"""Of members that are kept until others of their group come by; about 80 games."""
+
+_Place = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +114,18 @@ class Reader:
         self._zip: zipfile.ZipFile | None = None
         self._tar: _TarCursor | None = None
         self._7z: SevenZipCursor | None = None
+        self._wanted: set[_Place] = set()
+        self._held: dict[_Place, bytes] = {}
+
+    def hold(self, candidates: Iterable[Candidate]) -> None:
+        """Keep the bytes of these once their stream has come by them, up to ``HELD_BYTES``: to go back would start it over."""
+        self._wanted |= {(one.source, one.position) for one in candidates if one.is_sequential}
+
+    def let_go(self, candidates: Iterable[Candidate]) -> None:
+        """Forget the bytes of candidates that are done with."""
+        for one in candidates:
+            self._wanted.discard((one.source, one.position))
+            self._held.pop((one.source, one.position), None)
 
     def read(self, candidate: Candidate, limit: int | None = None) -> bytes:
         """The replay's bytes, or its first ``limit``.
@@ -158,14 +176,30 @@ class Reader:
             with Path(candidate.source).open("rb") as loose:
                 yield loose
             return
+        place = candidate.source, candidate.position
+        if place in self._held:
+            yield io.BytesIO(self._held[place])
+            return
         self._turn_to(candidate.source)
         if self._zip is not None:
             with self._zip.open(self._zip.infolist()[candidate.position]) as member:
                 yield member
-        elif self._7z is not None:
-            yield io.BytesIO(self._7z.at(candidate.position))
-        elif self._tar is not None:
-            yield self._tar.at(candidate.position)
+            return
+        file: IO[bytes]
+        if self._7z is not None:
+            file = io.BytesIO(self._7z.at(candidate.position, self._pass))
+        else:
+            assert self._tar is not None, "all archives but zip and 7z are tars"
+            file = self._tar.at(candidate.position, self._pass)
+        self._pass(candidate.position, candidate.size, file.read)
+        yield io.BytesIO(self._held[place]) if place in self._held else file
+
+    def _pass(self, position: int, size: int, read: Callable[[], bytes]) -> None:
+        """Hold a member that the open archive's stream has reached, if it is wanted and there is room."""
+        assert self._source is not None, "its stream is open"
+        place = self._source, position
+        if place in self._wanted and size + sum(map(len, self._held.values())) <= HELD_BYTES:
+            self._held[place] = read()
 
     def _turn_to(self, source: str) -> None:
         if source == self._source:
@@ -218,8 +252,8 @@ class _TarCursor:
         self._tar = self._context.__enter__()
         self._position = -1
 
-    def at(self, position: int) -> IO[bytes]:
-        """The member that stands at ``position``."""
+    def at(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """The member that stands at ``position``; ``pass_by`` is told of those on the way."""
         if position <= self._position:
             self.close()
             self._start()
@@ -227,6 +261,8 @@ class _TarCursor:
         while self._position < position:
             info = self._tar.next()
             self._position += 1
+            if info is not None and info.isfile() and self._position < position:
+                pass_by(self._position, info.size, cast("IO[bytes]", self._tar.extractfile(info)).read)
         file = None if info is None else self._tar.extractfile(info)
         if file is None:
             raise tarfile.ReadError("the member is not a file")

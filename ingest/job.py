@@ -133,9 +133,12 @@ class _Runner:
     def run(self, job: Job) -> list[Row]:
         """Rows of all candidates, group by group."""
         rows: list[Row] = []
-        for number, group in enumerate(job.groups):
+        numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
+        self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
+        for number, group in numbered:  # the archive's stream has come by the whole of a group when its last is reached
             self._before_each()
             rows += self._group(group, job.deadly.get(number))
+            self._reader.let_go(group)
         return rows
 
     def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:

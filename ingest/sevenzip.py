@@ -9,8 +9,9 @@ import queue
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ from dataset.errors import ConfigError
 
 if TYPE_CHECKING:
     from py7zr import FileInfo, SevenZipFile
+
+Pass = Callable[[int, int, Callable[[], bytes]], None]
+"""Is told of a member that a stream passes: its position, its size and how to read it, now or never."""
 
 MAX_MEMBER_BYTES = 2**28
 """A quarter of a gigabyte: real replays have up to 20 MB, and a member is in memory whole."""
@@ -55,11 +59,12 @@ class SevenZipCursor:
         with _opened(path) as archive:
             self._path, self._infos = path, archive.list()
         self._names = _unique_names(self._infos)
+        self._positions = {name: position for position, name in enumerate(self._names)}
         self._flow: _Flow | None = None
         self._passed: set[str] = set()
 
-    def at(self, position: int) -> bytes:
-        """The member that stands at ``position`` in the list.
+    def at(self, position: int, pass_by: Pass) -> bytes:
+        """The member that stands at ``position`` in the list; ``pass_by`` is told of those on the way.
 
         Raises:
             SevenZipError: it cannot be had.
@@ -71,14 +76,24 @@ class SevenZipCursor:
             self.close()
             wanted = {other.filename for other in self._infos if _is_wanted(other)}
             self._flow = _Flow(self._path, wanted)
-        found, data = self._flow.next()
-        while found != name:
-            self._passed.add(found)
-            found, data = self._flow.next()
-        self._passed.add(found)
-        if len(data) != info.uncompressed or (data and info.crc32 is not None and zlib.crc32(data) != info.crc32):
+        found, data = self._next()
+        while found != position:
+            if self._is_whole(found, data):
+                pass_by(found, len(data), partial(bytes, data))
+            found, data = self._next()
+        if not self._is_whole(position, data):
             raise SevenZipError("the member's checksum is another")
         return data
+
+    def _next(self) -> tuple[int, bytes]:
+        assert self._flow is not None, "it is started before"
+        name, data = self._flow.next()
+        self._passed.add(name)
+        return self._positions[name], data
+
+    def _is_whole(self, position: int, data: bytes) -> bool:
+        info = self._infos[position]
+        return len(data) == info.uncompressed and (not data or info.crc32 in (None, zlib.crc32(data)))
 
     def close(self) -> None:
         """End the thread."""

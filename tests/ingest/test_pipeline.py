@@ -21,7 +21,7 @@ from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
-from ingest import archives, job, members, plan
+from ingest import archives, job, members, plan, sevenzip
 from ingest.job import content_id
 from ingest.parse import parse_columns, to_sample
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
@@ -271,6 +271,33 @@ def test_a_compressed_tar_is_unpacked_twice_once_to_list_it_and_once_to_parse(
     monkeypatch.setattr(archives, "open_tar", count)
     report = ingest([archive], tmp_path / "store", options())
     assert opened == [archive.name] * 2
+    assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
+
+
+@pytest.mark.parametrize("room", [2**28, 300_000, 0])
+@pytest.mark.parametrize("suffix", [".tar.xz", ".7z"])
+def test_copies_that_lie_far_apart_in_a_stream_are_held_and_not_gone_back_for(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, room: int
+) -> None:
+    archive = tmp_path / f"duels{suffix}"
+    names = [(f"{turn}/{path.name}", path) for turn in range(2) for path in sorted(duels.iterdir())]
+    if suffix == ".7z":
+        py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+        with py7zr.SevenZipFile(archive, "w") as packed:
+            for name, path in names:
+                packed.write(path, name)
+    else:
+        with tarfile.open(archive, "w:xz") as tar:
+            for name, path in names:
+                tar.add(path, name)
+    passes: list[object] = []
+    monkeypatch.setattr(archives, "HELD_BYTES", room)
+    for module, kind in ((members, "open_tar"), (archives, "open_tar"), (sevenzip, "_Flow")):
+        real = getattr(module, kind)
+        monkeypatch.setattr(module, kind, lambda *given, real=real: (passes.append(given), real(*given))[1])
+    report = ingest([archive], tmp_path / "store", options())
+    assert (counts(report), report.duplicates) == ((8, 8, 4, 0, 0, 4), {"same_content": 4})
+    assert len(passes) == 2 if room == 2**28 else len(passes) > 2
     assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
 
 
