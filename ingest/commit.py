@@ -38,7 +38,7 @@ COMMIT_SHARE = 1 / 16
 """Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
 at most, and the last of every run the whole table once more."""
 
-_PASSING = ("unreadable_file", "unreadable_folder")
+_PASSING = ("unreadable_file", "unreadable_folder", "changed")
 """Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")

@@ -7,8 +7,9 @@ which files were found.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import xxhash
 
@@ -28,6 +29,8 @@ from ingest.parse import ParsedReplay, parse_columns, to_sample
 from ingest.row import Row as Row  # a job's result is made of them
 from ingest.row import file_row, header_row, parsed_row, refusal_row
 from ingest.shardset import ShardSet
+
+T = TypeVar("T")
 
 GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
@@ -169,7 +172,7 @@ class _Runner:
         rows: list[Row] = []
         ids: dict[object, str] = {}
         is_lone = len({candidate.content_place for candidate in group}) == 1
-        for candidate in group:
+        for candidate in map(_as_it_is_now, group):
             place = candidate.content_place
             try:
                 if place in ids:  # the same bytes, by a link
@@ -188,7 +191,7 @@ class _Runner:
 
     def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
         """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
-        header = read_header(source)
+        header = _while_it_is_there(read_header, source)
         row = file | header_row(header, self._settings.names)
         key = game_key(header)
         if key in games or key in self._known.games:
@@ -198,11 +201,17 @@ class _Runner:
         if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
-            parsed = parse_columns(
-                source, rollback=self._settings.rollback, header=header, is_verbose=self._settings.is_verbose
+            parsed = _while_it_is_there(
+                parse_columns,
+                source,
+                rollback=self._settings.rollback,
+                header=header,
+                is_verbose=self._settings.is_verbose,
             )
         except ReplayError as error:
             return row | refusal_row(refusal or error)
+        if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):
+            raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
         refusal = refusal or _refused(judge, parsed, filters, outcome)
@@ -235,6 +244,32 @@ class _Runner:
                 return {}
             row |= {"shard": shard, "row_start": start}
         return row
+
+
+def _as_it_is_now(candidate: Candidate) -> Candidate:
+    """A loose file right before it is hashed, which may be long after it was found."""
+    if not candidate.is_plain or candidate.fault is not None:
+        return candidate
+    try:
+        size, mtime = _state(candidate.source)
+    except OSError:
+        return candidate  # whoever opens it is told
+    return replace(candidate, size=size, mtime=mtime)
+
+
+def _state(source: str) -> tuple[int, int]:
+    about = Path(source).stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: Any) -> T:
+    """What ``read`` makes of a replay whose file may go away at any time."""
+    try:
+        return read(source, **others)
+    except OSError as error:
+        raise ReplayError(
+            "unreadable_file", f"replay: its bytes cannot be read ({error.strerror or type(error).__name__})"
+        ) from error
 
 
 def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:

@@ -196,6 +196,31 @@ def test_a_store_that_may_not_be_read_is_an_error_without_a_traceback(refused: P
     (refused / "store" / name).chmod(0o700)
 
 
+@pytest.mark.parametrize("change", ["grows", "goes"])
+def test_a_file_that_changes_between_its_hash_and_its_parse_is_looked_at_again_next_time(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    folder = shutil.copytree(duels, tmp_path / "in")
+    real, whole = Reader.content_id, (duels / "duel-0.slp").read_bytes()
+
+    def meanwhile(self: Reader, candidate: Candidate) -> str:
+        found = real(self, candidate)
+        path = Path(candidate.source)
+        if path.name == "duel-0.slp":
+            path.unlink()
+            if change == "grows":
+                path.write_bytes(whole + b"and more")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "content_id", meanwhile)
+        found = account(ingest([folder], tmp_path / "store", options()))
+    assert found == {"changed" if change == "grows" else "unreadable_file": 1, "ok": 3}
+    shutil.copyfile(duels / "duel-0.slp", folder / "duel-0.slp")
+    assert counts(ingest([folder], tmp_path / "store", options())) == (4, 1, 1)
+    assert Store(tmp_path / "store").manifest.digest == ingest([duels], tmp_path / "whole", options()).digest
+
+
 def test_a_link_to_nowhere_is_forgotten_once_its_target_is_there(duels: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.slp").symlink_to(tmp_path / "elsewhere.slp")
