@@ -39,6 +39,8 @@ SENTENCES = {
     "bad_game_start": "a game start that is cut short",
     "unknown_event": "an event that the file's own table does not list",
     "damaged": "damaged event data",
+    "bad_metadata": "damaged metadata at its end",
+    "unreadable": "peppi cannot read it",
     "parser_panic": "peppi panicked",
     "unknown_end_method": "ended in a way peppi does not know (not a versus game)",
     "unknown_placement": "a placement peppi does not know",

@@ -5,15 +5,16 @@ error where the datasets' file decides, because it would contradict the file's l
 """
 
 import json
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
-from dataset.errors import ConfigError
+from dataset.errors import BusyError, ConfigError
 from dataset.files import url_of
 from dataset.schema import SCHEMA_VERSION
 from ingest.archives import Candidate
@@ -23,6 +24,8 @@ from ingest.pipeline import IngestReport, ingest, ingest_candidates
 from ingest.report import closing_lines, next_line, report_table, showing_progress
 from ingest.sources import check_source
 from ingest.watch import watch
+
+T = TypeVar("T")
 
 INTERVAL_S = 10.0
 """Between two looks of ``--watch``."""
@@ -80,7 +83,12 @@ def ingest_datasets(
 
 
 def watch_sources(
-    sources: Sequence[Path], store: Path | None, dataset: str | None, options: Mapping[str, Any], interval_s: float
+    sources: Sequence[Path],
+    store: Path | None,
+    dataset: str | None,
+    options: Mapping[str, Any],
+    interval_s: float,
+    wait: Callable[[float], None] = time.sleep,
 ) -> list[IngestReport]:
     """Ingest what comes to rest in the sources until Ctrl-C; the reports of all rounds that brought something."""
     chosen = IngestOptions(**options)
@@ -101,8 +109,7 @@ def watch_sources(
     reports: list[IngestReport] = []
 
     def bring_in(ready: list[Candidate], waiting: int) -> None:
-        with showing_progress(console) as on_progress:
-            report = ingest_candidates(lambda: ready, folder, chosen, on_progress=on_progress)
+        report = _once_it_is_free(lambda: one_round(ready), tell, lambda: wait(interval_s))
         if report.replays_new:
             reports.append(report)
             console.print(report_table(report))
@@ -111,13 +118,30 @@ def watch_sources(
     def tell(news: str) -> None:
         console.print(f"watching: {news}; Ctrl-C ends", highlight=False, soft_wrap=True)
 
+    def one_round(ready: list[Candidate]) -> IngestReport:
+        with showing_progress(console) as on_progress:
+            return ingest_candidates(lambda: ready, folder, chosen, on_progress=on_progress)
+
     console.print(f"watching {', '.join(map(str, sources))} every {interval_s:g} s; Ctrl-C ends", highlight=False)
     try:
-        watch(sources, bring_in, tell, interval_s)
+        watch(sources, bring_in, tell, interval_s, wait)
     except KeyboardInterrupt:
         console.print("ended; the store holds all that was committed", highlight=False)
         console.print(next_line(folder), highlight=False, soft_wrap=True)
     return reports
+
+
+def _once_it_is_free(work: Callable[[], T], tell: Callable[[str], None], wait: Callable[[], None]) -> T:
+    """What ``work`` returns, as soon as no other process writes to the store."""
+    is_told = False
+    while True:
+        try:
+            return work()
+        except BusyError:
+            if not is_told:
+                tell("another process writes to the store; waiting until it ends")
+            is_told = True
+            wait()
 
 
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from dataset.errors import ConfigError
+from dataset.lock import writing
 from dataset.store import Store
 from ingest.archives import Candidate
 from ingest.run import watch_sources
@@ -141,6 +143,27 @@ def test_settings_that_contradict_watching_are_errors(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         watch_sources([duels], tmp_path / "store", None, changes, interval)
+
+
+def test_a_watch_waits_for_another_process_that_writes_to_its_store(
+    duels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    other = ExitStack()
+    other.enter_context(writing(store))
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 3:
+            other.close()
+        if len(sleeps) == 6:
+            raise KeyboardInterrupt
+
+    (report,) = watch_sources([duels], store, None, {"workers": 1, "min_frames": 1}, 1.0, sleep)
+    assert report.replays_ingested == 4
+    told = capsys.readouterr().err
+    assert told.count("watching: another process writes to the store; waiting until it ends; Ctrl-C ends") == 1
 
 
 def test_an_interval_without_watching_is_an_error(duels: Path, tmp_path: Path) -> None:
