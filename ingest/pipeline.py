@@ -112,8 +112,8 @@ def _ingest(
 ) -> IngestReport:
     wall, cpu = time.perf_counter(), time.process_time()
     candidates = find()
-    if options.rebuild and not candidates:
-        raise ConfigError("--rebuild: starts the store over from its sources, found no replay in them; check the paths")
+    if options.rebuild and all(candidate.fault is not None for candidate in candidates):
+        raise ConfigError("--rebuild: starts the store over from its sources, found no replay to read; check the paths")
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)
         jobs = make_jobs(new, opened.next_index)

@@ -77,19 +77,14 @@ def _in_source(source: Path) -> Iterator[Candidate]:
 
 
 def _walk(folder: Path) -> Iterator[Candidate]:
-    seen: set[tuple[int, int]] = set()
+    seen: set[str] = set()  # by path: some network drives give two folders one number
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
-        try:
-            about = Path(here).stat()
-        except OSError as error:  # its entries can be listed, but not looked at
-            closed.append(error)
+        place = os.path.realpath(here)
+        if place in seen:
             folders.clear()
             continue
-        if (about.st_dev, about.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((about.st_dev, about.st_ino))
+        seen.add(place)
         folders.sort()
         for name in sorted(files):
             if is_replay(name) or is_archive(name):

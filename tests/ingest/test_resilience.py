@@ -25,6 +25,7 @@ from dataset.manifest import Manifest
 from dataset.store import Store
 from ingest import limits, plan, shardset, workers
 from ingest.archives import Candidate, Reader
+from ingest.cached import cached_store
 from ingest.job import Job, Known, Settings
 from ingest.judge import Filters
 from ingest.pipeline import IngestOptions, IngestReport, ingest
@@ -178,6 +179,31 @@ def test_a_file_that_may_not_be_read_is_told_by_each_run_until_it_may(refused: P
     (folder / name).chmod(0o600)
     assert counts(ingest([folder], store, options())) == (5, 1, 1)
     assert Store(store).replays().collect()["status"].to_list() == ["ok"] * 5
+
+
+def test_a_store_on_demand_is_made_of_what_can_be_read_and_anew_once_more_can(
+    refused: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPHIL_CACHE", str(refused / "cache"))
+    (refused / "in" / "closed").chmod(0)
+    assert Store(cached_store([refused / "in"], options())).manifest.replays == 4
+    (refused / "in" / "closed").chmod(0o700)
+    assert Store(cached_store([refused / "in"], options())).manifest.replays == 5
+
+
+def test_folders_that_the_system_gives_one_number_are_told_apart(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in duels.iterdir():
+        (tmp_path / "in" / path.stem).mkdir(parents=True)
+        shutil.copyfile(path, tmp_path / "in" / path.stem / path.name)
+    real = Path.stat
+
+    def numbered(self: Path, **others: bool) -> os.stat_result:
+        return os.stat_result((real(self, **others).st_mode, 0, *real(self, **others)[2:]))
+
+    monkeypatch.setattr(Path, "stat", numbered)
+    assert len(find_candidates([tmp_path / "in"])) == 4
 
 
 def test_a_source_behind_a_closed_folder_is_an_error_that_says_so(refused: Path) -> None:
@@ -426,7 +452,10 @@ def test_an_archive_within_an_archive_is_counted(duels: Path, tmp_path: Path) ->
 def test_a_rebuild_that_finds_nothing_leaves_the_store_alone(duels: Path, tmp_path: Path) -> None:
     ingest([duels], tmp_path / "store", options())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="found no replay in them"):
+    with pytest.raises(ConfigError, match="found no replay to read; check the paths"):
+        ingest([tmp_path / "empty"], tmp_path / "store", options(rebuild=True))
+    (tmp_path / "empty" / "cut.zip").write_bytes(b"")
+    with pytest.raises(ConfigError, match="found no replay to read; check the paths"):
         ingest([tmp_path / "empty"], tmp_path / "store", options(rebuild=True))
     assert Store(tmp_path / "store").manifest.replays == 4
 
