@@ -173,6 +173,7 @@ class OpenStore:
     def _merge(self, rows: list[Row]) -> list[Row]:
         """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
         fresh: list[Row] = []
+        known: set[int] = set()
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
             if row["member"] is not None:  # its archive can be listed: the row that said it could not is outdated
@@ -180,13 +181,19 @@ class OpenStore:
                 self._outdated |= {id(other) for other in self._by_place.get(whole, []) if _state(other) != _state(row)}
             old = self._by_place.get(_place(row), [])
             same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
-            if same is not None:
+            if same is None:
+                fresh.append(row)
+            else:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
-                continue
-            outdated = {id(other) for other in old if other["status"] != "ok" and other["shard"] is None}
-            self._by_place[_place(row)] = [other for other in old if id(other) not in outdated]
-            self._outdated |= outdated
-            fresh.append(row)
+                known.add(id(same))
+        for place in {_place(row) for row in fresh}:
+            old = self._by_place.get(place, [])
+            self._outdated |= {
+                id(other)
+                for other in old
+                if other["status"] != "ok" and other["shard"] is None and id(other) not in known
+            }
+            self._by_place[place] = [other for other in old if id(other) not in self._outdated]
         for row in fresh:
             self._by_place.setdefault(_place(row), []).append(row)
         self.rows += fresh

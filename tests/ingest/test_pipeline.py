@@ -193,6 +193,17 @@ def test_a_file_that_was_damaged_and_is_whole_now_is_taken_in(make_duel: MakeDue
     assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"]
 
 
+def test_of_members_that_share_a_name_one_that_changes_does_not_forget_the_other(duels: Path, tmp_path: Path) -> None:
+    first, second, third = [path.read_bytes() for path in sorted(duels.iterdir())[:3]]
+    ingest([duels / "duel-0.slp"], tmp_path / "store", options())
+    for damaged, expected in ((second[:5000], (2, 2, 0, 0, 1, 1)), (third[:5000], (2, 1, 0, 0, 1, 0))):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.slp", first)
+            archive.writestr("a.slp", damaged)
+        assert counts(ingest([tmp_path / "a.zip"], tmp_path / "store", options())) == expected
+        assert counts(ingest([tmp_path / "a.zip"], tmp_path / "store", options())) == (2, 0, 0, 0, 0, 0)
+
+
 def test_an_archive_that_was_cut_and_is_whole_now_leaves_no_failure_behind(duels: Path, tmp_path: Path) -> None:
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as file:
