@@ -33,12 +33,13 @@ from ingest.names import SALT_NAME, Names, store_salt
 from ingest.options import DEFAULT_CODEC, IngestOptions
 
 _Place = tuple[str | None, str | None]
+_State = tuple[int, int]
 
 COMMIT_SHARE = 1 / 16
 """Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
 at most, and the last of every run the whole table once more."""
 
-_PASSING = ("unreadable_file", "unreadable_folder", "changed")
+PASSING = ("unreadable_file", "unreadable_folder", "changed")
 """Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
@@ -100,7 +101,7 @@ class OpenStore:
             self.manifest = Store(folder).manifest
             _check_settings(self.manifest, options, folder)
             rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
-            self.rows = [row for row in rows if row["reason"] not in _PASSING]
+            self.rows = [row for row in rows if row["reason"] not in PASSING]
         self._by_place: dict[_Place, list[Row]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
@@ -118,8 +119,8 @@ class OpenStore:
 
     def take(self, result: JobResult) -> list[Row]:
         """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
-        passing = [row for row in result.rows if row.get("reason") in _PASSING]
-        lasting = [row for row in result.rows if row.get("reason") not in _PASSING]
+        passing = [row for row in result.rows if row.get("reason") in PASSING]
+        lasting = [row for row in result.rows if row.get("reason") not in PASSING]
         fresh = self._merge(lasting)
         self._shards += result.shards
         self._num_taken += len(lasting)
@@ -173,27 +174,21 @@ class OpenStore:
     def _merge(self, rows: list[Row]) -> list[Row]:
         """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
         fresh: list[Row] = []
-        known: set[int] = set()
+        states: dict[_Place, _State] = {}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
-            if row["member"] is not None:  # its archive can be listed: the row that said it could not is outdated
-                whole = (row["source"], None)
-                self._outdated |= {id(other) for other in self._by_place.get(whole, []) if _state(other) != _state(row)}
+            states |= {_place(row): _state(row)} | ({(row["source"], None): _state(row)} if row["member"] else {})
             old = self._by_place.get(_place(row), [])
             same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
             if same is None:
                 fresh.append(row)
             else:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
-                known.add(id(same))
-        for place in {_place(row) for row in fresh}:
+        for place, state in states.items():  # what was said of a file, or of its archive, as it was before is outdated
             old = self._by_place.get(place, [])
-            self._outdated |= {
-                id(other)
-                for other in old
-                if other["status"] != "ok" and other["shard"] is None and id(other) not in known
-            }
-            self._by_place[place] = [other for other in old if id(other) not in self._outdated]
+            void = [row for row in old if row["status"] != "ok" and row["shard"] is None and _state(row) != state]
+            self._outdated |= set(map(id, void))
+            self._by_place[place] = [row for row in old if id(row) not in self._outdated]
         for row in fresh:
             self._by_place.setdefault(_place(row), []).append(row)
         self.rows += fresh
@@ -215,9 +210,9 @@ def _place(row: Row) -> _Place:
     return row["source"], row["member"]
 
 
-def _state(row: Row) -> tuple[int, int]:
-    """Of the archive in which it lies."""
-    return row["mtime"], row["archive_size"]
+def _state(row: Row) -> _State:
+    """What a touch changes: of the archive in which it lies, if it lies in one."""
+    return row["mtime"], row["size"] if row["archive_size"] is None else row["archive_size"]
 
 
 def _salt(folder: Path, is_dry: bool) -> bytes:

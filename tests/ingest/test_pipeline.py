@@ -193,6 +193,18 @@ def test_a_file_that_was_damaged_and_is_whole_now_is_taken_in(make_duel: MakeDue
     assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"]
 
 
+def test_a_file_that_was_whole_then_damaged_and_is_whole_again_leaves_no_failure_behind(
+    make_duel: MakeDuel, tmp_path: Path
+) -> None:
+    path = make_duel("in/a.slp", 1)
+    whole = path.read_bytes()
+    for number, (data, expected) in enumerate(((whole, 1), (whole[:5000], 2), (whole, 1))):
+        path.write_bytes(data)
+        os.utime(path, (number, number))
+        ingest([path], tmp_path / "store", options())
+        assert Store(tmp_path / "store").replays().collect().height == expected
+
+
 def test_of_members_that_share_a_name_one_that_changes_does_not_forget_the_other(duels: Path, tmp_path: Path) -> None:
     first, second, third = [path.read_bytes() for path in sorted(duels.iterdir())[:3]]
     ingest([duels / "duel-0.slp"], tmp_path / "store", options())
