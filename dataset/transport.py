@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -103,20 +104,26 @@ class HttpSource:
         self._address, self._stall_s, self._login = address, stall_s, login
 
     def about(self, path: str) -> tuple[int, str]:
-        """Bytes of a file, and what changes when it does, as far as the server tells.
+        """Bytes of a file, and a tag that changes when it does, as far as the server tells.
 
         Raises:
             TransferError, RefusedError: it tells nothing.
         """
-        try:
-            response = self._send(self._request(path, "HEAD"))
-        except (TransferError, RefusedError):  # not every server knows this method, or allows it
-            response = self._send(self._request(path, "GET"))
-        with response:
-            size = response.headers.get("Content-Length")
-            if size is None:
-                raise RefusedError("a server that does not tell how long it is")
-            return int(size), f"{response.headers.get('ETag')} {response.headers.get('Last-Modified')}"
+        with suppress(
+            TransferError, RefusedError
+        ):  # not every server knows this method, allows it or answers it rightly
+            size, tag = self._told_of(path, "HEAD")
+            if size:
+                return size, tag
+        return self._told_of(path, "GET")
+
+    def _told_of(self, path: str, method: str) -> tuple[int, str]:
+        with self._send(self._request(path, method)) as response:
+            headers = response.headers
+        if headers.get("Content-Length") is None:
+            raise RefusedError("a server that does not tell how long it is")
+        # Its time comes first, because each machine of a large site may have an ETag of its own.
+        return int(headers["Content-Length"]), headers.get("Last-Modified") or headers.get("ETag") or ""
 
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``."""

@@ -1,7 +1,7 @@
 """Sources behind a URL: their files are brought to this machine's cache, whole, and read there like any other.
 
 In: ``https://host/replays.zip``, ``s3://bucket/folder`` or what else fsspec reads. Out: paths below ``$EXPHIL_CACHE/sources``.
-The surprise: no manifest tells what such a file must be, so its size and the server's tag (ETag, time) are asked for before
+The surprise: no manifest tells what such a file must be, so its size and the server's tag (time or ETag) are asked for before
 and after; a file that changes gets another name in the cache, and what is in it is known by its content all the same.
 """
 
@@ -87,7 +87,8 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
         if not (is_replay(name) or is_archive(name)):
             raise ConfigError(
                 f"source {url}: a web server lists no folders, so it must be one file that ends in "
-                f"{', '.join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))}, found '{name}'; give its files one by one"
+                f"{', '.join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))}, found '{name}'; "
+                "give its files one by one, or copy them here and give their folder"
             )
         size, tag = ask(lambda: open_http(parent, patience.stall_s).about(name), rule, patience)
         return parent, [_one(url, name, size, tag)]

@@ -18,7 +18,7 @@ from ingest.pipeline import IngestOptions, IngestReport, ingest
 from ingest.remote import fetched
 from ingest.run import as_json, ingest_datasets, watch_sources
 from tests.dataset import servers
-from tests.dataset.servers import Fault, FaultyServer, serving
+from tests.dataset.servers import Fault, FaultyServer, Handler, serving
 
 PATIENCE = Patience(attempts=3, backoff_s=0.01, stall_s=2.0)
 
@@ -81,6 +81,35 @@ def test_a_transfer_that_breaks_off_is_gone_on_with(server: FaultyServer, served
     server.faults["a.zip"] = [servers.whole, fault]  # the first answers how long it is
     (path,) = fetched(f"{server.url}/a.zip", PATIENCE)
     assert path.read_bytes() == (served / "a.zip").read_bytes()
+
+
+def test_a_server_that_knows_heads_is_asked_for_no_more_than_that(
+    server: FaultyServer, served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[str] = []
+
+    def head(self: Handler) -> None:
+        heads.append(self.path)
+        size = (served / self.path.lstrip("/")).stat().st_size
+        # This one is wrong about the first, as some are, and each of its machines has a tag of its own.
+        self.answer(b"", length=size if len(heads) > 1 else 0, Last_Modified="then", ETag=f"{len(heads)}")
+
+    monkeypatch.setattr(Handler, "do_HEAD", head, raising=False)
+    monkeypatch.setattr(servers, "whole", with_time(servers.whole))
+    (path,) = fetched(f"{server.url}/a.zip", PATIENCE)
+    assert path.read_bytes() == (served / "a.zip").read_bytes()
+    assert (len(heads), len(server.asked)) == (2, 2)
+
+
+def with_time(answer: Fault) -> Fault:
+    """As ``answer`` does, and the time of the last change."""
+
+    def answered(handler: Handler, data: bytes) -> None:
+        real = handler.answer
+        handler.answer = lambda *given, **headers: real(*given, Last_Modified="then", **headers)  # type: ignore[method-assign]
+        answer(handler, data)
+
+    return answered
 
 
 def test_a_transfer_that_stays_cut_is_an_error_that_names_the_source(server: FaultyServer) -> None:
