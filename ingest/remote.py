@@ -112,7 +112,7 @@ def _one(url: str, path: str, size: int, tag: str) -> Announced:
     name = re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])
     kind = max((end for end in (*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES) if name.lower().endswith(end)), key=len)
     told = hashlib.sha256(f"{url}\n{path}\n{size}\n{tag}".encode()).hexdigest()[:32]
-    key = f"{name[: -len(kind)][:100]}.{told}{kind.removesuffix(Path(kind).suffix)}"  # the cache adds the last suffix
+    key = f"{name[: -len(kind)][:100]}.{told}{kind.removesuffix(Path(name).suffix.lower())}"  # the cache adds the last suffix
     return Announced(path=path, sha256=key, size=size)
 
 

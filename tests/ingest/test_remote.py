@@ -71,6 +71,7 @@ def test_an_archive_on_a_web_server_is_fetched_once_and_read_here(
         ingest([served / "a.zip"], tmp_path / "here", options()).digest,
     )
     (kept,) = cache.glob("*.zip")
+    assert kept.name.count(".zip") == 1
     assert kept.read_bytes() == (served / "a.zip").read_bytes()
     assert counts(ingest([url], tmp_path / "store", options())) == (2, 0, 0, 0)
     assert [path.name for path in cache.glob("*.zip")] == [kept.name]
