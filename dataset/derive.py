@@ -55,7 +55,8 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
 
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
-        ConfigError: another process writes to the store, or the store's ``where`` would now choose other replays.
+        BusyError: another process writes to the store.
+        ConfigError: the store's ``where`` would now choose other replays.
         ExphilError: the disk is full, or the folder may not be written to.
     """
     start = time.perf_counter()

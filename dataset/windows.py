@@ -59,8 +59,8 @@ def encode_windows(
 
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
-        ConfigError: the codec is unknown, the condition cannot be read or lets nothing pass, or another process writes to
-            the store.
+        BusyError: another process writes to the store.
+        ConfigError: the codec is unknown, or the condition cannot be read or lets nothing pass.
         ExphilError: the disk is full, or the folder may not be written to.
     """
     start = time.perf_counter()

@@ -52,7 +52,8 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
     """The store in ``folder``, created if need be, locked while the context lasts.
 
     Raises:
-        ConfigError: another process writes to it, the options contradict it, or the folder holds something else.
+        BusyError: another process writes to it.
+        ConfigError: the options contradict it, or the folder holds something else.
         SchemaError: it was written by another version of exphil.
         ExphilError: the disk is full, or the folder may not be written to.
     """

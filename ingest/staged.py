@@ -33,8 +33,8 @@ def staged(url: str, *, is_dry: bool) -> Iterator[Path]:
     """A folder that stands for the store at ``url``; what the context adds to it goes up at its end.
 
     Raises:
-        ConfigError: the URL cannot be written to, another process of this machine writes to it, or another machine did
-            meanwhile.
+        BusyError: another process of this machine writes to it.
+        ConfigError: the URL cannot be written to, or another machine wrote to it meanwhile.
         ExphilError: a transfer failed; what was ingested is kept for the next run.
     """
     bucket = _Bucket(url)

@@ -6,7 +6,7 @@ import pytest
 
 from dataset import windows
 from dataset.codec import get_codec
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.lock import locked
 from dataset.manifest import Manifest
 from dataset.shards import pack
@@ -126,7 +126,7 @@ def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:
 
 
 def test_nothing_is_written_while_another_process_holds_the_store(store: Path) -> None:
-    with locked(store), pytest.raises(ConfigError, match="one process at a time"):
+    with locked(store), pytest.raises(BusyError, match="one process at a time"):
         encode_windows(store)
 
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from dataset.codec import get_codec
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.manifest import Manifest
 from dataset.quality import QUALITY_SCHEMA, quality_of
 from dataset.store import Store
@@ -450,7 +450,7 @@ def test_a_dry_run_counts_and_writes_nothing(duels: Path, tmp_path: Path) -> Non
 
 def test_two_writers_cannot_meet(duels: Path, tmp_path: Path) -> None:
     def second(_: Progress) -> None:
-        with pytest.raises(ConfigError, match="one"):
+        with pytest.raises(BusyError, match="one process at a time"):
             ingest([duels], tmp_path, options())
 
     ingest([duels], tmp_path, options(), on_progress=second)
