@@ -28,7 +28,6 @@ REPLAY_SUFFIXES = (".slp", ".slp.gz")
 PIECE_BYTES = 2**20
 """Read at a time for hashing; one buffer for all files, because fresh memory costs more than the hash."""
 
-
 HELD_BYTES = 2**28
 """Of members that are kept until others of their group come by; about 80 games."""
 

@@ -70,7 +70,7 @@ def ingest_datasets(
     if not wanted:
         names = ", ".join(found.name for found in datasets)
         raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
-    for source in {source for found in wanted for source in found.sources}:
+    for source in (source for found in wanted for source in found.sources):
         check_source(Path(source))  # which is no time to hear of after the ingest of the datasets before
     reports = []
     for found in wanted:

@@ -52,13 +52,15 @@ class Rest:
 
 def is_whole(candidate: Candidate) -> bool:
     """Whether a loose .slp holds all the events its header promises; other files say nothing of the kind."""
-    if not candidate.is_plain:
+    if candidate.archive_size is not None:
         return True
     try:
         with Reader() as reader:
             head = reader.read(candidate, HEAD_BYTES)
-    except ReplayError:
-        return False  # gone, or not ours to read yet
+    except ReplayError as error:
+        return error.reason != "unreadable_file"  # which is gone, or not ours to read yet
+    if not candidate.is_plain:
+        return True
     if len(head) < HEAD_BYTES:
         return False
     try:

@@ -10,9 +10,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from dataset.errors import ConfigError, ShardError
+from dataset.errors import ConfigError, ExphilError, ShardError
 from dataset.fetch import Patience
 from dataset.store import Store
+from ingest import remote
 from ingest.cached import cached_store
 from ingest.pipeline import IngestOptions, IngestReport, ingest
 from ingest.remote import fetched
@@ -165,6 +166,30 @@ def test_a_folder_in_a_bucket_is_a_source_of_the_datasets_file(
     assert json.loads(as_json(reports))["store_replays"] == 6
     assert Path("data_manifest.yaml").read_text().count("locked:") == 2
     assert [counts(report)[1] for report in ingest_datasets(None, None, {}, {"workers": 1, "dry_run": False})] == [0, 0]
+
+
+@pytest.mark.parametrize("change", ["another comes", "one changes"])
+def test_a_folder_may_grow_while_it_is_fetched_but_what_is_fetched_may_not_change(
+    served: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(str(served), "/melee-sources", recursive=True)
+    real = remote.fetch
+
+    def meanwhile(*given: Any) -> None:
+        real(*given)
+        name = "more/new.zip" if change == "another comes" else "more/c.zip"
+        memory.put_file(str(served / "a b.zip"), f"/melee-sources/{name}")
+
+    monkeypatch.setattr(remote, "fetch", meanwhile)
+    try:
+        if change == "another comes":
+            assert len(fetched("memory://melee-sources", PATIENCE)) == 2
+        else:
+            with pytest.raises(ExphilError, match=r"must not change while it is read|must arrive as"):
+                fetched("memory://melee-sources", PATIENCE)
+    finally:
+        memory.rm("/melee-sources", recursive=True)
 
 
 def test_a_bucket_that_is_not_there_is_said_without_secrets(s3: Any) -> None:

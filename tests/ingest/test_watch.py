@@ -1,3 +1,5 @@
+import errno
+import gzip
 import json
 import os
 import shutil
@@ -61,6 +63,22 @@ def test_a_game_in_progress_and_half_a_copy_wait_however_still_they_lie(duel_byt
     rest.look(find_candidates([tmp_path]))
     assert names(rest.look(find_candidates([tmp_path]))) == ["not-a-replay.slp", "whole.slp"]
     assert rest.waiting == 4
+
+
+def test_a_file_that_may_not_be_read_yet_waits_until_it_may(
+    duel_bytes: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in (("a.slp", duel_bytes), ("b.slp.gz", gzip.compress(duel_bytes)), ("c.slp.gz", b"damaged")):
+        (tmp_path / name).write_bytes(data)
+    rest = Rest()
+
+    def refuse(self: Path, *_: object) -> object:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert [names(rest.look(find_candidates([tmp_path]))) for _ in range(2)] == [[], []]
+    assert names(rest.look(find_candidates([tmp_path]))) == ["a.slp", "b.slp.gz", "c.slp.gz"]
 
 
 def test_an_archive_waits_until_it_is_still_and_then_gives_its_members(duels: Path, tmp_path: Path) -> None:
