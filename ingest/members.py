@@ -96,7 +96,7 @@ def _members(path: Path) -> Iterator[Member]:
 
 
 def _in_7z(path: Path) -> Iterator[Member]:
-    for position, (name, size, crc, fault) in enumerate(list_members(path)):
+    for position, name, size, crc, fault in list_members(path):
         yield Member(name=name, position=position, size=size, crc=crc, fault=fault)
 
 

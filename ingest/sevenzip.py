@@ -37,8 +37,8 @@ class PasswordError(Exception):
     """The archive's list of members is encrypted."""
 
 
-def list_members(path: Path) -> list[tuple[str, int, int | None, str | None]]:
-    """(name, bytes, CRC-32, why it cannot be read) of every member, in order.
+def list_members(path: Path) -> list[tuple[int, str, int, int | None, str | None]]:
+    """(position, name, bytes, CRC-32, why it cannot be read) of every member but folders, in order.
 
     Raises:
         ConfigError: py7zr is not installed.
@@ -47,8 +47,9 @@ def list_members(path: Path) -> list[tuple[str, int, int | None, str | None]]:
     with _opened(path) as archive:
         secret = "encrypted" if archive.needs_password() else None
         return [
-            (info.filename, info.uncompressed, info.crc32, "lost_link" if info.is_symlink else secret)
-            for info in archive.list()
+            (position, info.filename, info.uncompressed, info.crc32, "lost_link" if info.is_symlink else secret)
+            for position, info in enumerate(archive.list())
+            if not info.is_directory
         ]
 
 

@@ -241,6 +241,18 @@ def test_a_7z_is_read_member_by_member_forwards_and_backwards(tmp_path: Path) ->
     assert sorted(tmp_path.iterdir()) == [tmp_path / "a.7z"]
 
 
+def test_a_folder_in_a_7z_that_is_named_like_a_replay_is_none_and_a_link_is_told(tmp_path: Path) -> None:
+    py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+    (tmp_path / "folder.slp").mkdir()
+    (tmp_path / "folder.slp" / "a.slp").write_bytes(b"first")
+    (tmp_path / "folder.slp" / "link.slp").symlink_to("a.slp")
+    with py7zr.SevenZipFile(tmp_path / "a.7z", "w") as archive:
+        archive.writeall(tmp_path / "folder.slp", "folder.slp")
+    file, link = find_candidates([tmp_path / "a.7z"])
+    assert (file.member, contents([file])) == ("folder.slp/a.slp", [b"first"])
+    assert (link.member, link.fault) == ("folder.slp/link.slp", "lost_link")
+
+
 def test_members_of_a_7z_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
     py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
     with py7zr.SevenZipFile(tmp_path / "a.7z", "w") as archive:
