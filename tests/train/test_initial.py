@@ -73,4 +73,4 @@ def test_a_resumed_run_begins_from_itself(folder: Path) -> None:
     train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder)
     with pytest.raises(ConfigError, match="--init-from all: begins a new run, found --resume"):
         train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder, is_resumed=True, init_from="all")
-    assert load_data(folder / "own", "axis17", "falco").train.ids == ["own-train"]
+    assert load_data(folder / "own", "axis17", "all", "falco").train.ids == ["own-train"]
