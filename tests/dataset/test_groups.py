@@ -15,7 +15,7 @@ from dataset.groups import (
     zeroed,
 )
 from dataset.schema import COLUMNS, NUM_ITEM_SLOTS, SIDES, Columns, Version
-from tests.dataset.builders import random_columns
+from tests.dataset.builders import random_columns, under
 
 SINCE = {column.name: column.since for column in COLUMNS}
 NAMES = [feature.name for feature in FEATURES] + [name for name, _ in INDICES]
@@ -44,14 +44,6 @@ LEFT_OUT = {
     ),
 }
 """Features and indices that are 0 without each group."""
-
-
-def under(encoded: Encoded, features: str) -> Encoded:
-    """The encoded frames with what the choice leaves out set to 0."""
-    continuous, indices = encoded.continuous.copy(), encoded.indices.copy()
-    rows, index_rows = zeroed(features)
-    continuous[list(rows)], indices[list(index_rows)] = 0, 0
-    return Encoded(continuous, indices)
 
 
 def assert_equal(ours: Encoded, theirs: Encoded) -> None:

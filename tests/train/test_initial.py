@@ -59,6 +59,8 @@ def test_every_field_that_differs_is_named(folder: Path) -> None:
     assert "dropout" not in str(told.value)
     with pytest.raises(ConfigError, match=r"found other codec joint \(there axis17\)"):
         load_initial(folder / "all", tiny_config(policy=tiny_policy_config(codec=get_codec("joint").name)))
+    with pytest.raises(ConfigError, match=r"found other features all-items \(there all\)"):
+        load_initial(folder / "all", tiny_config(policy=tiny_policy_config(features="all-items")))
 
 
 def test_a_run_of_another_schema_is_refused(folder: Path) -> None:
