@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from dataset.arrow import columns_from_table
 from dataset.codec import CODECS
-from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.files import open_files
+from dataset.groups import encoder_digest
 from dataset.ids import character_from_name
 from dataset.manifest import Manifest, ShardInfo
 from dataset.prefetch import in_advance
@@ -185,7 +185,7 @@ def _check_versions(manifest: Manifest, path: Path | str) -> None:
     codec = CODECS.get(manifest.codec)
     checks = (
         ("schema version", manifest.schema_version, SCHEMA_VERSION, "ingest --rebuild"),
-        ("encoder", manifest.encoder_digest, ENCODER_DIGEST, "encode"),
+        ("encoder", manifest.encoder_digest, encoder_digest(manifest.features), "encode"),
         (f"codec '{manifest.codec}'", manifest.codec_digest, "none" if codec is None else codec.digest, "encode"),
     )
     for what, found, here, command in checks:

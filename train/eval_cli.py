@@ -48,7 +48,7 @@ def evaluate(
     from train.checkpoint import load_policy
     from train.measure.differ import differences
     from train.measure.evaluate import evaluate_run, parse_split
-    from train.measure.recoded import in_codec
+    from train.measure.recoded import encoded_for
     from train.measure.report import show_reports
     from train.run import find_device
 
@@ -58,7 +58,9 @@ def evaluate(
     reports = [
         evaluate_run(
             loaded,
-            in_codec(find_store(store, replays, None, loaded.codec.name), loaded.codec.name),
+            encoded_for(
+                find_store(store, replays, None, loaded.codec.name), loaded.codec.name, loaded.config.policy.features
+            ),
             split=chosen,
             is_seen_allowed=allow_seen,
             device=target,

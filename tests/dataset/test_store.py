@@ -97,6 +97,7 @@ def test_a_table_of_replays_without_its_manifest_gives_way_to_the_previous_one(s
     ("change", "message"),
     [
         ({"schema_version": 0}, "schema version must be 1, .* found 0; run 'exphil ingest --rebuild"),
+        ({"features": "base"}, "encoder must be .* found d062e6d0c0e5cdeb; run 'exphil encode"),
         ({"encoder_digest": "old"}, "encoder must be .* found old; run 'exphil encode"),
         ({"codec_digest": "old"}, "codec 'axis17' must be .* found old; run 'exphil encode"),
         ({"codec": "axis9"}, "codec 'axis9' must be none"),

@@ -11,11 +11,17 @@ from train.record import save_record
 
 
 def random_run(
-    folder: Path, *, character: str | None = "mewtwo", delay: int = 0, hidden: int = 16, codec: str = "axis17"
+    folder: Path,
+    *,
+    character: str | None = "mewtwo",
+    delay: int = 0,
+    hidden: int = 16,
+    codec: str = "axis17",
+    features: str = "all",
 ) -> Path:
     """A run folder with a policy that was never trained, so it presses everything all the time."""
     config = RunConfig(
-        policy=PolicyConfig(codec=codec, backbone="gru", hidden_sizes=(hidden, hidden)),
+        policy=PolicyConfig(codec=codec, features=features, backbone="gru", hidden_sizes=(hidden, hidden)),
         data=DataConfig(character=character, delay=delay),
     )
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.atomic import sha256_of
+from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError, ConfigError, ExphilError, ShardError
 from dataset.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
@@ -230,6 +231,7 @@ def test_the_card_tells_the_kept_epoch_beside_persistence_and_how_to_play(hub: H
         "exphil hub pull runs/first --repo me/falco",
         "| trained on | 98 replays, 1,075,674 frames |",
         f"| data digest | `{'d' * 32}` |",
+        f"| encoder | `{ENCODER_DIGEST}`, features `all` |",
     ):
         assert line in card.splitlines()
     (run / "README.md").write_text("My own words.")
