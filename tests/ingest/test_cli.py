@@ -94,6 +94,29 @@ def test_without_a_source_the_datasets_are_ingested_and_locked(
     assert json.loads(run("--dataset", "two", "--workers", 1, "--json").stdout)["replays_found"] == 4
 
 
+def test_two_datasets_of_one_store_are_counted_in_it_once(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entries = [f"  {i}:\n    sources: [{duels}/duel-{i}.slp]\n    min_frames: 1\n    store: s\n" for i in range(2)]
+    Path("data_manifest.yaml").write_text("datasets:\n" + "".join(entries))
+    found = json.loads(run("--workers", 1, "--json").stdout)
+    assert (found["replays_found"], found["replays_ingested"], found["store_replays"]) == (2, 2, 2)
+    assert found["digest"] == Manifest.load("s").digest
+
+
+def test_a_source_that_is_not_there_is_told_before_any_dataset_is_ingested(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data_manifest.yaml").write_text(
+        f"datasets:\n  a:\n    sources: [{duels}]\n    store: s\n  b:\n    sources: [gone]\n    store: t\n"
+    )
+    with pytest.raises(ConfigError, match="source gone: must be a file or folder, found nothing there"):
+        run("--workers", 1)
+    assert not Path("s").exists()
+
+
 def test_options_that_cannot_take_effect_are_errors(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
