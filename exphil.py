@@ -26,15 +26,18 @@ INTERRUPTED = 130
 
 def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
+    from dataset.command import Group, with_plain_help
+
     app = typer.Typer(
         name="exphil",
+        cls=Group,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
     for stage in ("ingest", "dataset", "train", "play"):
         import_module(f"{stage}.cli").register(app)
-    return app
+    return with_plain_help(app)
 
 
 def _show_version(is_wanted: bool) -> None:

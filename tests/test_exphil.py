@@ -1,5 +1,6 @@
 """The command as a whole: light to import, honest about what is missing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,17 @@ def test_the_shell_completes_commands_and_options() -> None:
 
     assert completed("exphil", "tra") == ["train"]
     assert completed("exphil", "sync", "--re") == ["--remote"]
+
+
+def test_help_shows_no_value_beside_a_flag_and_no_type_of_python() -> None:
+    code = (
+        "import exphil, typer\n"
+        "from typer.testing import CliRunner\n"
+        "app = exphil.build_app()\n"
+        "for words in ([], *([name] for name in typer.main.get_command(app).commands)):\n"
+        "    print(CliRunner().invoke(app, [*words, '--help'], terminal_width=160).output)"
+    )
+    shown = run_python(code).stdout
+    assert re.findall(r"<bool>|<list|Path\]|\[\[", shown) == []
+    assert re.search(r"--json +Print one JSON", shown)
+    assert "ingest [OPTIONS] [SOURCE]..." in shown
