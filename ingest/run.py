@@ -23,6 +23,9 @@ from ingest.pipeline import IngestReport, ingest, ingest_candidates
 from ingest.report import closing_lines, next_line, report_table, showing_progress
 from ingest.watch import watch
 
+MOST_NAMED = 3
+"""Sources."""
+
 INTERVAL_S = 10.0
 """Between two looks of ``--watch``."""
 
@@ -68,7 +71,10 @@ def ingest_datasets(
         raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
     reports = []
     for found in wanted:
-        report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+        try:
+            report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+        except ConfigError as error:
+            raise ConfigError(f"{path}, dataset '{found.name}': {error}") from error
         if not per_run["dry_run"]:
             lock = Lock(replays=report.store_replays, frames=report.store_frames, digest=report.digest)
             write_lock(path, found.name, lock)
@@ -100,7 +106,7 @@ def watch_sources(
             console.print(report_table(report))
         console.print(f"watching: {waiting:,} files are not whole yet; Ctrl-C ends", highlight=False)
 
-    console.print(f"watching {', '.join(map(str, sources))} every {interval_s:g} s; Ctrl-C ends", highlight=False)
+    console.print(f"watching {_named(sources)} every {interval_s:g} s; Ctrl-C ends", highlight=False)
     try:
         watch(sources, bring_in, interval_s)
     except KeyboardInterrupt:
@@ -113,7 +119,7 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     console = Console(stderr=True)
     target = url_of(store) or store
     console.print(
-        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {', '.join(map(str, sources))} -> {target}",
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {target}",
         highlight=False,
         soft_wrap=True,
     )
@@ -123,6 +129,12 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     for line in closing_lines(report, is_dry_run=options.dry_run):
         console.print(line, highlight=False, soft_wrap=True)
     return report
+
+
+def _named(sources: Sequence[str | Path]) -> str:
+    """Sources in a line, also where a shell made hundreds of a pattern."""
+    more = len(sources) - MOST_NAMED
+    return ", ".join(map(str, sources[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def as_json(reports: Sequence[IngestReport], *, is_watch: bool = False) -> str:
