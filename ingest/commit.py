@@ -23,7 +23,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.hub_card import HUB_CARD_NAME, write_hub_card
 from dataset.lock import LOCK_NAME, writing
-from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
+from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
@@ -89,6 +89,7 @@ class OpenStore:
         self.manifest = _empty_manifest(options)
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
+            check_schema(folder, self.manifest)
             _check_settings(self.manifest, options, folder)
             self.rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
         self._by_place: dict[_Place, list[Row]] = {}
