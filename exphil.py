@@ -1,5 +1,6 @@
 """The command ``exphil``: composes the four stages' command lines and prints their errors as one sentence."""
 
+import errno
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,9 @@ EXTRAS = {
     "torch": "train",
     "wandb": "train",
 }
+
+NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What a disk says that is full or closed to the user."""
 
 INTERRUPTED = 130
 """How typer exits on Ctrl-C."""
@@ -69,6 +73,11 @@ def main() -> None:
         raise
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        if error.errno not in NO_WRITING:
+            raise
+        place = "the disk" if error.filename is None else error.filename
+        _fail(f"{place}: needs room and permission, found: {error.strerror}; mend that, or give another folder", 1)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

@@ -251,6 +251,12 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
         value = wanted.get(name, False)
         if bound.get(name, False) != value:
             raise ConfigError(
-                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name, False)!r} and keeps it for life, "
-                f"found {value!r}; give what it has, another --store, or --rebuild to start it over"
+                f"store {folder}: was made with {_spelled(name, bound.get(name))} and keeps that for life, found "
+                f"{_spelled(name, value)}; give what it has, another --store, or --rebuild to start it over"
             )
+
+
+def _spelled(name: str, value: object) -> str:
+    """A setting as it is typed."""
+    flag = f"--{name.replace('_', '-')}"
+    return f"no {flag}" if value in (None, False) else flag if value is True else f"{flag} {value}"

@@ -56,6 +56,19 @@ def test_errors_of_usage_exit_2_and_errors_of_work_exit_1() -> None:
     assert run_python(template.format("SchemaError")).returncode == 1
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_in_a_sentence() -> None:
+    template = (
+        "import errno, exphil\n"
+        "def app(): raise OSError(errno.{}, 'Sorry', 'runs/x')\n"
+        "exphil.build_app = lambda: app\n"
+        "exphil.main()"
+    )
+    done = run_python(template.format("EACCES"))
+    told = "error: runs/x: needs room and permission, found: Sorry; mend that, or give another folder"
+    assert (done.returncode, done.stderr.strip()) == (1, told)
+    assert "Traceback" in run_python(template.format("EBADF")).stderr
+
+
 def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
     code = (
         "import exphil, typer\n"
