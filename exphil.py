@@ -74,10 +74,13 @@ def main() -> None:
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:
-        if error.errno not in NO_WRITING:
+        if error.errno not in NO_WRITING and not isinstance(error, PermissionError):  # polars gives no number
             raise
         place = "the disk" if error.filename is None else error.filename
-        _fail(f"{place}: needs room and permission, found: {error.strerror}; mend that, or give another folder", 1)
+        _fail(
+            f"{place}: needs room and permission, found: {error.strerror or error}; mend that, or give another folder",
+            1,
+        )
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

@@ -259,4 +259,4 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
 def _spelled(name: str, value: object) -> str:
     """A setting as it is typed."""
     flag = f"--{name.replace('_', '-')}"
-    return f"no {flag}" if value in (None, False) else flag if value is True else f"{flag} {value}"
+    return f"no {flag}" if value is None or value is False else flag if value is True else f"{flag} {value}"
