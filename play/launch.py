@@ -27,7 +27,7 @@ from play.pair import Pair
 from play.runner import FrameSource, Players, Report, Runner, check_budget, warm_up
 from play.runtime import PlayedRun, load
 from play.session_log import REPLAY, SessionLog, logging, new_folder
-from play.stand_in import NEVER, StandIn
+from play.stand_in import NEVER, StandIn, naming
 from play.stand_in import Report as StandInReport
 from play.view import viewing
 from play.watch import Watched
@@ -164,6 +164,8 @@ def play_stand_in(
         port: the agent's; None looks for the run's character.
         slippi_port: UDP port of the server, 0 for a free one.
     """
+    with naming(replay):
+        header = read_header(replay)
     players: Players
     pipes: tuple[int, ...] = (PIPE,)
     if options.opponent is None:
@@ -171,7 +173,7 @@ def play_stand_in(
     else:
         loaded, _, players = load_pair(options, options.opponent, say)
         pipes = (PIPE, OTHER_PIPE)
-    seat = find_seat(read_header(replay), loaded.character, port)
+    seat = find_seat(header, loaded.character, port)
     say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
     is_lock_step = options.is_sync and fps is None
     pace = None if is_lock_step else 60.0 if fps is None else fps

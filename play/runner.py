@@ -98,7 +98,7 @@ class Report:
             "step_ms_p99": _percentile(self.step_ms, 99),
             "frame_to_controller_ms_p50": _percentile(self.frame_to_controller_ms, 50),
             "frame_to_controller_ms_p99": _percentile(self.frame_to_controller_ms, 99),
-            "stale_share": self.frames_stale / self.frames if self.frames else None,
+            "stale_share": round(self.frames_stale / self.frames, 4) if self.frames else None,
             "fps": round((self.frames - len(self.games)) / self.seconds, 2) if self.seconds > 0 else None,
         }
 

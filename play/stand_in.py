@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -244,17 +244,28 @@ def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
     return pipes
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let what is wrong with a replay's bytes name the file that holds them."""
+    try:
+        yield
+    except ReplayError as error:
+        raise ReplayError(error.reason, f"{path.name}: {str(error).removeprefix('replay: ')}") from error
+
+
 def _load(path: Path) -> "tuple[list[Message], str]":
     """Return a replay's messages, in the order Dolphin would send them, and its Slippi version."""
-    raw, _ = slp.read_slp(path)
-    found = slp.read_header(path).version
+    with naming(path):
+        raw, _ = slp.read_slp(path)
+        found = slp.read_header(path).version
     version, oldest = (".".join(map(str, numbers)) for numbers in (found, OLDEST))
     if found < OLDEST:
         raise ReplayError(
             "too_old",
             f"{path.name}: the stand-in serves Slippi {oldest} or newer, found {version}; choose a newer replay",
         )
-    messages = [_message(message, slp.payload_sizes(raw)[slp.BOOKEND]) for message in slp.split_messages(raw)]
+    with naming(path):
+        messages = [_message(message, slp.payload_sizes(raw)[slp.BOOKEND]) for message in slp.split_messages(raw)]
     if not any(message.kind == "frame" for message in messages):
         raise ReplayError(
             "no_frames", f"{path.name}: a replay to serve needs frames, found none; choose another replay"

@@ -413,13 +413,13 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rollback": "first"}, "made with rollback 'last' .* found 'first'"),
-        ({"split_seed": 1}, "made with split seed 0 .* found 1"),
-        ({"character": "Mewtwo"}, "made with character None .* found 'mewtwo'"),
-        ({"include_cpu": True}, "made with include cpu False .* found True"),
-        ({"keep_all": True}, "made with keep all False .* found True"),
-        ({"min_frames": 2}, "made with min frames 1 .* found 2"),
-        ({"keep_names": True}, "made with keep names False .* found True"),
+        ({"rollback": "first"}, "made with --rollback last .* found --rollback first;"),
+        ({"split_seed": 1}, "made with --split-seed 0 .* found --split-seed 1;"),
+        ({"character": "Mewtwo"}, "made with no --character .* found --character mewtwo;"),
+        ({"include_cpu": True}, "made with no --include-cpu .* found --include-cpu;"),
+        ({"keep_all": True}, "made with no --keep-all .* found --keep-all;"),
+        ({"min_frames": 2}, "made with --min-frames 1 .* found --min-frames 2;"),
+        ({"keep_names": True}, "made with no --keep-names .* found --keep-names;"),
     ],
 )
 def test_settings_that_contradict_the_store_name_both_values_and_the_way_out(
