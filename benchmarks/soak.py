@@ -27,11 +27,11 @@ from dataset import slp, ubjson
 from dataset.duel import generate_replays
 from play.agent import Agent
 from play.dolphin import Lost, open_stand_in
-from play.launch import PIPE, find_seat
 from play.runner import Report, Runner, warm_up
 from play.runtime import load
+from play.seat import seat_in_replay
 from play.session_log import SessionLog
-from play.stand_in import StandIn
+from play.stand_in import PIPE, StandIn
 from play.watch import Watched
 
 ROLLBACK_EVERY, ROLLED_BACK = 120, 3
@@ -56,7 +56,7 @@ def main() -> None:
         duels = [with_rollbacks(path) for path in generate_replays(folder / "duels", NUM_DUELS, seed=0)]
         num_games = 4 + int(options.minutes)  # no duel lasts less than a minute
         games = [duels[number % NUM_DUELS] for number in range(num_games)]
-        seat = find_seat(slp.read_header(games[0]), "mewtwo", None)
+        seat = seat_in_replay(slp.read_header(games[0]), "mewtwo", None)
         memory.start()
         sessions = []
         with StandIn(games, fps=60.0, controllers=(PIPE,), start_grace_s=0.0, pauses=PAUSES) as server:

@@ -34,6 +34,8 @@ OLDEST = (3, 8, 0)
 ADDRESS = "127.0.0.1"
 NEVER = 2**31 - 1
 """``poll_frame`` of a FLUSH that no frame came after."""
+PIPE, OTHER_PIPE = 1, 2
+"""Ports of the pads that a match against it uses, the agent's and its opponent's; the replayed game does not listen to them."""
 _READY_S = 120.0  # a process takes long to start on a busy machine
 _STOP_S = 5.0
 

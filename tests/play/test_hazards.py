@@ -38,9 +38,8 @@ from dataset.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, spli
 from dataset.slp import events as read_events
 from play.agent import Agent
 from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Session, open_stand_in
-from play.launch import PIPE
 from play.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in import StandIn
+from play.stand_in import PIPE, StandIn
 from tests.play.loopback import GOODBYE, SILENCE, Loopback, events, menu
 from tests.play.test_runner import CODEC, Counting
 
