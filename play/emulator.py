@@ -12,11 +12,8 @@ import melee
 from dataset.errors import DolphinError
 from play.build import Build, build_of, windowless
 from play.connection import closed_on_error, connect, start_dolphin
-from play.dolphin import OLDEST_LIVE, Session
+from play.dolphin import ALONE, BESIDE_A_PERSON, OLDEST_LIVE, Session
 from play.match import Match, home_of, login_of
-
-MOST_MENUS = 7200
-"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
 
 
 def open_match(match: Match) -> Session:
@@ -35,8 +32,8 @@ def open_match(match: Match) -> Session:
     with closed_on_error(console):
         start_dolphin(console, match.iso, *without_window)
         connect(console, pads)
-    limit = None if match.has_person else MOST_MENUS
-    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate, most_menus=limit)
+    patience = BESIDE_A_PERSON if match.has_person else ALONE
+    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate, patience=patience)
 
 
 def _require_able(match: Match, build: Build) -> None:

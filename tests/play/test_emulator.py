@@ -13,7 +13,8 @@ import pytest
 
 from dataset.errors import DolphinError
 from play.build import Build
-from play.emulator import MOST_MENUS, Menus, open_match
+from play.dolphin import ALONE, BESIDE_A_PERSON, Patience
+from play.emulator import Menus, open_match
 from play.launch import play_match
 from play.match import Match, MatchOptions
 from play.options import PlayOptions
@@ -133,15 +134,18 @@ def test_a_person_needs_a_build_with_a_picture(wanted: MatchOptions, tmp_path: P
         open_match(settle(human))
 
 
-def test_only_people_may_take_their_time_in_the_menus(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_only_people_may_take_their_time_in_menus_and_pauses(wanted: MatchOptions, tmp_path: Path) -> None:
     human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User"})
     (tmp_path / "User").mkdir()
-    limits = []
+    limits: list[Patience] = []
     for options in (wanted, human):
         session = open_match(settle(options))
-        limits.append(session._most_menus)
+        limits.append(session.patience)
         session.close()
-    assert limits == [MOST_MENUS, None]
+    assert limits == [ALONE, BESIDE_A_PERSON]
+    assert (ALONE.silence_s, ALONE.pause_s, ALONE.num_menus) == (30.0, 30.0, 7200)
+    assert (BESIDE_A_PERSON.silence_s, BESIDE_A_PERSON.num_menus) == (30.0, None)
+    assert BESIDE_A_PERSON.pause_s >= 600
 
 
 def test_online_the_login_is_where_dolphin_finds_it(wanted: MatchOptions, tmp_path: Path, login: Path) -> None:
