@@ -34,6 +34,8 @@ OLDEST = (3, 8, 0)
 ADDRESS = "127.0.0.1"
 NEVER = 2**31 - 1
 """``poll_frame`` of a FLUSH that no frame came after."""
+PIPE, OTHER_PIPE = 1, 2
+"""Ports of the pads that a match against it uses, the agent's and its opponent's; the replayed game does not listen to them."""
 _READY_S = 120.0  # a process takes long to start on a busy machine
 _STOP_S = 5.0
 
@@ -131,9 +133,13 @@ class StandIn:
         context = multiprocessing.get_context("spawn")
         self._control, control = context.Pipe()
         setup = Setup(games, version, self.port, pipes, fps, start_grace_s, pauses)
-        self._process = context.Process(target=_serve, args=(setup, control), daemon=True, name="exphil stand-in")
+        self._process = context.Process(target=_serve, args=(control,), daemon=True, name="exphil stand-in")
         self._process.start()
         control.close()
+        with contextlib.suppress(
+            OSError
+        ):  # sent once it runs: as an argument, to a process that dies first, it never ends
+            self._control.send(setup)
         self._last: Log | None = None
         self.port = self._ready()
 
@@ -206,13 +212,16 @@ class StandIn:
         self._control.close()
 
 
-def _serve(setup: "Setup", control: Connection) -> None:
+def _serve(control: Connection) -> None:
     """Run in a process of its own."""
     from play.spectator import Spectator
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then stops us
     try:
+        setup: Setup = control.recv()
         spectator = Spectator(setup, control)
+    except EOFError:  # the parent has gone
+        return
     except (OSError, MemoryError) as error:
         control.send(f"{type(error).__name__}: {error}")
         return
