@@ -33,10 +33,12 @@ from dataset.arrow import FrameWriter, rows_digest
 from dataset.atomic import sha256_of
 from dataset.codec import get_codec
 from dataset.encode import FEATURES, INDICES
+from dataset.groups import ALL
 from dataset.memory import keep_freed_memory
+from dataset.rows import sample_of
 from dataset.shards import add_sample, open_shard
 from ingest.archives import Reader
-from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.parse import ParsedReplay, parse_columns
 from ingest.pipeline import IngestOptions, ingest
 from ingest.sources import find_candidates
 from ingest.workers import KEPT_BYTES
@@ -125,7 +127,7 @@ class Rounds:
                     rows_digest(parsed.columns)
                     writer.write(id_, parsed.columns)
                 if with_windows:
-                    add_sample(tar, to_sample(parsed, id_, CODEC))
+                    add_sample(tar, sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL))
         for is_written, path in ((with_frames, table), (with_windows, shard)):
             if is_written:
                 sha256_of(path)

@@ -81,8 +81,8 @@ def _foot(store: Store) -> str:
         f"{name.replace('_', ' ')} {value}" for name, value in sorted(manifest.filters.items()) if value
     )
     return escape(
-        f"digest {manifest.digest} · frame table {manifest.schema_version} · codec {manifest.codec} · rollback "
-        f"{manifest.rollback} · {filters}"
+        f"digest {manifest.digest} · frame table {manifest.schema_version} · codec {manifest.codec} · features "
+        f"{manifest.features} · rollback {manifest.rollback} · {filters}"
     )
 
 

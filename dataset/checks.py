@@ -13,7 +13,7 @@ import numpy as np
 from dataset.align import MIN_ONSETS, Leak
 from dataset.audit import Faults
 from dataset.codec import CODECS, NEUTRAL, Codec
-from dataset.encode import ENCODER_DIGEST
+from dataset.groups import encoder_digest
 from dataset.ids import character_from_name
 from dataset.manifest import Manifest, data_digest
 from dataset.rows import ReplayRow, rows_by_shard
@@ -55,7 +55,7 @@ def version_check(manifest: Manifest) -> Check:
     codec = CODECS.get(manifest.codec)
     here = {
         "schema": (manifest.schema_version, SCHEMA_VERSION),
-        "encoder": (manifest.encoder_digest, ENCODER_DIGEST),
+        f"encoder of features {manifest.features}": (manifest.encoder_digest, encoder_digest(manifest.features)),
         f"codec {manifest.codec}": (manifest.codec_digest, codec.digest if codec else "unknown"),
     }
     other = [f"{what} is {found}, this exphil's is {ours}" for what, (found, ours) in here.items() if found != ours]

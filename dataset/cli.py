@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
         "encode",
         epilog=examples(
             "exphil encode --store data/mewtwo --codec joint",
+            "exphil encode --store data/mewtwo --features all-items-nana",
             'exphil encode --store data/mewtwo --where "quality_a > 0.5 and frames > 3600"',
             "exphil encode --store data/mewtwo --quality",
         ),
@@ -133,6 +134,16 @@ def stats_command(
 def encode_command(
     store: StoreOption,
     codec: Annotated[str | None, typer.Option(help="Codec of the controllers.", show_default="the store's")] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHOICE",
+            help="Feature groups that windows hold, now and when replays are added: all, all less some (all-items-nana), or the "
+            "base and some (base+speeds). Groups: misc (hitstun, jumps left, on the ground), hurtbox, speeds, hitlag, items, "
+            "nana. What is left out is 0, as if no replay had recorded it.",
+            show_default="the store's",
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -148,7 +159,7 @@ def encode_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the window shards again from the frame table, for another codec, encoder or choice of replays.
+    """Write the window shards again from the frame table, for another codec, encoder, choice of features or of replays.
 
     No replay is read, and all of them stay in the frame table.
     """
@@ -161,7 +172,7 @@ def encode_command(
 
     lines = report.Lines()
     if quality:
-        for name, given in (("--codec", codec), ("--where", where)):
+        for name, given in (("--codec", codec), ("--features", features), ("--where", where)):
             if given is not None:
                 raise ConfigError(
                     f"{name}: concerns windows, so it cannot take effect beside --quality; run encode twice"
@@ -173,13 +184,15 @@ def encode_command(
             typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
             typer.echo(f"next: exphil stats --store {store} --query quality", err=True)
         return
-    done = encode_windows(store, codec, lambda shards, total: lines("encode", shards, total), where=where)
+    done = encode_windows(
+        store, codec, lambda shards, total: lines("encode", shards, total), features=features, where=where
+    )
     if as_json:
         typer.echo(report.json_line(asdict(done)))
     else:
         typer.echo(
-            f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, encoder {done.encoder_digest}, "
-            f"{done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
+            f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, features {done.features}, "
+            f"encoder {done.encoder_digest}, {done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
         typer.echo(f"next: exphil verify --store {store}", err=True)
 
@@ -187,7 +200,7 @@ def encode_command(
 def sync_command(
     direction: Annotated[str, typer.Argument(metavar="up|down", help="To the remote, or from it.", show_default=False)],
     what: Annotated[
-        Path, typer.Argument(metavar="[RUNS|STORE]", help="A folder of runs (its name must be runs), or a store.")
+        Path, typer.Argument(metavar="RUNS|STORE", help="A folder of runs (its name must be runs), or a store.")
     ] = Path("runs"),
     remote: Annotated[
         str,

@@ -29,7 +29,7 @@ HITSTUN_STATES = (*range(75, 92), 185, 193, 247, 248)
 replays the recorded hitstun flag is set in exactly 75–91, 185, 193 and 247; 248 is the ceiling's twin of 247. The flag
 itself is not used: live play does not show it."""
 
-_GROUPS = {"misc": "misc", "hurtbox": "hurtbox", "speeds": "speed_air_x", "hitlag": "hitlag"}
+VERSION_GROUPS = {"misc": "misc", "hurtbox": "hurtbox", "speeds": "speed_air_x", "hitlag": "hitlag"}
 """Version groups and the column whose presence tells."""
 
 _FIGHTER = (
@@ -68,7 +68,7 @@ _ITEM = (("owner", 1.0), ("x", 0.05), ("y", 0.05), ("speed_x", 0.5), ("speed_y",
 
 
 def _raw_names() -> tuple[str, ...]:
-    names = ["frame", "stage", *(f"has_{group}" for group in _GROUPS), "has_items"]
+    names = ["frame", "stage", *(f"has_{group}" for group in VERSION_GROUPS), "has_items"]
     for side in SIDES:
         names += [f"{side}_{column}" for column, _ in _FIGHTER]
         names += [f"{side}_nana_{column}" for column, _ in _NANA]
@@ -102,7 +102,7 @@ class Feature:
 
 def _features() -> tuple[Feature, ...]:
     features = [Feature(name="frame", raw="frame", scale=1 / 28800)]
-    features += [Feature(name=f"has_{g}", raw=f"has_{g}", scale=1.0) for g in (*_GROUPS, "items")]
+    features += [Feature(name=f"has_{g}", raw=f"has_{g}", scale=1.0) for g in (*VERSION_GROUPS, "items")]
     features += [
         Feature(name="dx", scale=1 / 200, is_mirrored=True, is_opposed=True),
         Feature(name="dy", scale=1 / 100, is_opposed=True),
@@ -262,7 +262,7 @@ def _zeros(num_frames: int) -> Encoded:
 
 def _masks(columns: Columns) -> dict[str, bool]:
     """The ``has_`` rows, each of one value throughout."""
-    tellers = {f"has_{group}": f"a_{column}" for group, column in _GROUPS.items()} | {"has_items": "item0_kind"}
+    tellers = {f"has_{group}": f"a_{column}" for group, column in VERSION_GROUPS.items()} | {"has_items": "item0_kind"}
     return {mask: teller in columns for mask, teller in tellers.items()}
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from dataset.atomic import replacing
 from dataset.errors import SchemaError
+from dataset.groups import ALL
 from dataset.schema import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
@@ -60,6 +61,8 @@ class Manifest:
     kept_replays: int = 0
     """Replays that were not let in and whose rows are in the frame table all the same."""
     kept_frames: int = 0
+    features: str = ALL
+    """Feature groups (``dataset.groups``) that windows hold; ``encoder_digest`` is that of the encoder under this choice."""
     where: str = ""
     """Condition (``dataset.where``) that a replay must pass to be in a window shard; empty: all are."""
     left_replays: int = 0
@@ -98,8 +101,8 @@ class Manifest:
             ) from error
         if told not in (None, manifest.settings_digest):  # older stores have none
             raise SchemaError(
-                f"store {store}: rollback, split seed, filters and where in {MANIFEST_NAME} must be those its data was made "
-                f"with (digest {told}), found others ({manifest.settings_digest}); restore it from a copy or run "
+                f"store {store}: rollback, split seed, filters, where and features in {MANIFEST_NAME} must be those its data was "
+                f"made with (digest {told}), found others ({manifest.settings_digest}); restore it from a copy or run "
                 "'exphil ingest --rebuild'"
             )
         return manifest
@@ -110,8 +113,9 @@ class Manifest:
 
     @property
     def settings_digest(self) -> str:
-        """Of the settings that decide which replays are in, and how."""
-        settings = (self.rollback, self.split_seed, self.filters, self.where)
+        """Of the settings that decide which replays are in, and how. Older stores have no ``features``; ``all`` adds nothing."""
+        settings = [self.rollback, self.split_seed, self.filters, self.where]
+        settings += [] if self.features == ALL else [self.features]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def save(self, folder: Path | str) -> None:
@@ -150,9 +154,14 @@ def data_digest(
 
 
 def check_schema(folder: Path, manifest: Manifest) -> None:
-    """Refuse a frame table of another version before it is rewritten or added to."""
+    """Refuse a frame table of another version, or one that is not there, before it is rewritten or added to."""
     if manifest.schema_version != SCHEMA_VERSION:
         raise SchemaError(
             f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
             "run 'exphil ingest --rebuild' on its sources"
+        )
+    if manifest.replays + manifest.kept_replays and not manifest.of_kind("frames"):
+        raise SchemaError(
+            f"store {folder}: the frame table must be there to be read again or added to, found window shards only; "
+            "take the whole store, or ingest its replays into another"
         )

@@ -6,7 +6,7 @@ whose encoder has changed can be walked and encoded again.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from dataset.codec import Codec
 from dataset.encode import encode_columns
 from dataset.errors import SchemaError
+from dataset.groups import kept_columns
 from dataset.schema import SIDES, Columns, controller_matrix
 from dataset.shards import Sample
 
@@ -67,15 +68,22 @@ def shard_tables(path: Path, rows: list[ReplayRow]) -> Iterator[tuple[ReplayRow,
         )
 
 
-def sample_of(row: ReplayRow, columns: Columns, codec: Codec) -> Sample:
-    """A stored replay, encoded as its window sample."""
+def sample_of(row: Mapping[str, Any], columns: Columns, codec: Codec, features: str) -> Sample:
+    """A replay as window shards hold it.
+
+    Args:
+        row: its row of the table of replays, or the id, ports, characters and stage of one.
+        columns: its frame-table columns.
+        codec: of the controllers.
+        features: choice of feature groups (``dataset.groups``).
+    """
     controllers = [controller_matrix(columns, side) for side in SIDES]
     return Sample(
         id=row["id"],
         ports=(row["port_a"], row["port_b"]),
         characters=(row["character_a"], row["character_b"]),
         stage=row["stage"],
-        frames=columns["frame"].astype(np.int32),
-        encoded=encode_columns(columns),
+        frames=columns["frame"].astype(np.int32, copy=False),
+        encoded=encode_columns(kept_columns(columns, features)),
         classes=np.stack([codec.encode(side).T for side in controllers]),
     )

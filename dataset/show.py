@@ -15,8 +15,9 @@ from rich.table import Table
 from dataset.action_states import action_state_name
 from dataset.align import align
 from dataset.codec import BUTTONS, NUM_CONTROLLER_FLOATS, Codec
-from dataset.encode import CLIP, ENCODER_DIGEST, FEATURES, INDICES
+from dataset.encode import CLIP, FEATURE_ROW, FEATURES, INDICES
 from dataset.errors import ConfigError
+from dataset.groups import encoder_digest, zeroed
 from dataset.ids import character_name, stage_name
 from dataset.schema import SIDES, Columns, controller_matrix
 
@@ -157,24 +158,39 @@ def _text(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def layout(codec: Codec) -> dict[str, Any]:
-    """What an encoded frame consists of, as plain values."""
+def layout(codec: Codec, features: str) -> dict[str, Any]:
+    """What an encoded frame under a choice of feature groups consists of, as plain values."""
+    zeros, index_zeros = map(frozenset, zeroed(features))
     return {
-        "encoder_digest": ENCODER_DIGEST,
+        "encoder_digest": encoder_digest(features),
+        "choice": features,
         "codec": codec.name,
         "codec_digest": codec.digest,
-        "features": [{"name": f.name, "scale": f.scale, "mirrored": f.is_mirrored} for f in FEATURES],
-        "indices": [{"name": name, "table_size": size} for name, size in INDICES],
+        "features": [
+            {"name": f.name, "scale": f.scale, "mirrored": f.is_mirrored, "held": row not in zeros}
+            for row, f in enumerate(FEATURES)
+        ],
+        "indices": [
+            {"name": name, "table_size": size, "held": row not in index_zeros}
+            for row, (name, size) in enumerate(INDICES)
+        ],
         "components": [{"name": name, "classes": size} for name, size in codec.components],
         "previous_controller": NUM_CONTROLLER_FLOATS,
     }
 
 
-def layout_tables(codec: Codec) -> list[Table]:
-    """The continuous features with their scales, the indices with their tables, the codec with its classes."""
+LEFT_OUT = "left out"
+
+
+def layout_tables(codec: Codec, choice: str) -> list[Table]:
+    """The continuous features with their scales, the indices with their tables, the codec with its classes.
+
+    What the choice of feature groups leaves out has ``left out`` for its scale or table: it is 0.
+    """
+    zeros, index_zeros = zeroed(choice)
     one_hot = len(FEATURES) + NUM_CONTROLLER_FLOATS + sum(size for _, size in INDICES)
     features = Table(
-        title=f"{len(FEATURES)} continuous features (scaled, clipped to ±{CLIP:g}, float16)",
+        title=f"{len(FEATURES)} continuous features (scaled, clipped to ±{CLIP:g}, float16); choice {choice}",
         title_justify="left",
         caption=f"with {NUM_CONTROLLER_FLOATS} numbers of the previous controller and every index as one-hot: {one_hot}",
         caption_justify="left",
@@ -184,11 +200,12 @@ def layout_tables(codec: Codec) -> list[Table]:
         features.add_column(name, justify="right")
     features.add_column("mirrored")
     for group, members in _grouped([feature.name for feature in FEATURES]).items():
-        feature = next(f for f in FEATURES if f.name == members[0])
-        features.add_row(group, str(len(members)), f"{feature.scale:.6g}", "negated" if feature.is_mirrored else "")
-    sizes = dict(INDICES)
+        row = FEATURE_ROW[members[0]]
+        scale = LEFT_OUT if row in zeros else f"{FEATURES[row].scale:.6g}"
+        features.add_row(group, str(len(members)), scale, "negated" if FEATURES[row].is_mirrored else "")
+    sizes = {name: LEFT_OUT if row in index_zeros else str(size) for row, (name, size) in enumerate(INDICES)}
     indices = {group: (len(members), sizes[members[0]]) for group, members in _grouped(list(sizes)).items()}
-    classes = {name: (1, size) for name, size in codec.components}
+    classes = {name: (1, str(size)) for name, size in codec.components}
     return [
         features,
         _sizes(f"{len(INDICES)} embedding indices (uint16)", ("index", "count", "rows of its table"), indices),
@@ -196,7 +213,7 @@ def layout_tables(codec: Codec) -> list[Table]:
     ]
 
 
-def _sizes(title: str, heads: tuple[str, str, str], rows: dict[str, tuple[int, int]]) -> Table:
+def _sizes(title: str, heads: tuple[str, str, str], rows: dict[str, tuple[int, str]]) -> Table:
     table = Table(title=title, title_justify="left")
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left")

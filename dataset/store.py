@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from dataset.arrow import columns_from_table
 from dataset.codec import CODECS
-from dataset.encode import ENCODER_DIGEST
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.fetch import Patience
 from dataset.files import open_files
+from dataset.groups import encoder_digest
 from dataset.ids import character_from_name
 from dataset.manifest import Manifest, ShardInfo
 from dataset.prefetch import in_advance
@@ -69,12 +69,7 @@ class Store:
 
         From a URL all frame shards are fetched first; the cache must be able to hold them at once.
         """
-        shards = self.manifest.of_kind("frames")
-        if not shards:
-            raise SchemaError(
-                f"store {self.path}: the frame table needs at least one replay, found none; ingest some replays first"
-            )
-        frames = pl.scan_parquet(self._files.paths(shards))
+        frames = pl.scan_parquet(self._files.paths(self._frame_shards()))
         return frames if columns is None else frames.select(columns)
 
     def samples(
@@ -169,8 +164,15 @@ class Store:
                 f"list them with 'exphil stats --store {self.path} --sql \"SELECT id FROM replays\"'"
             )
         row = found.row(0, named=True)
-        (shard,) = (shard for shard in self.manifest.of_kind("frames") if shard.path == row["shard"])
+        (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
         return columns_from_table(_read_rows(self.shard_path(shard), row["row_start"], row["frames"]))
+
+    def _frame_shards(self) -> list[ShardInfo]:
+        shards = self.manifest.of_kind("frames")
+        if not shards:
+            found = "window shards only; take the whole store" if self.manifest.replays else "none; ingest some first"
+            raise SchemaError(f"store {self.path}: the frame table needs at least one replay, found {found}")
+        return shards
 
 
 def _read_rows(path: Path, start: int, count: int) -> pa.Table:
@@ -185,7 +187,7 @@ def _check_versions(manifest: Manifest, path: Path | str) -> None:
     codec = CODECS.get(manifest.codec)
     checks = (
         ("schema version", manifest.schema_version, SCHEMA_VERSION, "ingest --rebuild"),
-        ("encoder", manifest.encoder_digest, ENCODER_DIGEST, "encode"),
+        ("encoder", manifest.encoder_digest, encoder_digest(manifest.features), "encode"),
         (f"codec '{manifest.codec}'", manifest.codec_digest, "none" if codec is None else codec.digest, "encode"),
     )
     for what, found, here, command in checks:

@@ -168,7 +168,8 @@ def _frame_checks(
     shards = [shard for shard in manifest.of_kind("frames") if shard.path not in damaged]
     for done, shard in enumerate(shards):
         try:
-            _audit_shard(folder / shard.path, shard, members.get(shard.path, []), codec, frames, content, windows)
+            rows = members.get(shard.path, [])
+            _audit_shard(folder / shard.path, shard, rows, codec, manifest.features, frames, content, windows)
         except UNREADABLE as error:
             content.add(1, f"{shard.path} cannot be read: {error}")
         report("frames", done + 1, len(shards))
@@ -180,6 +181,7 @@ def _audit_shard(
     shard: ShardInfo,
     rows: list[ReplayRow],
     codec: Codec,
+    features: str,
     frames: FrameAudit,
     content: Faults,
     windows: WindowAudit,
@@ -204,7 +206,7 @@ def _audit_shard(
         content.add(len(differing), f"replay {row['id']}: {''.join(differing[:1])}")
         frames.add(row, columns, codec)
         if row["status"] == "ok":
-            windows.compare(sample_of(row, columns, codec))
+            windows.compare(sample_of(row, columns, codec, features))
 
 
 def _frame_verdicts(frames: FrameAudit, content: Faults) -> list[Check]:

@@ -18,8 +18,8 @@ import polars as pl
 from dataset.arrow import columns_from_table
 from dataset.atomic import replacing, sha256_of
 from dataset.codec import Codec, get_codec
-from dataset.encode import ENCODER_DIGEST
 from dataset.files import frame_shard_path, replays_path, require_folder
+from dataset.groups import encoder_digest, parse_features
 from dataset.lock import writing
 from dataset.manifest import Manifest, ShardInfo, check_schema, data_digest
 from dataset.rows import ReplayRow, ingested_rows, rows_by_shard, sample_of, shard_tables
@@ -41,12 +41,19 @@ class EncodeReport:
     """Replays that did not pass the condition."""
     shards: int
     codec: str
+    features: str
+    """Feature groups that the windows hold."""
     encoder_digest: str
     seconds: float
 
 
 def encode_windows(
-    folder: Path | str, codec: str | None = None, on_progress: Progress | None = None, *, where: str | None = None
+    folder: Path | str,
+    codec: str | None = None,
+    on_progress: Progress | None = None,
+    *,
+    features: str | None = None,
+    where: str | None = None,
 ) -> EncodeReport:
     """Write every window shard again.
 
@@ -54,13 +61,15 @@ def encode_windows(
         folder: the store.
         codec: name of the codec to encode controllers with; ``None`` keeps the store's.
         on_progress: called after every frame shard.
+        features: choice of feature groups (``dataset.groups``) that windows hold, now and when replays are ingested; ``None``
+            keeps the store's.
         where: condition that replays must pass (``dataset.where``), now and when new ones are ingested; empty lets all
             pass, ``None`` keeps the store's.
 
     Raises:
         SchemaError: the frame table is of another schema version, or not the files the manifest lists.
         BusyError: another process writes to the store.
-        ConfigError: the codec is unknown, or the condition cannot be read or lets nothing pass.
+        ConfigError: the codec or a feature group is unknown, or the condition cannot be read or lets nothing pass.
         ExphilError: the disk is full, or the folder may not be written to.
     """
     start = time.perf_counter()
@@ -71,7 +80,11 @@ def encode_windows(
         check_schema(folder, manifest)
         chosen = get_codec(codec or manifest.codec)
         rows = ingested_rows(pl.scan_parquet(replays_path(folder, manifest)))
-        manifest = replace(manifest, where=manifest.where if where is None else where.strip())
+        manifest = replace(
+            manifest,
+            features=parse_features(manifest.features if features is None else features),
+            where=manifest.where if where is None else where.strip(),
+        )
         check_where(rows, manifest.where)
         left = left_out(rows, manifest.where)
         wanted = [row for row in rows if row["id"] not in left]
@@ -83,7 +96,8 @@ def encode_windows(
         left=len(left),
         shards=len(written),
         codec=chosen.name,
-        encoder_digest=ENCODER_DIGEST,
+        features=manifest.features,
+        encoder_digest=encoder_digest(manifest.features),
         seconds=time.perf_counter() - start,
     )
 
@@ -97,7 +111,9 @@ def _write_all(
     shards = manifest.of_kind("frames")
     for done, shard in enumerate(shards):
         path = frame_shard_path(folder, shard)
-        written += _write_windows(folder, number + done, _shard_samples(path, members.get(shard.path, []), codec))
+        written += _write_windows(
+            folder, number + done, _shard_samples(path, members.get(shard.path, []), codec, manifest.features)
+        )
         if on_progress is not None:
             on_progress(done + 1, len(shards))
     return written
@@ -109,10 +125,10 @@ def _next_number(folder: Path) -> int:
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
-def _shard_samples(path: Path, rows: list[ReplayRow], codec: Codec) -> Iterable[tuple[str, Sample]]:
+def _shard_samples(path: Path, rows: list[ReplayRow], codec: Codec, features: str) -> Iterable[tuple[str, Sample]]:
     """(split, sample) of every replay of one frame shard, encoded afresh."""
     for row, table in shard_tables(path, rows):
-        yield row["split"], sample_of(row, columns_from_table(table), codec)
+        yield row["split"], sample_of(row, columns_from_table(table), codec, features)
 
 
 def _write_windows(folder: Path, number: int, samples: Iterable[tuple[str, Sample]]) -> list[ShardInfo]:
@@ -158,7 +174,7 @@ def _commit(
     digest = data_digest(
         ((row["id"], row["split"], row["rows_digest"]) for row in rows),
         schema_version=SCHEMA_VERSION,
-        encoder_digest=ENCODER_DIGEST,
+        encoder_digest=encoder_digest(manifest.features),
         codec_digest=codec.digest,
         rollback=manifest.rollback,
         left=left,
@@ -166,7 +182,7 @@ def _commit(
     shards = sorted((*manifest.of_kind("frames"), *written), key=lambda shard: shard.path)
     renewed = replace(
         manifest,
-        encoder_digest=ENCODER_DIGEST,
+        encoder_digest=encoder_digest(manifest.features),
         codec=codec.name,
         codec_digest=codec.digest,
         digest=digest,

@@ -29,7 +29,7 @@ def ingest_command(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files, or URLs of such (https://…/a.zip, s3://…). None: work "
             "through data_manifest.yaml.",
             show_default=False,

@@ -23,7 +23,7 @@ from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.hub_card import HUB_CARD_NAME, write_hub_card
 from dataset.lock import LOCK_NAME, writing
-from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
+from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
@@ -100,6 +100,7 @@ class OpenStore:
         self.manifest = _empty_manifest(options)
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
+            check_schema(folder, self.manifest)
             _check_settings(self.manifest, options, folder)
             rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
             self.rows = [row for row in rows if row["reason"] not in PASSING]
@@ -272,6 +273,12 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
         value = wanted.get(name, False)
         if bound.get(name, False) != value:
             raise ConfigError(
-                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name, False)!r} and keeps it for life, "
-                f"found {value!r}; give what it has, another --store, or --rebuild to start it over"
+                f"store {folder}: was made with {_spelled(name, bound.get(name))} and keeps that for life, found "
+                f"{_spelled(name, value)}; give what it has, another --store, or --rebuild to start it over"
             )
+
+
+def _spelled(name: str, value: object) -> str:
+    """A setting as it is typed."""
+    flag = f"--{name.replace('_', '-')}"
+    return f"no {flag}" if value is None or value is False else flag if value is True else f"{flag} {value}"

@@ -109,7 +109,8 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
     if isinstance(sources, str):
         sources = [sources]
     if not isinstance(sources, list) or not sources or not isinstance(entry.get("store"), str):
-        raise ConfigError(f"{what}: must name 'sources' (paths) and 'store' (a folder), found one missing; add it")
+        lacking = "store" if isinstance(sources, list) and sources else "sources"
+        raise ConfigError(f"{what}: must name 'sources' (paths) and 'store' (a folder), found no '{lacking}'; add it")
     if not all(isinstance(source, str) and source for source in sources):
         raise ConfigError(f"{what}: 'sources' are paths or URLs, found {sources!r}; mend them, in quotes if need be")
     options = {key: value for key, value in entry.items() if key not in ("sources", "store", "locked")}
@@ -125,11 +126,12 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
 
 
 def _check_types(what: str, options: Mapping[str, Any]) -> None:
+    words: dict[type, str] = {str: "a word", int: "a whole number", bool: "true or false"}
     wanted = {"character": str, "codec": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
     wanted |= {"split_seed": int, "keep_names": bool}
     for key, value in options.items():
         if type(value) is not wanted[key]:
-            raise ConfigError(f"{what}: '{key}' must be a {wanted[key].__name__}, found {value!r}; mend it")
+            raise ConfigError(f"{what}: '{key}' must be {words[wanted[key]]}, found {value!r}; mend it")
 
 
 def _from_folder(path: Path, named: str) -> str:

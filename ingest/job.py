@@ -16,7 +16,9 @@ import xxhash
 from dataset.arrow import rows_digest
 from dataset.codec import get_codec
 from dataset.errors import ReplayError
+from dataset.groups import ALL
 from dataset.manifest import ShardInfo
+from dataset.rows import sample_of
 from dataset.schema import Version
 from dataset.slp import Header, read_header
 from dataset.split import split_key, split_of
@@ -25,7 +27,7 @@ from ingest.archives import Candidate, Reader
 from ingest.columns import Rollback
 from ingest.judge import Filters, judge, judge_header, outcome_of
 from ingest.names import Names
-from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.parse import ParsedReplay, parse_columns
 from ingest.row import Row as Row  # a job's result is made of them
 from ingest.row import file_row, header_row, parsed_row, refusal_row
 from ingest.shardset import ShardSet
@@ -53,6 +55,8 @@ class Settings:
     names: Names
     keep_all: bool = False
     """Keep the frames of two-player games that are not let in."""
+    features: str = ALL
+    """Feature groups (``dataset.groups``) that windows hold."""
     where: str = ""
     """Condition (``dataset.where``) that a replay must pass to be encoded into windows."""
     is_verbose: bool = False
@@ -229,7 +233,8 @@ class _Runner:
         if self._shards is None:
             return written
         if passing([row | written], self._settings.where)[0]:
-            shard, start = self._shards.add(parsed.columns, to_sample(parsed, row["id"], self._codec), split)
+            sample = sample_of(row, parsed.columns, self._codec, self._settings.features)
+            shard, start = self._shards.add(parsed.columns, sample, split)
         else:
             shard, start = self._shards.keep(row["id"], parsed.columns)
         return written | {"shard": shard, "row_start": start}

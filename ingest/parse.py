@@ -1,4 +1,4 @@
-"""One replay parsed: its header, its frame-table columns, and the sample that window shards hold.
+"""One replay parsed: its header and its frame-table columns.
 
 In: a path or the bytes of a ``.slp`` file. Out: ``ParsedReplay``, or a ReplayError with the reason. Characters and stage
 come from the game start in exphil's ids. The surprise: only games of exactly two players become columns; all other
@@ -8,14 +8,9 @@ judgement is ``ingest.judge``'s.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dataset.codec import Codec
-from dataset.encode import encode_columns
 from dataset.errors import ReplayError
 from dataset.ids import internal_from_external, stage_index_from_slippi
-from dataset.schema import SIDES, Columns, controller_matrix
-from dataset.shards import Sample
+from dataset.schema import Columns
 from dataset.slp import Header, read_header
 from ingest.columns import Rollback, extract
 from ingest.nana import place_nana
@@ -54,6 +49,17 @@ class ParsedReplay:
     def num_frames(self) -> int:
         """Rows of the replay."""
         return len(self.columns["frame"])
+
+    @property
+    def played(self) -> dict[str, int]:
+        """Ports, characters and stage, as a row of the table of replays holds them."""
+        return {
+            "port_a": self.ports[0],
+            "port_b": self.ports[1],
+            "character_a": self.characters[0],
+            "character_b": self.characters[1],
+            "stage": self.stage,
+        }
 
 
 def parse_columns(
@@ -103,17 +109,3 @@ def _picked(external: int) -> int:
     if internal is None:
         raise ReplayError("not_playable", f"replay: a player picks one of 26 characters, found id {external}")
     return internal
-
-
-def to_sample(parsed: ParsedReplay, id: str, codec: Codec) -> Sample:  # noqa: A002 (the word of the store)
-    """The replay as window shards hold it."""
-    controllers = [controller_matrix(parsed.columns, side) for side in SIDES]
-    return Sample(
-        id=id,
-        ports=parsed.ports,
-        characters=parsed.characters,
-        stage=parsed.stage,
-        frames=parsed.columns["frame"].astype(np.int32, copy=False),
-        encoded=encode_columns(parsed.columns),
-        classes=np.stack([codec.encode(side).T for side in controllers]),
-    )

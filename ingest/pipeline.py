@@ -156,6 +156,7 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
         filters=options.filters,
         rollback=options.rollback,
         codec=opened.manifest.codec,
+        features=opened.manifest.features,
         split_seed=options.split_seed,
         names=opened.names,
         keep_all=options.keep_all,

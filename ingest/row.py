@@ -69,11 +69,7 @@ def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> Row:
     """What the frames tell: the game, how it ended, and its quality."""
     quitter = SIDES[parsed.ports.index(parsed.quitter)] if parsed.quitter in parsed.ports else None
     row = {
-        "stage": parsed.stage,
-        "character_a": parsed.characters[0],
-        "character_b": parsed.characters[1],
-        "port_a": parsed.ports[0],
-        "port_b": parsed.ports[1],
+        **parsed.played,
         "frames": parsed.num_frames,
         "frames_resimulated": parsed.frames_resimulated,
         "frame_gaps": parsed.frame_gaps,

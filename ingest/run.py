@@ -7,7 +7,8 @@ error where the datasets' file decides, because it would contradict the file's l
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from dataset.errors import BusyError, ConfigError
 from dataset.files import url_of
 from dataset.schema import SCHEMA_VERSION
 from ingest.archives import Candidate
-from ingest.datasets import DATASETS_NAME, Lock, load_datasets, write_lock
+from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
 from ingest.options import IngestOptions
 from ingest.pipeline import IngestReport, ingest, ingest_candidates
 from ingest.report import closing_lines, next_line, report_table, showing_progress
@@ -26,6 +27,9 @@ from ingest.sources import check_source
 from ingest.watch import watch
 
 T = TypeVar("T")
+
+MOST_NAMED = 3
+"""Sources."""
 
 INTERVAL_S = 10.0
 """Between two looks of ``--watch``."""
@@ -70,16 +74,28 @@ def ingest_datasets(
     if not wanted:
         names = ", ".join(found.name for found in datasets)
         raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
-    for source in (source for found in wanted for source in found.sources):
-        check_source(Path(source))  # which is no time to hear of after the ingest of the datasets before
+    for found in wanted:  # all first: after the ingest of the datasets before is no time to hear of a mistyped one
+        with _naming(path, found):
+            for source in found.sources:
+                check_source(Path(source))
     reports = []
     for found in wanted:
-        report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+        with _naming(path, found):
+            report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
         if not per_run["dry_run"]:
             lock = Lock(replays=report.store_replays, frames=report.store_frames, digest=report.digest)
             write_lock(path, found.name, lock)
         reports.append(report)
     return reports
+
+
+@contextmanager
+def _naming(path: Path, dataset: Dataset) -> Iterator[None]:
+    """Errors about settings begin with the file and the dataset that hold them."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}, dataset '{dataset.name}': {error}") from error
 
 
 def watch_sources(
@@ -122,7 +138,7 @@ def watch_sources(
         with showing_progress(console) as on_progress:
             return ingest_candidates(lambda: ready, folder, chosen, on_progress=on_progress)
 
-    console.print(f"watching {', '.join(map(str, sources))} every {interval_s:g} s; Ctrl-C ends", highlight=False)
+    console.print(f"watching {_named(sources)} every {interval_s:g} s; Ctrl-C ends", highlight=False)
     try:
         watch(sources, bring_in, tell, interval_s, wait)
     except KeyboardInterrupt:
@@ -146,9 +162,8 @@ def _once_it_is_free(work: Callable[[], T], tell: Callable[[str], None], wait: C
 
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
     console = Console(stderr=True)
-    places = ", ".join(url_of(source) or str(source) for source in sources)
     console.print(
-        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {places} -> {url_of(store) or store}",
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {url_of(store) or store}",
         highlight=False,
         soft_wrap=True,
     )
@@ -158,6 +173,13 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     for line in closing_lines(report, is_dry_run=options.dry_run):
         console.print(line, highlight=False, soft_wrap=True)
     return report
+
+
+def _named(sources: Sequence[str | Path]) -> str:
+    """Sources in a line, also where a shell made hundreds of a pattern."""
+    more = len(sources) - MOST_NAMED
+    places = ", ".join(url_of(source) or str(source) for source in sources[:MOST_NAMED])
+    return places + (f" and {more} more" if more > 0 else "")
 
 
 def as_json(reports: Sequence[IngestReport]) -> str:

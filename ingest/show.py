@@ -53,25 +53,27 @@ def inspect_command(
     from dataset import report, show
     from dataset.codec import get_codec
     from dataset.errors import ConfigError
+    from dataset.groups import ALL
 
     if (store is None) == (replay is None):
         raise ConfigError("inspect: needs exactly one of --store STORE and --replay FILE; give one")
     if replay is not None:
         if replay_id is not None:
             raise ConfigError("--id: names a replay of a store, so it cannot take effect beside --replay; drop one")
-        name, columns, codec_name = replay.name, _parsed(replay, rollback or "last"), codec or "axis17"
+        name, columns, codec_name, features = replay.name, _parsed(replay, rollback or "last"), codec or "axis17", ALL
     else:
         if rollback is not None or codec is not None:
             raise ConfigError("--rollback and --codec: a store has its own, so they cannot take effect beside --store")
-        name, columns, codec_name = _stored(cast("Path", store), replay_id)
+        name, columns, codec_name, features = _stored(cast("Path", store), replay_id)
     first, last = show.first_jump(columns) if frames is None else show.parse_frames(frames)
-    rows = show.frame_rows(columns, get_codec(codec_name), first, last)
+    chosen = get_codec(codec_name)
+    rows = show.frame_rows(columns, chosen, first, last)
     if as_json:
-        typer.echo(report.json_line({"replay": name, "frames": rows, "layout": show.layout(get_codec(codec_name))}))
+        typer.echo(report.json_line({"replay": name, "frames": rows, "layout": show.layout(chosen, features)}))
         return
     console = report.stdout_console()
     console.print(f"replay {name}, {len(columns['frame']):,} frames", soft_wrap=True)
-    for table in (*show.frame_tables(rows, columns), *show.layout_tables(get_codec(codec_name))):
+    for table in (*show.frame_tables(rows, columns), *show.layout_tables(chosen, features)):
         console.print(table)
 
 
@@ -90,8 +92,8 @@ def _parsed(replay: Path, rollback: str) -> "Columns":
         raise ExphilError(f"--replay {replay}: {str(error).removeprefix('replay: ')}") from error
 
 
-def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str]":
-    """Id, columns and codec of a store's replay, the first if none is named."""
+def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str, str]":
+    """Id, columns, codec and feature groups of a store's replay, the first if none is named."""
     from dataset.errors import ConfigError
     from dataset.rows import ingested_rows
     from dataset.store import Store
@@ -102,4 +104,4 @@ def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str]":
         if not rows:
             raise ConfigError(f"store {folder}: inspect needs a replay, found none; ingest some first")
         replay_id = str(rows[0]["id"])
-    return replay_id, store.columns(replay_id), store.manifest.codec
+    return replay_id, store.columns(replay_id), store.manifest.codec, store.manifest.features

@@ -51,7 +51,7 @@ KEYS: dict[str, dict[str, str]] = {
         "store_replays store_frames seconds cpu_seconds rejections failures duplicates stores digest",
     },
     "encode": {
-        "": "frames replays left shards codec encoder_digest seconds",
+        "": "frames replays left shards codec features encoder_digest seconds",
     },
     "encode --quality": {
         "": "replays left frames seconds",
@@ -65,9 +65,9 @@ KEYS: dict[str, dict[str, str]] = {
         "": "replay frames layout",
         "frames[]": "frame side character action action_state action_frame x y facing percent shield stocks jumps "
         "on_ground hitlag controller previous target",
-        "layout": "encoder_digest codec codec_digest features indices components previous_controller",
-        "layout.features[]": "name scale mirrored",
-        "layout.indices[]": "name table_size",
+        "layout": "encoder_digest choice codec codec_digest features indices components previous_controller",
+        "layout.features[]": "name scale mirrored held",
+        "layout.indices[]": "name table_size held",
         "layout.components[]": "name classes",
     },
     "stats": {

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from dataset.codec import get_codec
 from dataset.duel import generate_replay
+from dataset.groups import ALL
+from dataset.rows import sample_of
 from dataset.schema import FIRST_FRAME, controller_matrix
 from dataset.shards import Sample
 from dataset.stream.bank import Bank
-from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.parse import ParsedReplay, parse_columns
 from play.agent import Agent
 from play.dolphin import open_stand_in
 from play.runner import Runner
@@ -61,7 +63,7 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Drill:
     replay = tmp_path_factory.mktemp("drill") / "drill.slp"
     generate_replay(replay, seed=0, script="drill", frames=NUM_FRAMES)
     parsed = parse_columns(replay, rollback="first")
-    return Drill(replay, parsed, to_sample(parsed, "drill", CODEC))
+    return Drill(replay, parsed, sample_of({"id": "drill"} | parsed.played, parsed.columns, CODEC, ALL))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save
 
 from dataset.atomic import replacing
 from dataset.codec import Codec, get_codec
-from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError
+from dataset.groups import encoder_digest
 from dataset.schema import SCHEMA_VERSION
 from train.config import RunConfig, from_json, to_json
 from train.policy import Policy
@@ -57,7 +57,7 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
     codec = get_codec(config.policy.codec)
     return {
         "schema_version": SCHEMA_VERSION,
-        "encoder_digest": ENCODER_DIGEST,
+        "encoder_digest": encoder_digest(config.policy.features),
         "codec": codec.name,
         "codec_digest": codec.digest,
         "contract": config.contract,

@@ -95,6 +95,15 @@ def train(
     head: Annotated[
         str | None, typer.Option("--head", help="autoregressive or independent; default autoregressive.")
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            help="Feature groups the policy is given, here and in play: all, all less some (all-items-nana), or the base and "
+            "some (base+speeds), of misc, hurtbox, speeds, hitlag, items, nana; default all.",
+            metavar="CHOICE",
+        ),
+    ] = None,
     action_mode: Annotated[
         str | None, typer.Option("--action-mode", help="Action states: learned (a table) or one_hot; default learned.")
     ] = None,

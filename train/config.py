@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from dataset.codec import get_codec
 from dataset.errors import ConfigError
+from dataset.groups import ALL, parse_features
 from dataset.ids import character_from_name
 from train.backbones.base import Shape
 from train.backbones.registry import get_backbone
@@ -48,6 +49,8 @@ class PolicyConfig:
     """Width of every layer of the backbone."""
     head: str = "autoregressive"
     """Whether components are predicted given each other."""
+    features: str = ALL
+    """Feature groups that the policy is given (``dataset.groups``), in their one spelling; the others are 0 to it."""
     action_mode: str = "learned"
     """How action states are given: a trained table, or ``one_hot``."""
     character_mode: str = "learned"
@@ -67,6 +70,7 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         get_codec(self.codec)
+        object.__setattr__(self, "features", parse_features(self.features))  # equal choices are equal configs
         is_temporal = get_backbone(self.backbone).is_temporal
         _require(self.head in HEADS, f"head '{self.head}': unknown; use one of {', '.join(HEADS)}")
         _require(

@@ -10,6 +10,7 @@ from typing import Any
 
 from dataset.codec import get_codec
 from dataset.errors import ConfigError, SchemaError
+from dataset.groups import lacking
 from dataset.ids import character_from_name
 from dataset.split import Split
 from dataset.store import Store
@@ -58,13 +59,19 @@ def character_id(name: str | None) -> int | None:
     return None if name is None else character_from_name(name).internal
 
 
-def open_store(path: Path | str, codec: str, tolerate_bad_shards: int = 0) -> Store:
-    """A store whose classes are those of ``codec``."""
+def open_store(path: Path | str, codec: str, features: str, tolerate_bad_shards: int = 0) -> Store:
+    """A store whose classes are those of ``codec`` and whose windows hold ``features``, or more."""
     store = Store(path, tolerate_bad_shards=tolerate_bad_shards)
     if store.manifest.codec_digest != get_codec(codec).digest:
         raise SchemaError(
             f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
             f"run 'exphil encode --store {path} --codec {codec}'"
+        )
+    if missing := lacking(store.manifest.features, features):
+        raise SchemaError(
+            f"store {path}: its window shards must hold the features {features}, found {store.manifest.features}, without "
+            f"{', '.join(missing)}; run 'exphil encode --store {path} --features all', or train with "
+            f"--features {store.manifest.features}"
         )
     return store
 
@@ -72,6 +79,7 @@ def open_store(path: Path | str, codec: str, tolerate_bad_shards: int = 0) -> St
 def load_data(
     path: Path | str,
     codec: str,
+    features: str,
     character: str | None,
     tolerate_bad_shards: int = 0,
     max_replays: int | None = None,
@@ -83,6 +91,7 @@ def load_data(
     Args:
         path: the store.
         codec: whose classes its window shards must hold.
+        features: feature groups (``dataset.groups``) that they must hold.
         character: whom to imitate; ``None`` imitates everyone.
         tolerate_bad_shards: so many may be missing or damaged.
         max_replays: so many of the train split are taken; ``None`` takes all.
@@ -91,9 +100,9 @@ def load_data(
 
     Raises:
         ConfigError: a split holds no such replay.
-        SchemaError: the store is damaged or encoded for another codec.
+        SchemaError: the store is damaged, encoded for another codec, or without some of the features.
     """
-    store = open_store(path, codec, tolerate_bad_shards)
+    store = open_store(path, codec, features, tolerate_bad_shards)
     train, val = load_bank(store, "train", character, max_replays, seed), load_bank(store, "val", character)
     weights = None if weight_by == "none" else track_weights(train, store.replays(), weight_by)
     return Data(train, val, store.manifest.digest, tuple(store.skipped), weights)

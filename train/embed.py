@@ -2,7 +2,8 @@
 
 An id is looked up in a trained table (``learned``) or expanded to a one among zeros, a column for each of its values
 (``one_hot``). Stages have two such expansions: ``compact`` has a column for each legal stage and one that all others share;
-``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up.
+``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up. Of a choice of
+feature groups (``dataset.groups``) the others are 0 here, so training, measuring, play and the exported graph cannot differ.
 
 Numbers come in at their stored width (float16 features, 16-bit indices, 8-bit classes) and leave as one float row of the
 backbone's width. Player, opponent and both Nanas share one action-state table: the same animation means the same thing
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from dataset.codec import NUM_CONTROLLER_FLOATS, Codec
 from dataset.encode import FEATURES, INDICES
+from dataset.groups import ALL, zeroed
 from dataset.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from train.components import Components, one_hot
 from train.decoding import ControllerFloats
@@ -51,10 +53,25 @@ class Embed(nn.Module):
     """Frames to rows of width D."""
 
     columns: Tensor
+    kept: Tensor
+    kept_indices: Tensor
 
-    def __init__(self, codec: Codec, width: int, modes: Mapping[str, str] | None = None) -> None:
-        """Build for rows of ``width``; ``modes`` names the mode of each index in ``MODES`` that is not ``learned``."""
+    def __init__(self, codec: Codec, width: int, modes: Mapping[str, str] | None = None, features: str = ALL) -> None:
+        """Build for rows of ``width``.
+
+        Args:
+            codec: of the previous controller.
+            width: D.
+            modes: the mode of each index in ``MODES`` that is not ``learned``.
+            features: choice of feature groups (``dataset.groups``); the others are 0, whatever a frame holds of them.
+        """
         super().__init__()
+        zeros, index_zeros = zeroed(features)
+        self._is_whole = not zeros
+        kept = torch.tensor([row not in zeros for row in range(len(FEATURES))])
+        kept_indices = torch.tensor([row not in index_zeros for row in range(len(INDICES))])
+        self.register_buffer("kept", kept.float(), persistent=False)
+        self.register_buffer("kept_indices", kept_indices.long(), persistent=False)
         self.components = Components.of(codec)
         self._positions = {
             table: [row for row, (name, _) in enumerate(INDICES) if name.endswith(table)] for table in TABLES
@@ -97,9 +114,11 @@ class Embed(nn.Module):
         known = torch.ones_like(held[..., :1]) if is_known is None else is_known.to(dtype).unsqueeze(-1)
         held, floats = held * known, floats * known
         delays = (delay.to(dtype) * DELAY_SCALE).unsqueeze(-1)
-        rows = indices.long()
+        rows, seen = indices.long(), continuous.to(dtype)
+        if not self._is_whole:
+            rows, seen = rows * self.kept_indices, seen * self.kept
         ids = [self._id_rows(name, rows[..., places]).to(dtype) for name, places in self._positions.items()]
-        given = [continuous.to(dtype), floats, held @ self.previous.weight, known, delays, *ids]
+        given = [seen, floats, held @ self.previous.weight, known, delays, *ids]
         return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held
 
     def _id_rows(self, name: str, ids: Tensor) -> Tensor:

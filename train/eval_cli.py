@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare.", metavar="[RUN]...")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare.", metavar="RUN")] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="Run to measure.", metavar="RUN")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Measure every RUN on the same replays.")] = False,
     store: StorePath = None,
@@ -48,7 +48,7 @@ def evaluate(
     from train.checkpoint import load_policy
     from train.measure.differ import differences
     from train.measure.evaluate import evaluate_run, parse_split
-    from train.measure.recoded import in_codec
+    from train.measure.recoded import encoded_for
     from train.measure.report import show_reports
     from train.run import find_device
 
@@ -58,7 +58,9 @@ def evaluate(
     reports = [
         evaluate_run(
             loaded,
-            in_codec(find_store(store, replays, None, loaded.codec.name), loaded.codec.name),
+            encoded_for(
+                find_store(store, replays, None, loaded.codec.name), loaded.codec.name, loaded.config.policy.features
+            ),
             split=chosen,
             is_seen_allowed=allow_seen,
             device=target,

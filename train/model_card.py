@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataset.hub_card import MARK
+from train.record import features_of
 
 _ROWS = (
     ("NLL, nats a frame", "nll"),
@@ -49,7 +50,7 @@ exphil play --policy runs/{folder} --dolphin DOLPHIN --iso melee.iso
 |---|---|
 | trained on | {replays:,} replays, {frames:,} frames |
 | data digest | `{data}` |
-| encoder | `{encoder}` |
+| encoder | `{encoder}`, features `{features}` |
 | codec | `{codec}`, `{codec_digest}` |
 | exphil | {exphil} |
 
@@ -86,6 +87,7 @@ def model_card(name: str, repo: str, record: Mapping[str, Any], epochs: Iterable
         frames=data["train"]["frames"],
         data=data["manifest_digest"],
         encoder=record["encoder_digest"],
+        features=features_of(record),
         codec=record["codec"],
         codec_digest=record["codec_digest"],
         exphil=record["versions"]["exphil"],

@@ -26,7 +26,7 @@ class Policy(nn.Module):
         self.codec = codec = get_codec(config.codec)
         shape = config.shape
         self.prev_dropout = config.prev_dropout
-        self.embed = Embed(codec, shape.input_width, config.modes)
+        self.embed = Embed(codec, shape.input_width, config.modes, config.features)
         self.backbone: Backbone = get_backbone(config.backbone)(shape)
         self.dropout = nn.Dropout(config.dropout)
         self.head = build_head(config.head, codec, shape.output_width)

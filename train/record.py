@@ -11,8 +11,8 @@ from typing import Any
 
 from dataset.atomic import replacing
 from dataset.codec import get_codec
-from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError
+from dataset.groups import ALL, encoder_digest
 from dataset.schema import SCHEMA_VERSION
 
 RUNS = Path("runs")
@@ -66,7 +66,7 @@ def load_record(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: must be JSON, found {error}; copy the run folder again") from error
     known = {
         "schema_version": SCHEMA_VERSION,
-        "encoder_digest": ENCODER_DIGEST,
+        "encoder_digest": encoder_digest(features_of(record)),
         "codec_digest": get_codec(record.get("codec", "")).digest,
         "contract": WINDOW if record.get("contract") == WINDOW else STREAM,
     }
@@ -77,3 +77,9 @@ def load_record(folder: Path) -> dict[str, Any]:
                 "use the exphil that trained it, or train again"
             )
     return record
+
+
+def features_of(record: Mapping[str, Any]) -> str:
+    """The feature groups that a run's policy is given; runs from before there was a choice have them all."""
+    features: str = record["config"]["policy"].get("features", ALL)
+    return features

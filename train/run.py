@@ -23,7 +23,7 @@ from train.callbacks import Callback
 from train.checkpoint import run_record
 from train.compiler import should_compile
 from train.components import Components
-from train.config import RunConfig
+from train.config import RunConfig, from_json, to_json
 from train.data import Data, load_data
 from train.initial import inherited, load_initial, require_unseen
 from train.leak import measure_leak, require_no_leak
@@ -75,6 +75,7 @@ def train_run(
     data = load_data(
         store,
         config.policy.codec,
+        config.policy.features,
         config.data.character,
         tolerate_bad_shards,
         max_replays=config.data.max_replays,
@@ -187,7 +188,10 @@ def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, 
         return
     before = load_record(run)
     differing = [
-        *(f"{part}.{key}" for part, key in _differing(before["config"], record["config"])),
+        *(
+            f"{part}.{key}"
+            for part, key in _differing(to_json(from_json(RunConfig, before["config"])), record["config"])
+        ),
         *(key for key in ("data",) if _identity(before) != _identity(record)),
     ]
     if differing:

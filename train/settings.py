@@ -16,6 +16,7 @@ FIELDS = {
     "codec": "policy.codec",
     "backbone": "policy.backbone",
     "head": "policy.head",
+    "features": "policy.features",
     "action_mode": "policy.action_mode",
     "character_mode": "policy.character_mode",
     "stage_mode": "policy.stage_mode",

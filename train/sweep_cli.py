@@ -43,8 +43,8 @@ def sweep(
         str | None,
         typer.Option(
             "--values",
-            help="Joined by commas; default: 64,256,512 wide; 30,60,120 frames of a window; every way to give features; "
-            "0,2,4,6 frames of delay; every codec; 8,16,32,64,all replays.",
+            help="Joined by commas; default: 64,256,512 wide; 30,60,120 frames of a window; every way to give features "
+            "(or choices of --features: all,all-items,base); 0,2,4,6 frames of delay; every codec; 8,16,32,64,all replays.",
         ),
     ] = None,
     name: Annotated[

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from dataset import schema
 from dataset.codec import BUTTON_MASK, DIGITAL_SHOULDERS
-from dataset.encode import RAW_NAMES, encode_columns
+from dataset.encode import RAW_NAMES, Encoded, encode_columns
+from dataset.groups import zeroed
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
 from dataset.shards import Sample, add_sample, open_shard
 
@@ -120,3 +121,11 @@ def random_sample(num_frames: int, seed: int) -> Sample:
         encoded=encode_columns(columns),
         classes=rng.integers(0, 2, (2, 13, num_frames)).astype(np.uint8),
     )
+
+
+def under(encoded: Encoded, features: str) -> Encoded:
+    """The encoded frames with what the choice leaves out set to 0."""
+    continuous, indices = encoded.continuous.copy(), encoded.indices.copy()
+    rows, index_rows = zeroed(features)
+    continuous[list(rows)], indices[list(index_rows)] = 0, 0
+    return Encoded(continuous, indices)

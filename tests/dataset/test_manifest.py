@@ -95,6 +95,7 @@ def test_the_digest_depends_on_data_and_rules_but_not_on_order() -> None:
         ('"rollback": "last"', '"rollback": "first"'),
         ('"split_seed": 0', '"split_seed": 1'),
         ('"where": ""', '"where": "frames > 3600"'),
+        ('"features": "all"', '"features": "base"'),
     ],
 )
 def test_a_setting_changed_by_hand_is_noticed(old: str, new: str) -> None:
@@ -107,3 +108,12 @@ def test_a_setting_changed_by_hand_is_noticed(old: str, new: str) -> None:
 def test_a_manifest_from_before_settings_had_a_digest_is_read() -> None:
     lines = [line for line in MANIFEST.to_json().splitlines() if "settings_digest" not in line]
     assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
+
+
+def test_a_manifest_from_before_features_were_chosen_holds_all_and_its_settings_digest_stands() -> None:
+    text = MANIFEST.to_json()
+    assert '"settings_digest": "d45aaed930747391"' in text
+    lines = [line for line in text.splitlines() if '"features"' not in line]
+    assert len(lines) == len(text.splitlines()) - 1
+    assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
+    assert replace(MANIFEST, features="base").settings_digest != MANIFEST.settings_digest

@@ -4,7 +4,17 @@ import pytest
 from dataset.codec import NUM_CONTROLLER_FLOATS, get_codec
 from dataset.encode import FEATURES, INDICES
 from dataset.errors import ConfigError
-from dataset.show import controller_text, first_jump, frame_rows, frame_tables, layout, layout_tables, parse_frames
+from dataset.groups import ALL, BASE, encoder_digest, zeroed
+from dataset.show import (
+    LEFT_OUT,
+    controller_text,
+    first_jump,
+    frame_rows,
+    frame_tables,
+    layout,
+    layout_tables,
+    parse_frames,
+)
 from tests.dataset.builders import random_columns
 
 CODEC = get_codec("axis17")
@@ -95,15 +105,32 @@ def test_a_controller_in_words_leaves_out_what_rests(controller: list[int], text
 
 
 def test_the_layout_lists_every_number_a_policy_is_given() -> None:
-    found = layout(CODEC)
+    found = layout(CODEC, ALL)
     assert [feature["name"] for feature in found["features"]] == [feature.name for feature in FEATURES]
     assert [(index["name"], index["table_size"]) for index in found["indices"]] == list(INDICES)
     assert [(part["name"], part["classes"]) for part in found["components"]] == list(CODEC.components)
     assert found["previous_controller"] == NUM_CONTROLLER_FLOATS
+    assert all(number["held"] for number in found["features"] + found["indices"])
+
+
+def test_the_layout_and_its_tables_say_what_a_choice_leaves_out() -> None:
+    found = layout(CODEC, BASE)
+    assert (found["choice"], found["encoder_digest"]) == ("base", encoder_digest(BASE))
+    assert tuple(row for row, number in enumerate(found["features"]) if not number["held"]) == zeroed(BASE)[0]
+    assert tuple(row for row, number in enumerate(found["indices"]) if not number["held"]) == zeroed(BASE)[1]
+    left = [
+        sum(
+            int(count)
+            for count, told in zip(table.columns[1].cells, table.columns[2].cells, strict=True)
+            if told == LEFT_OUT
+        )
+        for table in layout_tables(CODEC, BASE)
+    ]
+    assert left == [len(rows) for rows in zeroed(BASE)] + [0]
 
 
 def test_tables_show_a_row_a_frame_and_a_line_for_every_kind_of_number() -> None:
     columns = _columns()
     assert [table.row_count for table in frame_tables(frame_rows(columns, CODEC, 0, 5), columns)] == [5, 5]
-    counts = [sum(int(cell) for cell in table.columns[1].cells) for table in layout_tables(CODEC)]
+    counts = [sum(int(cell) for cell in table.columns[1].cells) for table in layout_tables(CODEC, ALL)]
     assert counts == [len(FEATURES), len(INDICES), len(CODEC.components)]

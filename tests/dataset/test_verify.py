@@ -11,6 +11,7 @@ import pytest
 
 from dataset.duel import generate_replay
 from dataset.errors import SchemaError
+from dataset.groups import encoder_digest
 from dataset.manifest import Manifest
 from dataset.shards import Sample, read_shard
 from dataset.verify import verify
@@ -125,6 +126,9 @@ def test_a_flipped_byte_in_the_manifest_is_found_and_named(store: Path) -> None:
         ({"rollback": "first"}, "replays"),
         ({"split_seed": 1}, "splits"),
         ({"encoder_digest": "0" * 16}, "versions"),
+        ({"features": "all-nana"}, "versions"),
+        ({"features": "all-speeds", "encoder_digest": encoder_digest("all-speeds")}, "windows"),
+        ({"features": "all-speeds", "encoder_digest": encoder_digest("all-speeds")}, "replays"),
         ({"codec_digest": "0" * 16}, "versions"),
         ({"schema_version": 2}, "versions"),
         ({"codec": "axis18"}, "versions"),

@@ -7,6 +7,7 @@ import pytest
 from dataset import windows
 from dataset.codec import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
+from dataset.groups import encoder_digest, zeroed
 from dataset.lock import locked
 from dataset.manifest import Manifest
 from dataset.shards import pack
@@ -115,6 +116,36 @@ def test_a_store_changes_its_codec_and_changes_back(store: Path) -> None:
     assert verify(store).ok
     encode_windows(store, "axis17")
     assert (_content(store), Manifest.load(store).digest) == (content, before.digest)
+
+
+def test_a_store_changes_its_features_keeps_them_and_changes_back(store: Path) -> None:
+    before, content = Manifest.load(store), _content(store)
+    whole = {sample.id: sample for sample in Store(store).samples("all")}
+    report = encode_windows(store, features="base+hitlag+speeds")
+    assert (report.features, report.encoder_digest) == ("base+speeds+hitlag", encoder_digest("base+speeds+hitlag"))
+    less = Manifest.load(store)
+    assert (less.features, less.encoder_digest) == (report.features, report.encoder_digest)
+    assert less.digest != before.digest
+    sizes = (sum(len(numbers) for _, numbers in one.values()) for one in (_content(store), content))
+    assert next(sizes) < next(sizes)
+    rows, index_rows = map(list, zeroed("base+speeds+hitlag"))
+    for sample in Store(store).samples("all"):
+        expected = whole[sample.id]
+        assert expected.encoded.continuous[rows].any()
+        expected.encoded.continuous[rows] = 0
+        expected.encoded.indices[index_rows] = 0
+        assert pack(sample) == pack(expected)
+    assert verify(store).ok
+    assert encode_windows(store, "joint").features == "base+speeds+hitlag"
+    assert encode_windows(store, "axis17", features="all").features == "all"
+    assert (_content(store), Manifest.load(store).digest) == (content, before.digest)
+
+
+def test_an_unknown_feature_group_is_refused_and_nothing_changes(store: Path) -> None:
+    before = _files(store)
+    with pytest.raises(ConfigError, match="unknown shield; groups are misc, hurtbox, speeds, hitlag, items, nana"):
+        encode_windows(store, features="all-shield")
+    assert _files(store) == before
 
 
 def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:

@@ -7,9 +7,11 @@ from dataset.codec import get_codec
 from dataset.duel import generate_replay
 from dataset.encode import encode_columns
 from dataset.errors import ReplayError
+from dataset.groups import ALL
+from dataset.rows import sample_of
 from dataset.schema import COLUMNS, controller_matrix
 from dataset.slp import POST_FRAME, read_events, read_slp
-from ingest.parse import ParsedReplay, parse_columns, to_sample
+from ingest.parse import ParsedReplay, parse_columns
 from ingest.peppi import read_game
 from tests.ingest.naive import naive_rows
 
@@ -129,7 +131,7 @@ def test_what_the_game_start_and_end_say(tmp_path: Path) -> None:
 
 def test_a_sample_holds_both_sides_controllers_and_the_encoded_frames(duels: Path) -> None:
     parsed, codec = parse_columns(duels / "duel-1.slp", rollback="last"), get_codec("axis17")
-    sample = to_sample(parsed, "0" * 32, codec)
+    sample = sample_of({"id": "0" * 32} | parsed.played, parsed.columns, codec, ALL)
     assert (sample.ports, sample.characters, sample.stage) == ((1, 2), (16, 1), 5)
     np.testing.assert_array_equal(sample.frames, parsed.columns["frame"])
     np.testing.assert_array_equal(sample.encoded.continuous, encode_columns(parsed.columns).continuous)

@@ -16,14 +16,17 @@ import zstandard
 
 from dataset.codec import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
+from dataset.groups import ALL
 from dataset.manifest import Manifest
 from dataset.quality import QUALITY_SCHEMA, quality_of
+from dataset.rows import sample_of
+from dataset.shards import pack
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
 from ingest import archives, job, members, plan, sevenzip
 from ingest.job import content_id
-from ingest.parse import parse_columns, to_sample
+from ingest.parse import parse_columns
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
 from tests.conftest import replay_archive
 
@@ -69,7 +72,7 @@ def test_a_store_holds_what_its_replays_parse_to(duels: Path, tmp_path: Path) ->
         assert columns.keys() == parsed.columns.keys()
         for name, column in parsed.columns.items():
             np.testing.assert_array_equal(columns[name], column, err_msg=name)
-        expected = to_sample(parsed, id_, get_codec("axis17"))
+        expected = sample_of({"id": id_} | parsed.played, parsed.columns, get_codec("axis17"), ALL)
         np.testing.assert_array_equal(samples[id_].encoded.continuous, expected.encoded.continuous)
         np.testing.assert_array_equal(samples[id_].classes, expected.classes)
 
@@ -410,13 +413,13 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rollback": "first"}, "made with rollback 'last' .* found 'first'"),
-        ({"split_seed": 1}, "made with split seed 0 .* found 1"),
-        ({"character": "Mewtwo"}, "made with character None .* found 'mewtwo'"),
-        ({"include_cpu": True}, "made with include cpu False .* found True"),
-        ({"keep_all": True}, "made with keep all False .* found True"),
-        ({"min_frames": 2}, "made with min frames 1 .* found 2"),
-        ({"keep_names": True}, "made with keep names False .* found True"),
+        ({"rollback": "first"}, "made with --rollback last .* found --rollback first;"),
+        ({"split_seed": 1}, "made with --split-seed 0 .* found --split-seed 1;"),
+        ({"character": "Mewtwo"}, "made with no --character .* found --character mewtwo;"),
+        ({"include_cpu": True}, "made with no --include-cpu .* found --include-cpu;"),
+        ({"keep_all": True}, "made with no --keep-all .* found --keep-all;"),
+        ({"min_frames": 2}, "made with --min-frames 1 .* found --min-frames 2;"),
+        ({"keep_names": True}, "made with no --keep-names .* found --keep-names;"),
     ],
 )
 def test_settings_that_contradict_the_store_name_both_values_and_the_way_out(
@@ -532,10 +535,32 @@ def test_new_replays_are_judged_by_the_condition_the_store_was_encoded_with(
     assert (rebuilt.store_replays, Store(store).manifest.where) == (4, "")
 
 
+def test_features_that_a_store_leaves_out_stay_out_as_it_grows(
+    duels: Path, make_duel: MakeDuel, tmp_path: Path
+) -> None:
+    store, whole = tmp_path / "store", tmp_path / "whole"
+    ingest([duels], store, options())
+    encode_windows(store, features="base+hitlag")
+    make_duel("more/new.slp", 21, 600)
+    assert ingest([tmp_path / "more"], store, options()).replays_ingested == 1
+    manifest = Store(store).manifest
+    assert (manifest.replays, manifest.features) == (5, "base+hitlag")
+    assert {check.name for check in verify(store).checks if not check.ok} <= {"leak"}
+    ingest([duels, tmp_path / "more"], whole, options())
+    encode_windows(whole, features="base+hitlag")
+    assert Store(whole).manifest.digest == manifest.digest
+    ours, theirs = ({sample.id: pack(sample) for sample in Store(folder).samples("all")} for folder in (store, whole))
+    assert ours == theirs
+    ingest([duels], store, options(rebuild=True))
+    assert Store(store).manifest.features == "all"
+
+
 def test_filters_changed_by_hand_do_not_let_other_replays_in(duels: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     ingest([duels / "duel-0.slp"], store, options())
     manifest = store / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"min_frames": 1', '"min_frames": 500'))
-    with pytest.raises(SchemaError, match=r"filters and where in manifest\.json must be those its data was made with"):
+    with pytest.raises(
+        SchemaError, match=r"filters, where and features in manifest\.json must be those its data was made with"
+    ):
         ingest([duels], store, options(min_frames=500))

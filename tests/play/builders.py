@@ -1,9 +1,12 @@
 """Builders shared by play's tests."""
 
+import socket
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from play.match import Match, MatchOptions, build_match
 from train.checkpoint import run_record, save_weights
 from train.config import DataConfig, PolicyConfig, RunConfig
 from train.policy import Policy
@@ -11,11 +14,17 @@ from train.record import save_record
 
 
 def random_run(
-    folder: Path, *, character: str | None = "mewtwo", delay: int = 0, hidden: int = 16, codec: str = "axis17"
+    folder: Path,
+    *,
+    character: str | None = "mewtwo",
+    delay: int = 0,
+    hidden: int = 16,
+    codec: str = "axis17",
+    features: str = "all",
 ) -> Path:
     """A run folder with a policy that was never trained, so it presses everything all the time."""
     config = RunConfig(
-        policy=PolicyConfig(codec=codec, backbone="gru", hidden_sizes=(hidden, hidden)),
+        policy=PolicyConfig(codec=codec, features=features, backbone="gru", hidden_sizes=(hidden, hidden)),
         data=DataConfig(character=character, delay=delay),
     )
     torch.manual_seed(0)
@@ -23,3 +32,16 @@ def random_run(
     save_record(folder, run_record(config))
     save_weights(Policy(config.policy), folder / "best.safetensors")
     return folder
+
+
+def free_port() -> int:
+    """A UDP port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def settle(wanted: MatchOptions, **changes: Any) -> Match:
+    """What was asked for as a match of a run that imitates Mewtwo at once, in lock step."""
+    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0, "is_blocking": True} | changes
+    return build_match(wanted, **values)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from dataset.codec import Codec, get_codec
-from dataset.encode import ENCODER_DIGEST, FEATURES, INDICES, Encoded
+from dataset.encode import FEATURES, INDICES, Encoded
+from dataset.groups import ALL, encoder_digest
 from dataset.ids import KNEE_BEND
 from dataset.manifest import Manifest, ShardInfo
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.shards import Sample
-from tests.dataset.builders import shard_of
+from tests.dataset.builders import shard_of, under
 from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 
 FALCO, FOX = 22, 1
@@ -89,13 +90,14 @@ def recoded(one: Sample, codec: Codec) -> Sample:
     return replace(one, classes=np.ascontiguousarray(codec.encode(controllers).transpose(0, 2, 1)))
 
 
-def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CODEC) -> Path:
+def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CODEC, features: str = ALL) -> Path:
     """A store of window shards and the table of replays, which is all that training reads."""
     (folder / "windows").mkdir(parents=True)
     shards: list[ShardInfo] = []
     for split, samples in splits.items():
         path = f"windows/{split}-000000.tar"
-        data = shard_of(one if codec is CODEC else recoded(one, codec) for one in samples)
+        held = [replace(one, encoded=under(one.encoded, features)) for one in samples]
+        data = shard_of(one if codec is CODEC else recoded(one, codec) for one in held)
         (folder / path).write_bytes(data)
         shards.append(
             ShardInfo(
@@ -110,7 +112,8 @@ def write_store(folder: Path, splits: dict[str, list[Sample]], codec: Codec = CO
         )
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
-        encoder_digest=ENCODER_DIGEST,
+        encoder_digest=encoder_digest(features),
+        features=features,
         codec=codec.name,
         codec_digest=codec.digest,
         rollback="last",

@@ -28,6 +28,12 @@ def test_a_config_survives_json() -> None:
     assert from_json(RunConfig, json.loads(json.dumps(to_json(config)))) == config
 
 
+def test_equal_choices_of_features_are_equal_configs() -> None:
+    assert PolicyConfig(features="all-nana-items") == PolicyConfig(features="all-items-nana")
+    assert PolicyConfig(features="base+misc+hurtbox+speeds+hitlag").features == "all-items-nana"
+    assert PolicyConfig().features == "all"
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"OptimConfig: holds only .*, found momentum"):
         from_json(RunConfig, {"optim": {"momentum": 0.9}})
@@ -38,6 +44,7 @@ def test_an_unknown_field_is_refused() -> None:
     [
         (PolicyConfig, "backbone", "rnn", "backbone 'rnn': unknown"),
         (PolicyConfig, "codec", "rle", "codec 'rle': unknown"),
+        (PolicyConfig, "features", "all-shield", "features 'all-shield': unknown shield; groups are misc"),
         (PolicyConfig, "head", "joint", "head 'joint': unknown"),
         (PolicyConfig, "hidden_sizes", (), "--hidden-sizes"),
         (PolicyConfig, "hidden_sizes", (64, 32), "the layers of gru share one width, found 64,32"),

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from dataset.encode import FEATURES, INDICES
+from dataset.encode import FEATURES, INDICES, Encoded, encode_columns
+from dataset.groups import GROUPS, kept_columns
+from tests.dataset.builders import random_columns
 from tests.train.builders import CODEC, random_frames
 from train.components import one_hot
 from train.embed import Embed
@@ -92,6 +94,28 @@ def test_each_input_reaches_the_row() -> None:
     assert not torch.equal(row, hidden)
     assert torch.equal(hidden, embed(continuous, indices, other, delay, hide)[0])
     assert (held.sum(), nothing.sum()) == (13, 0)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("mode", ["learned", "one_hot"])
+def test_a_policy_sees_of_a_whole_frame_what_it_sees_where_a_group_was_never_recorded(group: str, mode: str) -> None:
+    embeds = []
+    for features in ("all", f"all-{group}"):
+        torch.manual_seed(0)
+        embeds.append(Embed(CODEC, 16, {"action_state": mode}, features))
+    whole, less = embeds
+    columns = random_columns(50, seed=1)
+    seen, recorded = (encode_columns(kept_columns(columns, features)) for features in ("all", f"all-{group}"))
+    rest = (torch.zeros(50, len(CODEC.components), dtype=torch.uint8), torch.zeros(50))
+
+    def rows(embed: Embed, frames: Encoded) -> torch.Tensor:
+        given = torch.from_numpy(frames.continuous.T.copy()), torch.from_numpy(frames.indices.T.copy())
+        return embed(*given, *rest)[0]
+
+    assert torch.equal(rows(less, seen), rows(whole, recorded))
+    assert torch.equal(rows(less, recorded), rows(whole, recorded))
+    assert not torch.equal(rows(less, seen), rows(whole, seen))
+    assert less.state_dict().keys() == whole.state_dict().keys()
 
 
 def test_one_hot_rows_have_a_one_in_each_components_columns() -> None:

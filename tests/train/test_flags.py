@@ -38,6 +38,7 @@ EFFECT = {
     "--attention-every": Toggle("--attention-every 2", context="--backbone sliding_window"),
     "--codec": Toggle("--codec joint --store {joint}"),
     "--head": Toggle("--head independent"),
+    "--features": Toggle("--features base+speeds"),
     "--action-mode": Toggle("--action-mode one_hot"),
     "--character-mode": Toggle("--character-mode one_hot"),
     "--stage-mode": Toggle("--stage-mode compact"),

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.atomic import sha256_of
+from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError, ConfigError, ExphilError, ShardError
 from dataset.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
@@ -230,6 +231,7 @@ def test_the_card_tells_the_kept_epoch_beside_persistence_and_how_to_play(hub: H
         "exphil hub pull runs/first --repo me/falco",
         "| trained on | 98 replays, 1,075,674 frames |",
         f"| data digest | `{'d' * 32}` |",
+        f"| encoder | `{ENCODER_DIGEST}`, features `all` |",
     ):
         assert line in card.splitlines()
     (run / "README.md").write_text("My own words.")
@@ -300,3 +302,11 @@ def test_what_the_hub_refuses_is_told_without_signatures(hub: Hub, store: Path) 
     assert isinstance(result.exception, ExphilError)
     assert "403 Forbidden for url: https://storage.example/x?…; see that it exists" in str(result.exception)
     assert "hunter2" not in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [("push", "--dry-run"), ("push",), ("pull",), ("pull", "--repo-type", "dataset")])
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub: Hub, store: Path, tmp_path: Path, words: tuple[str]) -> None:
+    hub.is_mute = True
+    result = exphil(words[0], store if words[0] == "push" else tmp_path / "new", *words[1:])
+    assert isinstance(result.exception, ExphilError)
+    assert "must succeed, found: timed out; see that this machine is online" in str(result.exception)

@@ -59,6 +59,8 @@ def test_every_field_that_differs_is_named(folder: Path) -> None:
     assert "dropout" not in str(told.value)
     with pytest.raises(ConfigError, match=r"found other codec joint \(there axis17\)"):
         load_initial(folder / "all", tiny_config(policy=tiny_policy_config(codec=get_codec("joint").name)))
+    with pytest.raises(ConfigError, match=r"found other features all-items \(there all\)"):
+        load_initial(folder / "all", tiny_config(policy=tiny_policy_config(features="all-items")))
 
 
 def test_a_run_of_another_schema_is_refused(folder: Path) -> None:
@@ -73,4 +75,4 @@ def test_a_resumed_run_begins_from_itself(folder: Path) -> None:
     train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder)
     with pytest.raises(ConfigError, match="--init-from all: begins a new run, found --resume"):
         train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder, is_resumed=True, init_from="all")
-    assert load_data(folder / "own", "axis17", "falco").train.ids == ["own-train"]
+    assert load_data(folder / "own", "axis17", "all", "falco").train.ids == ["own-train"]

@@ -39,6 +39,12 @@ def test_every_axis_varies_its_setting_and_nothing_else() -> None:
     assert field("codec", "policy", "codec") == {"axis17": "axis17", "joint": "joint"}
     expected = {**{f"{n} replays": n for n in (8, 16, 32, 64)}, "all replays": None}
     assert field("data", "data", "max_replays") == expected
+    chosen = varied("features", "all,base+items+speeds,augmented")
+    assert {label: (config.policy.features, config.data.augment) for label, config in chosen.items()} == {
+        "all": ("all", False),
+        "base+speeds+items": ("base+speeds+items", False),
+        "augmented": ("all", True),
+    }
     assert list(varied("features")) == list(FEATURES)
     assert len(set(varied("features").values())) == len(FEATURES)
     assert varied("window", "30,64", lr=0.5)["64 frames"] == varied("delay", "0,2", lr=0.5)["delay 0"]
@@ -61,7 +67,23 @@ def test_seeds_come_one_after_another_from_the_first_on() -> None:
         ("window", "30", {}, "--values: two or more different ones, found 30"),
         ("window", "30,30", {}, "--values: two or more different ones, found 30,30"),
         ("window", "30,long", {}, "--values: whole numbers joined by commas, found 'long'"),
-        ("features", "plain,none", {}, "--values 'none': unknown; use some of plain"),
+        (
+            "features",
+            "plain,none",
+            {},
+            "--values 'none': must be one of plain, .*, or features 'none': must be all, all less",
+        ),
+        (
+            "features",
+            "all-items-nana,all-nana-items",
+            {},
+            "--values: two or more different ones, found all-items-nana,all",
+        ),
+        ("features", None, {"features": "base"}, "--features: is what sweep features varies, found it given"),
+        ("size", "a,b", {}, "--values: whole numbers joined by commas, found 'a'; give e.g. 64,256,512"),
+        ("size", "0,64", {}, "--values, width 0: "),
+        ("window", "0,64", {}, "--values, 0 frames: "),
+        ("size", None, {"lr": -1.0}, "^--lr"),
         ("window", None, {"window_size": 8}, "--window-size: is what sweep window varies, found it given"),
         ("features", None, {"augment": True}, "--augment: is what sweep features varies, found it given"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 
 from dataset.codec import CODECS
 from dataset.errors import ConfigError
+from dataset.groups import parse_features
 from train.compare.variants import require_seeds
 from train.config import RunConfig
 from train.flags import spelled
@@ -33,7 +34,8 @@ FEATURES: Mapping[str, Flags] = {
     "augmented": {"augment": True},
     "independent head": {"head": "independent"},
 }
-"""Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``."""
+"""Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``. A choice of feature groups
+(``dataset.groups``) is a value of that axis too."""
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "size": ("64", "256", "512"),
@@ -48,7 +50,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 VARIED: Mapping[str, tuple[str, ...]] = {
     "size": ("hidden_sizes",),
     "window": ("window_size",),
-    "features": tuple(dict.fromkeys(flag for flags in FEATURES.values() for flag in flags)),
+    "features": ("features", *dict.fromkeys(flag for flags in FEATURES.values() for flag in flags)),
     "delay": ("delay", "online_robust"),
     "codec": ("codec",),
     "data": ("max_replays",),
@@ -66,11 +68,19 @@ def sweep_configs(
     """
     variants = _variants(axis, values, preset, flags)
     first = require_seeds(seeds, flags)
+    resolve(preset, dict(flags))  # so that what the variants are refused for is their value
     return [
-        (label, resolve(preset, {**flags, **varied, "seed": first + n}).config)
+        (label, _resolved(label, preset, {**flags, **varied, "seed": first + n}))
         for n in range(seeds)
         for label, varied in variants
     ]
+
+
+def _resolved(label: str, preset: str | None, flags: Flags) -> RunConfig:
+    try:
+        return resolve(preset, flags).config
+    except ConfigError as error:
+        raise ConfigError(f"--values, {label}: {error}") from error
 
 
 def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[str, Any]) -> list[tuple[str, Flags]]:
@@ -82,31 +92,54 @@ def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[
                 f"{spelled(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
             )
     chosen = USUAL[axis] if values is None else tuple(value.strip() for value in values.split(","))
-    if len(set(chosen)) < max(len(chosen), 2):
+    variants = [_variant(axis, value, preset, flags) for value in chosen]
+    if len({label for label, _ in variants}) < max(len(variants), 2):
         raise ConfigError(f"--values: two or more different ones, found {values}; give e.g. {','.join(USUAL[axis])}")
-    if axis == "features":
-        return [(name, _known(FEATURES, name)) for name in chosen]
-    if axis == "codec":
-        return [(name, {"codec": name}) for name in chosen]
+    return variants
+
+
+def _variant(axis: str, value: str, preset: str | None, flags: Mapping[str, Any]) -> tuple[str, Flags]:
     if axis == "size":
         layers = len(resolve(preset, dict(flags)).config.policy.hidden_sizes)
-        return [(f"width {value}", {"hidden_sizes": ",".join([value] * layers)}) for value in chosen]
-    return [_DESCRIBED[axis](value) for value in chosen]
+        return f"width {value}", {"hidden_sizes": ",".join([str(_whole(value, axis))] * layers)}
+    return _DESCRIBED[axis](value)
 
 
 def _frames(value: str) -> tuple[str, Flags]:
-    return f"{_whole(value)} frames", {"window_size": _whole(value)}
+    frames = _whole(value, "window")
+    return f"{frames} frames", {"window_size": frames}
 
 
 def _delay(value: str) -> tuple[str, Flags]:
-    return f"delay {_whole(value)}", {"delay": _whole(value)}
+    delay = _whole(value, "delay")
+    return f"delay {delay}", {"delay": delay}
 
 
 def _replays(value: str) -> tuple[str, Flags]:
-    return ("all replays", {}) if value == ALL else (f"{_whole(value)} replays", {"max_replays": _whole(value)})
+    return ("all replays", {}) if value == ALL else (f"{_whole(value, 'data')} replays", {"max_replays": int(value)})
 
 
-_DESCRIBED: Mapping[str, Callable[[str], tuple[str, Flags]]] = {"window": _frames, "delay": _delay, "data": _replays}
+def _features(name: str) -> tuple[str, Flags]:
+    if name in FEATURES:
+        return name, dict(FEATURES[name])
+    try:
+        choice = parse_features(name)
+    except ConfigError as error:
+        raise ConfigError(f"--values '{name}': must be one of {', '.join(FEATURES)}, or {error}") from error
+    return choice, {"features": choice}
+
+
+def _codec(name: str) -> tuple[str, Flags]:
+    return name, {"codec": name}
+
+
+_DESCRIBED: Mapping[str, Callable[[str], tuple[str, Flags]]] = {
+    "window": _frames,
+    "features": _features,
+    "delay": _delay,
+    "codec": _codec,
+    "data": _replays,
+}
 """How a value of these axes is called, and the flags that it is."""
 
 
@@ -134,13 +167,8 @@ def within(configs: Sequence[tuple[str, RunConfig]], num_replays: int) -> list[t
     return kept
 
 
-def _whole(value: str) -> int:
+def _whole(value: str, axis: str) -> int:
     if not value.isdigit():
-        raise ConfigError(f"--values: whole numbers joined by commas, found '{value}'; give e.g. 30,60,120")
+        usual = ",".join(USUAL[axis])
+        raise ConfigError(f"--values: whole numbers joined by commas, found '{value}'; give e.g. {usual}")
     return int(value)
-
-
-def _known(names: Mapping[str, Flags], name: str) -> Flags:
-    if name not in names:
-        raise ConfigError(f"--values '{name}': unknown; use some of {', '.join(names)}")
-    return dict(names[name])

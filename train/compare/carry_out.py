@@ -88,6 +88,7 @@ def _planned(
         loaded = load_data(
             one.store,
             one.config.policy.codec,
+            one.config.policy.features,
             data.character,
             tolerate_bad_shards,
             max_replays=data.max_replays,

@@ -11,8 +11,8 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from train.compare.results import Finished
-from train.measure.recoded import in_codec
-from train.record import find_run, load_record
+from train.measure.recoded import encoded_for
+from train.record import features_of, find_run, load_record
 
 
 def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
@@ -34,15 +34,17 @@ def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
         raise ConfigError(
             f"runs to compare: each needs a name of its own, found {', '.join(twice)} twice; rename a folder"
         )
-    configs = {folder: load_record(folder)["config"] for folder in folders}
+    records = {folder: load_record(folder) for folder in folders}
     variants: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for config in configs.values():
-        variants[config["policy"]["backbone"]].append({**config, "seed": None})
+    for record in records.values():
+        variants[record["config"]["policy"]["backbone"]].append({**record["config"], "seed": None})
     return [
         Finished(
-            label=_label(folder, config, variants), run=folder, store=str(in_codec(store, config["policy"]["codec"]))
+            label=_label(folder, record["config"], variants),
+            run=folder,
+            store=str(encoded_for(store, record["codec"], features_of(record))),
         )
-        for folder, config in configs.items()
+        for folder, record in records.items()
     ]
 
 

@@ -52,10 +52,11 @@ def measure_run(run: Path | str, store: Path | str, how: Measuring) -> Measured:
         CheckpointError: there is no such run, or it has no weights.
     """
     loaded = load_policy(run)
+    policy = loaded.config.policy
     key = {
         "version": VERSION,
         "weights": sha256_of(loaded.run / "best.safetensors"),
-        "store": open_store(store, loaded.codec.name, how.tolerate_bad_shards).manifest.digest,
+        "store": open_store(store, policy.codec, policy.features, how.tolerate_bad_shards).manifest.digest,
         "is_detailed": how.is_detailed,
     }
     path = how.kept / f"{loaded.run.name}.json"

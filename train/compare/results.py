@@ -18,6 +18,7 @@ import torch
 from dataset.atomic import replacing
 from dataset.card import write_card
 from dataset.codec import get_codec
+from dataset.groups import BASE
 from dataset.manifest import MANIFEST_NAME
 from dataset.store import Store
 from dataset.stream.bank import Bank
@@ -147,7 +148,7 @@ def _tasks(subjects: Sequence[Subject], finished: Sequence[Finished]) -> list[Ta
 def _baselines(task: Task, is_named: bool, tolerate_bad_shards: int) -> Iterable[Row]:
     """Rows of the baselines of one task; named after it where there are several."""
     path, codec, delay, character = task
-    store = open_store(path, codec, tolerate_bad_shards)
+    store = open_store(path, codec, BASE, tolerate_bad_shards)
     banks: dict[str, Bank] = {split: Bank(store.packed(split), character_id(character)) for split in SPLITS}
     tracked = {split: bank for split, bank in banks.items() if bank.tracks}
     measured = measure_baselines(load_bank(store, "train", character), tracked, get_codec(codec), delay)

@@ -1,7 +1,7 @@
 """Which store each run of a sweep trains on: one for all, but for codecs, whose classes need window shards of their own.
 
-In: configs, and what ``--store`` or ``--replays`` says. Out: planned runs. The surprise: a store of another codec is not touched;
-a twin of it is encoded in the cache (``train.measure.recoded``).
+In: configs, and what ``--store`` or ``--replays`` says. Out: planned runs. The surprise: a store of another codec, or without
+features that a run is given, is not touched; a twin of it is encoded in the cache (``train.measure.recoded``).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,32 +15,31 @@ from train.compare.plan import Planned
 from train.compare.variants import plan_runs
 from train.config import RunConfig
 from train.data import load_bank, open_store
-from train.measure.recoded import in_codec
+from train.measure.recoded import encoded_for
 
 
 def planned_on_stores(
     configs: Sequence[tuple[str, RunConfig]], store: str | None, replays: Path | None
 ) -> tuple[Planned, ...]:
-    """Planned runs, each on a store of its codec.
+    """Planned runs, each on a store of its codec and with its features.
 
     Raises:
         SchemaError: the store must be encoded anew and keeps no frame table.
     """
     first = configs[0][1]
-    planned: dict[str, tuple[Planned, ...]] = {}
-    for codec in dict.fromkeys(config.policy.codec for _, config in configs):
+    planned: dict[str, Planned] = {}
+    for codec, features in dict.fromkeys((config.policy.codec, config.policy.features) for _, config in configs):
         source = find_store(store, replays, first.data.character, codec)
-        path = str(in_codec(source, codec))
-        alike = [one for one in configs if one[1].policy.codec == codec]
-        planned[codec] = plan_runs(alike, path, Store(path).manifest.digest)
-    runs = {run.run: run for several in planned.values() for run in several}
-    return tuple(runs[run.run] for run in plan_runs(configs, "", ""))
+        path = str(encoded_for(source, codec, features))
+        alike = [one for one in configs if (one[1].policy.codec, one[1].policy.features) == (codec, features)]
+        planned |= {run.run: run for run in plan_runs(alike, path, Store(path).manifest.digest)}
+    return tuple(planned[run.run] for run in plan_runs(configs, "", ""))
 
 
 def fit_to_split(planned: Sequence[Planned], say: Callable[[str], None]) -> tuple[Planned, ...]:
     """The runs whose part of the train split the store has, with the epochs of their parts."""
     first = planned[0]
-    store = open_store(first.store, first.config.policy.codec)
+    store = open_store(first.store, first.config.policy.codec, first.config.policy.features)
     num_replays = len(load_bank(store, "train", first.config.data.character).ids)
     kept = within([(one.label, one.config) for one in planned], num_replays)
     labels = {label for label, _ in kept}

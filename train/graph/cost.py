@@ -62,7 +62,8 @@ def measure_cost(
     Raises:
         ConfigError: there is no such split, or it holds none of the run's character.
     """
-    samples = open_store(path, loaded.config.policy.codec).packed(parse_split(split))
+    config = loaded.config.policy
+    samples = open_store(path, config.codec, config.features).packed(parse_split(split))
     bank = Bank(samples, character_id(loaded.config.data.character))
     if not bank.tracks:
         raise ConfigError(

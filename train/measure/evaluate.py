@@ -100,7 +100,7 @@ def evaluate_run(
         ConfigError: the run trained on some of these replays, or none holds its character.
     """
     config = loaded.config
-    store = open_store(path, config.policy.codec, tolerate_bad_shards)
+    store = open_store(path, config.policy.codec, config.policy.features, tolerate_bad_shards)
     bank = Bank(store.packed(split), character_id(config.data.character))
     _require_unseen(loaded, bank, is_seen_allowed)
     _require_tracks(bank, store, split, config.data.character)

@@ -1,8 +1,8 @@
-"""A store's windows in another codec, made in the cache: so that runs of different codecs are measured on one store.
+"""A store's windows in another codec, or with features it left out, made in the cache: so any runs are measured on one store.
 
-In: a local store and a codec. Out: the store itself if it has that codec, else a twin under ``$EXPHIL_CACHE`` or
-``~/.cache/exphil`` that shares its frame table and is encoded anew. The surprise: the twin is kept by what the store holds, so it
-is made once, and again when replays are added.
+In: a local store, a codec and feature groups. Out: the store itself if it has these, else a twin under ``$EXPHIL_CACHE`` or
+``~/.cache/exphil`` that shares its frame table and is encoded anew, with all features. The surprise: the twin is kept by what the
+store holds, so it is made once, and again when replays are added.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
 from dataset.errors import SchemaError
 from dataset.files import replays_path, url_of
+from dataset.groups import ALL, lacking
 from dataset.manifest import MANIFEST_NAME, Manifest
 from dataset.windows import encode_windows
 
@@ -23,8 +24,8 @@ FOLDER = "recoded"
 PARTIAL = ".partial"
 
 
-def in_codec(store: Path | str, codec: str) -> Path | str:
-    """Where the windows of ``store`` lie in ``codec``; a store at a URL is returned as it is.
+def encoded_for(store: Path | str, codec: str, features: str) -> Path | str:
+    """Where the windows of ``store`` lie in ``codec`` with ``features`` or more; a store at a URL is returned as it is.
 
     Raises:
         SchemaError: the store keeps no frame table to encode from.
@@ -33,12 +34,13 @@ def in_codec(store: Path | str, codec: str) -> Path | str:
         return store
     source = Path(store)
     manifest = Manifest.load(source)
-    if manifest.codec_digest == get_codec(codec).digest:
+    missing = lacking(manifest.features, features)
+    if manifest.codec_digest == get_codec(codec).digest and not missing:
         return store
     if not manifest.of_kind("frames"):
         raise SchemaError(
-            f"store {store}: needs its frame table to be read in codec {codec}, found window shards in {manifest.codec} "
-            "alone; copy the whole store"
+            f"store {store}: needs its frame table to be read in codec {codec} with features {features}, found window shards in "
+            f"{manifest.codec} with {manifest.features} alone; copy the whole store"
         )
     facts = (manifest.digest, manifest.where, ENCODER_DIGEST, get_codec(codec).digest)
     folder = cache_folder() / FOLDER / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
@@ -57,7 +59,7 @@ def _make(source: Path, manifest: Manifest, codec: str, folder: Path) -> None:
     replace(manifest, shards=tuple(manifest.of_kind("frames"))).save(
         partial
     )  # windows listed before would be deleted after
-    encode_windows(partial, codec)
+    encode_windows(partial, codec, features=ALL)
     partial.replace(folder)
 
 

@@ -1,6 +1,7 @@
 """An exported graph against the policy it was made of; small widths, since an export takes seconds whatever the width."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from dataset.atomic import sha256_of
 from dataset.errors import CheckpointError, ConfigError
+from dataset.groups import zeroed
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.backbones.registry import BACKBONES
 from train.checkpoint import load_policy, run_record, save_weights
@@ -23,7 +25,16 @@ from train.config import PolicyConfig
 from train.embed import Embed
 from train.graph import export
 from train.graph.cost import measure_cost
-from train.graph.export import CHECKED_FRAMES, Exported, compare, export_front, export_run, random_frame, with_sampler
+from train.graph.export import (
+    CHECKED_FRAMES,
+    Exported,
+    compare,
+    export_front,
+    export_run,
+    one_thread_session,
+    random_frame,
+    with_sampler,
+)
 from train.graph.fold import FoldedStep, as_state, leaves_of, together
 from train.graph.sampler_graph import class_table
 from train.heads import HEADS, HIDDEN
@@ -107,6 +118,20 @@ def test_both_heads_the_joint_codec_and_expanded_ids_are_exported_too(head: str,
     policy = trained_looking(tiny_policy_config(backbone="mlp", hidden_sizes=(16,), codec="joint", head=head, **modes))
     _, error, different = compare(write_graph(policy), policy)
     assert (different, error <= 5e-6) == (0, True)
+
+
+def test_a_graph_is_as_blind_to_features_as_its_policy() -> None:
+    policy = trained_looking(tiny_policy_config(backbone="mlp", hidden_sizes=(16,), features="base"))
+    graph, generator = write_graph(policy), torch.Generator().manual_seed(0)
+    _, error, different = compare(graph, policy)
+    assert (different, error <= 5e-6) == (0, True)
+    session, frame, other = one_thread_session(graph), *(random_frame(policy, generator, delay=0) for _ in range(2))
+    for name, rows in zip(("continuous", "indices"), zeroed("base"), strict=True):
+        changed = frame[name].copy()
+        changed[:, list(rows)] = other[name][:, list(rows)]
+        assert (changed != frame[name]).any()
+        for before, after in zip(session.run(None, frame), session.run(None, frame | {name: changed}), strict=True):
+            np.testing.assert_array_equal(before, after)
 
 
 def test_an_export_says_what_it_was_made_of(exported: Exported) -> None:
@@ -235,3 +260,16 @@ def test_the_command_prints_one_json_object(exported: Exported, tmp_path: Path) 
     assert result["bytes"] == (run / GRAPH).stat().st_size
     assert result["different_controllers"] == 0
     assert isinstance(CliRunner().invoke(app, ["export", str(run), "--split", "val"]).exception, ConfigError)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_people_read_of_an_export_in_sentences(exported: Exported, tmp_path: Path) -> None:
+    run, store = unexported(exported, tmp_path / "run"), write_store(tmp_path / "store", tiny_splits(test=1))
+    app = typer.Typer()
+    register(app)
+    told = CliRunner().invoke(app, ["export", str(run), "--store", str(store)]).stderr.splitlines()
+    assert re.fullmatch(
+        rf"{run / GRAPH}: [\d,]+ bytes; beside PyTorch over \d+ frames it errs by \S+ at most, and 0 of its controllers differ",
+        told[0],
+    )
+    assert re.fullmatch(r"over \d+ frames of the store: NLL \S+ nats \(PyTorch \S+\), accuracy \S+ \(\S+\)", told[1])

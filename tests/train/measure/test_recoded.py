@@ -10,21 +10,22 @@ from dataset.store import Store
 from ingest.options import IngestOptions
 from ingest.pipeline import ingest
 from tests.train.builders import tiny_splits, write_store
-from train.measure.recoded import in_codec
+from train.measure.recoded import encoded_for
 
 
 def test_a_store_of_the_right_codec_or_at_a_url_is_used_as_it_is(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", tiny_splits())
-    assert in_codec(store, "axis17") == store
-    assert in_codec("s3://bucket/store", "joint") == "s3://bucket/store"
+    assert encoded_for(store, "axis17", "all") == store
+    assert encoded_for("s3://bucket/store", "joint", "all") == "s3://bucket/store"
 
 
 def test_windows_without_a_frame_table_cannot_change_codec(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", tiny_splits())
     with pytest.raises(
-        SchemaError, match="needs its frame table to be read in codec joint, found window shards in axis17"
+        SchemaError,
+        match="needs its frame table to be read in codec joint with features all, found window shards in axis17",
     ):
-        in_codec(store, "joint")
+        encoded_for(store, "joint", "all")
 
 
 def test_the_twin_holds_the_same_replays_in_the_other_codec_and_is_made_once(
@@ -35,8 +36,8 @@ def test_the_twin_holds_the_same_replays_in_the_other_codec_and_is_made_once(
     source.mkdir()
     generate_replay(source / "0.slp", seed=0, characters=("mewtwo", "fox"), stage="battlefield", frames=2400)
     ingest([source], tmp_path / "store", IngestOptions(workers=1))
-    twin = in_codec(tmp_path / "store", "joint")
-    assert in_codec(tmp_path / "store", "joint") == twin
+    twin = encoded_for(tmp_path / "store", "joint", "all")
+    assert encoded_for(tmp_path / "store", "joint", "all") == twin
     (ours,), (theirs,) = Store(tmp_path / "store").samples("all"), Store(twin).samples("all")
     assert (Store(twin).manifest.codec, Store(tmp_path / "store").manifest.codec) == ("joint", "axis17")
     assert (theirs.id, theirs.classes.shape) == (ours.id, (2, 4, ours.num_frames))
