@@ -177,7 +177,7 @@ def _techniques(outcome: "Outcome", *, is_asked: bool | None) -> list[dict[str, 
         if is_asked:
             _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
         return None
-    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, _say)
+    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, outcome.port, _say)
 
 
 def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_replayed: bool, as_json: bool) -> None:

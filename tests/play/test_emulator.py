@@ -35,7 +35,7 @@ def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOption
     assert [game.frames for game in outcome.report.games] == [120, 120]
     assert set(active_children()) == before
     kept = tuple((tmp_path / "replays" / f"Game_{number}.slp").resolve() for number in range(2))
-    assert (outcome.replays, outcome.character) == (kept, "mewtwo")
+    assert (outcome.replays, outcome.character, outcome.port) == (kept, "mewtwo", 1)
     assert outcome.log is not None
     assert outcome.log.parent.parent == tmp_path / "replays" / "sessions"
     events = [json.loads(line) for line in outcome.log.read_text().splitlines()]
