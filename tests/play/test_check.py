@@ -296,7 +296,8 @@ def test_a_spectator_port_in_use_fails() -> None:
         taken.bind(("", 0))
         port = taken.getsockname()[1]
         found = look(slippi_port=port)["spectator port"]
-    assert (found.status, found.detail) == ("fail", f"UDP {port}: Address already in use")
+    assert (found.status, f"found UDP {port}: Address already in use" in found.detail) == ("fail", True)
+    assert found.fix == "close the other Dolphin, or pass another --slippi-port"
 
 
 def test_a_replay_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
