@@ -60,11 +60,19 @@ def play(
         from play.check import CheckOptions
 
         flags.refuse_idle(ctx, "--check without --policy" if policy is None else "--check")
-        files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
-        how: dict[str, Any] = {"runtime": runtime, "openvino_device": openvino_device, "is_sync": sync}
-        _check(
-            CheckOptions(policy=policy, slippi_port=slippi_port, is_headless=headless, **files, **how), as_json=as_json
+        looked_at = CheckOptions(
+            policy=policy,
+            dolphin=dolphin,
+            iso=iso,
+            dolphin_home=dolphin_home,
+            replay_dir=replay_dir,
+            slippi_port=slippi_port,
+            runtime=runtime,
+            openvino_device=openvino_device,
+            is_sync=sync,
+            is_headless=headless,
         )
+        _check(looked_at, as_json=as_json)
     from play.launch import play_match, play_stand_in
     from play.match import MatchOptions, opponent_run
     from play.options import PlayOptions
