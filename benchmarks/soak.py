@@ -3,8 +3,9 @@
 One stand-in serves generated duels at 60 frames a second, menus between them, without end. Every two seconds of a duel the
 last three frames are simulated again, twice. In every duel the game pauses twice, for 5 s and for 32 s, which is longer than a
 silent Dolphin is waited for where nobody can pause. The session is closed and opened anew, in mid-game, as often as asked:
-Dolphin then sends the game from its start, and the policy steps all of it. A log is written as in a match. Reported by session: frames played, late and never arrived; and the resident memory of this process
-at minute 2 and at the end, and which processes are left. A policy that was exported makes this the path of a real match.
+Dolphin then sends the game from its start, and the policy steps all of it. A log is written as in a match. Reported by session:
+frames played, late and never arrived; and the resident memory of this process at minute 2 and at the end, and which processes
+are left. A policy that was exported makes this the path of a real match.
 
     python -m benchmarks.soak --run runs/mewtwo --minutes 30 --reconnects 2
 """

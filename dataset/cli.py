@@ -88,6 +88,10 @@ def stats_command(
     by_player: Annotated[
         bool, typer.Option("--by-player", help="Techniques of each player, by the name's hash.")
     ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=4, help="Techniques of who sits on this port, as in dittos.", show_default="all"),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the whole store as a page to look at instead.", show_default=False),
@@ -103,18 +107,19 @@ def stats_command(
     from dataset.stats import sql as ask_sql
     from dataset.store import Store
 
-    if sql is not None and (query is not None or character is not None or by_player):
+    is_told_apart = by_player or port is not None
+    if sql is not None and (query is not None or character is not None or is_told_apart):
         raise ConfigError(
-            "--sql: asks for itself, so --query, --character and --by-player cannot take effect beside it; drop them"
+            "--sql: asks for itself, so --query, --character, --by-player and --port cannot take effect beside it; drop them"
         )
     if as_csv and as_json:
         raise ConfigError("--csv and --json: one output at a time; drop one")
     opened = Store(store)
     if html is not None:
-        if sql is not None or query is not None or character is not None or by_player or as_csv:
+        if sql is not None or query is not None or character is not None or is_told_apart or as_csv:
             raise ConfigError(
-                "--html: shows the whole store, so --query, --sql, --character, --by-player and --csv cannot take effect "
-                "beside it; drop them"
+                "--html: shows the whole store, so --query, --sql, --character, --by-player, --port and --csv cannot take "
+                "effect beside it; drop them"
             )
         from dataset.card import write_card
 
@@ -122,7 +127,7 @@ def stats_command(
         typer.echo(report.json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
         return
     who = None if character is None else character_from_name(character)
-    rows = ask(opened, query or "summary", who, by_player=by_player) if sql is None else ask_sql(opened, sql)
+    rows = ask(opened, query or "summary", who, by_player=by_player, port=port) if sql is None else ask_sql(opened, sql)
     if as_json:
         typer.echo(report.json_line({"rows": report.plain_rows(rows)}))
     elif as_csv:

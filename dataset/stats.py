@@ -24,8 +24,10 @@ _OTHER_SHAPE = {"zelda": "sheik", "sheik": "zelda"}
 """Who turns into whom in mid-game, unpicked."""
 
 
-def query(store: Store, name: str, character: Character | None = None, *, by_player: bool = False) -> pl.DataFrame:
-    """The answer of a named query, told of one character only if given; techniques also of each player by hash.
+def query(
+    store: Store, name: str, character: Character | None = None, *, by_player: bool = False, port: int | None = None
+) -> pl.DataFrame:
+    """The answer of a named query, told of one character only if given; techniques also of each player by hash, or of one port.
 
     Raises:
         ConfigError: there is no such query, it is not one that tells players apart, or nobody picked the character.
@@ -34,13 +36,14 @@ def query(store: Store, name: str, character: Character | None = None, *, by_pla
         raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
     if character is not None:
         _require_picked(store, character)
-    if not by_player:
+    if not by_player and port is None:
         return QUERIES[name](store, character)
     if name != "techniques":
+        flag = "--by-player" if by_player else f"--port {port}"
         raise ConfigError(
-            f"--by-player: tells the players' techniques apart, found the query {name}; add --query techniques"
+            f"{flag}: tells the players' techniques apart, found the query {name}; add --query techniques"
         )
-    return _named(technique_table(store, character, by_player=True))
+    return _named(technique_table(store, character, by_player=by_player, port=port))
 
 
 def sql(store: Store, text: str) -> pl.DataFrame:

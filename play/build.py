@@ -8,6 +8,7 @@ with a time limit and a word for every way in which it does not answer.
 import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +38,9 @@ class Build(NamedTuple):
     is_exi_ai: bool
 
 
+@cache
 def build_of(executable: Path) -> Build:
-    """Ask an executable which build it is.
+    """Ask an executable which build it is, once: it takes an AppImage a second to answer.
 
     Raises:
         DolphinError: it cannot be started, does not answer, or is no Slippi Dolphin.

@@ -7,7 +7,6 @@ In: the options of ``exphil play`` that name files. Out: one ``Finding`` a thing
 import importlib.util
 import os
 import platform
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any, Literal
 
 from dataset.errors import ExphilError
 from play.disc import require_melee
-from play.match import default_home, find_executable, own_connect_code
+from play.match import default_home, find_executable, own_connect_code, require_free
 from play.slippi_launcher import launcher_dolphin, launcher_folder, launcher_iso
 
 OK: Literal["ok"] = "ok"
@@ -244,12 +243,10 @@ def _open_programs() -> list[Finding]:
 
 
 def _port(port: int) -> Finding:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            fix = "close the Dolphin that uses it, or pass another --slippi-port"
-            return Finding(name="spectator port", status=FAIL, detail=f"UDP {port}: {error.strerror}", fix=fix)
+    try:
+        require_free(port)
+    except ExphilError as error:
+        return _failed("spectator port", error)
     return Finding(name="spectator port", status=OK, detail=f"UDP {port} is free")
 
 

@@ -60,11 +60,19 @@ def play(
         from play.check import CheckOptions
 
         flags.refuse_idle(ctx, "--check without --policy" if policy is None else "--check")
-        files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
-        how: dict[str, Any] = {"runtime": runtime, "openvino_device": openvino_device, "is_sync": sync}
-        _check(
-            CheckOptions(policy=policy, slippi_port=slippi_port, is_headless=headless, **files, **how), as_json=as_json
+        looked_at = CheckOptions(
+            policy=policy,
+            dolphin=dolphin,
+            iso=iso,
+            dolphin_home=dolphin_home,
+            replay_dir=replay_dir,
+            slippi_port=slippi_port,
+            runtime=runtime,
+            openvino_device=openvino_device,
+            is_sync=sync,
+            is_headless=headless,
         )
+        _check(looked_at, as_json=as_json)
     from play.launch import play_match, play_stand_in
     from play.match import MatchOptions, opponent_run
     from play.options import PlayOptions
@@ -177,7 +185,7 @@ def _techniques(outcome: "Outcome", *, is_asked: bool | None) -> list[dict[str, 
         if is_asked:
             _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
         return None
-    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, _say)
+    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, outcome.port, _say)
 
 
 def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_replayed: bool, as_json: bool) -> None:

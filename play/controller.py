@@ -5,6 +5,8 @@ digital L or R must be pressed *digitally* (its analog alone makes no air dodge)
 what was meant: sticks are drawn into the circle, and Z pulls the trigger to 49/140.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +18,9 @@ DOLPHIN_BUTTONS: tuple[tuple[str, int], ...] = tuple((name.upper(), bit) for nam
 """Dolphin's name of every button a policy may press, with Slippi's bit."""
 
 Amount = float | bool
+
+_REMEMBERED = 4096
+"""Controllers whose commands are remembered: players come back to most of them."""
 
 
 class Command(NamedTuple):
@@ -45,16 +50,16 @@ class Pad(Protocol):
         """Tilt a stick to 0…1, 0…1."""
 
 
-def commands(controller: Controllers) -> list[Command]:
-    """Everything that puts a pad from any position into that of ``controller``."""
-    main_x, main_y, c_x, c_y, trigger, bits = (int(value) for value in controller)
-    return [
+@lru_cache(_REMEMBERED)
+def _commands(main_x: int, main_y: int, c_x: int, c_y: int, trigger: int, bits: int) -> tuple[Command, ...]:
+    """Everything that puts a pad from any position into this one, always in one order."""
+    return (
         Command("stick", "MAIN", (_axis(main_x), _axis(main_y))),
         Command("stick", "C", (_axis(c_x), _axis(c_y))),
         Command("trigger", "L", (trigger / TRIGGER_RANGE,)),
         Command("trigger", "R", (0.0,)),
         *(Command("button", name, (bool(bits & bit),)) for name, bit in DOLPHIN_BUTTONS),
-    ]
+    )
 
 
 def _axis(eightieths: int) -> float:
@@ -70,9 +75,10 @@ def press(pad: Pad, button: Any, controller: Controllers, held: Controllers | No
         controller: int32 [6].
         held: where the pad is now, so that only changes are written; None writes all of it.
     """
-    before = [] if held is None else commands(held)
-    for command in commands(controller):
-        if command in before:
+    after = _commands(*controller.tolist())
+    before: Sequence[Command | None] = [None] * len(after) if held is None else _commands(*held.tolist())
+    for command, already in zip(after, before, strict=True):
+        if command == already:
             continue
         control = button(command.name)
         if command.kind == "stick":

@@ -13,7 +13,7 @@ from dataset.errors import DolphinError
 from play.build import Build, build_of, windowless
 from play.connection import closed_on_error, connect, start_dolphin
 from play.dolphin import ALONE, BESIDE_A_PERSON, OLDEST_LIVE, Session
-from play.match import Match, home_of, login_of
+from play.match import Match, home_of, login_of, require_free
 
 
 def open_match(match: Match) -> Session:
@@ -25,6 +25,7 @@ def open_match(match: Match) -> Session:
     build = build_of(match.executable)
     _require_able(match, build)
     without_window = windowless(match.executable, build) if match.is_headless else []
+    require_free(match.slippi_port)
     console = _configure(match, build)
     pads = [melee.Controller(console, match.port)]
     if not match.has_person:

@@ -2,7 +2,22 @@
 
 In: controllers. Out: frames. A session with Dolphin or with the stand-in is an environment (``SessionEnvironment``), a simulator
 can be one, and the frame loop plays any (``Stepped``). The surprise: an environment waits for its controllers, so only sync play
-goes through here; async play has to see what has already come, which no simulator needs.
+goes through here; async play has to see what has already come, which no simulator needs. Two methods plug one in:
+
+>>> class Simulator:  # two Foxes who stand there for three frames
+...     zero_indices, flushed_at = {}, 0.0
+...
+...     def reset(self):
+...         self.left = 3
+...         return self.step()
+...
+...     def step(self, *controllers):
+...         self.left -= 1
+...         game = melee.GameState(frame=-121 - self.left, players={1: fox(), 2: fox()})
+...         return Ended() if self.left < 0 else Frame(game, game.frame, time.perf_counter())
+>>> runner = Runner(Stepped(Simulator()), agent, find_port=lambda game: 1, is_sync=True, num_games=1)
+>>> runner.run().frames
+3
 """
 
 from typing import Any, Protocol

@@ -65,7 +65,7 @@ def evaluate(games: Sequence[Game], *, seed: int = 0) -> list[Row]:
 def _row(policy: str, opponent: str, games: Sequence[Game], seed: int) -> Row:
     sums = _cluster_sums(games)
     net, dealt, taken, minutes, wins, decided = range(6)
-    draws = _draws(len(sums), seed) @ sums
+    draws = _draws(len(sums), seed) @ sums  # [RESAMPLES, 6]
     total = sums.sum(axis=0)
     return Row(
         policy=policy,
@@ -74,10 +74,10 @@ def _row(policy: str, opponent: str, games: Sequence[Game], seed: int) -> Row:
         clusters=len(sums),
         minutes=round(float(total[minutes]), 2),
         decided=int(total[decided]),
-        net_stocks_per_minute=_rate(total, draws, net, minutes),
-        damage_dealt_per_minute=_rate(total, draws, dealt, minutes),
-        damage_taken_per_minute=_rate(total, draws, taken, minutes),
-        win_rate=_rate(total, draws, wins, decided),
+        net_stocks_per_minute=_rate(sums, draws, net, minutes),
+        damage_dealt_per_minute=_rate(sums, draws, dealt, minutes),
+        damage_taken_per_minute=_rate(sums, draws, taken, minutes),
+        win_rate=_rate(sums, draws, wins, decided),
     )
 
 
@@ -102,13 +102,14 @@ def _draws(num_clusters: int, seed: int) -> NDArray[np.float64]:
     return random.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=RESAMPLES).astype(np.float64)
 
 
-def _rate(total: NDArray[np.float64], draws: NDArray[np.float64], over: int, under: int) -> Rate:
-    """A ratio of sums and its percentile interval; resamples without anything to divide by tell nothing."""
+def _rate(sums: NDArray[np.float64], draws: NDArray[np.float64], over: int, under: int) -> Rate:
+    """A ratio of sums and its percentile interval; resamples without anything to divide by tell nothing, nor does one cluster."""
+    total = sums.sum(axis=0)
     if total[under] == 0:
         return Rate(value=None, low=None, high=None)
     value = round(float(total[over] / total[under]), 4)
     usable = draws[draws[:, under] > 0]
-    if np.ptp(draws, axis=0).sum() == 0:
+    if np.count_nonzero(sums[:, under]) < 2:
         return Rate(value=value, low=None, high=None)
     low, high = np.percentile(usable[:, over] / usable[:, under], (2.5, 97.5))
     return Rate(value=value, low=round(float(low), 4), high=round(float(high), 4))

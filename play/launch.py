@@ -42,6 +42,8 @@ class Outcome:
     """Those that Dolphin kept of the games played."""
     character: str | None = None
     """What the agent played in Dolphin."""
+    port: int | None = None
+    """Where it sat in all games; None online, where ports are dealt anew."""
 
 
 def play_stand_in(
@@ -110,7 +112,7 @@ def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: 
     log = _Log(told, options.log_dir or match.replay_dir / "sessions", match.replay_dir)
     with stopped_by_signals(), _short_collections(), closing(open_match(match)) as session:
         outcome = _run(session, players, options, find_port, num_games, log)
-    return replace(outcome, character=match.character.name)
+    return replace(outcome, character=match.character.name, port=match.port if match.connect_code is None else None)
 
 
 class _Log(NamedTuple):

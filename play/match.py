@@ -7,6 +7,7 @@ In: the options of ``exphil play``. Out: a checked ``Match``. The surprise: libm
 import json
 import platform
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,6 +224,22 @@ def find_executable(path: Path) -> Path:
             return found
     names = ", ".join(dict.fromkeys(Path(name).name for name in EXECUTABLES))
     raise DolphinError(f"--dolphin {path}: must be Dolphin or its folder, found none of {names}; pass the executable")
+
+
+def require_free(port: int) -> None:
+    """Refuse a UDP port on which somebody listens: a Dolphin that a person left open would be taken for ours.
+
+    Raises:
+        DolphinError: it is taken.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise DolphinError(
+                f"--slippi-port {port}: must be free for Dolphin's spectator stream, found UDP {port}: {error.strerror}; "
+                "close the other Dolphin, or pass another --slippi-port"
+            ) from error
 
 
 def default_home(executable: Path, *, is_mainline: bool) -> Path:

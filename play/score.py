@@ -35,16 +35,16 @@ class Score:
     def __init__(self, side: int) -> None:
         self._side = side
         self._frames = 0
-        self._stocks = self._percent = np.zeros(2, dtype=np.float32)
-        self._lost = np.zeros(2)
-        self._damage = np.zeros(2)
+        self._stocks, self._percent = [0.0, 0.0], [0.0, 0.0]
+        self._lost, self._damage = [0.0, 0.0], [0.0, 0.0]
 
     def add(self, column: NDArray[np.float32]) -> None:
         """Take in the next frame's raw column."""
-        stocks, percent = column[_STOCKS], column[_PERCENT]
-        if self._frames:
-            self._lost += np.maximum(self._stocks - stocks, 0)
-            self._damage += np.maximum(percent - self._percent, 0)
+        stocks, percent = column[_STOCKS].tolist(), column[_PERCENT].tolist()
+        if self._frames and (stocks, percent) != (self._stocks, self._percent):
+            for side in range(2):
+                self._lost[side] += max(self._stocks[side] - stocks[side], 0.0)
+                self._damage[side] += max(percent[side] - self._percent[side], 0.0)
         self._stocks, self._percent = stocks, percent
         self._frames += 1
 

@@ -9,8 +9,9 @@ folder, which is ``~``. A kept replay is named as seen from the log, so that bot
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from dataset.errors import ReplayError
 from dataset.ids import character_name, stage_index_from_libmelee, stage_name
+from dataset.ubjson import raw_length
 from play.dolphin import Frame
 from play.runner import Report
 from play.watch import Watched
@@ -30,6 +33,11 @@ REPLAY = "replay"
 TIME_LIMIT = 28_800
 """Frames of eight minutes, after which stocks and then percent decide."""
 
+
+FINISH_S = 2.0
+"""How long Dolphin may take to finish the replay of a game that is over: after the last one it is ended."""
+
+_HEAD_BYTES, _LOOK_S = 15, 0.05
 
 _HOME = json.dumps(str(Path.home())).strip('"')
 """As JSON has it, where a backslash is two."""
@@ -106,6 +114,8 @@ class SessionLog:
         if not new:
             return None
         self.replays.append(new[-1].resolve())
+        if self._report.lost is None:
+            _await_whole(new[-1])
         return self.replays[-1]
 
     def _write(self, event: str, values: dict[str, Any]) -> None:
@@ -113,6 +123,16 @@ class SessionLog:
         text = json.dumps(line)
         with self.path.open("a", encoding="utf-8") as file:
             file.write((text.replace(_HOME, "~") if len(_HOME) > 1 else text) + "\n")
+
+
+def _await_whole(replay: Path) -> None:
+    """Wait until Dolphin has written how long the events are, which it does last."""
+    deadline = time.monotonic() + FINISH_S
+    while time.monotonic() < deadline:
+        with replay.open("rb") as file, suppress(ReplayError):
+            if raw_length(file.read(_HEAD_BYTES)) > 0:
+                return
+        time.sleep(_LOOK_S)
 
 
 def _seen_from(folder: Path, path: Path) -> str:

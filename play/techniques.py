@@ -16,18 +16,19 @@ MIN_FRAMES = 600
 """Games of ten seconds and more count; a store for training asks for longer ones."""
 
 
-def commands(replays: Sequence[Path], store: Path, character: str) -> list[list[str]]:
+def commands(replays: Sequence[Path], store: Path, character: str, port: int | None) -> list[list[str]]:
     """What makes a store of the replays, and what asks it: the arguments of ``exphil``, twice."""
     sources = [str(replay) for replay in replays]
     small = ["--include-cpu", "--min-frames", str(MIN_FRAMES), "--workers", "1"]
+    own = [] if port is None else ["--port", str(port)]
     return [
         ["ingest", *sources, "--store", str(store), *small],
-        ["stats", "--store", str(store), "--query", "techniques", "--character", character],
+        ["stats", "--store", str(store), "--query", "techniques", "--character", character, *own],
     ]
 
 
 def technique_rows(
-    replays: Sequence[Path], store: Path, character: str, say: Callable[[str], None]
+    replays: Sequence[Path], store: Path, character: str, port: int | None, say: Callable[[str], None]
 ) -> list[dict[str, Any]] | None:
     """The technique statistics of ``character`` in the replays; None, and said why, if they cannot be had.
 
@@ -35,10 +36,11 @@ def technique_rows(
         replays: finished ``.slp`` files.
         store: a folder for the store that is made of them.
         character: the policy's.
+        port: where it sat, which tells it from an opponent of the same character; None online, where ports are dealt anew.
         say: takes the commands as they are run, and what went wrong.
     """
     result: dict[str, Any] = {}
-    for arguments in commands(replays, store, character):
+    for arguments in commands(replays, store, character, port):
         say(f"$ exphil {shlex.join(arguments)}")
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

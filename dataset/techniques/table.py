@@ -57,14 +57,18 @@ MEANS = {
 """What the column ``mean`` is of, where there is one."""
 
 
-def technique_table(store: Store, character: Character | None = None, *, by_player: bool = False) -> pl.LazyFrame:
-    """Techniques of every character (or of one), and of every player by hash if asked, who plays most first.
+def technique_table(
+    store: Store, character: Character | None = None, *, by_player: bool = False, port: int | None = None
+) -> pl.LazyFrame:
+    """Techniques of every character (or of one), on every port (or on one), and of every player by hash if asked.
+
+    Who plays most comes first.
 
     Columns: ``character`` (internal id as picked), ``player``, ``technique``, ``count`` (successes, or all where a technique
     is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play, ``mean`` and ``mean_of``.
     """
     by = ["character", "player"] if by_player else ["character"]
-    players = _players(store, character)
+    players = _players(store, character, port)
     counts = pl.concat([_count(frames, players, by) for frames in _batches(store)]).lazy()
     sums = counts.group_by(*by, "technique").agg(pl.col("count", "tries", "rated", "value", "valued").sum())
     minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
@@ -146,7 +150,7 @@ def _batches(store: Store) -> Iterator[pl.LazyFrame]:
         yield frames.slice(start, count)
 
 
-def _players(store: Store, character: Character | None) -> pl.DataFrame:
+def _players(store: Store, character: Character | None, port: int | None) -> pl.DataFrame:
     """One row a player of every ingested game: ``replay, side, character, player, frames``."""
     replays = store.replays().filter(pl.col("status") == "ok")
     sides = [
@@ -155,9 +159,11 @@ def _players(store: Store, character: Character | None) -> pl.DataFrame:
             replay="id",
             side=pl.lit(side),
             character=f"character_{side}",
+            port=f"port_{side}",
             player=pl.coalesce(f"code_hash_{side}", f"name_hash_{side}"),
         )
         for side in SIDES
     ]
-    players = pl.concat(sides)
-    return (players if character is None else players.filter(pl.col("character") == character.internal)).collect()
+    wanted = {"character": None if character is None else character.internal, "port": port}
+    asked = [pl.col(name) == value for name, value in wanted.items() if value is not None]
+    return pl.concat(sides).filter(*asked).drop("port").collect()

@@ -76,6 +76,7 @@ def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generate
         (["--sql", "select 1", "--character", "fox"], "--sql: asks for itself"),
         (["--csv", "--json"], "one output at a time"),
         (["--sql", "select 1", "--by-player"], "--sql: asks for itself"),
+        (["--port", "1"], "--port 1: tells the players' techniques apart"),
         (["--by-player"], "--by-player: tells the players' techniques apart"),
         (["--query", "vibes"], "query 'vibes': unknown; use one of summary"),
         (["--character", "waluigi"], "character 'waluigi': unknown"),

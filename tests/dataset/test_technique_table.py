@@ -31,6 +31,8 @@ class FakeStore:
                 "frames": [1800, 1800, 999],
                 "character_a": [FALCO, FALCO, FALCO],
                 "character_b": [MEWTWO, FALCO, MEWTWO],
+                "port_a": [1, 1, 1],
+                "port_b": [2, 2, 2],
                 "code_hash_a": ["x", "x", "z"],
                 "code_hash_b": [None, "y", None],
                 "name_hash_a": ["n", "n", "n"],
@@ -71,6 +73,11 @@ def test_one_character_is_told_from_its_own_side() -> None:
     mewtwo = technique_table(STORE, character_from_name("mewtwo")).collect()
     assert set(mewtwo["character"]) == {MEWTWO}
     assert mewtwo["technique"].to_list() == ["neutral win"]
+
+
+def test_a_port_tells_the_two_of_a_ditto_apart() -> None:
+    both, one, two = (technique_table(STORE, character_from_name("falco"), port=port) for port in (None, 1, 2))
+    assert [rows(found, "neutral win")[0][1:3] for found in (both, one, two)] == [(2, 3), (2, 2), (0, 1)]
 
 
 def test_the_busiest_comes_first_and_techniques_keep_their_order() -> None:

@@ -224,6 +224,14 @@ def test_whether_a_build_can_do_without_a_window_is_asked_of_its_own_help(
     assert (found.status, detail in found.detail) == (status, True)
 
 
+def test_a_build_is_asked_once_however_often_a_match_wants_to_know(tmp_path: Path) -> None:
+    """Every question starts the program: seconds, where it is an AppImage."""
+    asked = tmp_path / "asked"
+    dolphin = fake(tmp_path / "dolphin", f'echo once >> "{asked}"; echo mainline 3.5.1')
+    assert [build.build_of(dolphin).name for _ in range(3)] == ["mainline"] * 3
+    assert asked.read_text() == "once\n" * 2, "ours, and libmelee's own"
+
+
 def test_a_dolphin_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build, "ANSWER_S", 0.1)
     found = look(dolphin=fake(tmp_path / "dolphin", "exec sleep 60"))["build"]
@@ -288,7 +296,8 @@ def test_a_spectator_port_in_use_fails() -> None:
         taken.bind(("", 0))
         port = taken.getsockname()[1]
         found = look(slippi_port=port)["spectator port"]
-    assert (found.status, found.detail) == ("fail", f"UDP {port}: Address already in use")
+    assert (found.status, f"found UDP {port}: Address already in use" in found.detail) == ("fail", True)
+    assert found.fix == "close the other Dolphin, or pass another --slippi-port"
 
 
 def test_a_replay_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:

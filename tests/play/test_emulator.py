@@ -3,6 +3,7 @@
 import ast
 import configparser
 import json
+import socket
 from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOption
     assert [game.frames for game in outcome.report.games] == [120, 120]
     assert set(active_children()) == before
     kept = tuple((tmp_path / "replays" / f"Game_{number}.slp").resolve() for number in range(2))
-    assert (outcome.replays, outcome.character) == (kept, "mewtwo")
+    assert (outcome.replays, outcome.character, outcome.port) == (kept, "mewtwo", 1)
     assert outcome.log is not None
     assert outcome.log.parent.parent == tmp_path / "replays" / "sessions"
     events = [json.loads(line) for line in outcome.log.read_text().splitlines()]
@@ -98,6 +99,14 @@ def test_where_dolphin_cannot_wait_sync_is_refused(wanted: MatchOptions, monkeyp
     monkeypatch.setattr("play.emulator.platform.system", lambda: "Windows")
     with pytest.raises(DolphinError, match="--sync: needs a mainline build on Windows, found Ishiiruka"):
         open_match(settle(wanted))
+
+
+def test_the_stream_of_another_dolphin_is_never_taken_for_ours(wanted: MatchOptions, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
+        another.bind(("", settle(wanted).slippi_port))
+        with pytest.raises(DolphinError, match=r"--slippi-port \d+: must be free .* close the other Dolphin"):
+            closing(open_match(settle(wanted)))
+    assert not (tmp_path / "flags").exists()
 
 
 def test_what_is_no_dolphin_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Environments: a session is one, a simulator can be one, and the loop plays both."""
 
+import doctest
+import time
 from typing import Any
 
 import melee
 import numpy as np
 
 from dataset.codec import Controllers
+from play import environment
 from play.agent import Agent
 from play.dolphin import Ended, Event, Frame, Lost, Menu
 from play.environment import SessionEnvironment, Stepped
@@ -32,17 +35,17 @@ def play(source: Any, port: int = 3, **options: Any) -> Runner:
 
 def test_a_session_is_reset_through_its_menus_and_stepped_to_the_games_end() -> None:
     session = Script(list(SCRIPT))
-    environment = SessionEnvironment(session)
-    first = environment.reset()
+    played = SessionEnvironment(session)
+    first = played.reset()
     assert isinstance(first, Frame)
     assert (first.number, session.navigated) == (-123, 2)
-    seen = [environment.step(np.full(6, number, dtype=np.int32)) for number in range(4)]
+    seen = [played.step(np.full(6, number, dtype=np.int32)) for number in range(4)]
     assert [type(event) for event in seen] == [Frame, Frame, Frame, Ended]
     assert session.sent == [0, 1, 2, 3]
-    second = environment.reset()
+    second = played.reset()
     assert (isinstance(second, Frame), session.navigated) == (True, 3)
-    environment.step(np.zeros(6, dtype=np.int32))
-    assert environment.reset() == Lost("the script is over")
+    played.step(np.zeros(6, dtype=np.int32))
+    assert played.reset() == Lost("the script is over")
 
 
 def test_the_loop_plays_a_session_and_the_same_session_as_an_environment_alike() -> None:
@@ -58,6 +61,19 @@ def test_play_stops_after_the_wanted_games_without_looking_for_another() -> None
     session = Script([*SCRIPT, Menu(None)])
     assert len(play(Stepped(SessionEnvironment(session)), num_games=1).report.games) == 1
     assert session.navigated == 2
+
+
+def test_the_example_of_plugging_a_simulator_in_works() -> None:
+    parsed = doctest.DocTestParser().get_doctest(
+        str(environment.__doc__),
+        {**vars(environment), "melee": melee, "time": time, "Runner": Runner, "fox": lambda: player(4, 0.0)}
+        | {"agent": Agent(Counting(), CODEC, delay=0)},
+        "play.environment",
+        None,
+        None,
+    )
+    assert len(parsed.examples) == 3
+    assert doctest.DocTestRunner().run(parsed).failed == 0
 
 
 class Walk:

@@ -45,6 +45,23 @@ def test_one_session_tells_no_interval() -> None:
     assert row.net_stocks_per_minute == Rate(value=1.0, low=None, high=None)
 
 
+def test_games_decided_in_one_session_alone_tell_no_interval_of_the_win_rate() -> None:
+    (row,) = evaluate([GAME, replace(GAME, cluster="b", won=None), replace(GAME, cluster="c", won=None)])
+    assert row.win_rate == Rate(value=1.0, low=None, high=None)
+    assert row.net_stocks_per_minute == Rate(value=1.0, low=1.0, high=1.0)
+
+
+def test_three_sessions_give_the_interval_of_all_their_draws() -> None:
+    """Of 27 draws each extreme comes once, 3.7 %: more than the 2.5 % that an interval leaves out on each side."""
+    own = [(4, 1, 3600), (2, 4, 7200), (4, 3, 10_800)]
+    games = [
+        replace(GAME, cluster=str(number), stocks_taken=taken, stocks_lost=lost, frames=frames)
+        for number, (taken, lost, frames) in enumerate(own)
+    ]
+    (row,) = evaluate(games)
+    assert row.net_stocks_per_minute == Rate(value=0.3333, low=-1.0, high=3.0)
+
+
 def test_without_a_decided_game_there_is_no_win_rate() -> None:
     (row,) = evaluate([replace(GAME, won=None), replace(GAME, won=None, cluster="b")])
     assert row.win_rate == Rate(value=None, low=None, high=None)

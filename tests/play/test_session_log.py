@@ -8,6 +8,7 @@ import melee
 import numpy as np
 import pytest
 
+from dataset.ubjson import pack, raw_length
 from play.dolphin import Ended, Event, Frame, Lost
 from play.runner import Runner
 from play.session_log import SessionLog, new_folder
@@ -120,8 +121,32 @@ class Keeping(Script):
         if isinstance(event, Ended):
             self.num_kept += 1
             self.folder.mkdir(exist_ok=True)
-            (self.folder / f"Game_{self.num_kept}.slp").touch()
+            (self.folder / f"Game_{self.num_kept}.slp").write_bytes(pack(b"events", {}))
         return event
+
+
+def test_dolphin_may_finish_the_replay_of_the_last_game_before_it_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the length of the events last, from a thread that looks every 85 ms; cut off, no program reads the file."""
+    kept = tmp_path / "replays" / "Game.slp"
+    kept.parent.mkdir()
+    looked: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looked.append(seconds)
+        if len(looked) == 5:
+            kept.write_bytes(pack(b"events", {}))
+
+    monkeypatch.setattr("play.session_log.time.sleep", pause)
+    watched = Watched(session=Script([frame(-123), Ended()]), find_port=port_three)
+    loop = runner(watched, num_games=1)  # type: ignore[arg-type]
+    log = SessionLog(tmp_path, {}, loop.report, kept.parent)
+    watched.listeners.append(log)
+    kept.write_bytes(pack(b"", {}) + b"events")
+    loop.run()
+    watched.stop()
+    assert (len(looked), log.replays, raw_length(kept.read_bytes())) == (5, [kept.resolve()], 6)
 
 
 def test_every_game_names_the_replay_that_dolphin_kept_of_it(tmp_path: Path) -> None:

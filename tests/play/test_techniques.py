@@ -15,12 +15,12 @@ REPLAYS = [Path("a.slp"), Path("b.slp")]
 
 
 def test_two_commands_make_a_store_and_ask_it() -> None:
-    assert commands(REPLAYS, Path("store"), "mewtwo") == [
+    assert commands(REPLAYS, Path("store"), "mewtwo", 2) == [
         [
             *("ingest", "a.slp", "b.slp", "--store", "store"),
             *("--include-cpu", "--min-frames", "600", "--workers", "1"),
         ],
-        ["stats", "--store", "store", "--query", "techniques", "--character", "mewtwo"],
+        ["stats", "--store", "store", "--query", "techniques", "--character", "mewtwo", "--port", "2"],
     ]
 
 
@@ -43,7 +43,7 @@ def test_the_rows_are_those_of_the_second_command(monkeypatch: pytest.MonkeyPatc
     shell = Shell((0, '{"frames": 9}', ""), (0, "a table\n" + json.dumps({"rows": rows}), ""))
     monkeypatch.setattr(subprocess, "run", shell.run)
     said: list[str] = []
-    assert technique_rows(REPLAYS, Path("store"), "mewtwo", said.append) == rows
+    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None, said.append) == rows
     assert [line.split()[:3] for line in said] == [["$", "exphil", "ingest"], ["$", "exphil", "stats"]]
 
 
@@ -51,7 +51,7 @@ def test_a_command_that_fails_is_told_and_ends_the_matter(monkeypatch: pytest.Mo
     shell = Shell((1, "", "warning\nerror: peppi_py is not installed\n"))
     monkeypatch.setattr(subprocess, "run", shell.run)
     said: list[str] = []
-    assert technique_rows(REPLAYS, Path("store"), "mewtwo", said.append) is None
+    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None, said.append) is None
     assert said[-1] == "techniques: the command above must exit 0, found: error: peppi_py is not installed"
     assert shell.asked == 1
 
@@ -60,7 +60,7 @@ def test_a_command_that_fails_is_told_and_ends_the_matter(monkeypatch: pytest.Mo
 def test_a_duel_has_techniques(tmp_path: Path) -> None:
     generate_replay(tmp_path / "duel.slp", seed=1)
     said: list[str] = []
-    rows = technique_rows([tmp_path / "duel.slp"], tmp_path / "store", "mewtwo", said.append)
+    rows = technique_rows([tmp_path / "duel.slp"], tmp_path / "store", "mewtwo", None, said.append)
     assert rows is not None, said
     assert {row["character"] for row in rows} == {"mewtwo"}
     assert {"approach", "kill"} <= {row["technique"] for row in rows}
