@@ -1,5 +1,6 @@
 """The command ``exphil``: composes the four stages' command lines and prints their errors as one sentence."""
 
+import errno
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -20,21 +21,27 @@ EXTRAS = {
     "wandb": "train",
 }
 
+NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What a disk says that is full or closed to the user."""
+
 INTERRUPTED = 130
 """How typer exits on Ctrl-C."""
 
 
 def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
+    from dataset.command import Group, with_plain_help
+
     app = typer.Typer(
         name="exphil",
+        cls=Group,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
     for stage in ("ingest", "dataset", "train", "play"):
         import_module(f"{stage}.cli").register(app)
-    return app
+    return with_plain_help(app)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -66,6 +73,14 @@ def main() -> None:
         raise
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        if error.errno not in NO_WRITING and not isinstance(error, PermissionError):  # polars gives no number
+            raise
+        place = "the disk" if error.filename is None else error.filename
+        _fail(
+            f"{place}: needs room and permission, found: {error.strerror or error}; mend that, or give another folder",
+            1,
+        )
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

@@ -38,9 +38,10 @@ from dataset.duel import generate_replay
 from play.agent import Agent, Stepper
 from play.controller import press
 from play.dolphin import Frame, open_stand_in
-from play.launch import PlayOptions, play_stand_in
+from play.launch import play_stand_in
 from play.live import LiveGame
 from play.onnx_stepper import OnnxStepper
+from play.options import PlayOptions
 from play.pair import Pair
 from play.runner import Players
 from play.stand_in import StandIn

@@ -1,9 +1,9 @@
 """Whether play holds for half an hour: memory, processes and frames, through rollbacks, pauses and reconnects.
 
 One stand-in serves generated duels at 60 frames a second, menus between them, without end. Every two seconds of a duel the
-last three frames are simulated again, twice; twice in a duel the game pauses for five seconds. The session is closed and
-opened anew, in mid-game, as often as asked: Dolphin then sends the game from its start, and the policy steps all of it. A log
-is written as in a match. Reported by session: frames played, late and never arrived; and the resident memory of this process
+last three frames are simulated again, twice. In every duel the game pauses twice, for 5 s and for 32 s, which is longer than a
+silent Dolphin is waited for where nobody can pause. The session is closed and opened anew, in mid-game, as often as asked:
+Dolphin then sends the game from its start, and the policy steps all of it. A log is written as in a match. Reported by session: frames played, late and never arrived; and the resident memory of this process
 at minute 2 and at the end, and which processes are left. A policy that was exported makes this the path of a real match.
 
     python -m benchmarks.soak --run runs/mewtwo --minutes 30 --reconnects 2
@@ -27,15 +27,15 @@ from dataset import slp, ubjson
 from dataset.duel import generate_replays
 from play.agent import Agent
 from play.dolphin import Lost, open_stand_in
-from play.launch import PIPE, find_seat
 from play.runner import Report, Runner, warm_up
 from play.runtime import load
+from play.seat import seat_in_replay
 from play.session_log import SessionLog
-from play.stand_in import StandIn
+from play.stand_in import PIPE, StandIn
 from play.watch import Watched
 
 ROLLBACK_EVERY, ROLLED_BACK = 120, 3
-PAUSES = {1800: 5.0, 7200: 5.0}
+PAUSES = {1800: 5.0, 3600: 32.0}
 NUM_DUELS = 6
 MEMORY_EVERY_S = 30.0
 
@@ -56,7 +56,7 @@ def main() -> None:
         duels = [with_rollbacks(path) for path in generate_replays(folder / "duels", NUM_DUELS, seed=0)]
         num_games = 4 + int(options.minutes)  # no duel lasts less than a minute
         games = [duels[number % NUM_DUELS] for number in range(num_games)]
-        seat = find_seat(slp.read_header(games[0]), "mewtwo", None)
+        seat = seat_in_replay(slp.read_header(games[0]), "mewtwo", None)
         memory.start()
         sessions = []
         with StandIn(games, fps=60.0, controllers=(PIPE,), start_grace_s=0.0, pauses=PAUSES) as server:

@@ -200,7 +200,7 @@ def encode_command(
 def sync_command(
     direction: Annotated[str, typer.Argument(metavar="up|down", help="To the remote, or from it.", show_default=False)],
     what: Annotated[
-        Path, typer.Argument(metavar="[RUNS|STORE]", help="A folder of runs (its name must be runs), or a store.")
+        Path, typer.Argument(metavar="RUNS|STORE", help="A folder of runs (its name must be runs), or a store.")
     ] = Path("runs"),
     remote: Annotated[
         str,

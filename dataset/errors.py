@@ -5,6 +5,7 @@ ExphilError
 ├── SchemaError      data on disk does not have the shape this exphil reads
 │   └── ShardError   one file of a store cannot be had, or is not the one the manifest lists
 ├── ConfigError      settings contradict each other or cannot take effect
+│   └── BusyError    another process holds what one at a time may
 ├── CheckpointError  a run folder or checkpoint is missing, damaged or made for other data
 └── DolphinError     the emulator, its pipes or the spectator stream failed
 """
@@ -32,6 +33,10 @@ class ShardError(SchemaError):
 
 class ConfigError(ExphilError):
     """A setting is unknown, out of range, or contradicts another."""
+
+
+class BusyError(ConfigError):
+    """Another process holds what one process at a time may have; later it may be free."""
 
 
 class CheckpointError(ExphilError):

@@ -47,6 +47,10 @@ class Wanted:
             return f"{size:,} bytes"
         return None if sha256_of(path) == self.sha256 else f"{size:,} bytes that differ"
 
+    def rule(self, place: str) -> str:
+        """What is asked of its copy, which comes from ``place``."""
+        return f"shard {self.path} of {place}: must arrive as the {self} that the manifest lists"
+
     def __str__(self) -> str:
         size = "" if self.size is None else f"{self.size:,} bytes with "
         return f"{size}SHA-256 {self.sha256[:12]}…"
@@ -78,7 +82,6 @@ def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Pa
         ConfigError: the disk is full or cannot be written to.
     """
     trial = _Trial(patience)
-    rule = f"must arrive as the {wanted} that the manifest lists"
 
     def attempt() -> None:
         _transfer(source, wanted, target, trial)
@@ -86,7 +89,7 @@ def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Pa
         if fault is not None:
             raise WrongFileError(fault)
 
-    while not trial.is_done(attempt, f"shard {wanted.path} of {store}: {rule}"):
+    while not trial.is_done(attempt, wanted.rule(store)):
         if trial.is_wrong:
             target.unlink(missing_ok=True)
 
@@ -109,6 +112,19 @@ def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: 
             raise WrongFileError(f"a damaged one ({error})") from error
 
     while not trial.is_done(attempt, f"store {store}: a store holds a readable {path}"):
+        pass
+    return found[0]
+
+
+def ask(question: Callable[[], T], rule: str, patience: Patience) -> T:
+    """The answer of a server, asked again while that may help.
+
+    Raises:
+        ShardError: there is none; it says ``rule`` and what was found instead.
+    """
+    trial = _Trial(patience)
+    found: list[T] = []
+    while not trial.is_done(lambda: found.append(question()), rule):
         pass
     return found[0]
 
@@ -144,7 +160,7 @@ class _Trial:
             if self._failures >= self._patience.attempts:
                 raise ShardError(
                     f"{rule}, found {error} in the last of {self._failures} attempts; "
-                    "check the connection, or copy the store there again"
+                    "check the connection, or copy it there again"
                 ) from error
             time.sleep(self._patience.wait_s(self._failures))
             return False

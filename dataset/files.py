@@ -108,8 +108,7 @@ class Folder:
 
     def read(self, shard: ShardInfo) -> bytes:
         """See ``Files``."""
-        path = self._folder / shard.path
-        data = path.read_bytes() if path.is_file() else b""
+        data = self.paths([shard])[0].read_bytes()
         if wanted(shard).fault_of(data) is not None:
             raise ShardError(
                 f"shard {shard.path}: the manifest lists {shard.bytes} bytes with SHA-256 {shard.sha256[:12]}…, found "
@@ -119,6 +118,12 @@ class Folder:
 
     def paths(self, shards: Sequence[ShardInfo]) -> list[Path]:
         """See ``Files``; a query of a local store does not wait for its hashes: 'exphil verify' does."""
+        for shard in shards:
+            if not (self._folder / shard.path).is_file():
+                raise ShardError(
+                    f"shard {shard.path}: must be in store {self._folder}, whose manifest lists it, found no such file; "
+                    "copy it again or run 'exphil ingest --rebuild'"
+                )
         return [self._folder / shard.path for shard in shards]
 
 

@@ -25,6 +25,9 @@ Kind = Literal["dataset", "model"]
 FILES_A_COMMIT = 100
 """As the hub's documentation advises."""
 
+ANSWER_S = 10.0
+"""Within which the hub must say that it has a repository; without a limit, a line that is mute would be listened to for ever."""
+
 
 @dataclass
 class HubRepo:
@@ -106,6 +109,13 @@ class HubRepo:
             }  # the others are folders
         return self._listed
 
+    def about(self) -> Any | None:
+        """What the hub says of the repository; ``None`` if there is none, or not for this account."""
+        try:
+            return self.api.repo_info(self.repo, repo_type=self.kind, timeout=ANSWER_S)
+        except library().errors.RepositoryNotFoundError:
+            return None
+
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
         """Turn what ``huggingface_hub`` raises into an ``ExphilError``, without the signatures that addresses may carry."""
@@ -114,9 +124,17 @@ class HubRepo:
             yield
         except (errors.HTTPError, errors.HFValidationError, OSError) as error:
             lines = re.sub(r"\?\S+", "?…", str(error)).strip().splitlines()
+            is_mute = isinstance(error, errors.HTTPError | ConnectionError) and not isinstance(
+                error, errors.HfHubHTTPError
+            )
+            remedy = (
+                "see that this machine is online (a dry run asks the hub too) and that HF_ENDPOINT, if set, is its address"
+                if is_mute
+                else "see that it exists, that you are logged in ('hf auth login' or HF_TOKEN) and may use it"
+            )
             raise ExphilError(
-                f"{self.name}: {doing} must succeed, found: {lines[0] if lines else type(error).__name__}; see that it exists, "
-                "that you are logged in ('hf auth login' or HF_TOKEN) and may use it, then run the same command again"
+                f"{self.name}: {doing} must succeed, found: {lines[0] if lines else type(error).__name__}; {remedy}, "
+                "then run the same command again"
             ) from error
 
     def _download(self, folder: Path, path: str) -> None:
@@ -154,8 +172,8 @@ def open_for_push(
     """
     found = HubRepo(library().HfApi(), _require_name(repo), kind, revision, on_progress)
     with found.told("opening it"):
-        if found.api.repo_exists(repo, repo_type=kind):
-            if is_private and not found.api.repo_info(repo, repo_type=kind).private:
+        if (there := found.about()) is not None:
+            if is_private and not there.private:
                 raise ConfigError(
                     f"--private: {found.name} must be private already or new, found a public one; make it private in its "
                     "settings, or give another --repo"
@@ -176,16 +194,16 @@ def open_for_pull(repo: str, kind: Kind, *, revision: str | None, on_progress: P
     """
     found = HubRepo(library().HfApi(), _require_name(repo), kind, revision, on_progress)
     with found.told("opening it"):
-        found.revision = found.api.repo_info(repo, revision=revision, repo_type=kind).sha
+        found.revision = found.api.repo_info(repo, revision=revision, repo_type=kind, timeout=ANSWER_S).sha
     return found
 
 
 def kinds_of(repo: str) -> list[Kind]:
     """What there is by that name: a dataset, a model, both or none."""
-    probe = HubRepo(library().HfApi(), _require_name(repo), "dataset")
     kinds: tuple[Kind, ...] = ("dataset", "model")
-    with probe.told("looking for it"):
-        return [kind for kind in kinds if probe.api.repo_exists(repo, repo_type=kind)]
+    probes = [HubRepo(library().HfApi(), _require_name(repo), kind) for kind in kinds]
+    with probes[0].told("looking for it"):
+        return [probe.kind for probe in probes if probe.about() is not None]
 
 
 def library() -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dataset.errors import ConfigError, ExphilError
+from dataset.errors import BusyError, ExphilError
 
 LOCK_NAME = ".lock"
 
@@ -20,11 +20,11 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the store's lock: one writer a store.
 
     Raises:
-        ConfigError: another process holds it.
+        BusyError: another process holds it.
     """
     with (folder / LOCK_NAME).open("a+b") as file:
         if not try_lock(file.fileno()):
-            raise ConfigError(
+            raise BusyError(
                 f"store {folder}: one process at a time may write to it, found another at work; wait until it ends"
             )
         yield
@@ -35,7 +35,7 @@ def writing(folder: Path) -> Iterator[None]:
     """Hold the lock of a store, whose folder is made if need be, while the context writes to it.
 
     Raises:
-        ConfigError: another process holds it.
+        BusyError: another process holds it.
         ExphilError: the disk is full, or the folder may not be written to.
     """
     try:

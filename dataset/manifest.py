@@ -154,9 +154,14 @@ def data_digest(
 
 
 def check_schema(folder: Path, manifest: Manifest) -> None:
-    """Refuse a frame table of another version before it is rewritten or added to."""
+    """Refuse a frame table of another version, or one that is not there, before it is rewritten or added to."""
     if manifest.schema_version != SCHEMA_VERSION:
         raise SchemaError(
             f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
             "run 'exphil ingest --rebuild' on its sources"
+        )
+    if manifest.replays + manifest.kept_replays and not manifest.of_kind("frames"):
+        raise SchemaError(
+            f"store {folder}: the frame table must be there to be read again or added to, found window shards only; "
+            "take the whole store, or ingest its replays into another"
         )

@@ -20,15 +20,20 @@ from dataset.techniques.table import technique_table
 
 FRAMES_PER_HOUR = 60 * 60 * 60
 
+_OTHER_SHAPE = {"zelda": "sheik", "sheik": "zelda"}
+"""Who turns into whom in mid-game, unpicked."""
+
 
 def query(store: Store, name: str, character: Character | None = None, *, by_player: bool = False) -> pl.DataFrame:
     """The answer of a named query, told of one character only if given; techniques also of each player by hash.
 
     Raises:
-        ConfigError: there is no such query, or it is not one that tells players apart.
+        ConfigError: there is no such query, it is not one that tells players apart, or nobody picked the character.
     """
     if name not in QUERIES:
         raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
+    if character is not None:
+        _require_picked(store, character)
     if not by_player:
         return QUERIES[name](store, character)
     if name != "techniques":
@@ -126,6 +131,18 @@ QUERIES: dict[str, Callable[[Store, Character | None], pl.DataFrame]] = {
     "quality": quality_table,
 }
 """Every named query."""
+
+
+def _require_picked(store: Store, character: Character) -> None:
+    """Say who is there, instead of a table of nothing."""
+    told = _named(_players(store, None).group_by("character").len("games").sort("games", descending=True))
+    games = dict(told.iter_rows())
+    shape = _OTHER_SHAPE.get(character.name)
+    if not {character.name, shape} & games.keys():
+        found = ", ".join(f"{name} ({count})" for name, count in games.items()) or "no game at all"
+        raise ConfigError(
+            f"--character {character.name}: must be picked in a game of the store, found {found}; choose one that is there"
+        )
 
 
 def _ok(replays: pl.LazyFrame) -> pl.LazyFrame:

@@ -69,12 +69,7 @@ class Store:
 
         From a URL all frame shards are fetched first; the cache must be able to hold them at once.
         """
-        shards = self.manifest.of_kind("frames")
-        if not shards:
-            raise SchemaError(
-                f"store {self.path}: the frame table needs at least one replay, found none; ingest some replays first"
-            )
-        frames = pl.scan_parquet(self._files.paths(shards))
+        frames = pl.scan_parquet(self._files.paths(self._frame_shards()))
         return frames if columns is None else frames.select(columns)
 
     def samples(
@@ -169,8 +164,15 @@ class Store:
                 f"list them with 'exphil stats --store {self.path} --sql \"SELECT id FROM replays\"'"
             )
         row = found.row(0, named=True)
-        (shard,) = (shard for shard in self.manifest.of_kind("frames") if shard.path == row["shard"])
+        (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
         return columns_from_table(_read_rows(self.shard_path(shard), row["row_start"], row["frames"]))
+
+    def _frame_shards(self) -> list[ShardInfo]:
+        shards = self.manifest.of_kind("frames")
+        if not shards:
+            found = "window shards only; take the whole store" if self.manifest.replays else "none; ingest some first"
+            raise SchemaError(f"store {self.path}: the frame table needs at least one replay, found {found}")
+        return shards
 
 
 def _read_rows(path: Path, start: int, count: int) -> pa.Table:

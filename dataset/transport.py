@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -80,9 +81,19 @@ def open_source(url: str, stall_s: float) -> Source:
             f"store {parts.scheme}://…: a store's URL is the plain address of its folder, found a user name or a query in "
             "it; keep credentials in ~/.netrc (https) or the environment (s3)"
         )
-    if parts.scheme in ("http", "https"):
-        return HttpSource(lambda path: f"{url}/{path}", stall_s, _netrc_login(parts.hostname or ""))
+    if is_http(url):
+        return open_http(url, stall_s)
     return S3Source(url, stall_s) if parts.scheme in ("s3", "s3a") else FsspecSource(url, stall_s)
+
+
+def is_http(url: str) -> bool:
+    """Whether a web server answers for the URL, which can list no folder."""
+    return url.startswith(("http://", "https://"))
+
+
+def open_http(url: str, stall_s: float) -> "HttpSource":
+    """The files below a folder of a web server."""
+    return HttpSource(lambda path: f"{url}/{path}", stall_s, _netrc_login(urlsplit(url).hostname or ""))
 
 
 class HttpSource:
@@ -92,21 +103,48 @@ class HttpSource:
         """Read files whose URL is ``address(path)``, with the ``Authorization`` that ``login`` is, if any."""
         self._address, self._stall_s, self._login = address, stall_s, login
 
+    def about(self, path: str) -> tuple[int, str]:
+        """Bytes of a file, and a tag that changes when it does, as far as the server tells.
+
+        Raises:
+            TransferError, RefusedError: it tells nothing.
+        """
+        with suppress(
+            TransferError, RefusedError
+        ):  # not every server knows this method, allows it or answers it rightly
+            size, tag = self._told_of(path, "HEAD")
+            if size:
+                return size, tag
+        return self._told_of(path, "GET")
+
+    def _told_of(self, path: str, method: str) -> tuple[int, str]:
+        with self._send(self._request(path, method)) as response:
+            headers = response.headers
+        if headers.get("Content-Length") is None:
+            raise RefusedError("a server that does not tell how long it is")
+        # Its time comes first, because each machine of a large site may have an ETag of its own.
+        return int(headers["Content-Length"]), headers.get("Last-Modified") or headers.get("ETag") or ""
+
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``."""
-        request = urllib.request.Request(self._address(path), headers={"Accept-Encoding": "identity"})
+        request = self._request(path, "GET")
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         if is_fresh:
             request.add_header("Cache-Control", "no-cache")
-        if self._login:
-            request.add_unredirected_header("Authorization", self._login)
         response = self._send(request)
         start = _first_byte(response, offset)
         if size is not None and response.length is not None and start + response.length != size:
             response.close()
             raise WrongFileError(f"a server that announces {start + response.length:,} bytes")
         return start, self._pieces(response)
+
+    def _request(self, path: str, method: str) -> urllib.request.Request:
+        address, headers = self._address(path), {"Accept-Encoding": "identity"}
+        request = urllib.request.Request(address, headers=headers, method=method)
+        if self._login:
+            request.add_unredirected_header("Authorization", self._login)
+        return request
 
     def _send(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         try:

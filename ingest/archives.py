@@ -7,39 +7,32 @@ and starts over when asked to go back.
 
 import gzip
 import io
-import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, cast
 
 import xxhash
-import zstandard
 
 from dataset.errors import ReplayError
-from dataset.slp import HEADER_BYTES
 from ingest import limits
-from ingest.sevenzip import SevenZipCursor, list_members
+from ingest.members import DAMAGE, FAULTS, SEVENZIP_SUFFIX, TAR_SUFFIXES, is_archive, is_refused, list_of, open_tar
+from ingest.sevenzip import Pass, SevenZipCursor
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-SEVENZIP_SUFFIX = ".7z"
-ARCHIVE_SUFFIXES = (".zip", SEVENZIP_SUFFIX, *TAR_SUFFIXES)
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
 
 PIECE_BYTES = 2**20
 """Read at a time for hashing; one buffer for all files, because fresh memory costs more than the hash."""
 
-_DAMAGE: tuple[type[Exception], ...] = (
-    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError),
-    *(zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, struct.error, LookupError, MemoryError),
-)
-"""What the archive libraries raise on damaged, cut or encrypted archives."""
+
+HELD_BYTES = 2**28
+"""Of members that are kept until others of their group come by; about 80 games."""
+
+_Place = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +44,7 @@ class Candidate:
     member: str | None = None
     """Name within the archive; ``None`` for a loose file, or for an archive that could not be listed."""
     position: int = 0
-    """Of the member within its archive."""
+    """Of the member within its archive; of a link, that of the member to which it leads."""
     size: int
     """Bytes of the file or member, uncompressed where the archive says so."""
     mtime: int
@@ -60,7 +53,19 @@ class Candidate:
     crc: int | None = None
     """CRC-32 of a zip or 7z member."""
     head: bytes | None = field(default=None, compare=False, repr=False)
-    """First bytes of a member of a compressed tar, read while it was listed: to come back for them would unpack it again."""
+    """First bytes, where they came with the list (``members``)."""
+    fault: str | None = None
+    """Why it cannot be read, one of ``FAULTS``, if finding it told."""
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """What tells it from all others."""
+        return self.source, self.position, self.member or ""
+
+    @property
+    def content_place(self) -> tuple[str, int, bool]:
+        """What it shares with links to it: where its bytes lie, and whether they are zipped."""
+        return self.source, self.position, (self.member or self.source).lower().endswith(".gz")
 
     @property
     def is_plain(self) -> bool:
@@ -79,58 +84,25 @@ def is_replay(name: str) -> bool:
     return base.lower().endswith(REPLAY_SUFFIXES) and not base.startswith("._")
 
 
-def is_archive(name: str) -> bool:
-    """Whether a file of this name is opened as an archive."""
-    return name.lower().endswith(ARCHIVE_SUFFIXES) and not name.startswith("._")
-
-
 def list_archive(path: Path) -> list[Candidate]:
-    """The replays in an archive; the archive itself, without a member, if it cannot be listed."""
-    stat = path.stat()
-    whole = Candidate(source=str(path), size=stat.st_size, mtime=stat.st_mtime_ns, archive_size=stat.st_size)
-    try:
-        members = list(_members(path))
-    except _DAMAGE:
-        return [whole]
-    return [
-        replace(whole, member=name, position=position, size=size, crc=crc, head=head)
-        for position, (name, size, crc, head) in enumerate(members)
-        if is_replay(name)
+    """The replays in an archive, and the archive itself, without a member, if not all of it can be listed."""
+    about = path.stat()
+    whole = Candidate(source=str(path), size=about.st_size, mtime=about.st_mtime_ns, archive_size=about.st_size)
+    members, fault = list_of(path)
+    found = [
+        replace(
+            whole,
+            member=member.name,
+            position=member.position,
+            size=member.size,
+            crc=member.crc,
+            head=member.head,
+            fault=member.fault or (None if is_replay(member.name) else "nested_archive"),
+        )
+        for member in members
+        if is_replay(member.name) or is_archive(member.name)
     ]
-
-
-def _members(path: Path) -> Iterator[tuple[str, int, int | None, bytes | None]]:
-    """Name, bytes, CRC-32 and head of every member, as far as the archive tells."""
-    if path.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            yield from ((info.filename, info.file_size, info.CRC, None) for info in archive.infolist())
-    elif path.name.lower().endswith(SEVENZIP_SUFFIX):
-        yield from ((*member, None) for member in list_members(path))
-    else:
-        with _open_tar(path) as tar:
-            yield from ((info.name, info.size if info.isfile() else 0, None, _head(path, tar, info)) for info in tar)
-
-
-def _head(path: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
-    if path.name.lower().endswith(".tar") or not info.isfile() or not info.name.lower().endswith(".slp"):
-        return None
-    file = tar.extractfile(info)
-    return None if file is None else file.read(HEADER_BYTES)
-
-
-@contextmanager
-def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    if not path.name.lower().endswith(".zst"):
-        is_plain = path.name.lower().endswith(".tar")
-        with tarfile.open(path, "r:" if is_plain else "r|*") as tar:
-            yield tar
-        return
-    with (
-        path.open("rb") as file,
-        zstandard.ZstdDecompressor().stream_reader(file) as stream,
-        tarfile.open(fileobj=stream, mode="r|") as tar,
-    ):
-        yield tar
+    return found if fault is None else [*found, replace(whole, position=len(members), fault=fault)]
 
 
 class Reader:
@@ -142,6 +114,18 @@ class Reader:
         self._zip: zipfile.ZipFile | None = None
         self._tar: _TarCursor | None = None
         self._7z: SevenZipCursor | None = None
+        self._wanted: set[_Place] = set()
+        self._held: dict[_Place, bytes] = {}
+
+    def hold(self, candidates: Iterable[Candidate]) -> None:
+        """Keep the bytes of these once their stream has come by them, up to ``HELD_BYTES``: to go back would start it over."""
+        self._wanted |= {(one.source, one.position) for one in candidates if one.is_sequential}
+
+    def let_go(self, candidates: Iterable[Candidate]) -> None:
+        """Forget the bytes of candidates that are done with."""
+        for one in candidates:
+            self._wanted.discard((one.source, one.position))
+            self._held.pop((one.source, one.position), None)
 
     def read(self, candidate: Candidate, limit: int | None = None) -> bytes:
         """The replay's bytes, or its first ``limit``.
@@ -152,7 +136,7 @@ class Reader:
         try:
             with self._open(candidate) as file:
                 data = file.read(limits.MAX_REPLAY_BYTES + 1 if limit is None else limit)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _unreadable(candidate, error) from error
         limits.check_size(len(data))
         return data
@@ -170,14 +154,14 @@ class Reader:
                     total += size
                     limits.check_size(total)
                     hasher.update(memoryview(self._buffer)[:size])
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _unreadable(candidate, error) from error
         return hasher.hexdigest()
 
     @contextmanager
     def _open(self, candidate: Candidate) -> Iterator[IO[bytes]]:
-        if candidate.archive_size is not None and candidate.member is None:
-            raise ReplayError("damaged_archive", "archive: its list of members cannot be read; download it again")
+        if candidate.fault is not None:
+            raise ReplayError(candidate.fault, f"replay: {FAULTS[candidate.fault]}")
         limits.check_size(candidate.size)
         with self._raw(candidate) as file:
             if (candidate.member or candidate.source).lower().endswith(".gz"):
@@ -192,14 +176,30 @@ class Reader:
             with Path(candidate.source).open("rb") as loose:
                 yield loose
             return
+        place = candidate.source, candidate.position
+        if place in self._held:
+            yield io.BytesIO(self._held[place])
+            return
         self._turn_to(candidate.source)
         if self._zip is not None:
             with self._zip.open(self._zip.infolist()[candidate.position]) as member:
                 yield member
-        elif self._7z is not None:
-            yield io.BytesIO(self._7z.at(candidate.position))
-        elif self._tar is not None:
-            yield self._tar.at(candidate.position)
+            return
+        file: IO[bytes]
+        if self._7z is not None:
+            file = io.BytesIO(self._7z.at(candidate.position, self._pass))
+        else:
+            assert self._tar is not None, "all archives but zip and 7z are tars"
+            file = self._tar.at(candidate.position, self._pass)
+        self._pass(candidate.position, candidate.size, file.read)
+        yield io.BytesIO(self._held[place]) if place in self._held else file
+
+    def _pass(self, position: int, size: int, read: Callable[[], bytes]) -> None:
+        """Hold a member that the open archive's stream has reached, if it is wanted and there is room."""
+        assert self._source is not None, "its stream is open"
+        place = self._source, position
+        if place in self._wanted and size + sum(map(len, self._held.values())) <= HELD_BYTES:
+            self._held[place] = read()
 
     def _turn_to(self, source: str) -> None:
         if source == self._source:
@@ -233,7 +233,8 @@ class Reader:
 
 
 def _unreadable(candidate: Candidate, error: Exception) -> ReplayError:
-    reason = "unreadable_file" if candidate.member is None else "damaged_archive"
+    damaged = "damaged_gzip" if candidate.member is None else "damaged_archive"
+    reason = "unreadable_file" if is_refused(error) else damaged
     # The library's own words often hold file names, which a store must not.
     words = getattr(error, "strerror", None) or type(error).__name__
     return ReplayError(reason, f"replay: its bytes cannot be read ({words})")
@@ -247,12 +248,12 @@ class _TarCursor:
         self._start()
 
     def _start(self) -> None:
-        self._context = _open_tar(self._path)
+        self._context = open_tar(self._path)
         self._tar = self._context.__enter__()
         self._position = -1
 
-    def at(self, position: int) -> IO[bytes]:
-        """The member that stands at ``position``."""
+    def at(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """The member that stands at ``position``; ``pass_by`` is told of those on the way."""
         if position <= self._position:
             self.close()
             self._start()
@@ -260,6 +261,8 @@ class _TarCursor:
         while self._position < position:
             info = self._tar.next()
             self._position += 1
+            if info is not None and info.isfile() and self._position < position:
+                pass_by(self._position, info.size, cast("IO[bytes]", self._tar.extractfile(info)).read)
         file = None if info is None else self._tar.extractfile(info)
         if file is None:
             raise tarfile.ReadError("the member is not a file")

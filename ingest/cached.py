@@ -67,8 +67,12 @@ def _key(sources: Sequence[str | Path], options: IngestOptions) -> str:
 
 
 def _hash(path: Path) -> str:
+    """Of a file's bytes; of what cannot be opened (a closed folder is such a source, too) that it cannot."""
     hasher = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            hasher.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                hasher.update(block)
+    except OSError as error:
+        return f"{type(error).__name__} {path}"
     return hasher.hexdigest()

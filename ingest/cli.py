@@ -29,8 +29,9 @@ def ingest_command(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
-            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files. None: work through data_manifest.yaml.",
+            metavar="SOURCE",
+            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files, or URLs of such (https://…/a.zip, s3://…). None: work "
+            "through data_manifest.yaml.",
             show_default=False,
         ),
     ] = None,
@@ -126,4 +127,4 @@ def ingest_command(
     else:
         reports = run.ingest_datasets(store, dataset, filters, per_run)
     if as_json:
-        typer.echo(run.as_json(reports, is_watch=watch))
+        typer.echo(run.as_json(reports))

@@ -19,11 +19,11 @@ from dataset.arrow import REPLAY_SCHEMA
 from dataset.atomic import TEMPORARY_SUFFIX
 from dataset.codec import get_codec
 from dataset.encode import ENCODER_DIGEST
-from dataset.errors import ConfigError, SchemaError
+from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.hub_card import HUB_CARD_NAME, write_hub_card
 from dataset.lock import LOCK_NAME, writing
-from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
+from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
@@ -33,10 +33,14 @@ from ingest.names import SALT_NAME, Names, store_salt
 from ingest.options import DEFAULT_CODEC, IngestOptions
 
 _Place = tuple[str | None, str | None]
+_State = tuple[int, int]
 
 COMMIT_SHARE = 1 / 16
 """Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
 at most, and the last of every run the whole table once more."""
+
+PASSING = ("unreadable_file", "unreadable_folder", "changed")
+"""Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
 
 _SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 _OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
@@ -52,9 +56,15 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
         SchemaError: it was written by another version of exphil.
         ExphilError: the disk is full, or the folder may not be written to.
     """
-    _require_no_foreign_files(folder)
-    if options.dry_run:
-        yield OpenStore(folder, options)
+    try:
+        _require_no_foreign_files(folder)
+        dry = OpenStore(folder, options) if options.dry_run else None
+    except OSError as error:
+        raise ExphilError(
+            f"store {folder}: needs permission to be read, found: {error.strerror}; mend that, or give another --store"
+        ) from error
+    if dry is not None:
+        yield dry
         return
     with writing(folder):
         opened = OpenStore(folder, options)
@@ -89,14 +99,17 @@ class OpenStore:
         self.manifest = _empty_manifest(options)
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
+            check_schema(folder, self.manifest)
             _check_settings(self.manifest, options, folder)
-            self.rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            self.rows = [row for row in rows if row["reason"] not in PASSING]
         self._by_place: dict[_Place, list[Row]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
         self._outdated: set[int] = set()
         self._shards: tuple[ShardInfo, ...] = ()
         self._num_taken = 0
+        self._is_begun = self._on_disk is not None and not options.rebuild
 
     @property
     def next_index(self) -> int:
@@ -107,12 +120,14 @@ class OpenStore:
 
     def take(self, result: JobResult) -> list[Row]:
         """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
-        fresh = self._merge(result.rows)
+        passing = [row for row in result.rows if row.get("reason") in PASSING]
+        lasting = [row for row in result.rows if row.get("reason") not in PASSING]
+        fresh = self._merge(lasting)
         self._shards += result.shards
-        self._num_taken += len(result.rows)
-        if self._num_taken >= COMMIT_SHARE * len(self.rows):
+        self._num_taken += len(lasting)
+        if self._num_taken and self._num_taken >= COMMIT_SHARE * len(self.rows):
             self.commit()
-        return fresh
+        return fresh + passing
 
     def commit(self) -> None:
         """Write down all that was taken."""
@@ -131,13 +146,13 @@ class OpenStore:
             digest=self._digest(ok, left),
             shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
         )
-        self._outdated, self._shards, self._num_taken = set(), (), 0
+        self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
         if not self._is_dry:
             self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
 
     def finish(self) -> None:
         """Leave a whole store behind, without the shards that a rebuild replaced."""
-        if self._num_taken or (self._on_disk is None and not self.rows):
+        if self._num_taken or not self._is_begun:
             self.commit()
         self.clean()
         if not self._is_dry:
@@ -160,19 +175,21 @@ class OpenStore:
     def _merge(self, rows: list[Row]) -> list[Row]:
         """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
         fresh: list[Row] = []
+        states: dict[_Place, _State] = {}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
-            if row["member"] is not None:  # its archive can be listed: the row that said it could not is outdated
-                self._outdated |= {id(other) for other in self._by_place.pop((row["source"], None), [])}
+            states |= {_place(row): _state(row)} | ({(row["source"], None): _state(row)} if row["member"] else {})
             old = self._by_place.get(_place(row), [])
             same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
-            if same is not None:
+            if same is None:
+                fresh.append(row)
+            else:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
-                continue
-            outdated = {id(other) for other in old if other["status"] != "ok" and other["shard"] is None}
-            self._by_place[_place(row)] = [other for other in old if id(other) not in outdated]
-            self._outdated |= outdated
-            fresh.append(row)
+        for place, state in states.items():  # what was said of a file, or of its archive, as it was before is outdated
+            old = self._by_place.get(place, [])
+            void = [row for row in old if row["status"] != "ok" and row["shard"] is None and _state(row) != state]
+            self._outdated |= set(map(id, void))
+            self._by_place[place] = [row for row in old if id(row) not in self._outdated]
         for row in fresh:
             self._by_place.setdefault(_place(row), []).append(row)
         self.rows += fresh
@@ -192,6 +209,11 @@ class OpenStore:
 
 def _place(row: Row) -> _Place:
     return row["source"], row["member"]
+
+
+def _state(row: Row) -> _State:
+    """What a touch changes: of the archive in which it lies, if it lies in one."""
+    return row["mtime"], row["size"] if row["archive_size"] is None else row["archive_size"]
 
 
 def _salt(folder: Path, is_dry: bool) -> bytes:
@@ -250,6 +272,12 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
         value = wanted.get(name, False)
         if bound.get(name, False) != value:
             raise ConfigError(
-                f"store {folder}: was made with {name.replace('_', ' ')} {bound.get(name, False)!r} and keeps it for life, "
-                f"found {value!r}; give what it has, another --store, or --rebuild to start it over"
+                f"store {folder}: was made with {_spelled(name, bound.get(name))} and keeps that for life, found "
+                f"{_spelled(name, value)}; give what it has, another --store, or --rebuild to start it over"
             )
+
+
+def _spelled(name: str, value: object) -> str:
+    """A setting as it is typed."""
+    flag = f"--{name.replace('_', '-')}"
+    return f"no {flag}" if value is None or value is False else flag if value is True else f"{flag} {value}"

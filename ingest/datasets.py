@@ -5,6 +5,7 @@ file is *edited*, not dumped, so comments and layout survive; a locked block run
 that is indented no deeper.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from dataset.atomic import replacing
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, ExphilError
 from ingest.options import IngestOptions
 
 DATASETS_NAME = "data_manifest.yaml"
@@ -74,14 +75,23 @@ def load_datasets(path: Path) -> list[Dataset]:
             f"{path}: ingest without a SOURCE works through this file, found none; "
             "give a SOURCE and --store, or write one (exphil's repository has an example)"
         )
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         found = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: must be readable, found: {error.strerror}; mend its permissions") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: must be UTF-8, found another encoding; save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: must be YAML, found {_first_line(error)}; mend the file") from error
     datasets = found.get("datasets") if isinstance(found, dict) else None
     if not isinstance(datasets, dict) or not datasets:
         raise ConfigError(f"{path}: must hold a mapping 'datasets' of at least one dataset, found none; add one")
+    names = Counter(name.value for name, _ in _dataset_nodes(text))
+    if max(names.values()) > 1:
+        raise ConfigError(
+            f"{path}: each dataset has a name of its own, found '{max(names, key=names.__getitem__)}' twice"
+        )
     loaded = [_dataset(path, str(name), entry) for name, entry in datasets.items()]
     for dataset in loaded:
         _dataset_lines(path, text.splitlines(), dataset.name)  # which is no time to hear of after its ingest
@@ -99,11 +109,14 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
     if isinstance(sources, str):
         sources = [sources]
     if not isinstance(sources, list) or not sources or not isinstance(entry.get("store"), str):
-        raise ConfigError(f"{what}: must name 'sources' (paths) and 'store' (a folder), found one missing; add it")
+        lacking = "store" if isinstance(sources, list) and sources else "sources"
+        raise ConfigError(f"{what}: must name 'sources' (paths) and 'store' (a folder), found no '{lacking}'; add it")
+    if not all(isinstance(source, str) and source for source in sources):
+        raise ConfigError(f"{what}: 'sources' are paths or URLs, found {sources!r}; mend them, in quotes if need be")
     options = {key: value for key, value in entry.items() if key not in ("sources", "store", "locked")}
     dataset = Dataset(
         name=name,
-        sources=tuple(_from_folder(path, str(source)) for source in sources),
+        sources=tuple(_from_folder(path, source) for source in sources),
         store=_from_folder(path, entry["store"]),
         options=options,
     )
@@ -113,11 +126,12 @@ def _dataset(path: Path, name: str, entry: Any) -> Dataset:
 
 
 def _check_types(what: str, options: Mapping[str, Any]) -> None:
+    words: dict[type, str] = {str: "a word", int: "a whole number", bool: "true or false"}
     wanted = {"character": str, "codec": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
     wanted |= {"split_seed": int, "keep_names": bool}
     for key, value in options.items():
         if type(value) is not wanted[key]:
-            raise ConfigError(f"{what}: '{key}' must be a {wanted[key].__name__}, found {value!r}; mend it")
+            raise ConfigError(f"{what}: '{key}' must be {words[wanted[key]]}, found {value!r}; mend it")
 
 
 def _from_folder(path: Path, named: str) -> str:
@@ -130,6 +144,7 @@ def _first_line(error: yaml.YAMLError) -> str:
 
 def write_lock(path: Path, name: str, lock: Lock) -> None:
     """Replace the ``locked`` block of one dataset, or add it at the dataset's end; every other line stays as it is."""
+    path = path.resolve()  # a link to the file stays one
     with path.open(encoding="utf-8", newline="") as file:
         text = file.read()
     lines = text.splitlines()
@@ -144,9 +159,15 @@ def write_lock(path: Path, name: str, lock: Lock) -> None:
     while tail and not _is_content(kept[tail - 1]):
         tail -= 1  # blank lines and comments at the end belong to what follows
     lines[start + 1 : end] = [*kept[:tail], *block, *kept[tail:]]
-    with replacing(path) as temporary:
-        ending = "\r\n" if "\r\n" in text else "\n"
-        temporary.write_text("".join(line + ending for line in lines), encoding="utf-8", newline="")
+    ending = "\r\n" if "\r\n" in text else "\n"
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text("".join(line + ending for line in lines), encoding="utf-8", newline="")
+    except OSError as error:
+        raise ExphilError(
+            f"{path}: its 'locked' block must be written, found: {error.strerror}; mend that and run the same command "
+            f"again: what '{name}' holds is in its store"
+        ) from error
 
 
 def _entries(lock: Lock) -> list[tuple[str, object]]:
@@ -155,20 +176,22 @@ def _entries(lock: Lock) -> list[tuple[str, object]]:
 
 def _dataset_lines(path: Path, lines: list[str], name: str) -> tuple[int, int]:
     """[first, last) lines of a dataset: its own and all that are indented deeper."""
-    node = yaml.compose("\n".join(lines))
-    assert isinstance(node, yaml.MappingNode), "load_datasets has read this file"
-    for key, value in node.value:
-        if key.value != "datasets":
-            continue
-        for dataset, entry in value.value:
-            start = dataset.start_mark.line
-            # Braces stand on the same line, an alias (*name) wherever it is explained.
-            if str(dataset.value) == name and entry.start_mark.line > start and not entry.flow_style:
-                return start, _block_end(lines, start, _indent(lines[start]))
+    for dataset, entry in _dataset_nodes("\n".join(lines)):
+        start = dataset.start_mark.line
+        # Braces may begin on the same line, and what an alias (*name) stands for lies above.
+        if str(dataset.value) == name and not entry.flow_style and entry.value[0][0].start_mark.line > start:
+            return start, _block_end(lines, start, _indent(lines[start]))
     raise ConfigError(
         f"{path}, dataset '{name}': must be a block of indented lines so that its lock can be written, found none; "
         "write it out, without braces or an alias"
     )
+
+
+def _dataset_nodes(text: str) -> list[tuple[yaml.ScalarNode, yaml.MappingNode]]:
+    """Name and entry of every dataset, as they stand in the text."""
+    node = yaml.compose(text)
+    assert isinstance(node, yaml.MappingNode), "load_datasets has read this file"
+    return [pair for key, value in node.value if key.value == "datasets" for pair in value.value]
 
 
 def _block_end(lines: list[str], start: int, indent: int) -> int:

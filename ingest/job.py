@@ -7,8 +7,9 @@ which files were found.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import xxhash
 
@@ -30,6 +31,8 @@ from ingest.parse import ParsedReplay, parse_columns
 from ingest.row import Row as Row  # a job's result is made of them
 from ingest.row import file_row, header_row, parsed_row, refusal_row
 from ingest.shardset import ShardSet
+
+T = TypeVar("T")
 
 GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
@@ -137,9 +140,12 @@ class _Runner:
     def run(self, job: Job) -> list[Row]:
         """Rows of all candidates, group by group."""
         rows: list[Row] = []
-        for number, group in enumerate(job.groups):
+        numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
+        self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
+        for number, group in numbered:  # the archive's stream has come by the whole of a group when its last is reached
             self._before_each()
             rows += self._group(group, job.deadly.get(number))
+            self._reader.let_go(group)
         return rows
 
     def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
@@ -168,22 +174,28 @@ class _Runner:
         """
         read: list[tuple[str, Candidate, str | bytes | None]] = []
         rows: list[Row] = []
-        for candidate in group:
+        ids: dict[object, str] = {}
+        is_lone = len({candidate.content_place for candidate in group}) == 1
+        for candidate in map(_as_it_is_now, group):
+            place = candidate.content_place
             try:
-                if candidate.is_plain:
+                if place in ids:  # the same bytes, by a link
+                    read.append((ids[place], candidate, None))
+                elif candidate.is_plain:
                     read.append((self._reader.content_id(candidate), candidate, candidate.source))
-                elif len(group) == 1:
+                elif is_lone:
                     data = self._reader.read(candidate)
                     read.append((content_id(data), candidate, data))
                 else:
                     read.append((self._reader.content_id(candidate), candidate, None))
+                ids[place] = read[-1][0]
             except ReplayError as error:
                 rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows
 
     def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
         """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
-        header = read_header(source)
+        header = _while_it_is_there(read_header, source)
         row = file | header_row(header, self._settings.names)
         key = game_key(header)
         if key in games or key in self._known.games:
@@ -193,11 +205,17 @@ class _Runner:
         if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
-            parsed = parse_columns(
-                source, rollback=self._settings.rollback, header=header, is_verbose=self._settings.is_verbose
+            parsed = _while_it_is_there(
+                parse_columns,
+                source,
+                rollback=self._settings.rollback,
+                header=header,
+                is_verbose=self._settings.is_verbose,
             )
         except ReplayError as error:
             return row | refusal_row(refusal or error)
+        if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):
+            raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
         refusal = refusal or _refused(judge, parsed, filters, outcome)
@@ -231,6 +249,32 @@ class _Runner:
                 return {}
             row |= {"shard": shard, "row_start": start}
         return row
+
+
+def _as_it_is_now(candidate: Candidate) -> Candidate:
+    """A loose file right before it is hashed, which may be long after it was found."""
+    if not candidate.is_plain or candidate.fault is not None:
+        return candidate
+    try:
+        size, mtime = _state(candidate.source)
+    except OSError:
+        return candidate  # whoever opens it is told
+    return replace(candidate, size=size, mtime=mtime)
+
+
+def _state(source: str) -> tuple[int, int]:
+    about = Path(source).stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: Any) -> T:
+    """What ``read`` makes of a replay whose file may go away at any time."""
+    try:
+        return read(source, **others)
+    except OSError as error:
+        raise ReplayError(
+            "unreadable_file", f"replay: its bytes cannot be read ({error.strerror or type(error).__name__})"
+        ) from error
 
 
 def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:

@@ -12,6 +12,7 @@ from dataset.ids import character_name, internal_from_external
 from dataset.quality import damage_taken
 from dataset.schema import SIDES
 from dataset.slp import Header
+from ingest.members import FAULTS
 from ingest.parse import ParsedReplay
 
 FRAMES_PER_SECOND = 60
@@ -38,12 +39,15 @@ SENTENCES = {
     "bad_game_start": "a game start that is cut short",
     "unknown_event": "an event that the file's own table does not list",
     "damaged": "damaged event data",
+    "bad_metadata": "damaged metadata at its end",
+    "unreadable": "peppi cannot read it",
     "parser_panic": "peppi panicked",
     "unknown_end_method": "ended in a way peppi does not know (not a versus game)",
     "unknown_placement": "a placement peppi does not know",
     "unsupported_version": "Slippi 3.0 to 3.6, which peppi cannot read",
-    "unreadable_file": "the file cannot be opened or unzipped",
-    "damaged_archive": "damaged in its archive",
+    **FAULTS,
+    "changed": "written to while it was read; looked at again next time",
+    "damaged_gzip": "cannot be unzipped: damaged, or not all there",
     "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",
     "worker_timeout": "reading it took too long and was stopped",

@@ -32,7 +32,7 @@ class Progress:
 
     done: int
     total: int
-    """New replays."""
+    """Replays that were new or touched."""
     frames: int
     """Rows ingested so far."""
     counts: Counter[str]
@@ -47,7 +47,7 @@ class IngestReport:
     """Its folder or URL."""
     replays_found: int
     replays_new: int
-    """Found and not known unchanged from an earlier run."""
+    """Found and not known from an earlier run: what the four counts below add up to."""
     replays_ingested: int
     replays_rejected: int
     replays_failed: int
@@ -112,19 +112,21 @@ def _ingest(
 ) -> IngestReport:
     wall, cpu = time.perf_counter(), time.process_time()
     candidates = find()
+    if options.rebuild and all(candidate.fault is not None for candidate in candidates):
+        raise ConfigError("--rebuild: starts the store over from its sources, found no replay to read; check the paths")
     with open_store(folder, options) as opened:
         new = without_known(candidates, opened.rows, opened.names)
         jobs = make_jobs(new, opened.next_index)
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in _results(jobs, options, opened, workers):
-            tally.add(opened.take(result), result.cpu_seconds if workers > 1 or options.ray else 0.0)
+            tally.add(opened.take(result), len(result.rows), result.cpu_seconds if workers > 1 or options.ray else 0.0)
         opened.finish()
         manifest = opened.manifest
     return IngestReport(
         store=folder,
         replays_found=len(candidates),
-        replays_new=len(new),
+        replays_new=tally.counts.total(),
         replays_ingested=tally.counts["ok"],
         replays_rejected=tally.counts["rejected"],
         replays_failed=tally.counts["failed"],
@@ -183,11 +185,11 @@ class _Tally:
         self.worker_cpu_seconds = 0.0
         self._done = 0
 
-    def add(self, rows: Iterable[dict[str, Any]], cpu_seconds: float) -> None:
-        """Count the rows of a finished job."""
+    def add(self, rows: Iterable[dict[str, Any]], done: int, cpu_seconds: float) -> None:
+        """Count the rows of a finished job that are news, and all that it was ``done`` with."""
         self.worker_cpu_seconds += cpu_seconds
+        self._done += done
         for row in rows:
-            self._done += 1
             self.counts[row["status"]] += 1
             if row["status"] == "ok":
                 self.frames += row["frames"]

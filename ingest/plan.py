@@ -31,8 +31,8 @@ def fingerprint(row: Row) -> _Fingerprint:
 
 
 def without_known(candidates: Iterable[Candidate], rows: Iterable[Row], names: Names) -> list[Candidate]:
-    """Candidates that no row describes: files that are new, were touched since, or could not be opened, which shows nowhere."""
-    known = {fingerprint(row) for row in rows if row["reason"] != "unreadable_file"}
+    """Candidates that no row describes: files that are new, were touched since, or could not be opened."""
+    known = {fingerprint(row) for row in rows}
     return [candidate for candidate in candidates if _fingerprint_of(candidate, names) not in known]
 
 

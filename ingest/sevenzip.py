@@ -9,14 +9,19 @@ import queue
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import ConfigError
 
 if TYPE_CHECKING:
-    from py7zr import FileInfo
+    from py7zr import FileInfo, SevenZipFile
+
+Pass = Callable[[int, int, Callable[[], bytes]], None]
+"""Is told of a member that a stream passes: its position, its size and how to read it, now or never."""
 
 MAX_MEMBER_BYTES = 2**28
 """A quarter of a gigabyte: real replays have up to 20 MB, and a member is in memory whole."""
@@ -25,30 +30,41 @@ _LOOK_EVERY_S = 0.1
 
 
 class SevenZipError(ValueError):
-    """The archive or a member is damaged, encrypted, too large, or named to lie outside."""
+    """The archive or a member is damaged, too large, or named to lie outside."""
 
 
-def list_members(path: Path) -> list[tuple[str, int, int | None]]:
-    """(name, bytes, CRC-32) of every member, in order.
+class PasswordError(Exception):
+    """The archive's list of members is encrypted."""
+
+
+def list_members(path: Path) -> list[tuple[str, int, int | None, str | None]]:
+    """(name, bytes, CRC-32, why it cannot be read) of every member, in order.
 
     Raises:
         ConfigError: py7zr is not installed.
-        SevenZipError: the archive's list cannot be read.
+        PasswordError, SevenZipError: the archive's list cannot be read.
     """
-    return [(info.filename, 0 if info.is_directory else info.uncompressed, info.crc32) for info in _infos(path)]
+    with _opened(path) as archive:
+        secret = "encrypted" if archive.needs_password() else None
+        return [
+            (info.filename, info.uncompressed, info.crc32, "lost_link" if info.is_symlink else secret)
+            for info in archive.list()
+        ]
 
 
 class SevenZipCursor:
     """A 7z read forward; going back starts over."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._infos = path, _infos(path)
+        with _opened(path) as archive:
+            self._path, self._infos = path, archive.list()
         self._names = _unique_names(self._infos)
+        self._positions = {name: position for position, name in enumerate(self._names)}
         self._flow: _Flow | None = None
         self._passed: set[str] = set()
 
-    def at(self, position: int) -> bytes:
-        """The member that stands at ``position`` in the list.
+    def at(self, position: int, pass_by: Pass) -> bytes:
+        """The member that stands at ``position`` in the list; ``pass_by`` is told of those on the way.
 
         Raises:
             SevenZipError: it cannot be had.
@@ -60,14 +76,24 @@ class SevenZipCursor:
             self.close()
             wanted = {other.filename for other in self._infos if _is_wanted(other)}
             self._flow = _Flow(self._path, wanted)
-        found, data = self._flow.next()
-        while found != name:
-            self._passed.add(found)
-            found, data = self._flow.next()
-        self._passed.add(found)
-        if len(data) != info.uncompressed or (data and info.crc32 is not None and zlib.crc32(data) != info.crc32):
+        found, data = self._next()
+        while found != position:
+            if self._is_whole(found, data):
+                pass_by(found, len(data), partial(bytes, data))
+            found, data = self._next()
+        if not self._is_whole(position, data):
             raise SevenZipError("the member's checksum is another")
         return data
+
+    def _next(self) -> tuple[int, bytes]:
+        assert self._flow is not None, "it is started before"
+        name, data = self._flow.next()
+        self._passed.add(name)
+        return self._positions[name], data
+
+    def _is_whole(self, position: int, data: bytes) -> bool:
+        info = self._infos[position]
+        return len(data) == info.uncompressed and (not data or info.crc32 in (None, zlib.crc32(data)))
 
     def close(self) -> None:
         """End the thread."""
@@ -96,16 +122,18 @@ def _unique_names(infos: "list[FileInfo]") -> list[str]:
     return names
 
 
-def _infos(path: Path) -> "list[FileInfo]":
+@contextmanager
+def _opened(path: Path) -> Iterator["SevenZipFile"]:
     py7zr = _py7zr(path)
     try:
         with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
-            infos: list[FileInfo] = archive.list()
+            yield archive
     except OSError:
         raise
+    except py7zr.PasswordRequired as error:
+        raise PasswordError from error
     except Exception as error:  # damage makes py7zr raise whatever it stumbles over
         raise SevenZipError(type(error).__name__) from error
-    return infos
 
 
 def _py7zr(path: Path) -> Any:

@@ -7,10 +7,13 @@ loop, or two names for one place) is walked once.
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dataset.errors import ConfigError
-from ingest.archives import ARCHIVE_SUFFIXES, REPLAY_SUFFIXES, Candidate, is_archive, is_replay, list_archive
+from dataset.files import url_of
+from ingest.archives import REPLAY_SUFFIXES, Candidate, is_replay, list_archive
+from ingest.members import ARCHIVE_SUFFIXES, is_archive
 
 
 def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
@@ -19,22 +22,41 @@ def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
     Raises:
         ConfigError: a source does not exist or is of no known kind.
     """
-    found: dict[tuple[str, int], Candidate] = {}
+    found: dict[tuple[str, int, str], Candidate] = {}
     for source in sources:
-        for path in _files(Path(source)):
-            for candidate in _candidates(path):
-                found[candidate.source, candidate.position] = candidate
-    return [found[key] for key in sorted(found)]
+        for candidate in _in_source(Path(source)):
+            found[candidate.place] = candidate
+    return [found[place] for place in sorted(found)]
 
 
-def _files(source: Path) -> Iterator[Path]:
-    if source.is_dir():
-        yield from _walk(source)
-    elif not source.exists():
-        raise ConfigError(f"source {source}: must be a file or folder, found nothing there; check the path")
-    elif is_replay(source.name) or is_archive(source.name):
-        yield source
-    else:
+def is_there(source: Path) -> bool:
+    """Whether a source can be looked at right now."""
+    try:
+        if stat.S_ISDIR(source.stat().st_mode):
+            os.scandir(source).close()
+    except OSError:
+        return False
+    return True
+
+
+def check_source(source: Path) -> None:
+    """Refuse what cannot be a source.
+
+    Raises:
+        ConfigError: it does not exist, or is of no known kind; of a URL, only its server can tell.
+    """
+    if url_of(source) is not None:
+        return
+    try:
+        is_folder = stat.S_ISDIR(source.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(f"source {source}: must be a file or folder, found nothing there; check the path") from error
+    except OSError as error:
+        raise ConfigError(
+            f"source {source}: must be a file or folder that can be read, found: {error.strerror}; "
+            "mend that, or leave the source out"
+        ) from error
+    if not (is_folder or is_replay(source.name) or is_archive(source.name)):
         kinds = ", ".join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise ConfigError(
             f"source {source}: must be a folder or end in {kinds}, found '{source.suffix}'; "
@@ -42,28 +64,49 @@ def _files(source: Path) -> Iterator[Path]:
         )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
+def _in_source(source: Path) -> Iterator[Candidate]:
+    check_source(source)
+    url = url_of(source)
+    if url is not None:
+        from ingest.remote import fetched  # ssl takes a while to import
+
+        for path in fetched(url):  # whose time is that of its last use
+            yield from (replace(candidate, mtime=0) for candidate in _in_file(path))
+        return
+    yield from _walk(source) if source.is_dir() else _in_file(source)
+
+
+def _walk(folder: Path) -> Iterator[Candidate]:
+    seen: set[str] = set()  # by path: some network drives give two folders one number
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
-        about = Path(here).stat()
-        if (about.st_dev, about.st_ino) in seen:
+        place = os.path.realpath(here)
+        if place in seen:
             folders.clear()
             continue
-        seen.add((about.st_dev, about.st_ino))
+        seen.add(place)
         folders.sort()
-        yield from (Path(here) / name for name in sorted(files) if is_replay(name) or is_archive(name))
-    yield from (Path(error.filename) for error in closed)  # a folder that may not be read is counted like such a file
+        for name in sorted(files):
+            if is_replay(name) or is_archive(name):
+                yield from _in_file(Path(here) / name)
+    yield from (_closed(Path(error.filename), "unreadable_folder") for error in closed)
 
 
-def _candidates(path: Path) -> list[Candidate]:
-    path = path.resolve() if path.exists() else path.absolute()
+def _in_file(path: Path) -> Iterator[Candidate]:
     try:
-        about = path.stat()
+        real = path.resolve(strict=True)
+        about = real.stat()
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
-            return []  # a pipe or a device: to open it might wait for ever
-        if is_archive(path.name):
-            return list_archive(path)
-    except OSError:  # a link that leads nowhere or to itself, or a file that was moved away just now
-        return [Candidate(source=str(path), size=0, mtime=0)]
-    return [Candidate(source=str(path), size=about.st_size, mtime=about.st_mtime_ns)]
+            return  # a pipe or a device: to open it might wait for ever
+        if is_archive(real.name):
+            yield from list_archive(real)
+        else:
+            yield Candidate(source=str(real), size=about.st_size, mtime=about.st_mtime_ns)
+    except (OSError, RuntimeError):  # a link that leads nowhere or to itself, or a file that was moved away just now
+        yield _closed(path, "unreadable_file")
+
+
+def _closed(path: Path, fault: str) -> Candidate:
+    """What stands for a file or folder that cannot be looked at."""
+    real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (pathlib's refuses loops)
+    return Candidate(source=real, size=0, mtime=0, fault=fault)

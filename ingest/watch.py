@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from dataset.errors import ReplayError
+from dataset.errors import ConfigError, ReplayError
 from dataset.ubjson import RAW_PREFIX, raw_length
 from ingest.archives import Candidate, Reader
-from ingest.sources import find_candidates
+from ingest.sources import find_candidates, is_there
 
 HEAD_BYTES = len(RAW_PREFIX) + 4
 """Up to and with the length of the events."""
 
-_File = tuple[str, int]
+_File = tuple[str, int, str]
 _Look = tuple[int, int, int | None]
 
 
@@ -29,14 +29,17 @@ class Rest:
         self._told: dict[_File, _Look] = {}
 
     def look(self, candidates: Iterable[Candidate]) -> list[Candidate]:
-        """The candidates that have come to rest since, each told once unless it changes again."""
+        """The candidates that have come to rest since, each told once unless it changes, or is gone for a while."""
         before, self._seen = self._seen, {}
+        told, self._told = self._told, {}
         ready = []
         for candidate in candidates:
-            file = (candidate.source, candidate.position)
+            file = candidate.place
             look = (candidate.size, candidate.mtime, candidate.archive_size)
             self._seen[file] = look
-            if before.get(file) == look and self._told.get(file) != look and is_whole(candidate):
+            if told.get(file) == look:
+                self._told[file] = look
+            elif before.get(file) == look and is_whole(candidate):
                 self._told[file] = look
                 ready.append(candidate)
         return ready
@@ -66,19 +69,38 @@ def is_whole(candidate: Candidate) -> bool:
 
 
 def watch(
-    sources: Sequence[str | Path],
+    sources: Sequence[Path],
     bring_in: Callable[[list[Candidate], int], None],
+    tell: Callable[[str], None],
     interval_s: float,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Look every ``interval_s`` seconds and hand over what has come to rest, with the number of files still waited for.
 
+    A source that goes away, as a drive or a network share may, is told once and waited for.
+
     Raises:
+        ConfigError: a source is not there from the start.
         KeyboardInterrupt: somebody pressed Ctrl-C; the store is whole.
     """
     rest = Rest()
+    found, away = find_candidates(sources), set[Path]()
     while True:
-        ready = rest.look(find_candidates(sources))
+        ready = rest.look(found)
         if ready:
             bring_in(ready, rest.waiting)
         wait(interval_s)
+        found, away = _look(sources, away, tell)
+
+
+def _look(sources: Sequence[Path], away: set[Path], tell: Callable[[str], None]) -> tuple[list[Candidate], set[Path]]:
+    """What lies in the sources that are there, and those that are not; ``away`` were not at the last look."""
+    gone = {source for source in sources if not is_there(source)}
+    for source in sorted(gone - away):
+        tell(f"{source} cannot be reached any more; waiting for it to come back")
+    for source in sorted(away - gone):
+        tell(f"{source} is back")
+    try:
+        return find_candidates([source for source in sources if source not in gone]), gone
+    except ConfigError:
+        return [], away - gone  # one went away just now: the next look tells

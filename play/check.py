@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from dataset.errors import ExphilError
 from play.disc import require_melee
-from play.launcher import launcher_dolphin, launcher_folder, launcher_iso
 from play.match import default_home, find_executable, own_connect_code
+from play.slippi_launcher import launcher_dolphin, launcher_folder, launcher_iso
 
 OK: Literal["ok"] = "ok"
 WARN: Literal["warn"] = "warn"
@@ -55,8 +55,8 @@ class CheckOptions:
     slippi_port: int | None = None
     runtime: str = "auto"
     openvino_device: str | None = None
-    temperature: float = 1.0
     is_sync: bool = False
+    is_headless: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,9 @@ def check(options: CheckOptions) -> Verdict:
     findings = [_libraries()]
     dolphin, looked = _dolphin(options.dolphin)
     findings += looked
-    build, looked = _build(dolphin) if dolphin is not None and findings[0].status == OK else (None, [])
+    build, looked = None, []
+    if dolphin is not None and findings[0].status == OK:
+        build, looked = _build(dolphin, is_headless=options.is_headless)
     findings += looked
     iso, looked = _iso(options.iso)
     findings += looked
@@ -122,21 +124,21 @@ def _dolphin(named: Path | None) -> tuple[Path | None, list[Finding]]:
     return launchers, [Finding(name="Dolphin", status=OK, detail=f"{launchers}, Slippi Launcher's")]
 
 
-def _build(executable: Path) -> tuple[Any, list[Finding]]:
+def _build(executable: Path, *, is_headless: bool) -> tuple[Any, list[Finding]]:
     """Which build it is, and what that build cannot do."""
-    from play.build import build_of
+    from play.build import build_of, windowless
 
     try:
         build = build_of(executable)
+        if is_headless:
+            windowless(executable, build)
     except ExphilError as error:
         return None, [_failed("build", error)]
-    detail, fix = f"{build.name} {build.version}".strip(), ""
+    detail, fix = f"{build.name} {build.version}".strip() + (", without a window" if is_headless else ""), ""
     if not build.is_mainline and platform.system() == "Windows":
         fix = "--sync has no effect with Ishiiruka on Windows: use the launcher's mainline beta for it"
     elif build.is_exi_ai:
         fix = "it shows no picture and plays nobody online: for CPU opponents and runs"
-    elif not build.is_mainline:
-        fix = "--headless needs a mainline or ExiAI build; all else works"
     elif build.is_mainline and platform.system() == "Darwin":
         fix = "mainline is reported to crash under libmelee on macOS: if it does, use Ishiiruka"
     return build, [Finding(name="build", status=WARN if fix else OK, detail=detail, fix=fix)]
@@ -261,14 +263,14 @@ def _replay_folder(folder: Path) -> Finding:
 
 def _policy(options: CheckOptions, run: str) -> Finding:
     """Load it and step it as a match would."""
-    from play.launch import PlayOptions, load_agent
+    from play.options import PlayOptions
+    from play.players import load_agent
 
     said: list[str] = []
     wanted = PlayOptions(
         run=run,
         runtime=options.runtime,
         openvino_device=options.openvino_device,
-        temperature=options.temperature,
         is_sync=options.is_sync,
     )
     try:

@@ -3,12 +3,13 @@
 Arguments only; what they start is imported inside, so that ``exphil --help`` stays light.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from dataset.errors import ConfigError
 from dataset.examples import examples
+from play import flags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,146 +17,38 @@ if TYPE_CHECKING:
     from play.check import CheckOptions
     from play.launch import Outcome
 
-IN_DOLPHIN = "In Dolphin"
-IN_STAND_IN = "Without Dolphin"
-
 
 def play(
-    policy: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Run folder, run name or checkpoint file.", show_default=False)
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Play nothing: find Dolphin and the ISO, and say what a match lacks. --policy: is it fast enough?",
-        ),
-    ] = False,
-    stand_in: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="REPLAY",
-            exists=True,
-            dir_okay=False,
-            help="Play against this replay (Slippi 3.8 or newer), served as Dolphin would; it does not react.",
-            rich_help_panel=IN_STAND_IN,
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            help="Frames a second of the stand-in; default 60, with --sync as fast as the policy.",
-            rich_help_panel=IN_STAND_IN,
-        ),
-    ] = None,
-    dolphin: Annotated[
-        Path | None,
-        typer.Option(
-            help="Slippi Dolphin: the executable, its folder, or Slippi Launcher's netplay folder.",
-            rich_help_panel=IN_DOLPHIN,
-        ),
-    ] = None,
-    iso: Annotated[
-        Path | None, typer.Option(help="Melee, NTSC 1.02, with everything unlocked.", rich_help_panel=IN_DOLPHIN)
-    ] = None,
-    character: Annotated[
-        str | None, typer.Option(help="Default: the character the run imitates.", rich_help_panel=IN_DOLPHIN)
-    ] = None,
-    stage: Annotated[str | None, typer.Option(help="Default: final_destination.", rich_help_panel=IN_DOLPHIN)] = None,
-    opponent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="cpu|human|RUN",
-            help="cpu, human (on this machine or, with --connect-code, online), or a run: --policy plays it. Default: cpu.",
-        ),
-    ] = None,
-    opponent_character: Annotated[
-        str | None,
-        typer.Option(
-            help="What the CPU plays, default fox; or an opponent's run, default whom it imitates.",
-            rich_help_panel=IN_DOLPHIN,
-        ),
-    ] = None,
-    cpu_level: Annotated[
-        int | None, typer.Option(min=1, max=9, help="Of a CPU opponent; default 9.", rich_help_panel=IN_DOLPHIN)
-    ] = None,
-    connect_code: Annotated[
-        str | None,
-        typer.Option(
-            help="Meet this player in Slippi's direct mode (never unranked); needs a login.", rich_help_panel=IN_DOLPHIN
-        ),
-    ] = None,
-    dolphin_home: Annotated[
-        Path | None,
-        typer.Option(
-            help="Dolphin's User folder to copy for a human opponent: pad settings and login. Default: Slippi's own.",
-            rich_help_panel=IN_DOLPHIN,
-        ),
-    ] = None,
-    replay_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where Dolphin keeps the replays; default play-replays.", rich_help_panel=IN_DOLPHIN),
-    ] = None,
-    log_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where each session's log gets a folder of its own; default in Dolphin: sessions beside the replays.",
-            show_default=False,
-        ),
-    ] = None,
-    techniques: Annotated[
-        bool | None,
-        typer.Option(
-            "--techniques/--no-techniques",
-            help="Afterwards: how often the agent L-cancels, techs, wavedashes …, from the replays that Dolphin kept.",
-            show_default="unless --json",
-            rich_help_panel=IN_DOLPHIN,
-        ),
-    ] = None,
-    headless: Annotated[
-        bool, typer.Option("--headless", help="No window; needs a mainline or ExiAI build.", rich_help_panel=IN_DOLPHIN)
-    ] = False,
-    slippi_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, help="UDP port of the spectator stream; default 51441, stand-in: a free one."),
-    ] = None,
-    games: Annotated[
-        int | None, typer.Option(min=1, help="Games to play; default 1.", rich_help_panel=IN_DOLPHIN)
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=4,
-            help="The agent's port; default 1, beside a person one without a pad, stand-in: its character's, else the lowest.",
-        ),
-    ] = None,
-    delay: Annotated[
-        int | None, typer.Option(help="Frames between seeing and acting; must be what the run was trained with.")
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="Of sampling, above 0.")] = 1.0,
-    runtime: Annotated[
-        str, typer.Option(help="onnx, openvino, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch.")
-    ] = "auto",
-    openvino_device: Annotated[
-        str | None, typer.Option(help="CPU, GPU or AUTO, with --runtime openvino; default CPU.")
-    ] = None,
-    sync: Annotated[
-        bool,
-        typer.Option("--sync", help="Dolphin waits for the policy on every frame; without it the game never waits."),
-    ] = False,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds of play.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampling noise.")] = 0,
-    view: Annotated[
-        bool | None,
-        typer.Option(
-            "--view/--no-view",
-            help="Draw the match in the terminal, or tell of it in plain lines.",
-            show_default="--view",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    ctx: typer.Context,
+    policy: flags.Policy = None,
+    check: flags.Check = False,
+    stand_in: flags.StandIn = None,
+    fps: flags.Fps = None,
+    dolphin: flags.Dolphin = None,
+    iso: flags.Iso = None,
+    character: flags.CharacterName = None,
+    stage: flags.StageName = None,
+    opponent: flags.Opponent = None,
+    opponent_character: flags.OpponentCharacter = None,
+    cpu_level: flags.CpuLevel = None,
+    connect_code: flags.ConnectCode = None,
+    dolphin_home: flags.DolphinHome = None,
+    replay_dir: flags.ReplayDir = None,
+    log_dir: flags.LogDir = None,
+    techniques: flags.Techniques = None,
+    headless: flags.Headless = False,
+    slippi_port: flags.SlippiPort = None,
+    games: flags.Games = None,
+    port: flags.Port = None,
+    delay: flags.Delay = None,
+    temperature: flags.Temperature = 1.0,
+    runtime: flags.Runtime = "auto",
+    openvino_device: flags.OpenVinoDevice = None,
+    sync: flags.Sync = False,
+    seconds: flags.Seconds = None,
+    seed: flags.Seed = 0,
+    view: flags.View = None,
+    as_json: flags.AsJson = False,
 ) -> None:
     """Play a trained policy in Dolphin, or with --stand-in against a replay.
 
@@ -166,29 +59,23 @@ def play(
     if check:
         from play.check import CheckOptions
 
-        _refuse(
-            {"stand-in": stand_in, "fps": fps, "character": character, "stage": stage, "opponent": opponent}, "--check"
-        )
-        _refuse({"opponent-character": opponent_character, "cpu-level": cpu_level, "port": port}, "--check")
-        _refuse({"connect-code": connect_code, "headless": headless or None, "games": games, "delay": delay}, "--check")
-        _refuse({"seconds": seconds, "view": view, "log-dir": log_dir, "techniques": techniques}, "--check")
+        flags.refuse_idle(ctx, "--check without --policy" if policy is None else "--check")
         files: dict[str, Any] = {"dolphin": dolphin, "iso": iso, "dolphin_home": dolphin_home, "replay_dir": replay_dir}
-        how: dict[str, Any] = {
-            "runtime": runtime,
-            "openvino_device": openvino_device,
-            "temperature": temperature,
-            "is_sync": sync,
-        }
-        _check(CheckOptions(policy=policy, slippi_port=slippi_port, **files, **how), as_json=as_json)
-    from play.launch import PlayOptions, play_match, play_stand_in
+        how: dict[str, Any] = {"runtime": runtime, "openvino_device": openvino_device, "is_sync": sync}
+        _check(
+            CheckOptions(policy=policy, slippi_port=slippi_port, is_headless=headless, **files, **how), as_json=as_json
+        )
+    from play.launch import play_match, play_stand_in
     from play.match import MatchOptions, opponent_run
+    from play.options import PlayOptions
 
     if policy is None:
-        raise _usage(
+        raise ConfigError(
             "exphil play: needs a trained run to play, found none; give --policy RUN, or --check to look around"
         )
     if (stand_in is None) == (dolphin is None):
-        raise _usage("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
+        raise ConfigError("exphil play: needs either --dolphin and --iso, or --stand-in; give one of them")
+    flags.refuse_idle(ctx, "--dolphin" if stand_in is None else "--stand-in")
     options = PlayOptions(
         run=policy,
         opponent=opponent_run(opponent),
@@ -202,28 +89,32 @@ def play(
         console=_console(view),
         log_dir=log_dir,
     )
-    in_dolphin: dict[str, Any] = {
-        "iso": iso,
-        "character": character,
-        "stage": stage,
-        "opponent": opponent,
-        "opponent_character": opponent_character,
-        "cpu_level": cpu_level,
-        "connect_code": connect_code,
-        "dolphin_home": dolphin_home,
-        "replay_dir": replay_dir,
-    }
     if stand_in is not None:
-        idle = in_dolphin | {"headless": headless or None, "games": games, "techniques": techniques}
-        _refuse(idle | ({} if options.opponent is None else {"opponent": None}), "--stand-in")
+        if opponent is not None and options.opponent is None:
+            raise ConfigError(
+                f"--opponent {opponent}: has no effect with --stand-in, whose replay does not react; leave it out, or give a run"
+            )
         outcome = play_stand_in(options, stand_in, _say, fps=fps, port=port, slippi_port=slippi_port or 0)
     else:
         assert dolphin is not None
-        _refuse({"fps": fps}, "--dolphin")
-        wanted = MatchOptions(dolphin=dolphin, port=port, slippi_port=slippi_port, is_headless=headless, **in_dolphin)
+        wanted = MatchOptions(
+            dolphin=dolphin,
+            iso=iso,
+            character=character,
+            stage=stage,
+            opponent=opponent,
+            opponent_character=opponent_character,
+            cpu_level=cpu_level,
+            port=port,
+            connect_code=connect_code,
+            dolphin_home=dolphin_home,
+            replay_dir=replay_dir,
+            is_headless=headless,
+            slippi_port=slippi_port,
+        )
         outcome = play_match(options, wanted, games or 1, _say)
-    is_told = not as_json if techniques is None else techniques
-    _show(outcome, _techniques(outcome) if is_told else None, is_replayed=stand_in is not None, as_json=as_json)
+    found = _techniques(outcome, is_asked=techniques) if techniques or (techniques is None and not as_json) else None
+    _show(outcome, found, is_replayed=stand_in is not None, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:
@@ -270,32 +161,21 @@ def _console(is_drawn: bool | None) -> "Console":
 
     is_terminal = sys.stderr.isatty()
     if is_drawn and not is_terminal:
-        raise _usage("--view: needs a terminal to draw on, found none; leave it out for plain lines")
+        raise ConfigError("--view: needs a terminal to draw on, found none; leave it out for plain lines")
     return Console(stderr=True, highlight=False, force_terminal=is_terminal and is_drawn is not False)
-
-
-def _refuse(given: dict[str, Any], other: str) -> None:
-    """Refuse options that could not take effect beside ``other``."""
-    for name, value in given.items():
-        if value is not None:
-            raise _usage(f"--{name.replace('_', '-')}: has no effect with {other}; leave one of them out")
-
-
-def _usage(message: str) -> Exception:
-    from dataset.errors import ConfigError
-
-    return ConfigError(message)
 
 
 def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _techniques(outcome: "Outcome") -> list[dict[str, Any]] | None:
+def _techniques(outcome: "Outcome", *, is_asked: bool | None) -> list[dict[str, Any]] | None:
     """The agent's technique statistics, if Dolphin kept replays."""
     from play.techniques import technique_rows
 
     if outcome.log is None or outcome.character is None or not outcome.replays:
+        if is_asked:
+            _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
         return None
     return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, _say)
 

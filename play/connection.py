@@ -29,10 +29,9 @@ PIPE_S = 20.0
 _RETRY_S = 0.05
 
 
-def start_dolphin(console: melee.Console, iso: Path, *, is_headless: bool) -> None:
+def start_dolphin(console: melee.Console, iso: Path, *more: str) -> None:
     """Start Dolphin as ``console.run`` does, but out of reach of the terminal's Ctrl-C and with a group of its own."""
-    command = [console.exe_path, "-e", str(iso), "-u", console.dolphin_home_path]
-    command += ["--platform", "headless"] if is_headless else []
+    command = [console.exe_path, "-e", str(iso), "-u", console.dolphin_home_path, *more]
     console._process = subprocess.Popen(command, start_new_session=True)
 
 

@@ -4,22 +4,27 @@ Each stage is a child process; its table goes to the terminal as it comes, its J
 replays of your own the demo plays with *generated* duels, which show that the line works and nothing about Melee.
 """
 
+import io
 import json
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from dataset.duel import generate_replays
 from dataset.errors import ConfigError, ExphilError
 from dataset.ids import character_from_name
+from dataset.split import SPLITS
 from ingest.archives import Reader
 from ingest.job import content_id
 from ingest.sources import find_candidates
+from play.show import rows_table
 
 NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
@@ -27,6 +32,7 @@ HIDDEN_SIZES = "128,128"
 FRAMES_PER_MINUTE = 600_000
 """Frames a minute that this size of policy trains on two server cores: what ``--minutes`` is turned into epochs by."""
 PLAY_SECONDS = 15
+TABLE_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,13 @@ def run_demo(
         say: takes the lines that introduce a stage.
 
     Raises:
+        ConfigError: the folder holds something, or there are no such replays.
         ExphilError: a stage failed; its own message stands above on stderr.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"demo folder {folder}: must be new or empty, found files; give another --folder")
+        raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
+    if replays is not None and not find_candidates([replays]):
+        raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; mend the path")
     demo = _Demo(folder, say)
     if replays is None:
         say(f"Generating {NUM_GENERATED} scripted duels: nobody played them, they only show that the line works.")
@@ -66,20 +75,29 @@ def run_demo(
     store = str(folder / "store")
     ingested = demo.run("ingest", "ingest", str(replays), "--store", store)
     characters = demo.run("stats", "stats", "--store", store, "--query", "characters")
+    if not characters["rows"]:
+        raise ExphilError(
+            f"demo: needs games between two people, found none in {replays}; the first table says what was found instead"
+        )
+    say_table(characters["rows"], say)
     picked = character or str(characters["rows"][0]["character"])
+    ids = demo.ids_by_split(store, picked)
+    if not (ids["train"] and ids["val"]):
+        raise ExphilError(
+            f"demo: training needs a game of {picked} in the train split and another in val, found {len(ids['train'])} and "
+            f"{len(ids['val'])}; give more replays, say 20 or more, or another --character"
+        )
     epochs = max(1, round(minutes * FRAMES_PER_MINUTE / max(1, ingested["frames"])))
     size = ("--backbone", "gru", "--hidden-sizes", HIDDEN_SIZES, "--epochs", str(epochs))
     runs = str(folder / "runs")
     trained = demo.run(
         "train", "train", "--store", store, "--train-character", picked, *size, "--name", "demo", "--runs", runs
     )
-    ids = demo.unseen(store, picked, "test")
-    split = "test" if ids else "val"
-    if not ids:
+    split = "test" if ids["test"] else "val"
+    if not ids["test"]:
         say("No test replay among so few: measuring on the val split, by which the weights were chosen.")
-        ids = demo.unseen(store, picked, "val")
     demo.run("eval", "eval", "--policy", trained["run"], "--store", store, "--split", split)
-    game = _copy_replay(replays, ids, folder / "stand-in.slp")
+    game = _copy_replay(replays, ids[split], folder / "stand-in.slp")
     demo.run("play", "play", "--policy", trained["run"], "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
     return demo.stages
 
@@ -98,27 +116,44 @@ class _Demo:
         self.stages.append(Stage("generate", time.perf_counter() - began, {"replays": len(paths)}))
         return self._folder / "replays"
 
-    def unseen(self, store: str, character: str, split: str) -> set[str]:
-        """Ids of a split's replays in which the character was picked."""
+    def ids_by_split(self, store: str, character: str) -> dict[str, set[str]]:
+        """Ids of the replays in which the character was picked."""
         internal = character_from_name(character).internal
-        who = f"status = 'ok' AND split = '{split}' AND {internal} IN (character_a, character_b)"
-        found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id FROM replays WHERE {who}")
-        return {row["id"] for row in found["rows"]}
+        who = f"status = 'ok' AND {internal} IN (character_a, character_b)"
+        found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id, split FROM replays WHERE {who}")
+        ids: dict[str, set[str]] = {
+            name: {row["id"] for row in found["rows"] if row["split"] == name} for name in SPLITS
+        }
+        told = ", ".join(f"{len(ids[name])} {name}" for name in SPLITS)
+        self._say(f"{len(found['rows'])} replays of {character}: {told}")
+        return ids
 
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
         """Run one exphil command and return its JSON."""
-        self._say(f"\n$ {shlex.join(('exphil', *arguments))}")
+        self._say(f"\n$ exphil {' '.join(map(_quoted, arguments))}")
         began = time.perf_counter()
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
-            raise ExphilError(f"demo stage '{name}': must exit 0, found {done.returncode}; the message above says why")
+            raise ExphilError(f"demo: ended at its stage '{name}'; the message above says why")
         *table, last = done.stdout.splitlines()
         if table:
             self._say("\n".join(table))
         result: dict[str, Any] = json.loads(last)
         self.stages.append(Stage(name, time.perf_counter() - began, result))
         return result
+
+
+def _quoted(word: str) -> str:
+    """A word as people type it: SQL holds quotes of its own."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\') else shlex.quote(word)
+
+
+def say_table(rows: Sequence[Mapping[str, Any]], say: Callable[[str], None]) -> None:
+    """Say rows as a table, wide enough not to wrap."""
+    console = Console(file=io.StringIO(), width=TABLE_WIDTH)
+    console.print(rows_table(rows))
+    say(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
 
 
 def _copy_replay(replays: Path, ids: Collection[str], target: Path) -> Path:

@@ -24,8 +24,26 @@ from play.stand_in import OLDEST, StandIn
 POLL_S = 0.5
 """Longest a look for a frame waits before it checks that Dolphin is alive."""
 
-WATCHDOG_S = 30.0
-"""No frame and no menu for so long means the session is lost: a stage loads in seconds, a longer pause is not waited for."""
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a session waits for a Dolphin that says nothing, though it runs and its connection stands.
+
+    A dead one is not waited for at all: its exit, its goodbye, and a ping that it does not answer are each told of by themselves.
+    """
+
+    silence_s: float = 30.0
+    """For a frame or a menu: a stage loads in seconds."""
+    pause_s: float = 30.0
+    """For the next frame of a game: longer where there is a person, who may pause."""
+    num_menus: int | None = None
+    """Menu states in a row without a game; None has no limit, for people take their time."""
+
+
+ALONE = Patience(num_menus=7200)
+"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
+
+BESIDE_A_PERSON = Patience(pause_s=3600.0)
 
 MENUS_THAT_END = 3
 """So many menu states in a row end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
@@ -108,8 +126,7 @@ class Session:
         pads: its connected controllers, the agent's first.
         oldest: Slippi version below which the stream is refused.
         navigate: what moves the pads in menus.
-        watchdog_s: see ``WATCHDOG_S``.
-        most_menus: after so many menu states in a row the session is lost; None has no limit, for people take their time.
+        patience: how long it waits before it gives Dolphin up.
     """
 
     def __init__(
@@ -119,17 +136,18 @@ class Session:
         *,
         oldest: tuple[int, int, int],
         navigate: Callable[[Any], None] | None = None,
-        watchdog_s: float = WATCHDOG_S,
-        most_menus: int | None = None,
+        patience: Patience = BESIDE_A_PERSON,
     ) -> None:
-        self._console, self._oldest, self._navigate, self._watchdog_s = console, oldest, navigate, watchdog_s
+        self.patience = patience
+        self._console, self._oldest, self._navigate = console, oldest, navigate
         self._flushers = [Flusher(pad) for pad in pads]
         console.controllers = list(self._flushers)
         console.eventsize = [_UNDECLARED] * len(console.eventsize)
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
-        self._most_menus = most_menus
         self._pending: Frame | None = None
+        self._told_end: str | None = None
+        self._hear_of_ends()
 
     @property
     def zero_indices(self) -> Mapping[int, Collection[int]]:
@@ -151,7 +169,7 @@ class Session:
         if self._pending is not None:
             frame, self._pending = self._pending, None
             return frame
-        quiet_until = time.monotonic() + self._watchdog_s
+        quiet_since = time.monotonic()
         while True:
             state = self._step(POLL_S if wait else 0.0, is_answer=wait and self._is_answered)
             if isinstance(state, Lost):
@@ -163,7 +181,7 @@ class Session:
                     return event
             elif not wait:
                 return None
-            elif (lost := self._silence(quiet_until)) is not None:
+            elif (lost := self._silence(time.monotonic() - quiet_since)) is not None:
                 return lost
 
     def send(self, *controllers: Controllers) -> None:
@@ -205,7 +223,7 @@ class Session:
         if state.menu_state in (melee.Menu.IN_GAME, melee.Menu.SUDDEN_DEATH):
             return self._frame(Frame(state, int(state.frame), time.perf_counter()))
         self._num_menus += 1
-        if self._most_menus is not None and self._num_menus > self._most_menus:
+        if self.patience.num_menus is not None and self._num_menus > self.patience.num_menus:
             return Lost(
                 f"no game began in {self._num_menus - 1:,} menus; see that all characters and stages are unlocked"
             )
@@ -226,18 +244,36 @@ class Session:
             version = tuple(int(part) for part in self._console.slp_version_tuple or (0, 0, 0))
             if version < self._oldest:
                 raise _too_old(".".join(str(part) for part in version), self._oldest)
-        self._is_in_game, self._num_menus, self._last_frame = True, 0, frame.number
+        self._is_in_game, self._num_menus, self._last_frame, self._told_end = True, 0, frame.number, None
         if is_new_game:
             self._pending = frame
             return Ended()
         return frame
 
-    def _silence(self, quiet_until: float) -> Lost | None:
+    def _hear_of_ends(self) -> None:
+        """Note what libmelee reads over: that a game has ended, or the whole emulation, after which Dolphin's window may stay."""
+        stream = self._console._slippstream
+        dispatch = stream.dispatch
+
+        def heard(*args: Any, **named: Any) -> Any:
+            message = dispatch(*args, **named)
+            if message is not None and message.get("type") == "end_game":
+                self._told_end = "emulation" if message.get("dolphin_closed") else "game"
+            return message
+
+        stream.dispatch = heard
+
+    def _silence(self, quiet_s: float) -> Lost | None:
+        """Why nothing will come any more; None while something may."""
         process: subprocess.Popen[bytes] | None = self._console._process
         if process is not None and process.poll() is not None:
             return Lost(f"Dolphin exited with code {process.returncode}")
-        if time.monotonic() > quiet_until:
-            return Lost(f"no frame came for {self._watchdog_s:.0f} s")
+        if self._told_end == "emulation":
+            return Lost("Dolphin's emulation was stopped")
+        may_be_paused = self._is_in_game and self._told_end is None
+        longest_s = self.patience.pause_s if may_be_paused else self.patience.silence_s
+        if quiet_s > longest_s:
+            return Lost(f"no frame came for {longest_s:.0f} s, though Dolphin's connection stands")
         return None
 
 
@@ -246,7 +282,9 @@ def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
     return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
 
 
-def open_stand_in(stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool) -> Session:
+def open_stand_in(
+    stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: Patience = BESIDE_A_PERSON
+) -> Session:
     """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``."""
     console = melee.Console(
         is_remote=True,
@@ -259,4 +297,4 @@ def open_stand_in(stand_in: StandIn, port: int, *other_ports: int, is_blocking: 
     pads = [melee.Controller(console, each) for each in (port, *other_ports)]
     with closed_on_error(console):
         connect(console, pads)
-    return Session(console, pads, oldest=OLDEST)
+    return Session(console, pads, oldest=OLDEST, patience=patience)

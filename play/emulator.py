@@ -4,22 +4,16 @@ In: a settled ``Match``. Out: a ``Session``. This follows libmelee's documentati
 real Dolphin. What would surprise: pads must be made before Dolphin starts, because it opens only the pipes it finds then.
 """
 
-import configparser
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+import platform
 from typing import Any
 
 import melee
 
 from dataset.errors import DolphinError
-from play.build import build_of
+from play.build import Build, build_of, windowless
 from play.connection import closed_on_error, connect, start_dolphin
-from play.dolphin import OLDEST_LIVE, Session
-from play.match import Match, default_home, login_of, own_connect_code
-
-MOST_MENUS = 7200
-"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
+from play.dolphin import ALONE, BESIDE_A_PERSON, OLDEST_LIVE, Session
+from play.match import Match, home_of, login_of
 
 
 def open_match(match: Match) -> Session:
@@ -28,29 +22,36 @@ def open_match(match: Match) -> Session:
     Raises:
         DolphinError: Dolphin, its ISO or its login is missing, or nobody answers.
     """
-    console = _start_console(match)
+    build = build_of(match.executable)
+    _require_able(match, build)
+    without_window = windowless(match.executable, build) if match.is_headless else []
+    console = _configure(match, build)
     pads = [melee.Controller(console, match.port)]
     if not match.has_person:
         pads.append(melee.Controller(console, match.other_port))
     with closed_on_error(console):
-        start_dolphin(console, match.iso, is_headless=match.is_headless and console.is_mainline)
+        start_dolphin(console, match.iso, *without_window)
         connect(console, pads)
-    limit = None if match.has_person else MOST_MENUS
-    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate, most_menus=limit)
+    patience = BESIDE_A_PERSON if match.has_person else ALONE
+    return Session(console, pads, oldest=OLDEST_LIVE, navigate=Menus(match, pads).navigate, patience=patience)
 
 
-def _start_console(match: Match) -> melee.Console:
-    build = build_of(match.executable)
-    if match.is_headless and not (build.is_mainline or build.is_exi_ai):
+def _require_able(match: Match, build: Build) -> None:
+    """Refuse what a build cannot do."""
+    if match.is_blocking and not build.is_mainline and platform.system() == "Windows":
         raise DolphinError(
-            f"--headless: needs a mainline or ExiAI build of Slippi Dolphin, found {build.name} {build.version}; "
-            "drop --headless or use such a build"
+            f"--sync: needs a mainline build on Windows, found {build.name} {build.version}, which waits for nobody there; "
+            "leave --sync out, or use the launcher's mainline beta"
         )
     if match.has_person and build.is_exi_ai:
         raise DolphinError(
             f"--opponent human: an ExiAI build shows no picture and plays nobody online, found {build.name}; "
             "pass Slippi Launcher's Dolphin"
         )
+
+
+def _configure(match: Match, build: Build) -> melee.Console:
+    """A console whose Dolphin has its settings, and is not started yet."""
     home = home_of(match, is_mainline=build.is_mainline) if match.has_person else None
     match.replay_dir.mkdir(parents=True, exist_ok=True)
     return melee.Console(
@@ -68,65 +69,6 @@ def _start_console(match: Match) -> melee.Console:
         replay_dir=str(match.replay_dir.resolve()),
         user_json_path=None if home is None or match.connect_code is None else str(login_of(home)),
     )
-
-
-def home_of(match: Match, *, is_mainline: bool) -> Path:
-    """Dolphin's User folder of the person who plays, with their pads and their login.
-
-    Raises:
-        DolphinError: there is none.
-    """
-    home = match.home or default_home(match.executable, is_mainline=is_mainline)
-    if not home.is_dir():
-        raise DolphinError(
-            f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
-        )
-    return home
-
-
-def seat(match: Match, port: int | None) -> Match:
-    """The match with the agent on ``port``, or on one that leaves a person at this machine theirs.
-
-    Raises:
-        DolphinError: the person has no pad, or none on another port.
-    """
-    if not match.has_person or match.connect_code is not None:
-        return match
-    home = home_of(match, is_mainline=build_of(match.executable).is_mainline)
-    pads = ports_with_pads(home)
-    taken = port or min({1, 2, 3, 4} - pads, default=4)
-    if not pads - {taken}:
-        found = ", ".join(map(str, sorted(pads))) or "none"
-        raise DolphinError(
-            f"--opponent human: needs a pad on another port than the agent's {taken}, found pads on {found} in {home}; "
-            "set one in Dolphin's controller settings, or pass another --port"
-        )
-    return replace(match, port=taken)
-
-
-def ports_with_pads(home: Path) -> set[int]:
-    """The ports that a pad is plugged into in Dolphin's settings; by default it is the first."""
-    ini = configparser.ConfigParser(strict=False, interpolation=None)
-    ini.read(home / "Config" / "Dolphin.ini", encoding="utf-8")
-    none = melee.ControllerType.UNPLUGGED.value
-    plugged = {port: ini.get("Core", f"SIDevice{port - 1}", fallback=None) for port in range(1, 5)}
-    return {port for port, device in plugged.items() if (port == 1 if device is None else device != none)}
-
-
-def own_port(match: Match) -> Callable[[Any], int]:
-    """How to find the agent's port in a game: online it is the login's, for the game deals ports anew."""
-    if match.connect_code is None:
-        return lambda game: match.port
-    code = own_connect_code(home_of(match, is_mainline=build_of(match.executable).is_mainline))
-
-    def by_code(game: Any) -> int:
-        for port, player in game.players.items():
-            if player.connectCode == code:
-                return int(port)
-        # Goes into the session's log, so it names nobody.
-        raise DolphinError("game: a player must have the login's connect code, found others' only; log in again")
-
-    return by_code
 
 
 class Menus:

@@ -238,6 +238,20 @@ def default_home(executable: Path, *, is_mainline: bool) -> Path:
     return executable.parent / "User"
 
 
+def home_of(match: Match, *, is_mainline: bool) -> Path:
+    """Dolphin's User folder of the person who plays, with their pads and their login.
+
+    Raises:
+        DolphinError: there is none.
+    """
+    home = match.home or default_home(match.executable, is_mainline=is_mainline)
+    if not home.is_dir():
+        raise DolphinError(
+            f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
+        )
+    return home
+
+
 def login_of(home: Path) -> Path:
     """Where the login lies that Slippi plays under from ``home``, whether or not it does; Ishiiruka on macOS has one for all."""
     login = home / "Slippi" / "user.json"

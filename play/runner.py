@@ -29,6 +29,10 @@ WARM_STEPS = 60
 MOST_AT_ONCE = 30
 """However far behind the loop is, so many frames get an answer: one that comes late beats none for seconds."""
 
+FRAME_S = 1 / 60
+PAUSE_S = 1.0
+"""A game whose frames are so far apart stood still in between: that is no time of play."""
+
 LOST_CONTEXT = 60
 """After so many frames that never arrived the policy begins anew, as at the start of a game."""
 
@@ -79,7 +83,9 @@ class Report:
     frames_missing: int = 0
     """Frames that never arrived."""
     seconds: float = 0.0
-    """From the first to the last frame of each game."""
+    """From the first to the last frame of each game, without pauses."""
+    seconds_paused: float = 0.0
+    """In which a game stood still for ``PAUSE_S`` or longer."""
     step_ms: list[float] = field(default_factory=list)
     """One policy step a frame, encoding and decoding included."""
     answered: list[int] = field(default_factory=list)
@@ -94,11 +100,12 @@ class Report:
         return {
             "frames": self.frames,
             "frames_missing": self.frames_missing,
+            "seconds_paused": round(self.seconds_paused, 2),
             "step_ms_p50": _percentile(self.step_ms, 50),
             "step_ms_p99": _percentile(self.step_ms, 99),
             "frame_to_controller_ms_p50": _percentile(self.frame_to_controller_ms, 50),
             "frame_to_controller_ms_p99": _percentile(self.frame_to_controller_ms, 99),
-            "stale_share": self.frames_stale / self.frames if self.frames else None,
+            "stale_share": round(self.frames_stale / self.frames, 4) if self.frames else None,
             "fps": round((self.frames - len(self.games)) / self.seconds, 2) if self.seconds > 0 else None,
         }
 
@@ -232,6 +239,7 @@ class Runner:
         controllers = self._players.answer(column, frames_late)
         self.report.step_ms.append((time.perf_counter() - begin) * 1000)
         self._score.add(column)
+        self._leave_out_a_pause(frame.received_at - self._last_at)
         self._last_number, self._last_at = frame.number, frame.received_at
         self.report.frames += 1
         self.report.frames_stale += frames_late > 0
@@ -246,7 +254,13 @@ class Runner:
         self._side = ports.index(own)
         self._players.start_game(self._side)
         self._game, self._score = LiveGame(self._session.zero_indices), Score(self._side)
-        self._first_at, self._last_number = frame.received_at, FIRST_FRAME - 1
+        self._first_at = self._last_at = frame.received_at
+        self._last_number = FIRST_FRAME - 1
+
+    def _leave_out_a_pause(self, between_s: float) -> None:
+        if between_s >= PAUSE_S:
+            self.report.seconds_paused += between_s - FRAME_S
+            self._first_at += between_s - FRAME_S
 
     def _bridge(self, num_missing: int) -> None:
         """Let frames pass that never came; libmelee only ever moves forward."""

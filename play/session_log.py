@@ -9,7 +9,6 @@ folder, which is ``~``. A kept replay is named as seen from the log, so that bot
 import json
 import os
 import platform
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -144,7 +143,8 @@ class _Marks:
     """How far a report had come when a game began."""
 
     def __init__(self, report: Report) -> None:
-        self._report, self._at = report, time.perf_counter()
+        self._report = report
+        self._times = (report.seconds, report.seconds_paused)
         self._counts = (report.frames, report.frames_stale, report.frames_missing)
         self._lengths = (len(report.frame_to_controller_ms), len(report.step_ms))
 
@@ -155,11 +155,12 @@ class _Marks:
             after - before
             for after, before in zip((now.frames, now.frames_stale, now.frames_missing), self._counts, strict=True)
         )
-        seconds = time.perf_counter() - self._at
+        seconds, paused = now.seconds - self._times[0], now.seconds_paused - self._times[1]
         answers, steps = now.frame_to_controller_ms[self._lengths[0] :], now.step_ms[self._lengths[1] :]
         return {
             "seconds": round(seconds, 3),
-            "fps": round(frames / seconds, 2) if seconds > 0 else None,
+            "seconds_paused": round(paused, 3),
+            "fps": round((frames - 1) / seconds, 2) if seconds > 0 else None,
             "frames_stale": stale,
             "frames_missing": missing,
             **_spread("frame_to_controller_ms", answers),

@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +34,8 @@ OLDEST = (3, 8, 0)
 ADDRESS = "127.0.0.1"
 NEVER = 2**31 - 1
 """``poll_frame`` of a FLUSH that no frame came after."""
+PIPE, OTHER_PIPE = 1, 2
+"""Ports of the pads that a match against it uses, the agent's and its opponent's; the replayed game does not listen to them."""
 _READY_S = 120.0  # a process takes long to start on a busy machine
 _STOP_S = 5.0
 
@@ -131,9 +133,13 @@ class StandIn:
         context = multiprocessing.get_context("spawn")
         self._control, control = context.Pipe()
         setup = Setup(games, version, self.port, pipes, fps, start_grace_s, pauses)
-        self._process = context.Process(target=_serve, args=(setup, control), daemon=True, name="exphil stand-in")
+        self._process = context.Process(target=_serve, args=(control,), daemon=True, name="exphil stand-in")
         self._process.start()
         control.close()
+        with contextlib.suppress(
+            OSError
+        ):  # sent once it runs: as an argument, to a process that dies first, it never ends
+            self._control.send(setup)
         self._last: Log | None = None
         self.port = self._ready()
 
@@ -206,13 +212,16 @@ class StandIn:
         self._control.close()
 
 
-def _serve(setup: "Setup", control: Connection) -> None:
+def _serve(control: Connection) -> None:
     """Run in a process of its own."""
     from play.spectator import Spectator
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then stops us
     try:
+        setup: Setup = control.recv()
         spectator = Spectator(setup, control)
+    except EOFError:  # the parent has gone
+        return
     except (OSError, MemoryError) as error:
         control.send(f"{type(error).__name__}: {error}")
         return
@@ -244,17 +253,28 @@ def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
     return pipes
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let what is wrong with a replay's bytes name the file that holds them."""
+    try:
+        yield
+    except ReplayError as error:
+        raise ReplayError(error.reason, f"{path.name}: {str(error).removeprefix('replay: ')}") from error
+
+
 def _load(path: Path) -> "tuple[list[Message], str]":
     """Return a replay's messages, in the order Dolphin would send them, and its Slippi version."""
-    raw, _ = slp.read_slp(path)
-    found = slp.read_header(path).version
+    with naming(path):
+        raw, _ = slp.read_slp(path)
+        found = slp.read_header(path).version
     version, oldest = (".".join(map(str, numbers)) for numbers in (found, OLDEST))
     if found < OLDEST:
         raise ReplayError(
             "too_old",
             f"{path.name}: the stand-in serves Slippi {oldest} or newer, found {version}; choose a newer replay",
         )
-    messages = [_message(message, slp.payload_sizes(raw)[slp.BOOKEND]) for message in slp.split_messages(raw)]
+    with naming(path):
+        messages = [_message(message, slp.payload_sizes(raw)[slp.BOOKEND]) for message in slp.split_messages(raw)]
     if not any(message.kind == "frame" for message in messages):
         raise ReplayError(
             "no_frames", f"{path.name}: a replay to serve needs frames, found none; choose another replay"

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from dataset.codec import BUTTONS, NEUTRAL
 from dataset.pad import STICK_RANGE, TRIGGER_RANGE
-from play.runner import Report
+from play.runner import PAUSE_S, Report
 from play.watch import Watched
 
 REFRESH_S = 0.1
@@ -68,6 +68,8 @@ class Snapshot:
     frames: int
     frames_stale: int
     frames_missing: int
+    quiet_s: float
+    """Since the newest frame came; 0 where none is waited for."""
 
 
 def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
@@ -109,6 +111,7 @@ def snapshot(watched: Watched, report: Report, fps: float) -> Snapshot:
         frames=report.frames,
         frames_stale=report.frames_stale,
         frames_missing=report.frames_missing,
+        quiet_s=time.perf_counter() - newest.received_at if watched.is_in_game and newest is not None else 0.0,
     )
 
 
@@ -125,6 +128,7 @@ def _fighter(port: int, player: Any) -> Fighter:
 def draw(now: Snapshot) -> RenderableType:
     """The whole view."""
     state = f"game {now.game}, frame {now.frame:,}" if now.is_in_game else "in the menus"
+    pace = f"paused for {now.quiet_s:.0f} s" if now.quiet_s >= PAUSE_S else f"{now.fps:5.1f} frames/s"
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
         _score(now),
@@ -135,7 +139,7 @@ def draw(now: Snapshot) -> RenderableType:
     )
     whole = Table.grid()
     share = now.frames_stale / now.frames if now.frames else 0.0
-    whole.add_row(Text(f"{state}   {now.fps:5.1f} frames/s", style="bold"))
+    whole.add_row(Text(f"{state}   {pace}", style="bold"))
     whole.add_row(grid)
     whole.add_row(Text(f"late {now.frames_stale:,} ({share:.1%})   never arrived {now.frames_missing:,}"))
     return whole
@@ -192,6 +196,9 @@ def line(now: Snapshot) -> str:
     """The view in one line, for logs and pipes."""
     if now.own is None or not now.is_in_game:
         return f"game {now.game}: in the menus"
+    if now.quiet_s >= PAUSE_S:
+        stands = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
+        return f"{stands}; it goes on where it stopped, Ctrl-C ends it"
     others = ", ".join(f"{fighter.stocks} at {fighter.percent:.0f} %" for fighter in now.others)
     return (
         f"game {now.game}, frame {now.frame}: {now.own.stocks} at {now.own.percent:.0f} % to {others}, "

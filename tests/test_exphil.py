@@ -1,5 +1,6 @@
 """The command as a whole: light to import, honest about what is missing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_errors_of_usage_exit_2_and_errors_of_work_exit_1() -> None:
     assert run_python(template.format("SchemaError")).returncode == 1
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_in_a_sentence() -> None:
+    template = (
+        "import errno, exphil\n"
+        "def app(): raise OSError(errno.{}, 'Sorry', 'runs/x')\n"
+        "exphil.build_app = lambda: app\n"
+        "exphil.main()"
+    )
+    done = run_python(template.format("EACCES"))
+    told = "error: runs/x: needs room and permission, found: Sorry; mend that, or give another folder"
+    assert (done.returncode, done.stderr.strip()) == (1, told)
+    assert "Traceback" in run_python(template.format("EBADF")).stderr
+
+
 def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
     code = (
         "import exphil, typer\n"
@@ -76,3 +90,17 @@ def test_the_shell_completes_commands_and_options() -> None:
 
     assert completed("exphil", "tra") == ["train"]
     assert completed("exphil", "sync", "--re") == ["--remote"]
+
+
+def test_help_shows_no_value_beside_a_flag_and_no_type_of_python() -> None:
+    code = (
+        "import exphil, typer\n"
+        "from typer.testing import CliRunner\n"
+        "app = exphil.build_app()\n"
+        "for words in ([], *([name] for name in typer.main.get_command(app).commands)):\n"
+        "    print(CliRunner().invoke(app, [*words, '--help'], terminal_width=160).output)"
+    )
+    shown = run_python(code).stdout
+    assert re.findall(r"<bool>|<list|Path\]|\[\[", shown) == []
+    assert re.search(r"--json +Print one JSON", shown)
+    assert "ingest [OPTIONS] [SOURCE]..." in shown

@@ -61,7 +61,7 @@ def compare(
     ctx: typer.Context,
     finished: Annotated[
         list[str] | None,
-        typer.Argument(help="Finished runs to put side by side on --store, instead of training.", metavar="[RUN]..."),
+        typer.Argument(help="Finished runs to put side by side on --store, instead of training.", metavar="RUN"),
     ] = None,
     backbones: Annotated[
         str | None, typer.Option("--backbones", help="Joined by commas; default: all six.", metavar="A,B,...")

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare.", metavar="[RUN]...")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs to compare.", metavar="RUN")] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="Run to measure.", metavar="RUN")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Measure every RUN on the same replays.")] = False,
     store: StorePath = None,

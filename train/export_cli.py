@@ -33,7 +33,7 @@ def export(
     from dataset.errors import ConfigError
     from train.checkpoint import load_policy
     from train.graph.cost import measure_cost
-    from train.graph.export import export_run
+    from train.graph.export import CHECKED_FRAMES, export_run
 
     if split is not None and store is None:
         raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")
@@ -46,8 +46,17 @@ def export(
     }
     if store is not None:
         result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
-    for name, value in result.items():
-        typer.echo(f"{name:22} {value}", err=True)
+    typer.echo(
+        f"{done.path}: {done.bytes:,} bytes; beside PyTorch over {CHECKED_FRAMES} frames it errs by {done.max_abs_error:.1e} at "
+        f"most, and {done.different_frames} of its controllers differ",
+        err=True,
+    )
+    if store is not None:
+        typer.echo(
+            "over {frames:,} frames of the store: NLL {nll_exported:.4f} nats (PyTorch {nll:.4f}), accuracy "
+            "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result),
+            err=True,
+        )
     typer.echo(f"next: exphil play --policy {run} --stand-in REPLAY", err=True)
     if as_json:
         typer.echo(json.dumps(result))

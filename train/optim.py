@@ -41,7 +41,7 @@ def count_steps(config: OptimConfig, steps_in_epoch: int) -> int:
         return total
     if config.max_steps > total:
         raise ConfigError(
-            f"--max-steps {config.max_steps}: must be at most the {total} steps of {config.epochs} epochs; "
+            f"--max-steps {config.max_steps}: must be at most the {total} steps of --epochs {config.epochs}; "
             "give a smaller one, or more --epochs"
         )
     return config.max_steps

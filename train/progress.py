@@ -42,7 +42,9 @@ class ProgressReport(Callback):
         self._say(f"versions    {versions}")
         for split in ("train", "val"):
             about = record["data"][split]
-            self._say(f"{split:<11} {about['replays']} replays, {about['frames']} frames, {about['hours']:.2f} h")
+            self._say(
+                f"{split:<11} {about['replays']:,} replays, {about['frames']:,} imitated frames, {about['hours']:.2f} h"
+            )
         policy = record["config"]["policy"]
         sizes = ",".join(map(str, policy["hidden_sizes"]))
         self._say(f"parameters  {record['parameters']:,} ({policy['backbone']} {sizes}, {policy['head']} head)")

@@ -144,3 +144,9 @@ def test_only_techniques_tell_players_apart(generated_store: Path) -> None:
 @pytest.mark.parametrize("character", [None, FOX])
 def test_every_query_answers_on_a_real_store(generated_store: Path, name: str, character: object) -> None:
     assert len(query(Store(generated_store), name, character)) > 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_character_nobody_picked_is_an_error_that_names_those_who_are_there(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"--character marth: .* found mewtwo \(4\), fox \(2\); choose one"):
+        query(STORE, name, character_from_name("marth"))

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,10 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from dataset.derive import encode_quality
+from dataset.duel import generate_replay
 from dataset.errors import ConfigError, SchemaError
 from dataset.files import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.manifest import Manifest
 from dataset.store import Store
+from dataset.windows import encode_windows
+from ingest.pipeline import IngestOptions, ingest
 
 
 def test_a_store_hands_out_replays_frames_and_samples(generated_store: Path) -> None:
@@ -71,8 +76,37 @@ def test_a_missing_shard_is_refused_by_name(store: Path) -> None:
     opened = Store(store)
     (shard,) = opened.manifest.of_kind("windows", "val")
     (store / shard.path).unlink()
-    with pytest.raises(SchemaError, match=f"shard {shard.path}: .* found 0 bytes"):
+    with pytest.raises(SchemaError, match=f"shard {shard.path}: .* found no such file"):
         next(opened.samples("val"))
+
+
+def test_a_missing_frame_shard_is_refused_by_name(store: Path) -> None:
+    opened = Store(store)
+    id_ = opened.replays().collect()["id"][0]
+    for shard in opened.manifest.of_kind("frames"):
+        (store / shard.path).unlink()
+    with pytest.raises(SchemaError, match=r"shard frames/\S+: .* found no such file; copy it again"):
+        opened.frames()
+    with pytest.raises(SchemaError, match=r"shard frames/\S+: .* found no such file; copy it again"):
+        opened.columns(id_)
+
+
+def test_a_store_of_windows_alone_can_be_trained_on_and_loses_none_of_them(store: Path, tmp_path: Path) -> None:
+    whole = Manifest.load(store)
+    replace(whole, shards=tuple(whole.of_kind("windows"))).save(store)
+    shutil.rmtree(store / "frames")
+    id_ = Store(store).replays().collect()["id"][0]
+    generate_replay(tmp_path / "new.slp", seed=77, frames=2400)
+    for ask in (
+        lambda: Store(store).frames(),
+        lambda: Store(store).columns(id_),
+        lambda: encode_windows(store),
+        lambda: encode_quality(store),
+        lambda: ingest([tmp_path / "new.slp"], store, IngestOptions(workers=1)),
+    ):
+        with pytest.raises(SchemaError, match="found window shards only; take the whole store"):
+            ask()
+    assert len(list(Store(store).samples("all"))) == whole.replays
 
 
 def test_files_that_the_manifest_does_not_list_do_not_exist(store: Path) -> None:

@@ -94,6 +94,48 @@ def test_without_a_source_the_datasets_are_ingested_and_locked(
     assert json.loads(run("--dataset", "two", "--workers", 1, "--json").stdout)["replays_found"] == 4
 
 
+def test_two_datasets_of_one_store_are_counted_in_it_once(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entries = [f"  {i}:\n    sources: [{duels}/duel-{i}.slp]\n    min_frames: 1\n    store: s\n" for i in range(2)]
+    Path("data_manifest.yaml").write_text("datasets:\n" + "".join(entries))
+    found = json.loads(run("--workers", 1, "--json").stdout)
+    assert (found["replays_found"], found["replays_ingested"], found["store_replays"]) == (2, 2, 2)
+    assert found["digest"] == Manifest.load("s").digest
+
+
+def test_a_source_that_is_not_there_is_told_before_any_dataset_is_ingested(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data_manifest.yaml").write_text(
+        f"datasets:\n  a:\n    sources: [{duels}]\n    store: s\n  b:\n    sources: [gone]\n    store: t\n"
+    )
+    with pytest.raises(ConfigError, match="source gone: must be a file or folder, found nothing there"):
+        run("--workers", 1)
+    assert not Path("s").exists()
+
+
+def test_a_source_that_a_dataset_names_and_that_is_not_there_is_told_with_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data_manifest.yaml").write_text("datasets:\n  one:\n    sources: [nowhere]\n    store: s\n")
+    with pytest.raises(
+        ConfigError, match=r"data_manifest.yaml, dataset 'one': source nowhere: must be a file or folder"
+    ):
+        run("--workers", 1)
+
+
+def test_of_hundreds_of_sources_three_are_named(tmp_path: Path) -> None:
+    for number in range(5):
+        generate_replay(tmp_path / f"{number}.slp", seed=number, frames=60)
+    result = run(*sorted(tmp_path.glob("*.slp")), "--store", tmp_path / "store", "--workers", 1)
+    assert f"{tmp_path / '2.slp'} and 2 more -> " in result.stderr
+    assert "3.slp" not in result.stderr
+
+
 def test_options_that_cannot_take_effect_are_errors(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

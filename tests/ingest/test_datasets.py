@@ -100,11 +100,18 @@ def test_the_ends_of_lines_stay_as_they_are(path: Path) -> None:
         ("datasets: [", "must be YAML"),
         ("datasets: {}", "at least one dataset"),
         ("datasets:\n  a: 3\n", "must be a mapping"),
-        ("datasets:\n  a:\n    store: s\n", "found one missing"),
+        ("datasets:\n  a:\n    store: s\n", "found no 'sources'"),
+        ("datasets:\n  a:\n    sources: [x]\n", "found no 'store'"),
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    charcter: fox\n", "found 'charcter'"),
-        ("datasets:\n  a:\n    store: s\n    sources: [x]\n    min_frames: many\n", "must be a int, found 'many'"),
+        (
+            "datasets:\n  a:\n    store: s\n    sources: [x]\n    min_frames: many\n",
+            "must be a whole number, found 'many'",
+        ),
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    character: foxx\n", "'foxx': unknown"),
         ("datasets:\n  a: {store: s, sources: [x]}\n", "without braces"),
+        ("datasets:\n  a:\n    store: s\n    sources: ['']\n", r"'sources' are paths or URLs, found \[''\]"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x: y]\n", "'sources' are paths or URLs"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x]\n  a:\n    store: t\n    sources: [y]\n", "found 'a' twice"),
         ("all: &all\n  store: s\n  sources: [x]\ndatasets:\n  a: *all\n", "without braces or an alias"),
     ],
 )
@@ -112,6 +119,26 @@ def test_what_the_file_gets_wrong_is_said(tmp_path: Path, text: str, message: st
     (tmp_path / "d.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_datasets(tmp_path / "d.yaml")
+
+
+def test_a_file_in_another_encoding_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_bytes("# ü\n".encode("latin-1") + TEXT.encode())
+    with pytest.raises(ConfigError, match="must be UTF-8, found another encoding; save it as UTF-8"):
+        load_datasets(tmp_path / "d.yaml")
+
+
+def test_a_dataset_with_an_anchor_is_locked_and_another_may_build_on_it(path: Path) -> None:
+    path.write_text(TEXT.replace("  first:", "  first: &first").replace("  second:\n", "  second:\n    <<: *first\n"))
+    write_lock(path, "first", LOCK)
+    first, second = load_datasets(path)
+    assert (first.options, second.options) == ({"character": "mewtwo"}, {"character": "mewtwo", "min_frames": 60})
+
+
+def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.yaml").symlink_to(path)
+    write_lock(tmp_path / "link.yaml", "first", LOCK)
+    assert (tmp_path / "link.yaml").is_symlink()
+    assert "frames: 432000" in path.read_text()
 
 
 def test_a_dataset_in_braces_cannot_be_locked(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dataset.errors import ReplayError
 from dataset.slp import Header, HeaderPlayer
+from ingest import peppi
 from ingest.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of
+from ingest.members import FAULTS
 from ingest.parse import ParsedReplay
 
 
@@ -121,5 +125,9 @@ def test_damage_is_what_a_side_dealt_and_deaths_do_not_lower_it() -> None:
     assert outcome.seconds == 5 / 60
 
 
-def test_every_rejection_has_a_sentence() -> None:
-    assert set(REJECTIONS) <= SENTENCES.keys()
+def test_every_reason_of_a_refusal_has_a_sentence_for_the_table() -> None:
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text() for stage in ("ingest", "dataset") for path in (root / stage).glob("*.py"))
+    reasons = set(re.findall(r'ReplayError\(\s*"(\w+)"', code)) | set(re.findall(r'_reason\(.*, "(\w+)"\)', code))
+    assert len(reasons) > 20
+    assert reasons | {reason for _, reason, _ in peppi._REASONS} | {*REJECTIONS, *FAULTS} <= SENTENCES.keys()

@@ -24,7 +24,7 @@ from dataset.shards import pack
 from dataset.store import Store
 from dataset.verify import verify
 from dataset.windows import encode_windows
-from ingest import archives, job, plan
+from ingest import archives, job, members, plan, sevenzip
 from ingest.job import content_id
 from ingest.parse import parse_columns
 from ingest.pipeline import IngestOptions, IngestReport, Progress, ingest
@@ -162,9 +162,11 @@ def test_a_touched_file_is_hashed_known_again_and_no_news(make_duel: MakeDuel, t
     path = make_duel("in/a.slp", 1)
     first = ingest([path], tmp_path / "store", options())
     os.utime(path, (1, 1))
-    touched = ingest([path], tmp_path / "store", options())
+    told: list[Progress] = []
+    touched = ingest([path], tmp_path / "store", options(), on_progress=told.append)
     again = ingest([path], tmp_path / "store", options())
-    assert counts(touched) == (1, 1, 0, 0, 0, 0)
+    assert counts(touched) == (1, 0, 0, 0, 0, 0)
+    assert (told[-1].done, told[-1].total) == (1, 1)
     assert counts(again) == (1, 0, 0, 0, 0, 0)
     assert first.digest == touched.digest
     assert Store(tmp_path / "store").replays().collect()["mtime"].to_list() == [10**9]
@@ -192,6 +194,30 @@ def test_a_file_that_was_damaged_and_is_whole_now_is_taken_in(make_duel: MakeDue
     path.write_bytes(whole)
     assert counts(ingest([path], tmp_path / "store", options())) == (1, 1, 1, 0, 0, 0)
     assert Store(tmp_path / "store").replays().collect()["status"].to_list() == ["ok"]
+
+
+def test_a_file_that_was_whole_then_damaged_and_is_whole_again_leaves_no_failure_behind(
+    make_duel: MakeDuel, tmp_path: Path
+) -> None:
+    path = make_duel("in/a.slp", 1)
+    whole = path.read_bytes()
+    for number, (data, expected) in enumerate(((whole, 1), (whole[:5000], 2), (whole, 1))):
+        path.write_bytes(data)
+        os.utime(path, (number, number))
+        ingest([path], tmp_path / "store", options())
+        assert Store(tmp_path / "store").replays().collect().height == expected
+
+
+def test_of_members_that_share_a_name_one_that_changes_does_not_forget_the_other(duels: Path, tmp_path: Path) -> None:
+    first, second, third = [path.read_bytes() for path in sorted(duels.iterdir())[:3]]
+    ingest([duels / "duel-0.slp"], tmp_path / "store", options())
+    for damaged, expected in ((second[:5000], (2, 2, 0, 0, 1, 1)), (third[:5000], (2, 1, 0, 0, 1, 0))):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("a.slp", first)
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr("a.slp", damaged)
+        assert counts(ingest([tmp_path / "a.zip"], tmp_path / "store", options())) == expected
+        assert counts(ingest([tmp_path / "a.zip"], tmp_path / "store", options())) == (2, 0, 0, 0, 0, 0)
 
 
 def test_an_archive_that_was_cut_and_is_whole_now_leaves_no_failure_behind(duels: Path, tmp_path: Path) -> None:
@@ -262,16 +288,71 @@ def test_a_compressed_tar_is_unpacked_twice_once_to_list_it_and_once_to_parse(
     data = bare.read_bytes()
     archive.write_bytes(zstandard.ZstdCompressor().compress(data) if suffix == ".tar.zst" else data)
     opened: list[str] = []
-    real = archives._open_tar
+    real = members.open_tar
 
     def count(path: Path) -> AbstractContextManager[tarfile.TarFile]:
         opened.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(archives, "_open_tar", count)
+    monkeypatch.setattr(members, "open_tar", count)
+    monkeypatch.setattr(archives, "open_tar", count)
     report = ingest([archive], tmp_path / "store", options())
     assert opened == [archive.name] * 2
     assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
+
+
+@pytest.mark.parametrize("room", [2**28, 300_000, 0])
+@pytest.mark.parametrize("suffix", [".tar.xz", ".7z"])
+def test_copies_that_lie_far_apart_in_a_stream_are_held_and_not_gone_back_for(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, room: int
+) -> None:
+    archive = tmp_path / f"duels{suffix}"
+    names = [(f"{turn}/{path.name}", path) for turn in range(2) for path in sorted(duels.iterdir())]
+    if suffix == ".7z":
+        py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+        with py7zr.SevenZipFile(archive, "w") as packed:
+            for name, path in names:
+                packed.write(path, name)
+    else:
+        with tarfile.open(archive, "w:xz") as tar:
+            for name, path in names:
+                tar.add(path, name)
+    passes: list[object] = []
+    monkeypatch.setattr(archives, "HELD_BYTES", room)
+    for module, kind in ((members, "open_tar"), (archives, "open_tar"), (sevenzip, "_Flow")):
+        real = getattr(module, kind)
+        monkeypatch.setattr(module, kind, lambda *given, real=real: (passes.append(given), real(*given))[1])
+    report = ingest([archive], tmp_path / "store", options())
+    assert (counts(report), report.duplicates) == ((8, 8, 4, 0, 0, 4), {"same_content": 4})
+    assert len(passes) == 2 if room == 2**28 else len(passes) > 2
+    assert report.digest == ingest([duels], tmp_path / "loose", options()).digest
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.xz"])
+def test_a_link_in_a_tar_is_a_duplicate_and_costs_no_other_pass(
+    duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    archive = tmp_path / f"duels{suffix}"
+    with tarfile.open(archive, f"w:{suffix[5:]}") as tar:
+        for path in sorted(duels.iterdir()):
+            tar.add(path, path.name)
+            link = tarfile.TarInfo(f"again/{path.name}")
+            link.type, link.linkname = tarfile.LNKTYPE, path.name
+            tar.addfile(link)
+    opened: list[str] = []
+    real = members.open_tar
+
+    def count(path: Path) -> AbstractContextManager[tarfile.TarFile]:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(members, "open_tar", count)
+    monkeypatch.setattr(archives, "open_tar", count)
+    report = ingest([archive], tmp_path / "store", options())
+    assert (counts(report), report.duplicates) == ((8, 8, 4, 0, 0, 4), {"same_content": 4})
+    if suffix == ".tar.xz":
+        assert len(opened) == 2
+    assert counts(ingest([archive], tmp_path / "store", options())) == (8, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.usefixtures("one_replay_a_job")
@@ -332,13 +413,13 @@ def test_orphans_of_a_killed_run_are_gone_before_new_shards_are_numbered(make_du
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rollback": "first"}, "made with rollback 'last' .* found 'first'"),
-        ({"split_seed": 1}, "made with split seed 0 .* found 1"),
-        ({"character": "Mewtwo"}, "made with character None .* found 'mewtwo'"),
-        ({"include_cpu": True}, "made with include cpu False .* found True"),
-        ({"keep_all": True}, "made with keep all False .* found True"),
-        ({"min_frames": 2}, "made with min frames 1 .* found 2"),
-        ({"keep_names": True}, "made with keep names False .* found True"),
+        ({"rollback": "first"}, "made with --rollback last .* found --rollback first;"),
+        ({"split_seed": 1}, "made with --split-seed 0 .* found --split-seed 1;"),
+        ({"character": "Mewtwo"}, "made with no --character .* found --character mewtwo;"),
+        ({"include_cpu": True}, "made with no --include-cpu .* found --include-cpu;"),
+        ({"keep_all": True}, "made with no --keep-all .* found --keep-all;"),
+        ({"min_frames": 2}, "made with --min-frames 1 .* found --min-frames 2;"),
+        ({"keep_names": True}, "made with no --keep-names .* found --keep-names;"),
     ],
 )
 def test_settings_that_contradict_the_store_name_both_values_and_the_way_out(

@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import stat
 import sys
 import tarfile
 import zipfile
@@ -144,6 +145,66 @@ def test_a_flipped_member_is_damaged_and_its_name_stays_out_of_the_message(tmp_p
         contents(find_candidates([path])[:1])
     assert caught.value.reason == "damaged_archive"
     assert "b.slp" not in str(caught.value)
+
+
+LINKS = {
+    "a/x.slp": b"first",
+    "a/hard.slp": "a/x.slp",
+    "data.bin": b"second",
+    "a/y.slp": "data.bin",
+    "a/ahead.slp": ("../z.slp",),
+    "a/chain.slp": ("./ahead.slp",),
+    "z.slp": b"third",
+    "outside.slp": ("/etc/passwd",),
+    "folder.slp": ("a",),
+    "loop.slp": ("loop.slp",),
+}
+"""Bytes of a file, where a hard link leads, or (a tuple) a symbolic one."""
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.xz", "zip"])
+def test_links_within_an_archive_are_the_members_they_lead_to(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "zip":
+        with zipfile.ZipFile(path, "w") as zipped:
+            for name, what in LINKS.items():
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = (stat.S_IFREG if isinstance(what, bytes) else stat.S_IFLNK) << 16
+                link = os.path.relpath(what, Path(name).parent) if isinstance(what, str) else what[0]
+                zipped.writestr(entry, what if isinstance(what, bytes) else link)
+    else:
+        with tarfile.open(path, f"w:{suffix[4:]}") as tar:
+            for name, what in LINKS.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(what) if isinstance(what, bytes) else 0
+                if not isinstance(what, bytes):
+                    info.type = tarfile.LNKTYPE if isinstance(what, str) else tarfile.SYMTYPE
+                    info.linkname = what if isinstance(what, str) else what[0]
+                tar.addfile(info, io.BytesIO(what) if isinstance(what, bytes) else None)
+            for name, kind in (("folder-2.slp", tarfile.DIRTYPE), ("pipe.slp", tarfile.FIFOTYPE)):
+                info = tarfile.TarInfo(name)
+                info.type = kind
+                tar.addfile(info)
+    read: dict[str, str] = {}
+    with Reader() as reader:
+        for candidate in find_candidates([path]):
+            try:
+                read[str(candidate.member)] = reader.read(candidate).decode()
+            except ReplayError as error:
+                read[str(candidate.member)] = error.reason
+    assert read == {
+        **{"a/x.slp": "first", "a/hard.slp": "first", "a/y.slp": "second"},
+        **{"a/ahead.slp": "third", "a/chain.slp": "third", "z.slp": "third"},
+        **dict.fromkeys(("outside.slp", "folder.slp", "loop.slp"), "lost_link"),
+    }
+
+
+def test_a_tar_of_several_zstandard_frames_is_read_to_its_end(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", "w")
+    data, pack = (tmp_path / "a.tar").read_bytes(), zstandard.ZstdCompressor().compress
+    (tmp_path / "a.tar").unlink()
+    (tmp_path / "a.tar.zst").write_bytes(pack(data[:1500]) + pack(data[1500:]))
+    assert contents(find_candidates([tmp_path])) == [b"second", b"first", b"third"]
 
 
 def test_sources_that_are_not_there_or_of_no_known_kind_are_errors(tmp_path: Path) -> None:

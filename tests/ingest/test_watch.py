@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from dataset.errors import ConfigError
+from dataset.lock import writing
 from dataset.store import Store
 from ingest.archives import Candidate
 from ingest.run import watch_sources
@@ -86,9 +88,46 @@ def test_watching_looks_waits_and_hands_over_until_it_is_interrupted(duels: Path
 
     shutil.copyfile(duels / "duel-0.slp", tmp_path / "a.slp")
     with pytest.raises(KeyboardInterrupt):
-        watch([tmp_path], lambda ready, waiting: told.append((names(ready), waiting)), 7.5, wait)
+        watch([tmp_path], lambda ready, waiting: told.append((names(ready), waiting)), pytest.fail, 7.5, wait)
     assert told == [(["a.slp"], 0), (["b.slp"], 0)]
     assert waits == [7.5] * 5
+
+
+def test_a_source_that_goes_away_is_told_once_and_gone_on_with_when_it_is_back(duels: Path, tmp_path: Path) -> None:
+    drive, gone, other = tmp_path / "drive", tmp_path / "unplugged", tmp_path / "other"
+    drive.mkdir()
+    other.mkdir()
+    told: list[str] = []
+    looks: list[int] = []
+
+    def wait(_: float) -> None:
+        looks.append(len(looks))
+        match looks[-1]:
+            case 0:
+                shutil.copyfile(duels / "duel-0.slp", drive / "a.slp")
+            case 3:
+                drive.rename(gone)
+                shutil.copyfile(duels / "duel-1.slp", other / "b.slp")
+            case 7:
+                shutil.copyfile(duels / "duel-2.slp", gone / "c.slp")
+                gone.rename(drive)
+            case 10:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch([drive, other], lambda ready, _: told.append(" ".join(names(ready))), told.append, 1.0, wait)
+    assert told == [
+        "a.slp",
+        f"{drive} cannot be reached any more; waiting for it to come back",
+        "b.slp",
+        f"{drive} is back",
+        "a.slp c.slp",  # what went away while it was read is looked at again
+    ]
+
+
+def test_a_source_that_was_never_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found nothing there; check the path"):
+        watch([tmp_path / "nothing"], pytest.fail, pytest.fail, 1.0, pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +143,27 @@ def test_settings_that_contradict_watching_are_errors(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         watch_sources([duels], tmp_path / "store", None, changes, interval)
+
+
+def test_a_watch_waits_for_another_process_that_writes_to_its_store(
+    duels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    other = ExitStack()
+    other.enter_context(writing(store))
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 3:
+            other.close()
+        if len(sleeps) == 6:
+            raise KeyboardInterrupt
+
+    (report,) = watch_sources([duels], store, None, {"workers": 1, "min_frames": 1}, 1.0, sleep)
+    assert report.replays_ingested == 4
+    told = capsys.readouterr().err
+    assert told.count("watching: another process writes to the store; waiting until it ends; Ctrl-C ends") == 1
 
 
 def test_an_interval_without_watching_is_an_error(duels: Path, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """Builders shared by play's tests."""
 
+import socket
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from play.match import Match, MatchOptions, build_match
 from train.checkpoint import run_record, save_weights
 from train.config import DataConfig, PolicyConfig, RunConfig
 from train.policy import Policy
@@ -29,3 +32,16 @@ def random_run(
     save_record(folder, run_record(config))
     save_weights(Policy(config.policy), folder / "best.safetensors")
     return folder
+
+
+def free_port() -> int:
+    """A UDP port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def settle(wanted: MatchOptions, **changes: Any) -> Match:
+    """What was asked for as a match of a run that imitates Mewtwo at once, in lock step."""
+    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0, "is_blocking": True} | changes
+    return build_match(wanted, **values)

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.play.builders import random_run
+from dataset.duel import generate_replay
+from play.match import MatchOptions
+from tests.play.builders import free_port, random_run
+from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 from train.graph.export import export_run
 
 
@@ -20,3 +23,17 @@ def exported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = random_run(tmp_path_factory.mktemp("runs") / "random", delay=2)
     export_run(run)
     return run
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> MatchOptions:
+    """Two games of Mewtwo on port 1 against a CPU on port 2."""
+    games = [tmp_path / f"{seed}.slp" for seed in (1, 2)]
+    for seed, path in enumerate(games):
+        generate_replay(path, seed=seed, frames=120)
+    return MatchOptions(
+        dolphin=write_fake_dolphin(tmp_path).parent,
+        iso=write_fake_iso(tmp_path / "melee.iso", *games),
+        replay_dir=tmp_path / "replays",
+        slippi_port=free_port(),
+    )

@@ -19,6 +19,9 @@ sys.path.insert(0, {root!r})
 if sys.argv[1:] == ["--version"]:
     print({version!r})
     sys.exit(0)
+if sys.argv[1:] == ["--help"]:
+    print({help!r})
+    sys.exit(0)
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 Path({log!r}).write_text(repr(flags))
 home = Path(flags["-u"])
@@ -50,10 +53,11 @@ Keeping(Setup(games, "3.18.0", port, pipes, None if is_blocking else 240.0, 0.0)
 """
 
 
-def write_fake_dolphin(folder: Path, version: str = "mainline 3.5.1") -> Path:
+def write_fake_dolphin(folder: Path, version: str = "mainline 3.5.1", options: str = "--platform=PLATFORM") -> Path:
     """Write it; what it was called with ends up in ``flags`` and ``flags.ini`` beside it."""
     path = folder / "Slippi_Netplay_Mainline-x86_64.AppImage"
-    path.write_text(SCRIPT.format(python=sys.executable, root=str(ROOT), version=version, log=str(folder / "flags")))
+    told = {"version": version, "help": options, "log": str(folder / "flags")}
+    path.write_text(SCRIPT.format(python=sys.executable, root=str(ROOT), **told))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     assert os.access(path, os.X_OK)
     return path

@@ -33,6 +33,11 @@ def menu() -> bytes:
     return json.dumps({"type": "menu_event", "payload": base64.b64encode(event).decode()}).encode()
 
 
+def end_game(*, dolphin_closed: bool) -> bytes:
+    """A packet that tells of a game's end, or of the whole emulation's."""
+    return json.dumps({"type": "end_game", "dolphin_closed": dolphin_closed, "cursor": 0, "next_cursor": 1}).encode()
+
+
 class Loopback:
     """Looks to a session like a stand-in; use in a ``with`` statement."""
 

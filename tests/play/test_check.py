@@ -16,7 +16,7 @@ from play import build, check
 from play.build import Build
 from play.check import CheckOptions, Finding
 from play.cli import register
-from play.launcher import launcher_dolphin, launcher_iso
+from play.slippi_launcher import launcher_dolphin, launcher_iso
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import MELEE, write_fake_dolphin
 
@@ -152,6 +152,18 @@ def test_a_folder_named_by_the_user_is_searched_as_in_a_match(tmp_path: Path) ->
     assert (found["Dolphin"].status, found["Dolphin"].fix) == ("fail", "pass the executable")
 
 
+NOGUI = """case "$1" in
+--version) echo mainline 3.5.1;;
+--help) echo "  -p PLATFORM, --platform=PLATFORM  Window platform to use [headless, x11]";;
+esac"""
+QT = """case "$1" in
+--version) echo mainline 3.5.1;;
+--help) echo "  -b, --batch  Run Dolphin without the user interface";;
+esac"""
+EXI_AI = "echo 'Faster Melee - Slippi (0.2) - ExiAI' >&2; exit 1"
+"""What builds answer: mainline's nogui and Qt programs by their sources, ExiAI by libmelee's."""
+
+
 def fake(path: Path, script: str) -> Path:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -165,11 +177,12 @@ def fake(path: Path, script: str) -> Path:
         ("echo 'dbind-WARNING: Connection refused' >&2; echo mainline 4.0.0", "ok", "mainline mainline 4.0.0", ""),
         ("echo 'fuse: device not found' >&2; exit 1", "fail", "found fuse: device not found", "install libfuse2"),
         ("echo mainline ExiAI", "warn", "mainline ExiAI mainline ExiAI", "for CPU opponents and runs"),
+        ("echo 3.4.1; exit 255", "ok", "Ishiiruka 3.4.1", ""),
         (
-            "echo 3.4.1; exit 255",
-            "warn",
-            "Ishiiruka 3.4.1",
-            "--headless needs a mainline or ExiAI build; all else works",
+            "echo 'qt.qpa.xcb: could not connect to display' >&2; exit 134",
+            "fail",
+            "found qt.qpa.xcb: could not connect to display",
+            "xvfb-run",
         ),
         ("echo 'Faster Melee - Slippi (0.2) - ExiAI' >&2; exit 1", "warn", "Ishiiruka ExiAI 0.2", "no picture"),
         (
@@ -191,6 +204,24 @@ def test_builds_are_told_apart_by_what_they_answer(
     assert found.status == status
     assert detail in found.detail
     assert fix in found.fix
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "detail"),
+    [
+        (NOGUI, "ok", "mainline mainline 3.5.1, without a window"),
+        (QT, "fail", "--headless: needs a build that can do without a window, found mainline mainline 3.5.1"),
+        ("echo 3.4.1; exit 255", "fail", "found Ishiiruka 3.4.1"),
+        (EXI_AI, "warn", "Ishiiruka ExiAI 0.2, without a window"),
+    ],
+)
+def test_whether_a_build_can_do_without_a_window_is_asked_of_its_own_help(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, status: str, detail: str
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    dolphin = fake(tmp_path / "dolphin", script)
+    found = look(dolphin=dolphin, dolphin_home=tmp_path, is_headless=True)["build"]
+    assert (found.status, detail in found.detail) == (status, True)
 
 
 def test_a_dolphin_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -314,7 +345,7 @@ def test_the_command_prints_json_for_scripts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--stage", "battlefield"], ["--seconds", "3"], ["--games", "2"], ["--headless"]]
+    "arguments", [["--stage", "battlefield"], ["--seconds", "3"], ["--games", "2"], ["--seed", "7"]]
 )
 def test_what_a_check_does_not_look_at_is_refused(arguments: list[str]) -> None:
     with pytest.raises(ConfigError, match=f"{arguments[0]}: has no effect with --check"):

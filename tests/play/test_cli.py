@@ -55,6 +55,12 @@ def test_json_is_the_last_line_and_holds_the_figures(run: str, replay: str) -> N
     assert all(result[name] > 0 for name in result if "_ms_" in name)
 
 
+def test_what_is_no_replay_is_named_before_anything_is_loaded(run: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# notes")
+    with pytest.raises(ReplayError, match=r"^notes.md: a .slp file starts with"):
+        play("--policy", run, "--stand-in", str(tmp_path / "notes.md"))
+
+
 def test_people_read_the_same_figures(run: str, replay: str) -> None:
     out, err = play("--policy", run, "--stand-in", replay, "--fps", "240")
     assert f"frames                       {FRAMES}\n" in out

@@ -16,11 +16,10 @@ from play import connection
 from play.connection import connect, start_dolphin
 from play.dolphin import open_stand_in
 from play.emulator import open_match
-from play.launch import OTHER_PIPE, PIPE
 from play.match import Match, MatchOptions, build_match
-from play.stand_in import StandIn
+from play.stand_in import OTHER_PIPE, PIPE, StandIn
+from tests.play.builders import free_port
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
-from tests.play.test_emulator import free_port
 
 
 @pytest.fixture
@@ -108,7 +107,7 @@ def test_a_dolphin_that_is_slow_to_start_is_asked_again(tmp_path: Path, monkeypa
     (tmp_path / "Config" / "Dolphin.ini").write_text("[Core]\n")
     console = melee.Console(is_remote=True, dolphin_home_path=str(tmp_path), polling_mode=True)
     console.exe_path, console.path = str(script(tmp_path / "dolphin", "exec sleep 60")), "dolphin"
-    start_dolphin(console, tmp_path / "melee.iso", is_headless=False)
+    start_dolphin(console, tmp_path / "melee.iso")
     answers = iter([False, True])
     monkeypatch.setattr(connection, "SlippstreamClient", lambda address, port: Refusing(next(answers)))
     console._slippstream = Refusing(answer=False)

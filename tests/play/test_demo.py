@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dataset.duel import generate_replay
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, ExphilError
 from dataset.split import split_of
 from play import demo
 
@@ -28,19 +28,38 @@ def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
 ) -> None:
     monkeypatch.setattr(demo, "PLAY_SECONDS", 2)
     monkeypatch.setattr(demo, "HIDDEN_SIZES", "16,16")
-    stages = demo.run_demo(
-        folder=tmp_path / "demo", replays=replays, character="mewtwo", minutes=0, say=lambda line: None
-    )
+    said: list[str] = []
+    stages = demo.run_demo(folder=tmp_path / "demo", replays=replays, character="mewtwo", minutes=0, say=said.append)
     results = {stage.name: stage.result for stage in stages}
-    assert [stage.name for stage in stages] == ["ingest", "stats", "train", "find", "eval", "play"]
+    assert [stage.name for stage in stages] == ["ingest", "stats", "find", "train", "eval", "play"]
     assert (results["ingest"]["replays_ingested"], results["ingest"]["frames"]) == (8, 8 * 1900)
     assert results["train"]["best_epoch"] == 1
     assert results["eval"]["frames"] == 2 * 1899
     assert results["play"]["replayed"] is True
     assert results["play"]["frames"] in range(118, 124)
+    assert "8 replays of mewtwo: 4 train, 2 val, 2 test" in said
+    assert any("win rate" in text and "mewtwo" in text for text in said), "stats shows its rows"
 
 
 def test_the_demo_writes_over_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     with pytest.raises(ConfigError, match="must be new or empty"):
         demo.run_demo(folder=tmp_path, replays=None, character=None, minutes=1, say=print)
+
+
+def test_too_few_replays_to_train_on_are_told_before_training(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "few").mkdir()
+    generate_replay(tmp_path / "few" / "one.slp", seed=0, frames=1900)
+    with pytest.raises(ExphilError, match="in the train split and another in val, found 1 and 0; give more replays"):
+        demo.run_demo(folder=tmp_path / "demo", replays=tmp_path / "few", character=None, minutes=0, say=print)
+    assert "error" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_replays_that_are_not_there_are_told_before_anything_is_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=f"{name}: must"):
+        demo.run_demo(folder=tmp_path / "demo", replays=tmp_path / name, character=None, minutes=0, say=pytest.fail)
+    assert not (tmp_path / "demo").exists()

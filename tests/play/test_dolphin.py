@@ -13,7 +13,7 @@ from melee.slippstream import EnetDisconnected
 from dataset.duel import generate_replay
 from dataset.errors import DolphinError
 from dataset.slp import GAME_START, POST_FRAME, events, read_slp, split_messages
-from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Menu, Session
+from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Menu, Patience, Session
 
 SILENCE = None
 """A look that finds nothing."""
@@ -119,7 +119,9 @@ def test_three_menu_states_in_a_row_end_the_game(tmp_path: Path, messages: list[
 def test_menus_that_lead_to_no_game_are_a_lost_session_where_nobody_is_waited_for(
     tmp_path: Path, messages: list[bytes]
 ) -> None:
-    opened = Opened(tmp_path, [MENU, MENU, messages[0], messages[1], MENU, MENU, MENU, MENU], most_menus=3)
+    opened = Opened(
+        tmp_path, [MENU, MENU, messages[0], messages[1], MENU, MENU, MENU, MENU], patience=Patience(num_menus=3)
+    )
     kinds = [type(opened.next()) for _ in range(4)]
     assert kinds == [Menu, Menu, Frame, Ended], "the game begins the count anew"
     lost = opened.next()
@@ -151,9 +153,9 @@ def test_a_closed_stream_is_a_lost_session(tmp_path: Path, messages: list[bytes]
 
 
 def test_silence_for_too_long_is_a_lost_session(tmp_path: Path, messages: list[bytes]) -> None:
-    opened = Opened(tmp_path, [*messages[:2], SILENCE, SILENCE], watchdog_s=0.0)
+    opened = Opened(tmp_path, [*messages[:2], SILENCE, SILENCE], patience=Patience(pause_s=0.0))
     assert number(opened.next()) == -123
-    assert opened.next() == Lost("no frame came for 0 s")
+    assert opened.next() == Lost("no frame came for 0 s, though Dolphin's connection stands")
 
 
 def test_bytes_libmelee_cannot_read_are_a_lost_session(tmp_path: Path, messages: list[bytes]) -> None:

@@ -3,7 +3,6 @@
 import ast
 import configparser
 import json
-import socket
 from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
@@ -12,40 +11,17 @@ from typing import Any
 import melee
 import pytest
 
-from dataset.duel import generate_replay
 from dataset.errors import DolphinError
-from play.emulator import MOST_MENUS, Menus, open_match, own_port, seat
-from play.launch import PlayOptions, play_match
-from play.match import Match, MatchOptions, build_match
-from tests.play.builders import random_run
-from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
+from play.build import Build
+from play.dolphin import ALONE, BESIDE_A_PERSON, Patience
+from play.emulator import Menus, open_match
+from play.launch import play_match
+from play.match import Match, MatchOptions
+from play.options import PlayOptions
+from tests.play.builders import random_run, settle
+from tests.play.fake_dolphin import write_fake_dolphin
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@pytest.fixture
-def wanted(tmp_path: Path) -> MatchOptions:
-    """Two games of Mewtwo on port 1 against a CPU on port 2."""
-    games = [tmp_path / f"{seed}.slp" for seed in (1, 2)]
-    for seed, path in enumerate(games):
-        generate_replay(path, seed=seed, frames=120)
-    return MatchOptions(
-        dolphin=write_fake_dolphin(tmp_path).parent,
-        iso=write_fake_iso(tmp_path / "melee.iso", *games),
-        replay_dir=tmp_path / "replays",
-        slippi_port=free_port(),
-    )
-
-
-def settle(wanted: MatchOptions, **changes: Any) -> Match:
-    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0, "is_blocking": True} | changes
-    return build_match(wanted, **values)
 
 
 def silent(line: str) -> None:
@@ -110,6 +86,20 @@ def test_headless_asks_a_mainline_build_for_no_window(wanted: MatchOptions, tmp_
     assert flags["--platform"] == "headless"
 
 
+def test_a_build_that_always_has_a_window_is_never_started_headless(wanted: MatchOptions, tmp_path: Path) -> None:
+    write_fake_dolphin(tmp_path, options="--batch")
+    with pytest.raises(DolphinError, match="--headless: needs a build that can do without a window, found mainline"):
+        open_match(settle(MatchOptions(**vars(wanted) | {"is_headless": True})))
+    assert not (tmp_path / "flags").exists(), "Qt takes --platform for its own, and dies of it"
+
+
+def test_where_dolphin_cannot_wait_sync_is_refused(wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.emulator.build_of", lambda path: Build("Ishiiruka", "3.4.1", False, False))
+    monkeypatch.setattr("play.emulator.platform.system", lambda: "Windows")
+    with pytest.raises(DolphinError, match="--sync: needs a mainline build on Windows, found Ishiiruka"):
+        open_match(settle(wanted))
+
+
 def test_what_is_no_dolphin_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:
     write_fake_dolphin(tmp_path, version="something else")
     with pytest.raises(DolphinError, match="must answer --version"):
@@ -137,42 +127,6 @@ def test_a_human_opponents_pad_settings_are_copied(wanted: MatchOptions, tmp_pat
     assert (home / "Config" / "GCPadNew.ini").read_text() == "[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n"
 
 
-@pytest.mark.parametrize(
-    ("ini", "asked", "port"),
-    [
-        ("", None, 2),
-        ("[Core]\nSIDevice0 = 6\nSIDevice1 = 12\n", None, 3),
-        ("[Core]\nSIDevice0 = 0\nSIDevice1 = 12\n", None, 1),
-        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\nSIDevice2 = 12\nSIDevice3 = 12\n", None, 4),
-        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\n", 1, 1),
-    ],
-)
-def test_beside_a_person_the_agent_sits_where_no_pad_is_or_where_it_is_told(
-    wanted: MatchOptions, tmp_path: Path, ini: str, asked: int | None, port: int
-) -> None:
-    (tmp_path / "User" / "Config").mkdir(parents=True)
-    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User", "port": asked})
-    assert seat(settle(human), asked).port == port
-
-
-@pytest.mark.parametrize(("ini", "asked"), [("", 1), ("[Core]\nSIDevice0 = 0\n", None)])
-def test_a_person_whose_only_pad_the_agent_would_take_is_told_so(
-    wanted: MatchOptions, tmp_path: Path, ini: str, asked: int | None
-) -> None:
-    (tmp_path / "User" / "Config").mkdir(parents=True)
-    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User", "port": asked})
-    with pytest.raises(DolphinError, match="needs a pad on another port than the agent's 1"):
-        seat(settle(human), asked)
-
-
-def test_no_seat_is_chosen_where_no_person_sits_at_this_machine(wanted: MatchOptions) -> None:
-    assert seat(settle(wanted), None).port == 1
-    online = MatchOptions(**vars(wanted) | {"connect_code": "ABC#123"})
-    assert seat(settle(online, delay=2), None).port == 1
-
-
 def test_a_person_needs_a_build_with_a_picture(wanted: MatchOptions, tmp_path: Path) -> None:
     write_fake_dolphin(tmp_path, version="mainline ExiAI")
     human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path})
@@ -180,15 +134,18 @@ def test_a_person_needs_a_build_with_a_picture(wanted: MatchOptions, tmp_path: P
         open_match(settle(human))
 
 
-def test_only_people_may_take_their_time_in_the_menus(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_only_people_may_take_their_time_in_menus_and_pauses(wanted: MatchOptions, tmp_path: Path) -> None:
     human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User"})
     (tmp_path / "User").mkdir()
-    limits = []
+    limits: list[Patience] = []
     for options in (wanted, human):
         session = open_match(settle(options))
-        limits.append(session._most_menus)
+        limits.append(session.patience)
         session.close()
-    assert limits == [MOST_MENUS, None]
+    assert limits == [ALONE, BESIDE_A_PERSON]
+    assert (ALONE.silence_s, ALONE.pause_s, ALONE.num_menus) == (30.0, 30.0, 7200)
+    assert (BESIDE_A_PERSON.silence_s, BESIDE_A_PERSON.num_menus) == (30.0, None)
+    assert BESIDE_A_PERSON.pause_s >= 600
 
 
 def test_online_the_login_is_where_dolphin_finds_it(wanted: MatchOptions, tmp_path: Path, login: Path) -> None:
@@ -208,29 +165,6 @@ def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text('{"connectCode": "MAC#1"}')
     monkeypatch.setattr("play.match.platform.system", lambda: "Darwin")
     return path
-
-
-def test_in_a_local_game_the_agent_is_where_its_pad_is(wanted: MatchOptions) -> None:
-    assert own_port(settle(MatchOptions(**vars(wanted) | {"port": 3})))(melee.GameState()) == 3
-
-
-def test_online_the_agent_is_found_by_the_logins_code(wanted: MatchOptions, tmp_path: Path) -> None:
-    (tmp_path / "User" / "Slippi").mkdir(parents=True)
-    (tmp_path / "User" / "Slippi" / "user.json").write_text('{"connectCode": "BOT#1"}')
-    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
-    find = own_port(settle(MatchOptions(**vars(wanted) | online), delay=2))
-    players = {1: melee.PlayerState(connectCode="ABC#123"), 2: melee.PlayerState(connectCode="BOT#1")}
-    assert find(melee.GameState(players=players)) == 2
-    with pytest.raises(DolphinError, match="must have the login's connect code") as refused:
-        find(melee.GameState(players={1: players[1]}))
-    assert "#" not in str(refused.value), "it is written to the session's log, where nobody is named"
-
-
-def test_netplay_without_a_login_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:
-    (tmp_path / "User").mkdir()
-    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
-    with pytest.raises(DolphinError, match="needs Slippi's login"):
-        own_port(settle(MatchOptions(**vars(wanted) | online), delay=2))
 
 
 class Helper:

@@ -37,11 +37,10 @@ from dataset.errors import DolphinError
 from dataset.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slp import events as read_events
 from play.agent import Agent
-from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Session, open_stand_in
-from play.launch import PIPE
+from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
 from play.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in import StandIn
-from tests.play.loopback import GOODBYE, SILENCE, Loopback, events, menu
+from play.stand_in import PIPE, StandIn
+from tests.play.loopback import GOODBYE, SILENCE, Loopback, end_game, events, menu
 from tests.play.test_runner import CODEC, Counting
 
 FRAMES = 40
@@ -70,17 +69,26 @@ def sent(*payloads: bytes) -> list[bytes]:
 
 
 @contextmanager
-def session_on(folder: Path, packets: list[bytes], *, watchdog_s: float = 60.0) -> Iterator[Session]:
+def session_on(
+    folder: Path,
+    packets: list[bytes],
+    *,
+    patience: Patience = Patience(silence_s=60.0),  # noqa: B008  frozen
+) -> Iterator[Session]:
     """A session, as a match has it, on a server that sends these packets."""
     with Loopback(folder / "home", packets) as server:
-        opened = open_stand_in(server, port=PIPE, is_blocking=False)  # type: ignore[arg-type]
-        opened._watchdog_s = watchdog_s
+        opened = open_stand_in(server, port=PIPE, is_blocking=False, patience=patience)  # type: ignore[arg-type]
         opened._oldest = OLDEST_LIVE
         try:
             yield opened
         finally:
             opened.close()
     assert active_children() == []
+
+
+def number(event: Event | None) -> int:
+    assert isinstance(event, Frame)
+    return event.number
 
 
 def until_lost(session: Session) -> tuple[list[int], str]:
@@ -201,10 +209,16 @@ def test_h11_a_menu_in_mid_game_is_not_its_end(tmp_path: Path, start: bytes, fra
 
 
 def test_h12_a_game_that_no_menu_follows_ends_the_session(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
-    with session_on(tmp_path, [*sent(start, *frames), SILENCE], watchdog_s=1.0) as session:
+    with session_on(tmp_path, [*sent(start, *frames), SILENCE], patience=Patience(pause_s=1.0)) as session:
         report = play(session, Counting())
-    assert report.lost == "no frame came for 1 s"
+    assert report.lost == "no frame came for 1 s, though Dolphin's connection stands"
     assert [game.frames for game in report.games] == [FRAMES]
+
+
+def test_h12_a_game_whose_end_was_told_is_no_paused_one(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
+    packets = [*sent(start, *frames), end_game(dolphin_closed=False), SILENCE]
+    with session_on(tmp_path, packets, patience=Patience(silence_s=1.0, pause_s=600.0)) as session:
+        assert until_lost(session) == (NUMBERS, "no frame came for 1 s, though Dolphin's connection stands")
 
 
 def test_h13_closing_ends_libmelees_worker(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
@@ -241,6 +255,55 @@ def test_a_pause_changes_nothing(duel: Path) -> None:
         session.close()
     assert ([game.frames for game in report.games], report.frames_missing) == ([FRAMES], 0)
     assert (policy.games, policy.steps) == (1, FRAMES), "the policy remembers what was before the pause"
+
+
+def paused(duel: Path, seconds: float, patience: Patience) -> Report:
+    """What a game comes to that is paused for so long."""
+    with StandIn(duel, fps=600.0, pauses={-100: seconds}) as server:
+        session = open_stand_in(server, port=PIPE, is_blocking=False, patience=patience)
+        report = play(session, Counting())
+        session.close()
+    return report
+
+
+def test_a_person_may_pause_for_longer_than_a_game_may_hang_where_nobody_can(duel: Path) -> None:
+    alone, beside_a_person = Patience(pause_s=1.0), Patience(silence_s=1.0, pause_s=600.0)
+    hung = paused(duel, 3.0, alone)
+    assert (hung.frames, hung.lost) == (23, "no frame came for 1 s, though Dolphin's connection stands")
+    played = paused(duel, 3.0, beside_a_person)
+    assert ([game.frames for game in played.games], played.lost) == ([FRAMES], None)
+    assert 2.9 <= played.seconds_paused < 6.0
+    assert played.seconds < 1.0, "a pause is no time of play"
+
+
+def test_in_a_pause_a_dolphin_that_does_nothing_any_more_is_told_of_within_seconds(
+    tmp_path: Path, start: bytes, frames: list[bytes]
+) -> None:
+    begin = time.monotonic()
+    with session_on(tmp_path, [*sent(start, *frames), SILENCE], patience=Patience(pause_s=600.0)) as session:
+        assert until_lost(session) == (NUMBERS, CLOSED)
+    assert time.monotonic() - begin < 40.0
+
+
+def test_in_a_pause_a_worker_that_died_is_told_of_at_once(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
+    with session_on(tmp_path, sent(start, *frames), patience=Patience(pause_s=600.0)) as session:
+        assert [number(session.next()) for _ in range(FRAMES)] == NUMBERS
+        (worker,) = active_children()
+        worker.kill()
+        begin = time.monotonic()
+        assert session.next() == Lost(CLOSED)
+        assert time.monotonic() - begin < 5.0
+
+
+def test_an_emulation_that_was_stopped_is_told_of_though_dolphins_window_stays(
+    tmp_path: Path, start: bytes, frames: list[bytes]
+) -> None:
+    over, stopped = end_game(dolphin_closed=False), end_game(dolphin_closed=True)
+    packets = [*sent(start, *frames), over, *sent(start, *frames), stopped]
+    with session_on(tmp_path, packets, patience=Patience(pause_s=600.0)) as session:
+        begin = time.monotonic()
+        assert until_lost(session) == (NUMBERS * 2, "Dolphin's emulation was stopped")
+    assert time.monotonic() - begin < 10.0
 
 
 def test_after_a_reconnect_the_policy_has_seen_the_game_from_its_start(duel: Path) -> None:

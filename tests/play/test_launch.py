@@ -12,15 +12,16 @@ from dataset.codec import Classes, Controllers, get_codec
 from dataset.duel import generate_replay
 from dataset.encode import encode
 from dataset.errors import CheckpointError, ConfigError
-from dataset.slp import read_header
 from play.agent import Agent
 from play.controller import as_read
 from play.dolphin import Ended, Frame, Lost, open_stand_in
-from play.launch import PIPE, PlayOptions, answer_ms, find_seat, load_agent, play_stand_in
+from play.launch import play_stand_in
 from play.live import LiveGame
+from play.options import PlayOptions
+from play.players import load_agent
 from play.runner import Runner
 from play.runtime import load
-from play.stand_in import NEVER, Report, StandIn
+from play.stand_in import PIPE, Report, StandIn
 from tests.play.builders import random_run
 from tests.play.test_parity import Frames, differences, from_ingest
 
@@ -175,50 +176,3 @@ def test_a_delay_the_run_was_not_trained_for_is_refused(run: Path) -> None:
 def test_an_unknown_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="a run folder"):
         load_agent(PlayOptions(run=str(tmp_path / "nothing")), silent)
-
-
-@pytest.mark.parametrize(
-    ("character", "port", "seat"),
-    [("mewtwo", None, 3), ("fox", None, 1), ("marth", None, 1), (None, None, 1), ("mewtwo", 1, 1)],
-)
-def test_the_agent_sits_where_its_character_is(duel: Path, character: str | None, port: int | None, seat: int) -> None:
-    assert find_seat(read_header(duel), character, port) == seat
-
-
-def test_in_a_ditto_the_agent_takes_the_lower_port(tmp_path: Path) -> None:
-    generate_replay(tmp_path / "ditto.slp", seed=1, characters=("fox", "fox"), frames=10, ports=(2, 4))
-    assert find_seat(read_header(tmp_path / "ditto.slp"), "fox", None) == 2
-
-
-def test_an_empty_port_is_refused_with_those_taken(duel: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--port 2.*found 1, 3"):
-        find_seat(read_header(duel), "fox", 2)
-
-
-def seen_by_stand_in(frames: list[int], sent_s: list[float], flush_s: list[float], poll_frame: list[int]) -> Report:
-    empty = np.zeros(len(flush_s), dtype=np.int8)
-    pads = dict.fromkeys(("main_x", "main_y", "c_x", "c_y", "trigger", "l_analog", "r_analog", "buttons"), empty)
-    pads["port"] = np.full(len(flush_s), PIPE, dtype=np.uint8)
-    times = {"sent_s": np.array(sent_s), "flush_s": np.array(flush_s)}
-    numbers = {"frames": np.array(frames, np.int32), "poll_frame": np.array(poll_frame, np.int32)}
-    return Report(**times, **numbers, **pads, num_bad_lines=0, is_over=True, has_client=True)  # type: ignore[arg-type]
-
-
-def test_an_answer_that_comes_a_frame_late_counts_from_its_own_frame() -> None:
-    seen = seen_by_stand_in([-123, -122, -121], [1.0, 1.016, 1.032], [0.5, 1.018, 1.034], [-123, -121, NEVER])
-    found = answer_ms(seen, [-123, -122], is_lock_step=False)
-    assert found == pytest.approx((18.0, 18.0))
-
-
-def test_the_first_copy_of_a_frame_is_the_one_that_is_answered() -> None:
-    seen = seen_by_stand_in([-123, -122, -122], [1.0, 1.016, 1.020], [0.5, 1.001, 1.030], [-123, -122, NEVER])
-    assert answer_ms(seen, [-123, -122], is_lock_step=False) == pytest.approx((7.5, 13.87))
-
-
-def test_in_lock_step_every_flush_answers_the_frame_before_it() -> None:
-    seen = seen_by_stand_in([-123, -122], [1.0, 2.0], [0.5, 1.002, 2.004], [-123, -122, NEVER])
-    assert answer_ms(seen, [-123, -122], is_lock_step=True) == pytest.approx((2.0, 2.0))
-
-
-def test_without_answers_there_is_nothing_to_measure() -> None:
-    assert answer_ms(seen_by_stand_in([-123], [1.0], [0.5], [-123]), [], is_lock_step=False) is None

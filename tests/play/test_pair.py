@@ -14,11 +14,13 @@ from ingest.parse import parse_columns
 from play.agent import Agent
 from play.controller import as_read
 from play.dolphin import open_stand_in
-from play.launch import OTHER_PIPE, PIPE, PlayOptions, load_pair, play_stand_in
+from play.launch import play_stand_in
+from play.options import PlayOptions
 from play.pair import Pair
+from play.players import load_pair
 from play.runner import Runner
 from play.runtime import load
-from play.stand_in import Report, StandIn
+from play.stand_in import OTHER_PIPE, PIPE, Report, StandIn
 from tests.dataset.builders import stack
 from tests.play.builders import random_run
 

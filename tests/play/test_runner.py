@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import melee
@@ -163,6 +164,14 @@ def test_play_stops_after_the_wanted_seconds() -> None:
     report = runner(session, is_sync=True, seconds=2.0).run()
     assert (report.frames, report.lost) == (121, None)
     assert report.summary()["fps"] == 60.0
+
+
+def test_a_pause_is_no_time_of_play() -> None:
+    before, after = [frame(number) for number in range(-123, -63)], [frame(number) for number in range(-63, 400)]
+    after = [replace(each, received_at=each.received_at + 600) for each in after]
+    report = runner(Script(before, after), is_sync=True, seconds=1.99).run()
+    assert (report.frames, report.summary()["fps"]) == (121, 60.0)
+    assert (report.seconds, report.seconds_paused) == (pytest.approx(2.0), pytest.approx(600.0))
 
 
 def test_a_lost_session_keeps_what_was_played() -> None:

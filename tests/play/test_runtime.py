@@ -15,8 +15,9 @@ from dataset.duel import generate_replay
 from dataset.errors import CheckpointError, ConfigError
 from ingest.parse import parse_columns
 from play.agent import Agent
-from play.launch import PlayOptions, load_agent, load_pair
 from play.onnx_stepper import OnnxStepper
+from play.options import PlayOptions
+from play.players import load_agent, load_pair
 from play.runner import warm_up
 from play.runtime import load
 from play.torch_stepper import TorchStepper
@@ -204,7 +205,8 @@ def without_torch(code: str) -> subprocess.CompletedProcess[str]:
 def test_an_exported_run_plays_where_pytorch_is_not_installed(exported_run: Path, replay: Path) -> None:
     done = without_torch(
         "from pathlib import Path\n"
-        "from play.launch import PlayOptions, play_stand_in\n"
+        "from play.launch import play_stand_in\n"
+        "from play.options import PlayOptions\n"
         "if __name__ == '__main__':\n"
         f"    options = PlayOptions(run={str(exported_run)!r}, is_sync=True)\n"
         f"    print(play_stand_in(options, Path({str(replay)!r}), print).report.frames)\n"

@@ -91,6 +91,17 @@ def _hurt(message: bytes, sizes: dict[int, int]) -> bytes:
     return slp.write_events(found, sizes)[len(head) :]
 
 
+def test_a_server_that_dies_as_it_starts_is_an_error_and_no_wait_without_end(replay: Path, tmp_path: Path) -> None:
+    """A script without a main guard is such a case: multiprocessing lets its child run the script again, and refuses."""
+    script = tmp_path / "unguarded.py"
+    script.write_text(f"from play.stand_in import StandIn\nStandIn({str(replay)!r})\n")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert "its server must open UDP port 0 on 127.0.0.1, found: its process ended" in done.stderr
+
+
 def test_libmelee_sees_every_frame_in_order_with_the_values_of_the_file(replay: Path) -> None:
     with StandIn(replay, fps=None) as stand_in, client(stand_in) as (console, _):
         states = play(console)

@@ -3,6 +3,7 @@
 import io
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ NOW = Snapshot(
     frames=1000,
     frames_stale=12,
     frames_missing=4,
+    quiet_s=0.01,
 )
 
 
@@ -69,6 +71,23 @@ def printed(now: Snapshot) -> str:
     console.print(draw(now))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
+
+
+def test_a_game_that_stands_still_is_told_of_as_paused() -> None:
+    still = Snapshot(**vars(NOW) | {"quiet_s": 61.0})
+    assert line(still).startswith("game 2, frame 3421: paused for 61 s; it goes on where it stopped, Ctrl-C ends it")
+    assert "paused for 61 s" in printed(still)
+    assert "paused" not in line(NOW) + printed(NOW)
+
+
+def test_how_long_no_frame_has_come_is_read_off_the_newest() -> None:
+    watched = Watched(session=Script([frame(-123)]), find_port=port_three)
+    assert snapshot(watched, Report(), 0.0).quiet_s == 0.0
+    watched.next()
+    assert watched.newest is not None
+    assert snapshot(watched, Report(), 0.0).quiet_s == pytest.approx(
+        time.perf_counter() - watched.newest.received_at, abs=1
+    )
 
 
 def test_the_view_fits_a_terminal_and_shows_everything() -> None:
@@ -165,6 +184,7 @@ def test_the_view_draws_on_a_terminal_and_tells_elsewhere(
 ) -> None:
     monkeypatch.setattr(view, "LINE_EVERY_S", 0.01)
     monkeypatch.setattr(view, "REFRESH_S", 0.01)
+    monkeypatch.setattr(view, "PAUSE_S", float("inf"))  # the frame is of another time
     drawn = Drawn()
     watched = Watched(session=Script([frame(-123)]), find_port=port_three)
     watched.next()

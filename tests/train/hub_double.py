@@ -18,11 +18,15 @@ class HTTPError(Exception):
     """Of every request that fails."""
 
 
-class RepositoryNotFoundError(HTTPError):
+class HfHubHTTPError(HTTPError, OSError):
+    """Of every request that was answered, but otherwise than asked for."""
+
+
+class RepositoryNotFoundError(HfHubHTTPError):
     """No such repository, or not for you."""
 
 
-class RevisionNotFoundError(HTTPError):
+class RevisionNotFoundError(HfHubHTTPError):
     """No such branch, tag or commit."""
 
 
@@ -54,9 +58,11 @@ class Hub:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.downloaded: list[str] = []
         self.is_down = False
+        self.is_mute = False
         self.CommitOperationAdd = CommitOperationAdd
         self.errors = SimpleNamespace(
             HTTPError=HTTPError,
+            HfHubHTTPError=HfHubHTTPError,
             HFValidationError=HFValidationError,
             RepositoryNotFoundError=RepositoryNotFoundError,
             RevisionNotFoundError=RevisionNotFoundError,
@@ -77,11 +83,12 @@ class HfApi:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    def repo_exists(self, repo_id: str, *, repo_type: str | None = None) -> bool:
-        self._require_up()
-        return (repo_type or "model", repo_id) in self._hub.repos
-
-    def repo_info(self, repo_id: str, *, revision: str | None = None, repo_type: str | None = None) -> Any:
+    def repo_info(
+        self, repo_id: str, *, revision: str | None = None, timeout: float | None = None, repo_type: str | None = None
+    ) -> Any:
+        if self._hub.is_mute:
+            assert timeout is not None, "it would be waited for, for ever"
+            raise HTTPError("timed out")
         branch, number = self._at(repo_id, repo_type, revision)
         return SimpleNamespace(private=self._repo(repo_id, repo_type).is_private, sha=f"{branch}~{number}")
 
@@ -141,7 +148,7 @@ class HfApi:
 
     def _require_up(self) -> None:
         if self._hub.is_down:
-            raise HTTPError("403 Forbidden for url: https://storage.example/x?X-Signature=hunter2\nRequest ID: 1")
+            raise HfHubHTTPError("403 Forbidden for url: https://storage.example/x?X-Signature=hunter2\nRequest ID: 1")
 
     def _repo(self, repo_id: str, repo_type: str | None) -> Repo:
         self._require_up()

@@ -71,7 +71,8 @@ def test_a_run_that_is_compiled_trains_through_the_compiler(
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_compiling_changes_no_loss_beyond_rounding(store: Path, tmp_path: Path, backbone: str) -> None:
     losses: list[list[float]] = []
-    config = tiny_config(policy=tiny_policy_config(backbone=backbone), optim=OptimConfig(epochs=2, lr=0.01))
+    # At ten times this rate rounding alone takes a Mamba's losses 2e-3 apart within 20 steps.
+    config = tiny_config(policy=tiny_policy_config(backbone=backbone), optim=OptimConfig(epochs=2, lr=0.001))
     for asked in ("off", "on"):
         seen = Losses(stop_after=20)
         fit(store, tmp_path / asked, replace(config), seen, compile_mode=asked)

@@ -302,3 +302,11 @@ def test_what_the_hub_refuses_is_told_without_signatures(hub: Hub, store: Path) 
     assert isinstance(result.exception, ExphilError)
     assert "403 Forbidden for url: https://storage.example/x?…; see that it exists" in str(result.exception)
     assert "hunter2" not in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [("push", "--dry-run"), ("push",), ("pull",), ("pull", "--repo-type", "dataset")])
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub: Hub, store: Path, tmp_path: Path, words: tuple[str]) -> None:
+    hub.is_mute = True
+    result = exphil(words[0], store if words[0] == "push" else tmp_path / "new", *words[1:])
+    assert isinstance(result.exception, ExphilError)
+    assert "must succeed, found: timed out; see that this machine is online" in str(result.exception)

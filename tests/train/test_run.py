@@ -103,7 +103,7 @@ def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there
     assert not fit(store, tmp_path / "whole", config, Losses(), is_resumed=True)["is_interrupted"]
     assert [record["global_step"] for record in metrics(tmp_path / "whole")] == [15, 20]
     too_long = tiny_config(optim=OptimConfig(epochs=1, max_steps=16))
-    with pytest.raises(ConfigError, match="--max-steps 16: must be at most the 15 steps of 1 epochs"):
+    with pytest.raises(ConfigError, match="--max-steps 16: must be at most the 15 steps of --epochs 1"):
         fit(store, tmp_path / "long", too_long, Losses())
 
 

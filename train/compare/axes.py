@@ -68,11 +68,19 @@ def sweep_configs(
     """
     variants = _variants(axis, values, preset, flags)
     first = require_seeds(seeds, flags)
+    resolve(preset, dict(flags))  # so that what the variants are refused for is their value
     return [
-        (label, resolve(preset, {**flags, **varied, "seed": first + n}).config)
+        (label, _resolved(label, preset, {**flags, **varied, "seed": first + n}))
         for n in range(seeds)
         for label, varied in variants
     ]
+
+
+def _resolved(label: str, preset: str | None, flags: Flags) -> RunConfig:
+    try:
+        return resolve(preset, flags).config
+    except ConfigError as error:
+        raise ConfigError(f"--values, {label}: {error}") from error
 
 
 def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[str, Any]) -> list[tuple[str, Flags]]:
@@ -93,20 +101,22 @@ def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[
 def _variant(axis: str, value: str, preset: str | None, flags: Mapping[str, Any]) -> tuple[str, Flags]:
     if axis == "size":
         layers = len(resolve(preset, dict(flags)).config.policy.hidden_sizes)
-        return f"width {value}", {"hidden_sizes": ",".join([value] * layers)}
+        return f"width {value}", {"hidden_sizes": ",".join([str(_whole(value, axis))] * layers)}
     return _DESCRIBED[axis](value)
 
 
 def _frames(value: str) -> tuple[str, Flags]:
-    return f"{_whole(value)} frames", {"window_size": _whole(value)}
+    frames = _whole(value, "window")
+    return f"{frames} frames", {"window_size": frames}
 
 
 def _delay(value: str) -> tuple[str, Flags]:
-    return f"delay {_whole(value)}", {"delay": _whole(value)}
+    delay = _whole(value, "delay")
+    return f"delay {delay}", {"delay": delay}
 
 
 def _replays(value: str) -> tuple[str, Flags]:
-    return ("all replays", {}) if value == ALL else (f"{_whole(value)} replays", {"max_replays": _whole(value)})
+    return ("all replays", {}) if value == ALL else (f"{_whole(value, 'data')} replays", {"max_replays": int(value)})
 
 
 def _features(name: str) -> tuple[str, Flags]:
@@ -157,7 +167,8 @@ def within(configs: Sequence[tuple[str, RunConfig]], num_replays: int) -> list[t
     return kept
 
 
-def _whole(value: str) -> int:
+def _whole(value: str, axis: str) -> int:
     if not value.isdigit():
-        raise ConfigError(f"--values: whole numbers joined by commas, found '{value}'; give e.g. 30,60,120")
+        usual = ",".join(USUAL[axis])
+        raise ConfigError(f"--values: whole numbers joined by commas, found '{value}'; give e.g. {usual}")
     return int(value)

@@ -1,6 +1,7 @@
 """An exported graph against the policy it was made of; small widths, since an export takes seconds whatever the width."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -259,3 +260,16 @@ def test_the_command_prints_one_json_object(exported: Exported, tmp_path: Path) 
     assert result["bytes"] == (run / GRAPH).stat().st_size
     assert result["different_controllers"] == 0
     assert isinstance(CliRunner().invoke(app, ["export", str(run), "--split", "val"]).exception, ConfigError)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_people_read_of_an_export_in_sentences(exported: Exported, tmp_path: Path) -> None:
+    run, store = unexported(exported, tmp_path / "run"), write_store(tmp_path / "store", tiny_splits(test=1))
+    app = typer.Typer()
+    register(app)
+    told = CliRunner().invoke(app, ["export", str(run), "--store", str(store)]).stderr.splitlines()
+    assert re.fullmatch(
+        rf"{run / GRAPH}: [\d,]+ bytes; beside PyTorch over \d+ frames it errs by \S+ at most, and 0 of its controllers differ",
+        told[0],
+    )
+    assert re.fullmatch(r"over \d+ frames of the store: NLL \S+ nats \(PyTorch \S+\), accuracy \S+ \(\S+\)", told[1])
