@@ -8,6 +8,7 @@ surprise: what is left out looks exactly as if no replay had recorded it, so eve
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from dataset.encode import ENCODER_DIGEST, FEATURES, INDICES, RAW_NAMES, VERSION_GROUPS
@@ -63,6 +64,12 @@ def lacking(held: str, wanted: str) -> tuple[str, ...]:
     """The groups that ``wanted`` takes in and ``held`` leaves out."""
     out = left_groups(wanted)
     return tuple(group for group in left_groups(held) if group not in out)
+
+
+def joined(choices: Iterable[str]) -> str:
+    """The choice that takes in whatever one of ``choices`` takes in."""
+    left = set(GROUPS).intersection(*map(left_groups, choices))
+    return parse_features("-".join([ALL, *left]))
 
 
 def kept_columns(columns: Columns, features: str) -> Columns:

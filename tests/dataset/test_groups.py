@@ -8,6 +8,7 @@ from dataset.groups import (
     BASE,
     GROUPS,
     encoder_digest,
+    joined,
     kept_columns,
     lacking,
     left_groups,
@@ -145,6 +146,13 @@ def test_what_a_store_lacks_for_a_run_is_what_it_leaves_out_and_the_run_takes_in
     assert lacking("all-items-nana", "all-items") == ("nana",)
     assert lacking("all-items-nana", "base+speeds") == ()
     assert lacking("all", "base") == lacking("base", "base") == ()
+
+
+def test_choices_joined_take_in_what_one_of_them_does() -> None:
+    assert joined(["all-items-nana", "base+items"]) == "all-nana"
+    assert joined(["base+speeds", "base+hitlag"]) == "base+speeds+hitlag"
+    assert joined(["base", "base"]) == "base"
+    assert joined(["base", "all"]) == "all"
 
 
 def test_these_are_all_groups() -> None:

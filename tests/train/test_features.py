@@ -15,6 +15,9 @@ from ingest.pipeline import ingest
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from tests.train.test_flags import digest
 from train.checkpoint import load_policy
+from train.compare.axes import sweep_configs
+from train.compare.fold_runs import fold_runs
+from train.compare.sources import planned_on_stores
 from train.measure.evaluate import evaluate_run
 from train.measure.recoded import encoded_for
 from train.record import load_record
@@ -115,3 +118,10 @@ def test_a_store_that_leaves_out_what_a_run_is_given_is_measured_through_a_twin_
     twin = encoded_for(less, "axis17", "all-hitlag")
     assert twin != less
     assert measured(twin) == measured(store)
+    # Runs put side by side share one store that holds what any of them is given, so they share its baselines.
+    other = fit(tmp_path / "tiny", tmp_path / "other", "base+misc")
+    assert [one.store for one in fold_runs([str(run), str(other)], str(less))] == [str(twin)] * 2
+    assert [one.store for one in fold_runs([str(other)], str(less))] == [str(less)]
+    configs = sweep_configs("features", "base,all", None, {"train_character": "falco"}, seeds=1)
+    assert [one.store for one in planned_on_stores(configs, str(less), None)] == [str(twin)] * 2
+    assert [one.store for one in planned_on_stores(configs[:1], str(less), None)] == [str(less)]

@@ -79,7 +79,7 @@ def test_an_option_changes_what_is_carried_out(
 ) -> None:
     monkeypatch.setattr("train.compare.carry_out.carry_out", remember)
     monkeypatch.setattr("ingest.cached.cached_store", lambda sources, options: sources[0])
-    monkeypatch.setattr("train.compare.sources.in_codec", lambda store, codec: store)
+    monkeypatch.setattr("train.compare.sources.encoded_for", lambda store, codec, features: store)
 
     def outcome(said: str) -> str:
         words = said.format_map(stores | dict.fromkeys(("two", "unequal", "damaged", "joint"), stores["other"])).split()

@@ -5,11 +5,12 @@ differs between them; else each that shares its backbone is a variant of its own
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dataset.errors import ConfigError
+from dataset.groups import joined
 from train.compare.results import Finished
 from train.measure.recoded import encoded_for
 from train.record import features_of, find_run, load_record
@@ -38,14 +39,23 @@ def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
     variants: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records.values():
         variants[record["config"]["policy"]["backbone"]].append({**record["config"], "seed": None})
+    stores = _stores(store, records.values())
     return [
         Finished(
             label=_label(folder, record["config"], variants),
             run=folder,
-            store=str(encoded_for(store, record["codec"], features_of(record))),
+            store=stores[record["codec"]],
         )
         for folder, record in records.items()
     ]
+
+
+def _stores(store: str, records: Collection[Mapping[str, Any]]) -> dict[str, str]:
+    """Where the replays lie in each codec, with the features of all its runs: one place, so they share their baselines."""
+    needed: defaultdict[str, list[str]] = defaultdict(list)
+    for record in records:
+        needed[record["codec"]].append(features_of(record))
+    return {codec: str(encoded_for(store, codec, joined(choices))) for codec, choices in needed.items()}
 
 
 def _label(folder: Path, config: dict[str, Any], variants: dict[str, list[dict[str, Any]]]) -> str:

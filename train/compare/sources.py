@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dataset.groups import joined
 from dataset.store import Store
 from train.cli import find_store
 from train.compare.axes import within
@@ -21,17 +22,17 @@ from train.measure.recoded import encoded_for
 def planned_on_stores(
     configs: Sequence[tuple[str, RunConfig]], store: str | None, replays: Path | None
 ) -> tuple[Planned, ...]:
-    """Planned runs, each on a store of its codec and with its features.
+    """Planned runs, each on a store of its codec that holds the features of all its runs.
 
     Raises:
         SchemaError: the store must be encoded anew and keeps no frame table.
     """
     first = configs[0][1]
     planned: dict[str, Planned] = {}
-    for codec, features in dict.fromkeys((config.policy.codec, config.policy.features) for _, config in configs):
+    for codec in dict.fromkeys(config.policy.codec for _, config in configs):
         source = find_store(store, replays, first.data.character, codec)
-        path = str(encoded_for(source, codec, features))
-        alike = [one for one in configs if (one[1].policy.codec, one[1].policy.features) == (codec, features)]
+        alike = [one for one in configs if one[1].policy.codec == codec]
+        path = str(encoded_for(source, codec, joined(config.policy.features for _, config in alike)))
         planned |= {run.run: run for run in plan_runs(alike, path, Store(path).manifest.digest)}
     return tuple(planned[run.run] for run in plan_runs(configs, "", ""))
 
