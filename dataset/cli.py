@@ -134,6 +134,8 @@ def stats_command(
         typer.echo(rows.write_csv(), nl=False)
     else:
         report.show_frame(rows)
+        if rows.is_empty():
+            typer.echo(f"no rows; 'exphil stats --store {store}' says what the store holds", err=True)
 
 
 def encode_command(

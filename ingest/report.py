@@ -87,7 +87,8 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
     if report.replays_found == 0:
         return [*lines, "next: name the folder or archive that holds .slp files; here is none"]
     if report.store_replays == 0:
-        return [*lines, "next: look at the reasons above; --include-cpu and --min-frames let more in"]
+        more = "; --include-cpu and --min-frames let more in" if report.replays_rejected else ""
+        return [*lines, f"next: look at the reasons above{more}"]
     return [*lines, next_line(report.store)]
 
 

@@ -26,7 +26,8 @@ def demo(
         str | None, typer.Option(help="Whom to imitate; default: whoever was picked most often.", show_default=False)
     ] = None,
     minutes: Annotated[
-        float, typer.Option(help="About how long to train on two server cores; rounded to whole epochs, at least one.")
+        float,
+        typer.Option(min=0, help="About how long to train on two server cores; rounded to whole epochs, at least one."),
     ] = 1.0,
     folder: Annotated[
         Path | None, typer.Option(help="Where everything goes; must be new.", show_default="a temporary folder")

@@ -116,8 +116,9 @@ def load_bank(store: Store, split: Split, character: str | None, max_replays: in
     if not bank.tracks:
         named = "any player" if character is None else character
         held = sum(shard.samples for shard in store.manifest.of_kind("windows", split))
+        remedy = "or choose another --train-character" if held else "say 20 or more: few do not fill three splits"
         raise ConfigError(
             f"store {store.path}: the {split} split needs replays with {named}, found none among its {held}; "
-            "ingest more replays, or choose another --train-character"
+            f"ingest more replays, {remedy}"
         )
     return bank

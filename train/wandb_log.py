@@ -16,6 +16,7 @@ from typing import Any
 
 import wandb
 
+from dataset.errors import ConfigError
 from train.callbacks import Callback, Step
 
 PROJECT = "exphil"
@@ -32,7 +33,15 @@ class WandbLog(Callback):
         data = record["data"]
         config = {**record, "data": {"manifest_digest": data["manifest_digest"]}}  # the rest is ids
         self._folder = run
-        self._run = wandb.init(project=PROJECT, name=run.name, dir=run, config=config, id=_id_of(run), resume="allow")
+        try:
+            self._run = wandb.init(
+                project=PROJECT, name=run.name, dir=run, config=config, id=_id_of(run), resume="allow"
+            )
+        except wandb.errors.UsageError as error:
+            raise ConfigError(
+                f"--wandb: wandb must take the run, found: {str(error).splitlines()[0].rstrip('.')}; or set "
+                "WANDB_MODE=offline, then give the same command with --resume"
+            ) from error
         if not self._run.offline:
             self._run.use_artifact(store_artifact(data))
 

@@ -62,6 +62,12 @@ def test_stats_default_to_the_summary(app: typer.Typer, generated_store: Path) -
     assert [(row["replays"], row["frames"]) for row in rows] == [(6, 14_400)]  # type: ignore[attr-defined]
 
 
+def test_an_answer_without_rows_says_so(app: typer.Typer, generated_store: Path) -> None:
+    sql = "select id from replays where frames < 0"
+    result = CliRunner().invoke(app, ["stats", "--store", str(generated_store), "--sql", sql])
+    assert result.stderr == f"no rows; 'exphil stats --store {generated_store}' says what the store holds\n"
+
+
 def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generated_store: Path) -> None:
     rows = _json(app, "stats", "--store", generated_store, "--query", "characters", "--character", "falco")["rows"]
     assert [(row["character"], row["games"]) for row in rows] == [("falco", 1)]  # type: ignore[attr-defined]

@@ -66,6 +66,12 @@ def test_a_folder_without_replays_is_told_from_one_of_rejected_ones(tmp_path: Pa
     assert result.stderr.splitlines()[-1] == "next: name the folder or archive that holds .slp files; here is none"
 
 
+def test_files_that_cannot_be_read_are_not_said_to_be_filtered(tmp_path: Path) -> None:
+    (tmp_path / "a.slp").write_text("no replay")
+    result = run(tmp_path / "a.slp", "--store", tmp_path / "store", "--workers", 1)
+    assert result.stderr.splitlines()[-1] == "next: look at the reasons above"
+
+
 @pytest.mark.parametrize("more", [(), ("--rebuild",), ("--dry-run",)])
 def test_a_folder_that_holds_something_else_becomes_no_store(
     duels: Path, tmp_path: Path, more: tuple[str, ...]

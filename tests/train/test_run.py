@@ -328,7 +328,10 @@ def test_training_begins_at_persistence(store: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_split_without_the_character_is_refused(tmp_path: Path, split: str) -> None:
     store = write_store(tmp_path / "store", tiny_splits(**{split: 0}))
-    with pytest.raises(ConfigError, match=f"the {split} split needs replays with falco, found none among its 0"):
+    with pytest.raises(
+        ConfigError,
+        match=f"the {split} split needs replays with falco, found none among its 0; ingest more replays, say 20",
+    ):
         fit(store, tmp_path / "runs", tiny_config(), Losses())
     with pytest.raises(ConfigError, match="needs replays with mewtwo, found none"):
         fit(store, tmp_path / "runs", tiny_config(data=DataConfig(character="mewtwo")), Losses())

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import wandb
 
+from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.test_run import Losses
 from train.run import train_run
@@ -76,3 +77,13 @@ def test_the_store_is_an_input_known_by_its_digest_alone(tmp_path: Path, monkeyp
     assert artifact.metadata == {"manifest_digest": "d" * 32, "train": facts, "val": facts}
     assert {name: entry.ref for name, entry in artifact.manifest.entries.items()} == {"store": f"exphil://{'d' * 32}"}
     assert artifact.digest == store_artifact(data).digest != store_artifact(data | {"manifest_digest": "e" * 32}).digest
+
+
+def test_without_a_login_the_ways_out_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "init", init)
+    data = {"manifest_digest": "d" * 32, "train": {"ids": []}, "val": {"ids_sha256": ""}}
+    with pytest.raises(ConfigError, match=r"Use `wandb login` to log in; or set WANDB_MODE=offline, then .* --resume"):
+        WandbLog().on_start(tmp_path, {"data": data})

@@ -56,7 +56,8 @@ def show_reports(
     file = sys.stderr if to_stderr else sys.stdout
     console = Console(file=file, highlight=False, width=None if file.isatty() else WIDTH)
     first = reports[0]
-    console.print(f"{first['replays']} replays, {first['frames']} frames, {first['change_frames']} change frames")
+    counts = (f"{first[name]:,}" for name in ("replays", "frames", "change_frames"))
+    console.print("{} replays, {} frames, {} change frames".format(*counts))
     console.print(_one(first) if len(reports) == 1 else table("", _SHORT, list(_several(reports))))
     for report in reports:
         if report["lookup"] is None:

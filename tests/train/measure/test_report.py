@@ -40,7 +40,7 @@ def row(text: str, name: str) -> list[str]:
 
 def test_one_run_stands_beside_both_baselines_with_its_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, report("gru"))
-    assert text.splitlines()[0] == "3 replays, 1000 frames, 250 change frames"
+    assert text.splitlines()[0] == "3 replays, 1,000 frames, 250 change frames"
     assert row(text, "NLL")[-6:] == ["2.0000", "1.5000", "0.0000", "0.9500", "…", "1.0500"]
     assert row(text, "accuracy")[-3:] == ["2.0000", "1.5000", "0.1000"]
     assert "seconds per million frames: gru 123 (46 of CPU)" in text
