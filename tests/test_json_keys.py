@@ -38,7 +38,7 @@ BASELINE = (
     "change_exact stick_accuracy"
 )
 REPORT = (
-    "run codec delay character split replays skipped_shards frames change_frames stick_frames nll nll_by_component "
+    "run codec features delay character split replays skipped_shards frames change_frames stick_frames nll nll_by_component "
     "accuracy accuracy_by_component accuracy_by_control exact change_nll change_nll_by_component "
     "change_accuracy change_accuracy_by_component change_accuracy_by_control change_exact stick_accuracy "
     "top3_by_component persistence_nll persistence buttons ece diversity lookup_nll lookup over_lookup "

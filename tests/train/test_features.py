@@ -43,15 +43,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def nll(run: Path, store: Path) -> float:
+def measured(run: Path, store: Path) -> tuple[float, str]:
     report = evaluate_run(load_policy(run), store, split="test", is_seen_allowed=False, device=torch.device("cpu"))
-    found: float = report["nll"]
-    return found
+    return report["nll"], report["features"]
 
 
 def test_a_run_learns_the_same_from_a_store_that_leaves_out_what_it_is_not_given(folder: Path) -> None:
     assert digest(folder / "on-whole") == digest(folder / "on-less")
-    assert nll(folder / "on-whole", folder / "whole") == nll(folder / "on-whole", folder / "less")
+    assert measured(folder / "on-whole", folder / "whole") == measured(folder / "on-whole", folder / "less")
+
+
+def test_what_a_run_measured_names_the_features_it_was_given(folder: Path) -> None:
+    assert measured(folder / "on-whole", folder / "whole")[1] == LESS
 
 
 def test_a_run_remembers_its_features_by_name_and_digest(folder: Path) -> None:
@@ -87,7 +90,7 @@ def test_a_run_that_is_given_more_than_a_store_holds_is_refused_with_both_ways_o
 ) -> None:
     for work in (
         lambda: fit(folder / "less", tmp_path / "more", "all-items"),
-        lambda: nll(fit(folder / "whole", tmp_path / "whole", "all-items"), folder / "less"),
+        lambda: measured(fit(folder / "whole", tmp_path / "whole", "all-items"), folder / "less"),
     ):
         with pytest.raises(
             SchemaError,
@@ -110,14 +113,14 @@ def test_a_store_that_leaves_out_what_a_run_is_given_is_measured_through_a_twin_
     run = fit(write_store(tmp_path / "tiny", tiny_splits()), tmp_path / "run", "all-hitlag")
     policy = load_policy(run)
 
-    def measured(path: Path | str) -> object:
+    def seen(path: Path | str) -> object:
         report = evaluate_run(policy, path, split="all", is_seen_allowed=False, device=torch.device("cpu"))
         return report["nll"], report["accuracy"]
 
     assert encoded_for(less, "axis17", "base") == less
     twin = encoded_for(less, "axis17", "all-hitlag")
     assert twin != less
-    assert measured(twin) == measured(store)
+    assert seen(twin) == seen(store)
     # Runs put side by side share one store that holds what any of them is given, so they share its baselines.
     other = fit(tmp_path / "tiny", tmp_path / "other", "base+misc")
     assert [one.store for one in fold_runs([str(run), str(other)], str(less))] == [str(twin)] * 2

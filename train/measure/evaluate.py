@@ -124,6 +124,7 @@ def evaluate_run(
     found = {
         "run": loaded.run.name,
         "codec": loaded.codec.name,
+        "features": config.policy.features,
         "delay": loaded.delay,
         "character": config.data.character,
         "split": split,
