@@ -21,6 +21,9 @@ from dataset.schema import SCHEMA_VERSION, SIDES
 from dataset.split import SPLITS, split_key, split_of
 from dataset.where import left_out
 
+_WORDS = {"None": "any", "False": "no", "True": "yes"}
+"""A filter's setting for people."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -145,7 +148,9 @@ def filter_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
         faults.add(int(is_cpu_in), f"{where} has a CPU player, the filter lets none in")
         is_absent = character is not None and character not in picked
         faults.add(int(is_absent), f"{where} has no {name}, the filter says one player picked it")
-    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(filters.items()))
+    told = ", ".join(
+        f"{key.replace('_', ' ')} {_WORDS.get(str(value), value)}" for key, value in sorted(filters.items())
+    )
     left = (
         f"; where {manifest.where!r} keeps {manifest.left_replays:,} replays out of windows" if manifest.where else ""
     )

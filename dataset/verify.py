@@ -39,6 +39,7 @@ from dataset.manifest import Manifest, ShardInfo
 from dataset.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
 from dataset.shards import read_shard
 from dataset.told import contradictions
+from dataset.typed import typed
 from dataset.where import left_out
 from dataset.window_audit import WindowAudit
 
@@ -74,6 +75,10 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         split_check(manifest, rows),
         filter_check(manifest, rows),
     ]
+    if not (manifest.shards or rows or kept):
+        more = f"; run '{typed('ingest', 'SOURCE', '--store', folder)}'"
+        nothing = Check("frames", False, f"none, so nothing about frames and windows can be checked{more}")
+        return Verdict((*checks, nothing), leak_from_counts(np.zeros(3, int)))
     codec = CODECS.get(manifest.codec)
     if codec is None:
         return Verdict(

@@ -101,8 +101,9 @@ def test_window_shards_must_list_as_many_samples_as_the_table_has_replays() -> N
     ("filters", "changes", "detail"),
     [
         ({}, {"type_b": "cpu"}, "1 replays let in against the filters, first: replay r0 has a CPU player"),
-        ({"include_cpu": True}, {"type_b": "cpu"}, "include cpu True"),
+        ({"include_cpu": True}, {"type_b": "cpu"}, "include cpu yes"),
         ({"min_frames": 101}, {}, "first: replay r0 has 100 frames, the filter says 101 or more"),
+        ({"character": None, "keep_names": False}, {}, "character any, keep names no"),
         ({"min_frames": 100}, {}, "min frames 100"),
         ({"character": "mewtwo"}, {}, "character mewtwo"),
         ({"character": "falco"}, {}, "first: replay r0 has no falco, the filter says one player picked it"),

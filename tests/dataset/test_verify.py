@@ -92,6 +92,17 @@ def test_a_store_as_ingest_wrote_it_passes_every_check(generated_store: Path) ->
     assert verdict.leak.onsets >= 200
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_store_without_frames_claims_nothing_about_them(tmp_path: Path, quick: bool) -> None:
+    (tmp_path / "junk.slp").write_bytes(b"junk")
+    ingest([tmp_path / "junk.slp"], tmp_path / "my store", IngestOptions(workers=1))
+    verdict = verify(tmp_path / "my store", quick=quick)
+    assert [check.name for check in verdict.checks] == ["versions", "files", "replays", "splits", "filters", "frames"]
+    assert [check.name for check in verdict.checks if not check.ok] == ["frames"]
+    assert f"'exphil ingest SOURCE --store \"{tmp_path}/my store\"'" in verdict.checks[-1].detail
+    assert verdict.leak.status == "insufficient"
+
+
 def test_the_store_of_these_tests_has_two_shards_of_each_kind(generated_store: Path) -> None:
     paths = {shard.path for shard in Manifest.load(generated_store).shards}
     assert paths == {FRAMES, OTHER_FRAMES, TRAIN, OTHER_TRAIN, VAL, "windows/test-000001.tar"}
