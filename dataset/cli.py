@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dataset.examples import examples
+from dataset.typed import typed
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -135,7 +136,7 @@ def stats_command(
     else:
         report.show_frame(rows)
         if rows.is_empty():
-            typer.echo(f"no rows; 'exphil stats --store {store}' says what the store holds", err=True)
+            typer.echo(f"no rows; '{typed('stats', '--store', store)}' says what the store holds", err=True)
 
 
 def encode_command(
@@ -189,7 +190,7 @@ def encode_command(
             typer.echo(report.json_line(asdict(derived)))
         else:
             typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
-            typer.echo(f"next: exphil stats --store {store} --query quality", err=True)
+            typer.echo(f"next: {typed('stats', '--store', store, '--query', 'quality')}", err=True)
         return
     done = encode_windows(
         store, codec, lambda shards, total: lines("encode", shards, total), features=features, where=where
@@ -201,7 +202,7 @@ def encode_command(
             f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, features {done.features}, "
             f"encoder {done.encoder_digest}, {done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
-        typer.echo(f"next: exphil verify --store {store}", err=True)
+        typer.echo(f"next: {typed('verify', '--store', store)}", err=True)
 
 
 def sync_command(

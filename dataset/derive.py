@@ -22,6 +22,7 @@ from dataset.quality import quality_of
 from dataset.replay_table import save_replays
 from dataset.rows import rows_by_shard, shard_tables
 from dataset.schema import Columns
+from dataset.typed import typed
 from dataset.where import left_out
 
 Compute = Callable[[Columns, Mapping[str, Any]], dict[str, Any]]
@@ -73,8 +74,8 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
         if left_out(ok, manifest.where) != left:
             raise ConfigError(
                 f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "
-                f"by the new columns; run 'exphil encode --store {folder} --where \"\"' first, this again, then encode with "
-                "the condition"
+                f"by the new columns; run '{typed('encode', '--store', folder, '--where', '')}' first, this again, then "
+                "encode with the condition"
             )
         save_replays(folder, rows, manifest, manifest)
     frames = sum(row["frames"] for row in stored)

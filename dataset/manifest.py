@@ -17,6 +17,7 @@ from dataset.atomic import replacing
 from dataset.errors import SchemaError
 from dataset.groups import ALL
 from dataset.schema import SCHEMA_VERSION
+from dataset.typed import typed
 
 MANIFEST_NAME = "manifest.json"
 _SETTINGS_KEY = "settings_digest"
@@ -81,7 +82,8 @@ class Manifest:
         path = Path(folder) / MANIFEST_NAME
         if not path.is_file():
             raise SchemaError(
-                f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run 'exphil ingest SOURCE --store {folder}'"
+                f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run "
+                f"'{typed('ingest', 'SOURCE', '--store', folder)}'"
             )
         return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), str(folder))
 

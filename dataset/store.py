@@ -30,6 +30,7 @@ from dataset.split import SPLITS
 from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.windows import Windows
+from dataset.typed import typed
 
 
 class Store:
@@ -161,7 +162,7 @@ class Store:
         if found.is_empty():
             raise ConfigError(
                 f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
-                f"list them with 'exphil stats --store {self.path} --sql \"SELECT id FROM replays\"'"
+                f"list them with '{typed('stats', '--store', self.path, '--sql', 'SELECT id FROM replays')}'"
             )
         row = found.row(0, named=True)
         (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
@@ -194,7 +195,7 @@ def _check_versions(manifest: Manifest, path: Path | str) -> None:
         if found != here:
             raise SchemaError(
                 f"store {path}: {what} must be {here}, the one of this exphil, found {found}; "
-                f"run 'exphil {command} --store {path}'"
+                f"run '{typed(*command.split(), '--store', path)}'"
             )
 
 

@@ -27,6 +27,7 @@ from dataset.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, d
 from dataset.replay_table import save_replays
 from dataset.schema import SCHEMA_VERSION
 from dataset.store import Store
+from dataset.typed import typed
 from dataset.where import left_out
 from ingest.job import JobResult, Row
 from ingest.names import SALT_NAME, Names, store_salt
@@ -263,7 +264,7 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
     if options.codec not in (None, manifest.codec):
         raise ConfigError(
             f"store {folder}: its windows are of codec {manifest.codec!r}, found {options.codec!r}; leave --codec out, or run "
-            f"'exphil encode --store {folder} --codec {options.codec}' first"
+            f"'{typed('encode', '--store', folder, '--codec', options.codec)}' first"
         )
     bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed}
     wanted = {"rollback": options.rollback, "split_seed": options.split_seed}

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from dataset.files import url_of
+from dataset.typed import typed
 from ingest.judge import SENTENCES
 from ingest.pipeline import IngestReport, Progress
 
@@ -95,4 +96,4 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
 def next_line(store: Path | str) -> str:
     """What to type after an ingest; the files behind a URL are verified whenever they are used."""
     url = url_of(store)
-    return f"next: exphil verify --store {store}" if url is None else f"next: exphil stats --store {url}"
+    return f"next: {typed('verify', '--store', store) if url is None else typed('stats', '--store', url)}"

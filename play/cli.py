@@ -145,8 +145,8 @@ def register(app: typer.Typer) -> None:
 def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
     """Look around and exit, 1 if a match cannot be played."""
     import json
-    import shlex
 
+    from dataset.typed import typed
     from play.check import check
     from play.show import check_table, stdout_console
 
@@ -157,7 +157,7 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
         stdout_console().print(check_table(verdict))
     if verdict.ok:
         named = ["--policy", options.policy or "RUN", "--dolphin", str(verdict.dolphin), "--iso", str(verdict.iso)]
-        _say(f"next: exphil play {shlex.join(named)}")
+        _say(f"next: {typed('play', *named)}")
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -194,7 +194,7 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
     from dataclasses import asdict
 
     from dataset.errors import DolphinError
-    from play.show import rows_table, stdout_console
+    from play.show import figures, rows_table, stdout_console
 
     report = outcome.report
     result: dict[str, Any] = {
@@ -209,11 +209,12 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
         kept = [str(replay) for replay in outcome.replays]
         typer.echo(json.dumps(result | {"log": log, "replays": kept, "techniques": techniques}))
     else:
-        for rows in (result.pop("games"), techniques):
+        console = stdout_console()
+        for rows in (result["games"], techniques):
             if rows:
-                stdout_console().print(rows_table(rows))
-        for name, value in result.items():
-            typer.echo(f"{name:28} {value}")
+                console.print(rows_table(rows))
+        for part in figures(result):
+            console.print(part)
         if log is not None:
             _say(f"log: {log}")
     if report.lost is not None:

@@ -6,25 +6,25 @@ replays of your own the demo plays with *generated* duels, which show that the l
 
 import io
 import json
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from dataset.duel import generate_replays
 from dataset.errors import ConfigError, ExphilError
 from dataset.ids import character_from_name
 from dataset.split import SPLITS
+from dataset.typed import typed
 from ingest.archives import Reader
 from ingest.job import content_id
 from ingest.sources import find_candidates
-from play.show import rows_table
+from play.show import figures, rows_table
 
 NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
@@ -79,7 +79,7 @@ def run_demo(
         raise ExphilError(
             f"demo: needs games between two people, found none in {replays}; the first table says what was found instead"
         )
-    say_table(characters["rows"], say)
+    say_parts([rows_table(characters["rows"])], say)
     picked = character or str(characters["rows"][0]["character"])
     ids = demo.ids_by_split(store, picked)
     if not (ids["train"] and ids["val"]):
@@ -98,7 +98,9 @@ def run_demo(
         say("No test replay among so few: measuring on the val split, by which the weights were chosen.")
     demo.run("eval", "eval", "--policy", trained["run"], "--store", store, "--split", split)
     game = _copy_replay(replays, ids[split], folder / "stand-in.slp")
-    demo.run("play", "play", "--policy", trained["run"], "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
+    policy = ("--policy", trained["run"])
+    played = demo.run("play", "play", *policy, "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
+    say_parts(figures(played), say)
     return demo.stages
 
 
@@ -130,7 +132,7 @@ class _Demo:
 
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
         """Run one exphil command and return its JSON."""
-        self._say(f"\n$ exphil {' '.join(map(_quoted, arguments))}")
+        self._say(f"\n$ {typed(*arguments)}")
         began = time.perf_counter()
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -144,15 +146,11 @@ class _Demo:
         return result
 
 
-def _quoted(word: str) -> str:
-    """A word as people type it: SQL holds quotes of its own."""
-    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\') else shlex.quote(word)
-
-
-def say_table(rows: Sequence[Mapping[str, Any]], say: Callable[[str], None]) -> None:
-    """Say rows as a table, wide enough not to wrap."""
+def say_parts(parts: Sequence[RenderableType], say: Callable[[str], None]) -> None:
+    """Say sentences and tables, wide enough not to wrap."""
     console = Console(file=io.StringIO(), width=TABLE_WIDTH)
-    console.print(rows_table(rows))
+    for part in parts:
+        console.print(part)
     say(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dataset.atomic import sha256_of
 from dataset.codec import Codec, get_codec
 from dataset.errors import CheckpointError, ConfigError
+from dataset.typed import typed
 from play.agent import Stepper
 from train.record import GRAPH, STREAM, find_run, load_record
 
@@ -56,9 +57,9 @@ def load(
         )
     graph = folder / GRAPH
     if runtime in ("onnx", "openvino") and not graph.is_file():
-        raise ConfigError(f"--runtime {runtime}: needs {graph}, found no such file; run 'exphil export {run}'")
+        raise ConfigError(f"--runtime {runtime}: needs {graph}, found no such file; run '{typed('export', run)}'")
     if runtime == "torch" or not graph.is_file():
-        return _played(record, folder, _torch_name(graph)), _torch_stepper(run, temperature, num_players)
+        return _played(record, folder, _torch_name(graph, run)), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
     _require_fresh(stepper.metadata, graph, weights, run)
     return _played(record, folder, f"{name}, {stepper.metadata['precision']}"), stepper
@@ -96,8 +97,8 @@ def _played(record: dict[str, Any], folder: Path, runtime: str) -> PlayedRun:
     return PlayedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
 
 
-def _torch_name(graph: Path) -> str:
-    return "PyTorch" if graph.is_file() else "PyTorch; 'exphil export' makes it faster"
+def _torch_name(graph: Path, run: str) -> str:
+    return "PyTorch" if graph.is_file() else f"PyTorch; '{typed('export', run)}' makes it faster"
 
 
 def _torch_stepper(run: str, temperature: float, num_players: int) -> Stepper:
@@ -116,5 +117,5 @@ def _require_fresh(metadata: Mapping[str, str], graph: Path, weights: Path, run:
     if weights.is_file() and metadata["weights_sha256"] != (found := sha256_of(weights)):
         raise CheckpointError(
             f"{graph}: must be exported from {weights.name} ({found[:12]}), found one of other weights "
-            f"({metadata['weights_sha256'][:12]}); run 'exphil export {run}', or play with --runtime torch"
+            f"({metadata['weights_sha256'][:12]}); run '{typed('export', run)}', or play with --runtime torch"
         )

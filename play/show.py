@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,12 @@ from play.check import Verdict
 from play.eval_games import Rate, Row
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_TIMES = {
+    "one policy step": "step",
+    "game state to controller": "frame_to_controller",
+    "frame sent to controller read": "send_to_flush",
+}
+"""What is timed, by the start of its key."""
 _WIDTH_WITHOUT_TERMINAL = 180
 
 
@@ -60,13 +66,32 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for name, value in rows[0].items():
         table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
     for row in rows:
-        table.add_row(
-            *(
-                "" if value is None else f"{value:,.2f}" if isinstance(value, float) else str(value)
-                for value in row.values()
-            )
-        )
+        table.add_row(*map(_cell, row.values()))
     return table
+
+
+def figures(result: Mapping[str, Any]) -> list[RenderableType]:
+    """How a session went and how long answers took, from the keys that ``--json`` prints."""
+    if not result["frames"]:
+        return ["no frame was played"]
+    pace = "" if result["fps"] is None else f" at {result['fps']:.1f} a second"
+    late = f"{result['stale_share'] * 100:.3g} % came late, {result['frames_missing']:,} never arrived"
+    paused = f"; paused for {result['seconds_paused']:.0f} s" if result["seconds_paused"] else ""
+    table = Table()
+    table.add_column("time of")
+    for name in ("median", "99th percentile"):
+        table.add_column(name, justify="right")
+    for label, name in _TIMES.items():
+        times = [result.get(f"{name}_ms_{which}") for which in ("p50", "p99")]
+        if None not in times:
+            table.add_row(label, *(f"{ms:,.2f} ms" for ms in times))
+    return [f"{result['frames']:,} frames{pace}: {late}{paused}", table]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _rate(rate: Rate, style: str) -> str:

@@ -5,12 +5,13 @@ no store, so the two commands that a user would type are run as processes of the
 """
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from dataset.typed import typed
 
 MIN_FRAMES = 600
 """Games of ten seconds and more count; a store for training asks for longer ones."""
@@ -41,7 +42,7 @@ def technique_rows(
     """
     result: dict[str, Any] = {}
     for arguments in commands(replays, store, character, port):
-        say(f"$ exphil {shlex.join(arguments)}")
+        say(f"$ {typed(*arguments)}")
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -15,6 +15,7 @@ from dataset.ids import character_from_name
 from dataset.split import Split
 from dataset.store import Store
 from dataset.stream.bank import Bank
+from dataset.typed import typed
 from train.subset import nested_subset
 from train.weights import Floats, track_weights
 
@@ -65,12 +66,12 @@ def open_store(path: Path | str, codec: str, features: str, tolerate_bad_shards:
     if store.manifest.codec_digest != get_codec(codec).digest:
         raise SchemaError(
             f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
-            f"run 'exphil encode --store {path} --codec {codec}'"
+            f"run '{typed('encode', '--store', path, '--codec', codec)}'"
         )
     if missing := lacking(store.manifest.features, features):
         raise SchemaError(
             f"store {path}: its window shards must hold the features {features}, found {store.manifest.features}, without "
-            f"{', '.join(missing)}; run 'exphil encode --store {path} --features all', or train with "
+            f"{', '.join(missing)}; run '{typed('encode', '--store', path, '--features', 'all')}', or train with "
             f"--features {store.manifest.features}"
         )
     return store

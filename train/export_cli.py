@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dataset.examples import examples
+from dataset.typed import typed
 from train.cli import AsJson
 
 
@@ -57,6 +58,6 @@ def export(
             "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result),
             err=True,
         )
-    typer.echo(f"next: exphil play --policy {run} --stand-in REPLAY", err=True)
+    typer.echo(f"next: {typed('play', '--policy', run, '--stand-in', 'REPLAY')}", err=True)
     if as_json:
         typer.echo(json.dumps(result))

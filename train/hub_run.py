@@ -13,6 +13,7 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.hub import HubRepo
 from dataset.hub_card import HUB_CARD_NAME, MARK
 from dataset.rclone import Copied
+from dataset.typed import typed
 from train.model_card import model_card
 from train.page import METRICS, PAGE
 from train.record import GRAPH, find_run, load_record
@@ -87,7 +88,7 @@ def _require_whole(folder: Path, run: str) -> None:
     # The graph's metadata hold the digest as plain text, so no ONNX library is needed to find it.
     if graph.is_file() and sha256_of(folder / WEIGHTS).encode() not in graph.read_bytes():
         raise CheckpointError(
-            f"{graph}: must be exported from {WEIGHTS}, found one of other weights; run 'exphil export {run}' or delete it"
+            f"{graph}: must be exported from {WEIGHTS}, found one of other weights; run '{typed('export', run)}' or delete it"
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,9 +62,14 @@ def test_what_is_no_replay_is_named_before_anything_is_loaded(run: str, tmp_path
         play("--policy", run, "--stand-in", str(tmp_path / "notes.md"))
 
 
-def test_people_read_the_same_figures(run: str, replay: str) -> None:
+def test_people_read_the_same_figures_as_a_sentence_and_a_table(run: str, replay: str) -> None:
     out, err = play("--policy", run, "--stand-in", replay, "--fps", "240")
-    assert f"frames                       {FRAMES}\n" in out
+    assert re.search(
+        rf"^{FRAMES} frames at [\d.]+ a second: \d+(\.\d)? % came late, 0 never arrived$", out, re.MULTILINE
+    )
+    for what in ("one policy step", "game state to controller", "frame sent to controller read"):
+        assert re.search(rf"{what} +│ +[\d.]+ ms │ +[\d.]+ ms", out), out
+    assert not re.search(r"_(ms|p50|share)\b", out)
     assert "the agent sits on port 1" in err
 
 

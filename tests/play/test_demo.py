@@ -38,7 +38,8 @@ def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
     assert results["play"]["replayed"] is True
     assert results["play"]["frames"] in range(118, 124)
     assert "8 replays of mewtwo: 4 train, 2 val, 2 test" in said
-    assert any("win rate" in text and "mewtwo" in text for text in said), "stats shows its rows"
+    assert any("win rate" in text and "mewtwo" in text and "15,200" in text for text in said), "stats shows its rows"
+    assert any("came late" in text and "one policy step" in text for text in said), "play shows its figures"
 
 
 def test_the_demo_writes_over_nothing(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_auto_takes_the_graph_if_there_is_one_and_says_so(run: Path) -> None:
     assert (played.delay, played.character, played.codec.name, played.folder) == (2, "mewtwo", "axis17", run)
     (run / "policy.onnx").unlink()
     played, stepper = load(str(run), 1.0)
-    assert (type(stepper), played.runtime) == (TorchStepper, "PyTorch; 'exphil export' makes it faster")
+    assert (type(stepper), played.runtime) == (TorchStepper, f"PyTorch; 'exphil export {run}' makes it faster")
 
 
 def test_the_first_lines_name_the_runtime(run: Path) -> None:

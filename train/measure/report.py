@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from dataset.typed import typed
 from train.measure.differ import OTHER_DELAYS, OTHER_PLAYERS
 from train.measure.report_detailed import detailed_tables
 from train.measure.report_table import number, table
@@ -151,4 +152,4 @@ def next_step(summary: Report, store: str) -> str:
     """What to type next."""
     if summary["is_interrupted"]:
         return "the same command with --resume goes on where this stopped"
-    return f"exphil eval --policy {summary['run']} --store {store} --split test"
+    return typed("eval", "--policy", summary["run"], "--store", store, "--split", "test")

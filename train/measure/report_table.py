@@ -18,10 +18,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def number(value: float | None) -> str:
-    """Four decimals of a float; ``none`` for what there is not."""
+    """Four decimals of a float, a count in groups; ``none`` for what there is not."""
     if value is None:
         return "none"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
 
 
 def share(value: float) -> str:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from train.measure.report import show_reports
+from train.measure.report import next_step, show_reports
 
 
 def report(
@@ -22,7 +22,7 @@ def report(
         "persistence": dict.fromkeys(keys, 2.0),
         "lookup": dict.fromkeys(keys, 1.5) if lookup else None,
         "ece": 0.01,
-        "diversity": {"distinct_true": 5, "distinct_sampled": 6, "entropy_true": 1.0, "entropy_sampled": 1.1},
+        "diversity": {"distinct_true": 2414, "distinct_sampled": 6, "entropy_true": 1.0, "entropy_sampled": 1.1},
         "intervals": {"nll": (0.95, 1.05), "accuracy": None},
         "seconds_per_million_frames": 123.4,
         "cpu_seconds_per_million_frames": 45.6,
@@ -43,6 +43,7 @@ def test_one_run_stands_beside_both_baselines_with_its_intervals(capsys: pytest.
     assert text.splitlines()[0] == "3 replays, 1,000 frames, 250 change frames"
     assert row(text, "NLL")[-6:] == ["2.0000", "1.5000", "0.0000", "0.9500", "…", "1.0500"]
     assert row(text, "accuracy")[-3:] == ["2.0000", "1.5000", "0.1000"]
+    assert "different controllers (players: 2,414)" in text
     assert "seconds per million frames: gru 123 (46 of CPU)" in text
 
 
@@ -75,3 +76,8 @@ def test_runs_of_two_delays_or_characters_are_told_what_that_means(capsys: pytes
     for other, expected in (({}, [False, False]), ({"delay": 2}, [True, False]), ({"character": "fox"}, [False, True])):
         text = shown(capsys, report("one"), report("two", **other))
         assert [note in text for note in notes] == expected
+
+
+def test_the_next_step_of_a_run_whose_name_has_a_space_can_be_pasted() -> None:
+    step = next_step({"is_interrupted": False, "run": "runs/my first"}, "my store")
+    assert step == 'exphil eval --policy "runs/my first" --store "my store" --split test'
