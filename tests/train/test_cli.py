@@ -39,7 +39,7 @@ def test_training_says_its_facts_first_and_what_to_type_next_last(store: Path, t
     assert json.loads(result.stdout)["run"] == str(tmp_path / "first")
     lines = result.stderr.splitlines()
     assert [line.split()[0] for line in lines[:6]] == ["versions", "train", "val", "parameters", "inputs", "run"]
-    assert lines[1] == "train       3 replays, 300 frames, 0.00 h"
+    assert lines[1] == "train       3 replays, 300 imitated frames, 0.00 h"
     assert lines[-1] == f"next: exphil eval --policy {tmp_path}/first --store {store} --split test"
 
 
