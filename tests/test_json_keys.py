@@ -116,7 +116,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "play --stand-in": {
         "": "games replayed frames frames_missing step_ms_p50 step_ms_p99 frame_to_controller_ms_p50 "
-        "frame_to_controller_ms_p99 stale_share fps send_to_flush_ms_p50 send_to_flush_ms_p99 log replays "
+        "frame_to_controller_ms_p99 stale_share fps seconds_paused send_to_flush_ms_p50 send_to_flush_ms_p99 log replays "
         "techniques",
     },
     "play --check": {
