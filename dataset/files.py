@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from dataset.atomic import sha256_of
 from dataset.cache import Cache, Download, cache_folder, cache_limit_bytes
@@ -69,9 +70,22 @@ def open_files(store: Path | str, patience: Patience | None = None) -> Files:
 
 
 def url_of(store: Path | str) -> str | None:
-    """The URL that a user gave as STORE, with the slashes that ``pathlib`` took; ``None`` for a folder."""
+    """The URL that a user gave as STORE or SOURCE, with the slashes that ``pathlib`` took; ``None`` for a folder.
+
+    Raises:
+        ConfigError: it carries credentials or a query, which would end up in logs and records.
+    """
     found = _SCHEME.match(str(store))
-    return None if found is None else f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
+    if found is None:
+        return None
+    url = f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        raise ConfigError(
+            f"{parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "
+            "keep credentials in ~/.netrc (https) or the environment (s3)"
+        )
+    return url
 
 
 def require_folder(store: Path | str) -> Path:

@@ -73,17 +73,11 @@ def open_source(url: str, stall_s: float) -> Source:
     """The source of a store's URL.
 
     Raises:
-        ConfigError: the URL carries credentials or a query, or no backend can read it.
+        ConfigError: no backend can read it.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query:
-        raise ConfigError(
-            f"store {parts.scheme}://…: a store's URL is the plain address of its folder, found a user name or a query in "
-            "it; keep credentials in ~/.netrc (https) or the environment (s3)"
-        )
     if is_http(url):
         return open_http(url, stall_s)
-    return S3Source(url, stall_s) if parts.scheme in ("s3", "s3a") else FsspecSource(url, stall_s)
+    return S3Source(url, stall_s) if urlsplit(url).scheme in ("s3", "s3a") else FsspecSource(url, stall_s)
 
 
 def is_http(url: str) -> bool:

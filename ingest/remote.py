@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -50,12 +49,6 @@ def fetched(url: str, patience: Patience | None = None) -> list[Path]:
         ExphilError: a transfer failed, or a file changed meanwhile; what came is kept for the next run.
     """
     patience = patience or Patience()
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query:
-        raise ConfigError(
-            f"source {parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "
-            "keep credentials in ~/.netrc (https) or the environment (s3)"
-        )
     folder, found = _announced(url, patience)
     if not found:
         kinds = ", ".join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))

@@ -13,6 +13,7 @@ from dataset.manifest import Manifest
 from dataset.store import Store
 from ingest import cli
 from ingest.judge import DEFAULT_MIN_FRAMES
+from ingest.run import ingest_sources
 
 
 def run(*arguments: object) -> Result:
@@ -58,6 +59,19 @@ def test_rejected_replays_are_shown_by_reason(duels: Path, tmp_path: Path) -> No
     assert json.loads(result.stdout)["rejections"] == {"too_short": 4}
     assert "too_short: shorter than --min-frames" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("next: look at the reasons above")
+
+
+@pytest.mark.parametrize(
+    "place", ["https://me:hunter2@host/a.zip", "https://host/a.zip?key=hunter2", "s3://me:hunter2@bucket/a"]
+)
+def test_what_holds_credentials_is_refused_before_anything_shows_it(
+    duels: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source, store in ((place, tmp_path / "store"), (duels, place)):
+        with pytest.raises(ConfigError, match="found a user name or a query in it; keep credentials in") as caught:
+            ingest_sources([Path(source)], Path(store), None, {"workers": 1})
+        assert "hunter2" not in str(caught.value)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_folder_without_replays_is_told_from_one_of_rejected_ones(tmp_path: Path) -> None:
