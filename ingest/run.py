@@ -129,7 +129,7 @@ def watch_sources(
         if report.replays_new:
             reports.append(report)
             console.print(report_table(report))
-        tell(f"{waiting:,} files are not whole yet")
+        tell(_waiting(waiting))
 
     def tell(news: str) -> None:
         console.print(f"watching: {news}; Ctrl-C ends", highlight=False, soft_wrap=True)
@@ -145,6 +145,12 @@ def watch_sources(
         console.print("ended; the store holds all that was committed", highlight=False)
         console.print(next_line(folder), highlight=False, soft_wrap=True)
     return reports
+
+
+def _waiting(num_files: int) -> str:
+    if num_files == 0:
+        return "all files are in"
+    return "1 file is not whole yet" if num_files == 1 else f"{num_files:,} files are not whole yet"
 
 
 def _once_it_is_free(work: Callable[[], T], tell: Callable[[str], None], wait: Callable[[], None]) -> T:

@@ -147,7 +147,7 @@ def _show(results: "Results", folder: Path, as_json: bool) -> None:
     from train.compare.results_table import show_results
 
     show_results(results, to_stderr=as_json)
-    typer.echo(f"next: open {folder / PAGE}", err=True)
+    typer.echo(f"next: open {folder / PAGE} in a browser", err=True)
     if as_json:
         told = ("rows", "baselines", "differences", "law", "failed", "notes")
         typer.echo(json.dumps({**{name: results[name] for name in told}, "report": str(folder / PAGE)}))

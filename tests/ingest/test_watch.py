@@ -181,6 +181,7 @@ def test_a_watch_waits_for_another_process_that_writes_to_its_store(
     (report,) = watch_sources([duels], store, None, {"workers": 1, "min_frames": 1}, 1.0, sleep)
     assert report.replays_ingested == 4
     told = capsys.readouterr().err
+    assert "watching: all files are in; Ctrl-C ends" in told
     assert told.count("watching: another process writes to the store; waiting until it ends; Ctrl-C ends") == 1
 
 
@@ -203,11 +204,11 @@ def test_ctrl_c_ends_a_watch_cleanly_with_all_that_had_come_to_rest(duels: Path,
         assert process.stderr is not None
         impatience = threading.Timer(300, process.kill)
         impatience.start()
-        told = next((line for line in process.stderr if "files are not whole yet" in line), "")  # the round is over
+        told = next((line for line in process.stderr if "not whole yet" in line), "")  # the round is over
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
         impatience.cancel()
-    assert "watching: 1 files are not whole yet" in told
+    assert "watching: 1 file is not whole yet; Ctrl-C ends" in told
     assert (process.returncode, "Traceback" in err) == (0, False)
     found = json.loads(out.splitlines()[-1])
     assert (found["replays_ingested"], found["stores"]) == (4, [str(store)])
