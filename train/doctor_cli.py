@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from dataset.examples import examples
 if TYPE_CHECKING:
     from train.doctor import Diagnosis
 
+_WIDTH = 100
 _UNITS = {
     "parse_frames_per_cpu_second": ("ingest", "frames a CPU-second"),
     "loader_windows_per_second": ("loader", "windows a second"),
@@ -60,7 +62,10 @@ def _show(found: "Diagnosis", speeds: dict[str, Any] | None) -> None:
         )
         for name, fault in state["broken"].items():
             typer.echo(f"{'':10} {name} {told['libraries'][name]}: {fault}")
-    typer.echo("libraries  " + ", ".join(f"{name} {version}" for name, version in told["libraries"].items() if version))
+    libraries = ", ".join(f"{name} {version}" for name, version in told["libraries"].items() if version)
+    typer.echo(
+        fill(libraries, _WIDTH, initial_indent="libraries  ", subsequent_indent=" " * 11, break_on_hyphens=False)
+    )
     devices = told["devices"]
     typer.echo(
         f"CPU        {devices['cpus']} usable, {devices['instructions'] or 'instruction sets unknown without torch'}"

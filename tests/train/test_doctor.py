@@ -127,3 +127,10 @@ def test_a_device_is_told_with_its_memory(monkeypatch: pytest.MonkeyPatch) -> No
     diagnosis.libraries["torch"] = Library(name="torch", version="2.6", answer={"instructions": "AVX2", "cuda": cards})
     out = run(monkeypatch, diagnosis, "--no-speed").stdout
     assert "CPU        4 usable, AVX2\nCUDA       Some card, 15.0 GiB of 16.0 GiB free\n" in out
+
+
+def test_the_versions_of_all_libraries_stand_in_lines_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = run(monkeypatch, found(), "--no-speed").stdout
+    assert max(map(len, out.splitlines())) <= 100
+    assert "libraries  " in out
+    assert "\n           " in out
