@@ -106,5 +106,6 @@ def _require_results(folder: Path, runs: Sequence[Planned], outcomes: Outcomes) 
             f"{folder.name}: stopped with {len(outcomes.done)} of {len(runs)} runs done; the same command goes on"
         )
     if not outcomes.done:
-        reasons = "; ".join(f"{run}: {error}" for run, error in outcomes.failed.items())
-        raise ExphilError(f"{folder.name}: needs a run that ends, found that all {len(runs)} failed ({reasons})")
+        errors = set(outcomes.failed.values())
+        told = errors if len(errors) == 1 else (f"{run}: {error}" for run, error in outcomes.failed.items())
+        raise ExphilError(f"{folder.name}: needs a run that ends, found that all {len(runs)} failed: {'; '.join(told)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.atomic import replacing
+from dataset.errors import ExphilError
 from train.callbacks import Callback
 from train.compare.plan import Planned
 from train.run import train_run
@@ -68,7 +69,8 @@ def train_series(
         try:
             summary = _train(folder, planned, device, callbacks(), options)
         except Exception as error:  # noqa: BLE001 (whatever stops one run, the others go on and its reason is kept)
-            outcomes.failed[planned.run] = f"{type(error).__name__}: {error}"
+            told_by = "" if isinstance(error, ExphilError) else f"{type(error).__name__}: "
+            outcomes.failed[planned.run] = f"{told_by}{error}"
             say(f"{planned.run} failed: {error}")
         else:
             if summary["is_interrupted"]:
