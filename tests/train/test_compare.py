@@ -223,13 +223,15 @@ def test_one_failing_run_is_recorded_and_stops_no_other(
     assert ([row["backbone"] for row in again["rows"]], again["failed"]) == (["lstm", "mlp"], [])
 
 
-def test_where_all_runs_fail_alike_the_reason_is_told_once(store: Path, tmp_path: Path) -> None:
-    result = exphil(f"compare --store {store} --runs {tmp_path} --backbones lstm,mlp --warmup-steps 500 {TINY}")
+def test_where_all_runs_fail_alike_the_reason_is_told_once_and_the_name_stays_free(store: Path, tmp_path: Path) -> None:
+    line = f"compare --store {store} --runs {tmp_path} --backbones lstm,mlp --no-detailed {TINY}"
+    result = exphil(f"{line} --warmup-steps 500")
     assert isinstance(result.exception, ExphilError)
     told = str(result.exception)
     assert "needs a run that ends, found that all 2 failed: --warmup-steps 500: must be below" in told
     assert told.count("--warmup-steps") == 1
     assert "ConfigError" not in told
+    assert exphil(line).exit_code == 0
 
 
 def test_finished_runs_are_folded_and_measured_once(

@@ -55,7 +55,7 @@ def keep_plan(folder: Path, asked: Plan, carried_out: Sequence[Planned]) -> None
 
 
 def kept_runs(folder: Path, asked: Plan) -> tuple[Planned, ...] | None:
-    """The runs of the plan that ``folder`` holds; ``None`` if it holds none.
+    """The runs of the plan that ``folder`` holds; ``None`` if it holds none, or another of which no run was begun.
 
     Raises:
         ConfigError: something else is asked for than before.
@@ -65,6 +65,8 @@ def kept_runs(folder: Path, asked: Plan) -> tuple[Planned, ...] | None:
         return None
     plan = json.loads(path.read_text(encoding="utf-8"))
     if differing := _differing(plan["asked"], json.loads(json.dumps(asked.to_json()))):
+        if not any((folder / run["run"]).exists() for run in plan["runs"]):
+            return None
         raise ConfigError(
             f"{folder.name}: goes on with what was asked for at first, found other {', '.join(differing)}; give the same, "
             "or another --name"

@@ -79,7 +79,7 @@ def _presses(title: str, presses: Report) -> Table:
     rows = []
     for name, scores in {"all": presses["all"], **presses["buttons"]}.items():
         f1 = [f"{scores[kind]['within'][k]['f1']:.2f}" for kind in ("press", "release") for k in tolerances]
-        rows.append([name, *(str(scores["press"][whose]) for whose in ("true", "sampled")), *f1])
+        rows.append([name, *(number(scores["press"][whose]) for whose in ("true", "sampled")), *f1])
     heads = [f"{kind} {k}" for kind in ("press", "release") for k in tolerances]
     return table(title, ["presses", "sampled", *heads], rows)
 
@@ -89,7 +89,7 @@ def _groups(title: str, groups: Mapping[str, Report]) -> Table:
         [
             name,
             share(group["share"]),
-            str(group["frames"]),
+            number(group["frames"]),
             *(number(group[key]) for key in ("nll", "lookup_nll", "change_nll", "change_accuracy", "stick_accuracy")),
         ]
         for name, group in sorted(groups.items(), key=lambda item: -item[1]["frames"])
@@ -112,7 +112,9 @@ def _stick(title: str, detailed: Report) -> Table:
     ]
     for name, label in (("all", "angle, both off rest"), ("change", "angle, where it moves")):
         found = stick["angles"][name]
-        rows.append([label, str(found["frames"]), f"{found['mean_degrees']:.1f}° off", share(found["within_octant"])])
+        rows.append(
+            [label, number(found["frames"]), f"{found['mean_degrees']:.1f}° off", share(found["within_octant"])]
+        )
     return table(title, ["players", "samples", "same region"], rows)
 
 
@@ -138,7 +140,7 @@ def _drift(title: str, drift: list[Report]) -> Table:
     rows = [
         [
             f"{row['from']}" if row["from"] == row["to"] else f"{row['from']} to {row['to']}",
-            str(row["frames"]),
+            number(row["frames"]),
             number(row["nll"]),
             number(row["given_nll"]),
             share(row["same"]),
