@@ -324,9 +324,11 @@ def _show_config(resolved: "Resolved", as_json: bool) -> None:
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:
+    from dataset.store import Store
     from train.measure.report import next_step, summary_text
 
+    has_test = any(shard.samples for shard in Store(source).manifest.of_kind("windows", "test"))
     typer.echo(summary_text(summary), err=True)
-    typer.echo(f"next: {next_step(summary, source)}", err=True)
+    typer.echo(f"next: {next_step(summary, source, 'test' if has_test else 'val')}", err=True)
     if as_json:
         typer.echo(json.dumps(summary))

@@ -33,6 +33,12 @@ def runs(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_to_type_next_can_be_typed_where_no_replay_fell_to_the_test_split(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", tiny_splits(test=0))
+    result = exphil(f"train --store {store} --name few --runs {tmp_path} {TINY}")
+    assert result.stderr.splitlines()[-1].endswith(f"--store {store} --split val")
+
+
 def test_training_says_its_facts_first_and_what_to_type_next_last(store: Path, tmp_path: Path) -> None:
     result = exphil(f"train --store {store} --name first --runs {tmp_path} --json {TINY}")
     assert result.exit_code == 0

@@ -148,8 +148,8 @@ def summary_text(summary: Report) -> str:
     )
 
 
-def next_step(summary: Report, store: str) -> str:
+def next_step(summary: Report, store: str, split: str) -> str:
     """What to type next."""
     if summary["is_interrupted"]:
         return "the same command with --resume goes on where this stopped"
-    return typed("eval", "--policy", summary["run"], "--store", store, "--split", "test")
+    return typed("eval", "--policy", summary["run"], "--store", store, "--split", split)

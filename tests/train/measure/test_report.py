@@ -79,5 +79,5 @@ def test_runs_of_two_delays_or_characters_are_told_what_that_means(capsys: pytes
 
 
 def test_the_next_step_of_a_run_whose_name_has_a_space_can_be_pasted() -> None:
-    step = next_step({"is_interrupted": False, "run": "runs/my first"}, "my store")
+    step = next_step({"is_interrupted": False, "run": "runs/my first"}, "my store", "test")
     assert step == 'exphil eval --policy "runs/my first" --store "my store" --split test'
