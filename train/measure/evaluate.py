@@ -176,6 +176,6 @@ def _require_tracks(bank: Bank, store: Store, split: EvalSplit, character: str |
         f"{name} {sum(shard.samples for shard in store.manifest.of_kind('windows', name))}" for name in SPLITS
     ]
     raise ConfigError(
-        f"store {store.path}: the {split} split needs replays with {character or 'any player'}, found none "
+        f"the {split} split needs replays with {character or 'any player'}, found none in the store "
         f"(replays of all characters: {', '.join(counts)}); choose other replays or another --split"
     )

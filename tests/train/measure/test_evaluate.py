@@ -77,7 +77,7 @@ def test_a_run_is_measured_on_its_character_and_delay(run: Path, store: Path) ->
     assert (report["run"], report["split"], report["replays"]) == ("run", "test", 2)
     assert report["frames"] == 90 + 100 - 2
     with pytest.raises(
-        ConfigError, match=r"the val split needs replays with falco, found none .*train 3, val 0, test 2"
+        ConfigError, match=r"^the val split needs replays with falco, found none .*train 3, val 0, test 2"
     ):
         evaluate(load_policy(run), write_store(run / "other", tiny_splits(val=0)), split="val")
 
