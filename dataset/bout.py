@@ -8,13 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataset import slp
-from dataset.fighter import (
-    NEUTRAL,
-    Arena,
-    Fighter,
-    Pad,
-)
+from dataset.fighter import Arena, Fighter
 from dataset.moves import BALL_FIRE, BALL_FIRE_AIR, BALL_LOOP, BLASTER, BLASTER_AIR, CATCH, ENTRY, REBIRTH_WAIT
+from dataset.pad import NEUTRAL, Pad
 from dataset.roster import TRAITS
 
 STOCKS = 4

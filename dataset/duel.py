@@ -18,7 +18,8 @@ from dataset import ids, slp
 from dataset.bout import STOCKS, Duel
 from dataset.duelist import Duelist, View, drill, view
 from dataset.errors import ConfigError
-from dataset.fighter import NEUTRAL, Arena
+from dataset.fighter import Arena
+from dataset.pad import NEUTRAL
 from dataset.recorder import Recorder
 from dataset.roster import TRAITS
 

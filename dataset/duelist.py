@@ -9,13 +9,9 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 from dataset import pad
-from dataset.fighter import (
-    NEUTRAL,
-    Fighter,
-    Pad,
-    make_pad,
-)
+from dataset.fighter import Fighter
 from dataset.moves import ATTACKS, BALL_LOOP, CLIFF_WAIT, GONE, HURT, RISE, SHIELDING
+from dataset.pad import NEUTRAL, Pad, make_pad
 
 Plan = Generator[Pad, None, None]
 FULL = 100

@@ -10,41 +10,13 @@ import math
 from typing import NamedTuple
 
 from dataset import moves, pad
+from dataset.pad import Pad
 from dataset.roster import Traits
 
 _STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
 """Shield in Melee's units; stick thresholds in 1/80."""
 DEAD_FRAMES, REBIRTH_FRAMES, INVULNERABLE_FRAMES, SPECIAL_LANDING_FRAMES = 60, 45, 90, 20
-
-
-class Pad(NamedTuple):
-    """One frame's controller: raw stick bytes, analog triggers in 1/140, physical buttons, and what the game makes of it."""
-
-    raw: tuple[int, int, int, int]
-    x: int
-    y: int
-    cstick_x: int
-    cstick_y: int
-    analog: tuple[int, int]
-    trigger: int
-    buttons: int
-
-
-def make_pad(stick: tuple[int, int], cstick: tuple[int, int] = (0, 0), l: int = 0, r: int = 0, buttons: int = 0) -> Pad:  # noqa: E741
-    """Build a controller from raw values; digital L and R carry their analog trigger all the way."""
-    l, r = 140 if buttons & pad.L else l, 140 if buttons & pad.R else r  # noqa: E741
-    return Pad(
-        (*stick, *cstick),
-        *pad.game_stick(*stick),
-        *pad.game_stick(*cstick),
-        (l, r),
-        pad.game_trigger(l, r, buttons),
-        buttons,
-    )
-
-
-NEUTRAL = make_pad((0, 0))
 
 
 class Arena(NamedTuple):

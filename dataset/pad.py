@@ -7,6 +7,7 @@ Checked against real replays, which record both: 123,148 frames for both sticks,
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 STICK_RANGE = 80
 TRIGGER_RANGE = 140
@@ -45,3 +46,32 @@ def game_trigger(raw_l: int, raw_r: int, buttons: int) -> int:
         return TRIGGER_RANGE
     pressed = min(max(raw_l, raw_r), TRIGGER_RANGE)
     return pressed if pressed >= TRIGGER_DEAD_ZONE else 0
+
+
+class Pad(NamedTuple):
+    """One frame's controller: raw stick bytes, analog triggers in 1/140, physical buttons, and what the game makes of it."""
+
+    raw: tuple[int, int, int, int]
+    x: int
+    y: int
+    cstick_x: int
+    cstick_y: int
+    analog: tuple[int, int]
+    trigger: int
+    buttons: int
+
+
+def make_pad(stick: tuple[int, int], cstick: tuple[int, int] = (0, 0), l: int = 0, r: int = 0, buttons: int = 0) -> Pad:  # noqa: E741
+    """Build a controller from raw values; digital L and R carry their analog trigger all the way."""
+    l, r = TRIGGER_RANGE if buttons & L else l, TRIGGER_RANGE if buttons & R else r  # noqa: E741
+    return Pad(
+        (*stick, *cstick),
+        *game_stick(*stick),
+        *game_stick(*cstick),
+        (l, r),
+        game_trigger(l, r, buttons),
+        buttons,
+    )
+
+
+NEUTRAL = make_pad((0, 0))

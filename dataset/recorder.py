@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from dataset import pad, slp
 from dataset.bout import Duel
-from dataset.fighter import Pad
 from dataset.moves import DEAD, GUARD, GUARD_HIT, GUARD_ON
+from dataset.pad import Pad
 
 
 class Recorder:
