@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tests.train.measure.test_metrics import COMPONENTS, CONTROLS, FRAMES, logits_of
+from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
 from train.measure.breakdown import Breakdown
 from train.measure.calibration import Calibration
 from train.measure.judged import judge, overall_weights

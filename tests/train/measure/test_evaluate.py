@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +8,16 @@ import torch
 from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
-from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_config, tiny_policy_config, tiny_splits, write_store
+from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config, tiny_splits, write_store
 from train.checkpoint import LoadedPolicy, load_policy
 from train.components import Components
-from train.config import OptimConfig
 from train.losses import component_nll
 from train.measure.evaluate import evaluate_policy, evaluate_run, parse_split
 from train.measure.intervals import WEIGHTS
 from train.measure.persistence import fit_persistence
 from train.policy import Policy
-from train.run import train_run
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store") / "store", tiny_splits())
-
-
-@pytest.fixture(scope="module")
-def run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = replace(tiny_config(), optim=OptimConfig(epochs=1, lr=0.01))
-    return Path(train_run(config, store, "run", runs=tmp_path_factory.mktemp("runs"))["run"])
 
 
 def evaluate(loaded: LoadedPolicy, store: Path, **options: Any) -> dict[str, Any]:

@@ -1,30 +1,15 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 
 from dataset.store import Store
-from tests.train.builders import tiny_config, tiny_splits, write_store
+from tests.train.builders import tiny_splits, write_store
 from train.checkpoint import load_policy
-from train.config import OptimConfig
 from train.measure.fitted import find_lookup
 from train.measure.lookup import LOOKUP
-from train.run import train_run
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store") / "store", tiny_splits())
-
-
-@pytest.fixture(scope="module")
-def run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = replace(tiny_config(), optim=OptimConfig(epochs=1, lr=0.01))
-    return Path(train_run(config, store, "run", runs=tmp_path_factory.mktemp("runs"))["run"])
 
 
 def test_a_run_keeps_its_lookup_and_an_older_one_gets_the_same_from_its_store(

@@ -2,26 +2,15 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
 from train.components import Components
 from train.measure.controls import Controls
 from train.measure.judged import judge
 from train.measure.metrics import Metrics
 from train.measure.persistence import Persistence
 
-COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2), presses=((False,) * 3, (False, True)))
-CONTROLS = Controls(
-    names=("main_x", "a"),
-    owners=(0, 1),
-    columns=(0, 3),
-    values=torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]),
-)
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
-
-
-def logits_of(shares: list[list[float]]) -> Tensor:
-    return torch.log(torch.tensor(shares))
 
 
 def report_of(shares: list[list[float]], target: list[list[int]], previous: list[list[int]]) -> dict[str, object]:
@@ -32,18 +21,6 @@ def report_of(shares: list[list[float]], target: list[list[int]], previous: list
         held = torch.tensor(previous)[rows].to(torch.uint8)
         metrics.add(judge(logits_of(shares)[rows], classes.long(), classes, held, COMPONENTS, CONTROLS))
     return metrics.report()
-
-
-FRAMES = {
-    "shares": [
-        [0.7, 0.2, 0.1, 0.9, 0.1],
-        [0.6, 0.3, 0.1, 0.4, 0.6],
-        [0.1, 0.1, 0.8, 0.3, 0.7],
-        [0.5, 0.4, 0.1, 0.8, 0.2],
-    ],
-    "target": [[0, 0], [1, 1], [2, 0], [0, 1]],
-    "previous": [[0, 0], [1, 1], [1, 0], [0, 0]],
-}
 
 
 @pytest.fixture

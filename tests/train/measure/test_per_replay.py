@@ -3,18 +3,9 @@ import math
 import pytest
 import torch
 
-from train.components import Components
-from train.measure.controls import Controls
+from tests.train.measure.builders import COMPONENTS, CONTROLS
 from train.measure.judged import judge
 from train.measure.per_replay import PerReplay
-
-COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2), presses=((False,) * 3, (False, True)))
-CONTROLS = Controls(
-    names=("main_x", "a"),
-    owners=(0, 1),
-    columns=(0, 3),
-    values=torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]),
-)
 
 
 def test_every_replay_has_its_own_means_over_all_batches() -> None:
