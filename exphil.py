@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
-    from dataset.command import Group, with_plain_help
+    from dataset.reporting.help import Group, with_plain_help
 
     app = typer.Typer(
         name="exphil",

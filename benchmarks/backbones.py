@@ -3,7 +3,7 @@
 Measured is the CPU time of one thread for a forward and backward pass over windows in which every frame is supervised, two
 blocks of one width, side by side in every round:
 
-- mamba: the backbone of ``train/backbones/mamba.py`` (Mamba-2; a window is a few matrix products).
+- mamba: the backbone of ``train/policy/backbones/mamba.py`` (Mamba-2; a window is a few matrix products).
 - naive Mamba-1: the recurrence of Gu & Dao 2023 (arXiv:2312.00752) as it is usually written down: all frames' decays and
   inputs are laid out [B, T, E, N] first, then walked one frame after the other.
 - frugal Mamba-1: the same recurrence, but a frame's decay and input are made when it is reached; they stay in the cache.
@@ -30,9 +30,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.backbones.base import RMSNorm, Shape
-from train.backbones.mamba import Mamba
-from train.run import origin
+from train.fit.train_run import origin
+from train.policy.backbones.base import RMSNorm, Shape
+from train.policy.backbones.mamba import Mamba
 
 NUM_BLOCKS, STATE_SIZE, CONV_WIDTH = 2, 16, 4
 

@@ -1,6 +1,6 @@
 """What one commit of an ingest costs, by how many replays its store has: the table of replays is written anew each time.
 
-How many there are is ``ingest.commit.COMMIT_SHARE``'s matter, which ``scripts/scale`` reckons with.
+How many there are is ``ingest.jobs.commit.COMMIT_SHARE``'s matter, which ``scripts/scale`` reckons with.
 
 The rows are those of a real store, repeated, with new words wherever each row had its own, in a new store without shards. Each
 size is committed in a process of its own, because peak memory is read too.
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import polars as pl
 
-from dataset.store import Store
-from ingest.commit import open_store
-from ingest.job import Row
+from dataset.store.store import Store
+from ingest.jobs.commit import open_store
+from ingest.jobs.job import Row
 from ingest.options import IngestOptions
 
 

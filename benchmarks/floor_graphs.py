@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from play.onnx_stepper import open_session
-from train.graph.export import LEAST_QUANTIZED, OPSET
+from play.runtime.onnx_stepper import open_session
+from train.export.export import LEAST_QUANTIZED, OPSET
 
 
 def one_node() -> Callable[[], object]:

@@ -29,19 +29,19 @@ import melee
 import peppi_py
 from peppi_py import _peppi
 
-from dataset.arrow import FrameWriter, rows_digest
-from dataset.atomic import sha256_of
-from dataset.codec import get_codec
-from dataset.encode import FEATURES, INDICES
-from dataset.groups import ALL
-from dataset.memory import keep_freed_memory
-from dataset.rows import sample_of
-from dataset.shards import add_sample, open_shard
-from ingest.archives import Reader
-from ingest.parse import ParsedReplay, parse_columns
-from ingest.pipeline import IngestOptions, ingest
-from ingest.sources import find_candidates
-from ingest.workers import KEPT_BYTES
+from dataset.codecs.registry import get_codec
+from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.feature_groups import ALL
+from dataset.io.atomic import sha256_of
+from dataset.io.malloc import keep_freed_memory
+from dataset.store.frame_table import FrameWriter, rows_digest
+from dataset.store.rows import sample_of
+from dataset.stream.window_shards import add_sample, open_shard
+from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.workers import KEPT_BYTES
+from ingest.replay.parse import ParsedReplay, parse_columns
+from ingest.sources.find import find_candidates
+from ingest.sources.reader import Reader
 
 CODEC = get_codec("axis17")
 

@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dataset.duel import generate_replay
-from dataset.memory import keep_freed_memory
-from dataset.ubjson import RAW_PREFIX
-from ingest.pipeline import IngestOptions, IngestReport, ingest
-from ingest.workers import KEPT_BYTES
+from dataset.duels.generate import generate_replay
+from dataset.io.malloc import keep_freed_memory
+from dataset.slippi.ubjson import RAW_PREFIX
+from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
+from ingest.jobs.workers import KEPT_BYTES
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 EVENT_PAYLOADS, GAME_START = 0x35, 0x36

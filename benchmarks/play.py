@@ -33,25 +33,25 @@ import onnxruntime as ort
 import torch
 
 from benchmarks.floor_graphs import one_node, weights_alone
-from dataset.codec import get_codec
-from dataset.duel import generate_replay
-from play.agent import Agent, Stepper
-from play.controller import press
-from play.dolphin import Frame, open_stand_in
+from dataset.codecs.registry import get_codec
+from dataset.duels.generate import generate_replay
+from play.agent.agent import Agent, Stepper
+from play.agent.controller import press
+from play.agent.live import LiveGame
+from play.agent.pair import Pair
+from play.dolphin.session import Frame, open_stand_in
 from play.launch import play_stand_in
-from play.live import LiveGame
-from play.onnx_stepper import OnnxStepper
-from play.options import PlayOptions
-from play.pair import Pair
-from play.runner import Players
-from play.stand_in import StandIn
-from play.torch_stepper import TorchStepper
-from train.checkpoint import run_record, save_weights
-from train.config import DataConfig, PolicyConfig, RunConfig
-from train.graph.export import backbone_graph, export_run
-from train.measure.persistence import Persistence
-from train.policy import Policy
-from train.record import save_record
+from play.loop.runner import Players
+from play.play_options import PlayOptions
+from play.runtime.onnx_stepper import OnnxStepper
+from play.runtime.torch_stepper import TorchStepper
+from play.stand_in.stand_in import StandIn
+from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.export.export import backbone_graph, export_run
+from train.policy.persistence import Persistence
+from train.policy.policy import Policy
+from train.run_folder import save_record
+from train.runs.checkpoint import run_record, save_weights
 
 LEAST_EVICTED = 64 << 20
 """Bytes read between frames where caches are smaller than half of this, or not known."""
@@ -167,7 +167,7 @@ def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
         graph = export_run(run, is_int8=is_int8).path
         steppers[name] = OnnxStepper(graph)
     if find_spec("openvino") is not None:
-        from play.openvino_stepper import OpenVinoStepper
+        from play.runtime.openvino_stepper import OpenVinoStepper
 
         steppers["openvino_f32"] = OpenVinoStepper(graph)
     steppers["both_f32"] = OnnxStepper(graph, num_players=2)

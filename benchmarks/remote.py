@@ -26,8 +26,8 @@ from pathlib import Path
 
 import fsspec
 
-from dataset.shards import read_shard
-from dataset.store import Store
+from dataset.store.store import Store
+from dataset.stream.window_shards import read_shard
 
 WAYS = ("local", "http cold", "http warm", "s3 cold", "s3 warm")
 

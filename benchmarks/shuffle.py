@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.ids import character_from_name
-from dataset.store import Store
+from dataset.melee.ids import character_from_name
+from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
 from dataset.stream.sampler import Sampler

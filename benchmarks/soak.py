@@ -24,16 +24,16 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from dataset import slp, ubjson
-from dataset.duel import generate_replays
-from play.agent import Agent
-from play.dolphin import Lost, open_stand_in
-from play.runner import Report, Runner, warm_up
-from play.runtime import load
-from play.seat import seat_in_replay
-from play.session_log import SessionLog
-from play.stand_in import PIPE, StandIn
-from play.watch import Watched
+from dataset.duels.generate import generate_replays
+from dataset.slippi import slp, ubjson
+from play.agent.agent import Agent
+from play.dolphin.ports import seat_in_replay
+from play.dolphin.session import Lost, open_stand_in
+from play.loop.observed import Watched
+from play.loop.runner import Report, Runner, warm_up
+from play.loop.session_log import SessionLog
+from play.runtime.load import load
+from play.stand_in.stand_in import PIPE, StandIn
 
 ROLLBACK_EVERY, ROLLED_BACK = 120, 3
 PAUSES = {1800: 5.0, 3600: 32.0}

@@ -30,8 +30,8 @@ except ModuleNotFoundError:
     raise SystemExit("duckdb: the peer of this benchmark is not installed; pip install duckdb") from None
 import polars as pl
 
-from dataset.stats import query, sql
-from dataset.store import Store
+from dataset.stats.queries import query, sql
+from dataset.store.store import Store
 
 THREADS = int(os.environ["POLARS_MAX_THREADS"])
 

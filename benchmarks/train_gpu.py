@@ -23,17 +23,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dataset.codec import get_codec
-from dataset.encode import FEATURES, INDICES
-from train.backbones.base import State, map_state
-from train.backbones.registry import BACKBONES
-from train.batches import Tensors
-from train.components import Components
-from train.config import LossConfig, OptimConfig, PolicyConfig, has_attention
-from train.losses import training_loss
-from train.optim import build_optimizer
-from train.policy import Policy
-from train.run import origin
+from dataset.codecs.registry import get_codec
+from dataset.features.encoder import FEATURES, INDICES
+from train.config.run_config import LossConfig, OptimConfig, PolicyConfig, has_attention
+from train.data.batches import Tensors
+from train.fit.losses import training_loss
+from train.fit.optim import build_optimizer
+from train.fit.train_run import origin
+from train.policy.backbones.base import State, map_state
+from train.policy.backbones.registry import BACKBONES
+from train.policy.components import Components
+from train.policy.policy import Policy
 
 WARM_UP = 5
 

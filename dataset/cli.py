@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dataset.examples import examples
-from dataset.typed import typed
+from dataset.reporting.command_lines import typed
+from dataset.reporting.examples import examples
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -59,8 +59,8 @@ def verify_command(
 
     Exit 1 if any check fails; too few jumps to tell a leak is a failure.
     """
-    from dataset import report
-    from dataset.verify import verify
+    from dataset.reporting import tables as report
+    from dataset.verify.verify import verify
 
     verdict = verify(store, quick=quick, on_progress=report.Lines())
     if as_json:
@@ -101,12 +101,12 @@ def stats_command(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a store: how much there is, how sound it is, who plays whom where, what they do and how well."""
-    from dataset import report
     from dataset.errors import ConfigError
-    from dataset.ids import character_from_name
-    from dataset.stats import query as ask
-    from dataset.stats import sql as ask_sql
-    from dataset.store import Store
+    from dataset.melee.ids import character_from_name
+    from dataset.reporting import tables as report
+    from dataset.stats.queries import query as ask
+    from dataset.stats.queries import sql as ask_sql
+    from dataset.store.store import Store
 
     is_told_apart = by_player or port is not None
     if sql is not None and (query is not None or character is not None or is_told_apart):
@@ -122,7 +122,7 @@ def stats_command(
                 "--html: shows the whole store, so --query, --sql, --character, --by-player, --port and --csv cannot take "
                 "effect beside it; drop them"
             )
-        from dataset.card import write_card
+        from dataset.stats.card import write_card
 
         size = write_card(opened, html)
         typer.echo(report.json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
@@ -173,10 +173,10 @@ def encode_command(
     """
     from dataclasses import asdict
 
-    from dataset import report
-    from dataset.derive import encode_quality
     from dataset.errors import ConfigError
-    from dataset.windows import encode_windows
+    from dataset.reporting import tables as report
+    from dataset.store.backfill import encode_quality
+    from dataset.store.reencode import encode_windows
 
     lines = report.Lines()
     if quality:
@@ -227,8 +227,8 @@ def sync_command(
     """
     from dataclasses import asdict
 
-    from dataset import report
-    from dataset.sync import sync_runs, sync_store
+    from dataset.reporting import tables as report
+    from dataset.store.sync import sync_runs, sync_store
 
     def tell(line: str) -> None:
         typer.echo(line, err=True)

@@ -46,7 +46,7 @@ def _column(name: str, dtype: str, unit: str, source: str, since: Version = (0, 
 FRAME_COLUMNS: tuple[Column, ...] = (
     _column("frame", "int32", "1/60 s, first is -123", "frame id"),
     _column("resimulated", "bool", "", "more than one copy of the frame was recorded (rollback)"),
-    _column("stage", "uint8", "stage index", "start.stage through dataset.ids"),
+    _column("stage", "uint8", "stage index", "start.stage through dataset.melee.ids"),
     _column("num_items", "uint8", "items alive", "item events", (3, 0, 0)),
 )
 
@@ -123,7 +123,7 @@ ITEM_COLUMNS: tuple[Column, ...] = (
     _column("damage", "uint16", "", "item.damage", (3, 0, 0)),
     _column("misc", "uint32", "four bytes, first lowest", "item.misc", (3, 2, 0)),
 )
-"""One item slot; an item keeps its slot while it lives (dataset.items). 0 throughout where the slot is empty."""
+"""One item slot; an item keeps its slot while it lives (dataset.melee.item_slots). 0 throughout where the slot is empty."""
 
 SIDES = ("a", "b")
 """Column prefixes: ``a`` is the player on the lower port, ``b`` the one on the higher."""

@@ -1,15 +1,15 @@
-"""``exphil ingest``: arguments only; the work is ``ingest.pipeline``'s. ``exphil inspect`` is ``ingest.show``'s."""
+"""``exphil ingest``: arguments only; the work is ``ingest.jobs.pipeline``'s. ``exphil inspect`` is ``ingest.inspect``'s."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dataset.examples import examples
-from ingest import show
+from dataset.reporting.examples import examples
+from ingest import inspect as show
 
 _MIN_FRAMES = 1800
-"""``ingest.judge.DEFAULT_MIN_FRAMES``, written here because importing it would load numpy for ``--help``."""
+"""``ingest.replay.judge.DEFAULT_MIN_FRAMES``, written here because importing it would load numpy for ``--help``."""
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +103,7 @@ def ingest_command(
     Replays the store already knows are skipped; damaged ones are counted by reason, never fatal.
     """
     from dataset.errors import ConfigError
-    from ingest import run
+    from ingest import command as run
 
     filters: dict[str, Any] = {
         "character": character,

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from dataset.atomic import replacing
 from dataset.errors import ConfigError, ExphilError
+from dataset.io.atomic import replacing
 from ingest.options import IngestOptions
 
 DATASETS_NAME = "data_manifest.yaml"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dataset.codec import get_codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.ids import character_from_name
-from ingest.columns import Rollback
-from ingest.judge import DEFAULT_MIN_FRAMES, Filters
+from dataset.melee.ids import character_from_name
+from ingest.replay.columns import Rollback
+from ingest.replay.judge import DEFAULT_MIN_FRAMES, Filters
 
 DEFAULT_CODEC = "axis17"
 

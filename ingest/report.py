@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from dataset.files import url_of
-from dataset.typed import typed
-from ingest.judge import SENTENCES
-from ingest.pipeline import IngestReport, Progress
+from dataset.reporting.command_lines import typed
+from dataset.store.location import url_of
+from ingest.jobs.pipeline import IngestReport, Progress
+from ingest.replay.judge import SENTENCES
 
 LINE_EVERY_S = 5.0
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset.errors import ExphilError
-from play.disc import require_melee
-from play.match import default_home, find_executable, own_connect_code, require_free
-from play.slippi_launcher import launcher_dolphin, launcher_folder, launcher_iso
+from play.dolphin.disc import require_melee
+from play.dolphin.match import default_home, find_executable, own_connect_code, require_free
+from play.dolphin.slippi_launcher import launcher_dolphin, launcher_folder, launcher_iso
 
 OK: Literal["ok"] = "ok"
 WARN: Literal["warn"] = "warn"
@@ -125,7 +125,7 @@ def _dolphin(named: Path | None) -> tuple[Path | None, list[Finding]]:
 
 def _build(executable: Path, *, is_headless: bool) -> tuple[Any, list[Finding]]:
     """Which build it is, and what that build cannot do."""
-    from play.build import build_of, windowless
+    from play.dolphin.build import build_of, windowless
 
     try:
         build = build_of(executable)
@@ -260,7 +260,7 @@ def _replay_folder(folder: Path) -> Finding:
 
 def _policy(options: CheckOptions, run: str) -> Finding:
     """Load it and step it as a match would."""
-    from play.options import PlayOptions
+    from play.play_options import PlayOptions
     from play.players import load_agent
 
     said: list[str] = []

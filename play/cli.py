@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from dataset.errors import ConfigError
-from dataset.examples import examples
-from play import flags
+from dataset.reporting.examples import examples
+from play.commands import options as flags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,9 +73,9 @@ def play(
             is_headless=headless,
         )
         _check(looked_at, as_json=as_json)
+    from play.dolphin.match import MatchOptions, opponent_run
     from play.launch import play_match, play_stand_in
-    from play.match import MatchOptions, opponent_run
-    from play.options import PlayOptions
+    from play.play_options import PlayOptions
 
     if policy is None:
         raise ConfigError(
@@ -127,8 +127,8 @@ def play(
 
 def register(app: typer.Typer) -> None:
     """Add play's commands."""
-    from play.demo_cli import register as register_demo
-    from play.eval_games_cli import register as register_eval_games
+    from play.commands.demo_cli import register as register_demo
+    from play.commands.eval_games import register as register_eval_games
 
     app.command(
         epilog=examples(
@@ -146,9 +146,9 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
     """Look around and exit, 1 if a match cannot be played."""
     import json
 
-    from dataset.typed import typed
+    from dataset.reporting.command_lines import typed
     from play.check import check
-    from play.show import check_table, stdout_console
+    from play.commands.tables import check_table, stdout_console
 
     verdict = check(options)
     if as_json:
@@ -179,7 +179,7 @@ def _say(line: str) -> None:
 
 def _techniques(outcome: "Outcome", *, is_asked: bool | None) -> list[dict[str, Any]] | None:
     """The agent's technique statistics, if Dolphin kept replays."""
-    from play.techniques import technique_rows
+    from play.games.techniques import technique_rows
 
     if outcome.log is None or outcome.character is None or not outcome.replays:
         if is_asked:
@@ -194,7 +194,7 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
     from dataclasses import asdict
 
     from dataset.errors import DolphinError
-    from play.show import figures, rows_table, stdout_console
+    from play.commands.tables import figures, rows_table, stdout_console
 
     report = outcome.report
     result: dict[str, Any] = {

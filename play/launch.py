@@ -11,22 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset.slp import read_header
-from play.answer_time import answer_ms
-from play.connection import stopped_by_signals
-from play.dolphin import Session, open_stand_in
-from play.emulator import open_match
-from play.environment import SessionEnvironment, Stepped
-from play.match import Match, MatchOptions, build_match
-from play.options import PlayOptions
+from dataset.slippi.slp import read_header
+from play.dolphin.connection import stopped_by_signals
+from play.dolphin.match import Match, MatchOptions, build_match
+from play.dolphin.ports import own_port, seat_in_replay, seated
+from play.dolphin.session import Session, open_stand_in
+from play.dolphin.start import open_match
+from play.loop.environment import SessionEnvironment, Stepped
+from play.loop.observed import Watched
+from play.loop.runner import FrameSource, Players, Report, Runner
+from play.loop.session_log import REPLAY, SessionLog, logging, new_folder
+from play.loop.view import viewing
+from play.play_options import PlayOptions
 from play.players import Say, load_agent, load_pair
-from play.runner import FrameSource, Players, Report, Runner
-from play.runtime import PlayedRun
-from play.seat import own_port, seat_in_replay, seated
-from play.session_log import REPLAY, SessionLog, logging, new_folder
-from play.stand_in import OTHER_PIPE, PIPE, StandIn, naming
-from play.view import viewing
-from play.watch import Watched
+from play.runtime.load import PlayedRun
+from play.stand_in.answer_time import answer_ms
+from play.stand_in.stand_in import OTHER_PIPE, PIPE, StandIn, naming
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset.errors import CheckpointError, ConfigError
-from play.agent import Agent, Stepper
-from play.options import PlayOptions
-from play.pair import Pair
-from play.runner import Players, check_budget, warm_up
-from play.runtime import PlayedRun, load
-from train.record import find_run
+from play.agent.agent import Agent, Stepper
+from play.agent.pair import Pair
+from play.loop.runner import Players, check_budget, warm_up
+from play.play_options import PlayOptions
+from play.runtime.load import PlayedRun, load
+from train.run_folder import find_run
 
 Say = Callable[[str], None]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
+from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
-from ingest.pipeline import ingest
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "docker" / "train-and-sync"

@@ -14,8 +14,8 @@ import py7zr
 import pytest
 import typer
 
-from dataset.duel import generate_replay
-from dataset.examples import HEADING
+from dataset.duels.generate import generate_replay
+from dataset.reporting.examples import HEADING
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

@@ -15,26 +15,26 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dataset.codec import get_codec
-from dataset.duel import generate_replay
-from dataset.groups import ALL
-from dataset.rows import sample_of
+from dataset.codecs.registry import get_codec
+from dataset.duels.generate import generate_replay
+from dataset.features.feature_groups import ALL
 from dataset.schema import FIRST_FRAME, controller_matrix
-from dataset.shards import Sample
+from dataset.store.rows import sample_of
 from dataset.stream.bank import Bank
-from ingest.parse import ParsedReplay, parse_columns
-from play.agent import Agent
-from play.dolphin import open_stand_in
-from play.runner import Runner
-from play.stand_in import NEVER, StandIn
-from play.torch_stepper import TorchStepper
-from train.checkpoint import load_policy, run_record
-from train.components import Components
-from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
-from train.data import Data
-from train.loop import Fit
-from train.measure.persistence import fit_persistence
-from train.record import save_record
+from dataset.stream.window_shards import Sample
+from ingest.replay.parse import ParsedReplay, parse_columns
+from play.agent.agent import Agent
+from play.dolphin.session import open_stand_in
+from play.loop.runner import Runner
+from play.runtime.torch_stepper import TorchStepper
+from play.stand_in.stand_in import NEVER, StandIn
+from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.data.load import Data
+from train.fit.loop import Fit
+from train.policy.components import Components
+from train.policy.persistence import fit_persistence
+from train.run_folder import save_record
+from train.runs.checkpoint import load_policy, run_record
 
 CODEC = get_codec("axis17")
 SIDE = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from dataset.version import VERSION
 from tests.extras import PROJECT, ROOT, importable_with, run_with_only
 

@@ -1,4 +1,4 @@
-"""``exphil train``, ``eval`` and ``export``: arguments only; what they mean is decided in ``train.config`` and beyond."""
+"""The command line of ``exphil train``; ``train.config`` decides what the arguments mean."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.examples import examples
+from dataset.reporting.examples import examples
 
 if TYPE_CHECKING:
-    from train.callbacks import Callback
-    from train.settings import Resolved
+    from train.callbacks.base import Callback
+    from train.config.resolve import Resolved
 
 StorePath = Annotated[str | None, typer.Option("--store", help="Folder or URL of the store.", metavar="STORE")]
 ReplaysPath = Annotated[
@@ -26,12 +26,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as t
 
 def register(app: typer.Typer) -> None:
     """Add this stage's commands."""
-    from train.compare_cli import register as register_compare
-    from train.doctor_cli import register as register_doctor
-    from train.eval_cli import register as register_eval
-    from train.export_cli import register as register_export
-    from train.hub_cli import register as register_hub
-    from train.sweep_cli import register as register_sweep
+    from train.commands.compare import register as register_compare
+    from train.commands.doctor import register as register_doctor
+    from train.commands.eval import register as register_eval
+    from train.commands.export import register as register_export
+    from train.commands.hub import register as register_hub
+    from train.commands.sweep import register as register_sweep
 
     app.command(
         "train",
@@ -252,9 +252,9 @@ def train(
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
     from dataset.errors import ConfigError
-    from train.ranks import is_first_rank, num_ranks
-    from train.run import train_run
-    from train.settings import resolve
+    from train.config.resolve import resolve
+    from train.distributed import is_first_rank, num_ranks
+    from train.fit.train_run import train_run
 
     resolved = resolve(preset, {flag: value for flag, value in ctx.params.items() if value is not None})
     if show_config:
@@ -295,7 +295,7 @@ def find_store(store: str | None, replays: Path | None, character: str | None, c
     if store is not None:
         return store
     assert replays is not None
-    from ingest.cached import cached_store
+    from ingest.jobs.cached_store import cached_store
     from ingest.options import IngestOptions
 
     return str(cached_store([replays], IngestOptions(character=character, codec=codec)))
@@ -303,20 +303,20 @@ def find_store(store: str | None, replays: Path | None, character: str | None, c
 
 def make_callbacks(is_logged: bool) -> "list[Callback]":
     """What is told of a training's course: a person, the run's page, and a logging service if wanted."""
-    from train.page import RunPage
-    from train.progress import ProgressReport
+    from train.callbacks.progress import ProgressReport
+    from train.callbacks.run_page import RunPage
 
     callbacks: list[Callback] = [ProgressReport(), RunPage()]
     if is_logged:
-        from train.wandb_log import WandbLog
+        from train.callbacks.wandb_log import WandbLog
 
         callbacks.append(WandbLog())
     return callbacks
 
 
 def _show_config(resolved: "Resolved", as_json: bool) -> None:
-    from train.config import to_json
-    from train.settings import table
+    from train.config.resolve import table
+    from train.config.run_config import to_json
 
     typer.echo(table(resolved), err=as_json)
     if as_json:
@@ -324,7 +324,7 @@ def _show_config(resolved: "Resolved", as_json: bool) -> None:
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:
-    from dataset.store import Store
+    from dataset.store.store import Store
     from train.measure.report import next_step, summary_text
 
     has_test = any(shard.samples for shard in Store(source).manifest.of_kind("windows", "test"))

@@ -1,1 +1,1 @@
-"""One way a file of turning controllers into classes and back; ``dataset.codec`` names them."""
+"""One way a file of turning controllers into classes and back; ``dataset.codecs.registry`` names them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset.controller import (
+from dataset.melee.controller import (
     AXES,
     AXIS_SOURCE,
     BUTTONS,

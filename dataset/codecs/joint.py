@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.controller import (
+from dataset.melee.controller import (
     BUTTONS,
     DIGITAL_SHOULDERS,
     STICK_DEAD_ZONE,

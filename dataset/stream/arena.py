@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.memory import keep_freed_memory
+from dataset.io.malloc import keep_freed_memory
 from dataset.stream.batch import Bytes
 
 SLACK = 1.125

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import SchemaError
-from dataset.shards import Packed, Sample, pack, read_about, unpack
 from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.batch import Bytes, Layout
 from dataset.stream.decode import decode
+from dataset.stream.window_shards import Packed, Sample, pack, read_about, unpack
 
 MEMORY = 256 * 2**20
 """Bytes of packed replays kept in memory, about 18 million frames."""

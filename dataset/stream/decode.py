@@ -11,11 +11,11 @@ Legend: N frames, C columns, W bytes of a frame.
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.align import align
-from dataset.encode import EXCHANGE_FEATURES, EXCHANGE_INDICES, EXCHANGE_SIGNS, perspective
-from dataset.shards import Sample
+from dataset.features.align import align
+from dataset.features.encoder import EXCHANGE_FEATURES, EXCHANGE_INDICES, EXCHANGE_SIGNS, perspective
 from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.batch import Bytes, Layout
+from dataset.stream.window_shards import Sample
 
 BLOCK = 512
 """Rows written at a time: their bytes, read and written, stay in the processor's second cache, a line of each in the first."""

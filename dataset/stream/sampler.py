@@ -17,9 +17,9 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codec import Codec
+from dataset.codecs.registry import Codec
 from dataset.errors import ConfigError
-from dataset.ids import character_name
+from dataset.melee.ids import character_name
 from dataset.stream.arena import Arena, mapping
 from dataset.stream.augment import Augment
 from dataset.stream.bank import Bank

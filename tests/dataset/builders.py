@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset import schema
-from dataset.codec import BUTTON_MASK, DIGITAL_SHOULDERS
-from dataset.encode import RAW_NAMES, Encoded, encode_columns
-from dataset.groups import zeroed
+from dataset.codecs.registry import BUTTON_MASK, DIGITAL_SHOULDERS
+from dataset.features.encoder import RAW_NAMES, Encoded, encode_columns
+from dataset.features.feature_groups import zeroed
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
-from dataset.shards import Sample, add_sample, open_shard
+from dataset.stream.window_shards import Sample, add_sample, open_shard
 
 
 def random_columns(num_frames: int, seed: int, version: Version = (3, 19, 0)) -> dict[str, NDArray[np.generic]]:

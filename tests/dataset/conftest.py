@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset.duel import generate_replay
-from ingest.pipeline import IngestOptions, ingest
+from dataset.duels.generate import generate_replay
+from ingest.jobs.pipeline import IngestOptions, ingest
 
 DUELS = (
     ((0, "fox", "final_destination"), (1, "marth", "battlefield"), (11, "falco", "dream_land")),

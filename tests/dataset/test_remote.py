@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from dataset.errors import ConfigError, SchemaError, ShardError
-from dataset.fetch import Patience
-from dataset.manifest import MANIFEST_NAME, Manifest
-from dataset.store import Store
-from dataset.verify import verify
-from dataset.windows import encode_windows
+from dataset.io.fetch import Patience
+from dataset.store.manifest import MANIFEST_NAME, Manifest
+from dataset.store.reencode import encode_windows
+from dataset.store.store import Store
+from dataset.verify.verify import verify
 from tests.dataset import servers
 from tests.dataset.servers import Fault, FaultyServer, serving
 

@@ -9,8 +9,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from dataset.errors import ConfigError, ShardError
-from dataset.fetch import Patience
-from dataset.store import Store
+from dataset.io.fetch import Patience
+from dataset.store.store import Store
 from tests.conftest import S3_SECRET
 from tests.dataset import servers
 

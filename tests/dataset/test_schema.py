@@ -1,6 +1,7 @@
 import numpy as np
 
-from dataset import encode, schema
+from dataset import schema
+from dataset.features import encoder as encode
 
 
 def test_column_names_are_unique() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset.store import Store
+from dataset.store.store import Store
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "streaming.md").read_text(encoding="utf-8")
 TAR_LOOP, WEBDATASET, NOTEBOOK = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

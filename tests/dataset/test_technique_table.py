@@ -4,9 +4,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dataset.ids import character_from_name
-from dataset.techniques import table
-from dataset.techniques.table import technique_table
+from dataset.melee.ids import character_from_name
+from dataset.stats.techniques import table
+from dataset.stats.techniques.table import technique_table
 from tests.dataset.games import FALCO, MEWTWO, game
 
 WAVEDASHES = [(24, 4), (236, 2), (43, 10), (14, 5)] * 3

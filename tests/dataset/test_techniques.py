@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dataset.ids import character_from_name
+from dataset.melee.ids import character_from_name
 from dataset.schema import FIRST_FRAME
-from dataset.techniques import stays as stays_module
-from dataset.techniques.stays import find_stays
-from dataset.techniques.table import TECHNIQUES, find_events, find_games
+from dataset.stats.techniques import spans as stays_module
+from dataset.stats.techniques.spans import find_stays
+from dataset.stats.techniques.table import TECHNIQUES, find_events, find_games
 from tests.dataset.games import FALCO, MEWTWO, Stay, game
 
 PEACH = character_from_name("peach").internal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 
 SEEDS = (0, 1, 2, 3)
 

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 from dataset.errors import ExphilError
-from dataset.manifest import MANIFEST_NAME
-from dataset.store import Store
-from dataset.windows import encode_windows
-from ingest import plan
-from ingest.pipeline import IngestOptions, ingest
+from dataset.store.manifest import MANIFEST_NAME
+from dataset.store.reencode import encode_windows
+from dataset.store.store import Store
+from ingest.jobs import plan
+from ingest.jobs.pipeline import IngestOptions, ingest
 from tests.ingest.kills import check_left, check_sound
 
 SHARES = (0.1, 0.4, 0.6, 0.8, 1.0)

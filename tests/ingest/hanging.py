@@ -4,7 +4,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from ingest.names import Names
+from ingest.replay.anonymize import Names
 
 
 @dataclass(frozen=True)

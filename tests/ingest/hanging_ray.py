@@ -4,12 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from dataset.duel import generate_replay
-from ingest import workers
-from ingest.job import Job, Known, Settings
-from ingest.judge import Filters
-from ingest.on_ray import LOCAL, run_jobs_on_ray
-from ingest.sources import find_candidates
+from dataset.duels.generate import generate_replay
+from ingest.jobs import workers
+from ingest.jobs.job import Job, Known, Settings
+from ingest.jobs.on_ray import LOCAL, run_jobs_on_ray
+from ingest.replay.judge import Filters
+from ingest.sources.find import find_candidates
 from tests.ingest.hanging import HangingNames
 
 

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dataset.manifest import Manifest
-from ingest import plan, shardset
-from ingest.pipeline import IngestOptions, Progress, ingest
+from dataset.store.manifest import Manifest
+from ingest.jobs import plan
+from ingest.jobs import shard_writer as shardset
+from ingest.jobs.pipeline import IngestOptions, Progress, ingest
 
 
 def _die(*_: Any, **__: Any) -> None:

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import polars as pl
 
-from dataset.atomic import sha256_of
-from dataset.files import REPLAYS_NAME
-from dataset.manifest import MANIFEST_NAME, Manifest
-from dataset.store import Store
-from dataset.verify import verify
-from ingest import commit, plan
-from ingest.pipeline import IngestOptions, IngestReport, ingest
+from dataset.io.atomic import sha256_of
+from dataset.store.location import REPLAYS_NAME
+from dataset.store.manifest import MANIFEST_NAME, Manifest
+from dataset.store.store import Store
+from dataset.verify.verify import verify
+from ingest.jobs import commit, plan
+from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 STORE_FILES = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
@@ -47,7 +47,9 @@ class Kill:
 def killed_ingest(source: Path, store: Path, after_s: float, workers: int = 1) -> Kill:
     """Run an ingest in a process of its own and kill it so long after it began to write."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ingest.pipeline", "ingest.workers"])  # start-up is paid once, not once a kill
+    context.set_forkserver_preload(
+        ["ingest.jobs.pipeline", "ingest.jobs.workers"]
+    )  # start-up is paid once, not once a kill
     before = set(_files(store))
     process = context.Process(target=_ingest, args=(source, store, workers))
     process.start()

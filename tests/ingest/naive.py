@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataset.items import ItemSlots
+from dataset.melee.item_slots import ItemSlots
 from dataset.schema import CONTROLLER_COLUMNS, ITEM_COLUMNS, PHYSICAL_COLUMNS, RECORD_COLUMNS, STATE_COLUMNS
 
 

@@ -7,13 +7,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
-from dataset.manifest import Manifest
-from dataset.store import Store
+from dataset.store.manifest import Manifest
+from dataset.store.store import Store
 from ingest import cli
-from ingest.judge import DEFAULT_MIN_FRAMES
-from ingest.run import ingest_sources
+from ingest.command import ingest_sources
+from ingest.replay.judge import DEFAULT_MIN_FRAMES
 
 
 def run(*arguments: object) -> Result:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from dataset.errors import ReplayError
-from dataset.store import Store
-from ingest.archives import Reader
-from ingest.job import content_id
-from ingest.pipeline import IngestOptions, ingest
-from ingest.sources import find_candidates
+from dataset.store.store import Store
+from ingest.jobs.job import content_id
+from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.sources.find import find_candidates
+from ingest.sources.reader import Reader
 
 OPTIONS = IngestOptions(workers=1, min_frames=1, keep_names=True)
 NAMES = ("a.slp", "b.slp", "deep/c.slp", "d.slp.gz", "e.zip", "f.zip", "g.tar")

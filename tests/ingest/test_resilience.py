@@ -18,19 +18,22 @@ from pathlib import Path
 
 import pytest
 
-from dataset import atomic, replay_table
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError, ReplayError
-from dataset.manifest import Manifest
-from dataset.store import Store
-from ingest import limits, plan, shardset, workers
-from ingest.archives import Candidate, Reader
-from ingest.cached import cached_store
-from ingest.job import Job, Known, Settings
-from ingest.judge import Filters
-from ingest.pipeline import IngestOptions, IngestReport, ingest
-from ingest.sources import find_candidates
-from ingest.workers import run_jobs
+from dataset.io import atomic
+from dataset.store import replay_table
+from dataset.store.manifest import Manifest
+from dataset.store.store import Store
+from ingest.jobs import plan, workers
+from ingest.jobs import shard_writer as shardset
+from ingest.jobs.cached_store import cached_store
+from ingest.jobs.job import Job, Known, Settings
+from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
+from ingest.jobs.workers import run_jobs
+from ingest.replay.judge import Filters
+from ingest.sources import limits
+from ingest.sources.find import find_candidates
+from ingest.sources.reader import Candidate, Reader
 from tests.ingest.hanging import HangingNames
 from tests.ingest.kills import STORE_FILES, kill_often
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from play.match import Match, MatchOptions, build_match
-from train.checkpoint import run_record, save_weights
-from train.config import DataConfig, PolicyConfig, RunConfig
-from train.policy import Policy
-from train.record import save_record
+from play.dolphin.match import Match, MatchOptions, build_match
+from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.policy.policy import Policy
+from train.run_folder import save_record
+from train.runs.checkpoint import run_record, save_weights
 
 
 def random_run(

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from dataset.duel import generate_replay
-from play.match import MatchOptions
+from dataset.duels.generate import generate_replay
+from play.dolphin.match import MatchOptions
 from tests.play.builders import free_port, random_run
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
-from train.graph.export import export_run
+from train.export.export import export_run
 
 
 @pytest.fixture
 def patient_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A policy may take its time: on a busy machine even the smallest one takes longer than a frame."""
-    monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 10_000.0)
+    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
 
 
 @pytest.fixture(scope="session")

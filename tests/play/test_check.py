@@ -12,11 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from dataset.errors import ConfigError
-from play import build, check
-from play.build import Build
+from play import check
 from play.check import CheckOptions, Finding
 from play.cli import register
-from play.slippi_launcher import launcher_dolphin, launcher_iso
+from play.dolphin import build
+from play.dolphin.build import Build
+from play.dolphin.slippi_launcher import launcher_dolphin, launcher_iso
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import MELEE, write_fake_dolphin
 
@@ -308,10 +309,10 @@ def test_a_replay_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
 
 def test_a_policy_is_loaded_and_stepped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = str(random_run(tmp_path / "run"))
-    monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 10_000.0)
+    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
     found = look(policy=run)["policy"]
     assert (found.status, "a warm step takes" in found.detail) == ("ok", True)
-    monkeypatch.setattr("play.runner.FRAME_BUDGET_MS", 0.0)
+    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 0.0)
     found = look(policy=run)["policy"]
     assert (found.status, found.fix) == ("fail", "play a smaller one, or let Dolphin wait: --sync")
     assert look(policy=run, is_sync=True)["policy"].status == "ok"

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from play.cli import register
 from tests.play.builders import random_run
@@ -177,7 +177,7 @@ def test_a_replay_older_than_the_stand_in_serves_is_refused(run: str, edge_case_
 
 def test_play_reads_no_store_and_logs_to_no_wandb() -> None:
     code = (
-        "import sys, play.launch, play.emulator, play.runtime\n"
+        "import sys, play.launch, play.dolphin.start, play.runtime.load\n"
         "print([m for m in ('polars', 'pyarrow', 'peppi_py', 'wandb') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from tests.extras import run_with_only
 
 

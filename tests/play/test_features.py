@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codec import Classes, Controllers, get_codec
-from dataset.duel import generate_replay
-from dataset.encode import FEATURE_ROW, RAW_ROW, perspective
-from dataset.rows import sample_of
-from ingest.parse import ParsedReplay, parse_columns
-from play.agent import Agent, Seen, Stepper
-from play.dolphin import open_stand_in
-from play.runner import Runner
-from play.runtime import load
-from play.stand_in import StandIn
-from play.torch_stepper import TorchStepper
+from dataset.codecs.registry import Classes, Controllers, get_codec
+from dataset.duels.generate import generate_replay
+from dataset.features.encoder import FEATURE_ROW, RAW_ROW, perspective
+from dataset.store.rows import sample_of
+from ingest.replay.parse import ParsedReplay, parse_columns
+from play.agent.agent import Agent, Seen, Stepper
+from play.dolphin.session import open_stand_in
+from play.loop.runner import Runner
+from play.runtime.load import load
+from play.runtime.torch_stepper import TorchStepper
+from play.stand_in.stand_in import StandIn
 from tests.play.builders import random_run
-from train.checkpoint import load_policy
-from train.graph.export import export_run
-from train.policy import Policy
+from train.export.export import export_run
+from train.policy.policy import Policy
+from train.runs.checkpoint import load_policy
 
 CODEC = get_codec("axis17")
 SIDE = 1

@@ -31,17 +31,17 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.codec import Classes
-from dataset.duel import generate_replay
+from dataset.codecs.registry import Classes
+from dataset.duels.generate import generate_replay
 from dataset.errors import DolphinError
-from dataset.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
-from dataset.slp import events as read_events
-from play.agent import Agent
-from play.dolphin import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
-from play.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in import PIPE, StandIn
+from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
+from dataset.slippi.slp import events as read_events
+from play.agent.agent import Agent
+from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
+from play.loop.runner import MOST_AT_ONCE, Report, Runner
+from play.stand_in.stand_in import PIPE, StandIn
+from tests.play.loop.test_runner import CODEC, Counting
 from tests.play.loopback import GOODBYE, SILENCE, Loopback, end_game, events, menu
-from tests.play.test_runner import CODEC, Counting
 
 FRAMES = 40
 NUMBERS = list(range(-123, FRAMES - 123))

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codec import Classes, Controllers, get_codec
-from dataset.duel import generate_replay
-from dataset.encode import encode
+from dataset.codecs.registry import Classes, Controllers, get_codec
+from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError
-from play.agent import Agent
-from play.controller import as_read
-from play.dolphin import Ended, Frame, Lost, open_stand_in
+from dataset.features.encoder import encode
+from play.agent.agent import Agent
+from play.agent.controller import as_read
+from play.agent.live import LiveGame
+from play.dolphin.session import Ended, Frame, Lost, open_stand_in
 from play.launch import play_stand_in
-from play.live import LiveGame
-from play.options import PlayOptions
+from play.loop.runner import Runner
+from play.play_options import PlayOptions
 from play.players import load_agent
-from play.runner import Runner
-from play.runtime import load
-from play.stand_in import PIPE, Report, StandIn
+from play.runtime.load import load
+from play.stand_in.stand_in import PIPE, Report, StandIn
 from tests.play.builders import random_run
 from tests.play.test_parity import Frames, differences, from_ingest
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codec import get_codec
-from dataset.encode import FEATURES, INDICES
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from play import runtime
-from play.agent import Seen
-from play.graph_stepper import GraphStepper
-from play.onnx_stepper import OnnxStepper
-from play.runtime import load
+from dataset.features.encoder import FEATURES, INDICES
+from play.agent.agent import Seen
+from play.runtime import load as runtime
+from play.runtime.graph_stepper import GraphStepper
+from play.runtime.load import load
+from play.runtime.onnx_stepper import OnnxStepper
 
 FRAMES = 600
 TOLERANCE = 5e-6
@@ -53,7 +53,7 @@ def played(stepper: GraphStepper, num_players: int) -> tuple[NDArray[np.uint8], 
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize("num_players", [1, 2])
 def test_openvino_gives_what_onnx_runtime_gives(exported_run: Path, num_players: int) -> None:
-    from play.openvino_stepper import OpenVinoStepper
+    from play.runtime.openvino_stepper import OpenVinoStepper
 
     graph = exported_run / "policy.onnx"
     classes, others = played(OpenVinoStepper(graph, 0.7, num_players), num_players)

@@ -14,11 +14,11 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.duel import generate_replay
-from dataset.encode import FEATURE_ROW, FEATURES, INDICES, Encoded, encode, encode_columns, perspective
+from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
-from ingest.parse import parse_columns
-from play.live import LiveGame
+from dataset.features.encoder import FEATURE_ROW, FEATURES, INDICES, Encoded, encode, encode_columns, perspective
+from ingest.replay.parse import parse_columns
+from play.agent.live import LiveGame
 from tests.conftest import replay_archive
 
 Frames = tuple[list[int], Encoded]

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codec import Codec, get_codec
-from dataset.encode import FEATURES, INDICES, Encoded
-from dataset.groups import ALL, encoder_digest
-from dataset.ids import KNEE_BEND
-from dataset.manifest import Manifest, ShardInfo
-from dataset.replay_table import save_replays
+from dataset.codecs.registry import Codec, get_codec
+from dataset.features.encoder import FEATURES, INDICES, Encoded
+from dataset.features.feature_groups import ALL, encoder_digest
+from dataset.melee.ids import KNEE_BEND
 from dataset.schema import SCHEMA_VERSION
-from dataset.shards import Sample
+from dataset.store.manifest import Manifest, ShardInfo
+from dataset.store.replay_table import save_replays
+from dataset.stream.window_shards import Sample
 from tests.dataset.builders import shard_of, under
-from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 
 FALCO, FOX = 22, 1
 CODEC = get_codec("axis17")

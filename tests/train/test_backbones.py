@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from train.backbones.base import Backbone, Shape, State, map_state, reset_rows
-from train.backbones.registry import BACKBONES, get_backbone
+from train.policy.backbones.base import Backbone, Shape, State, map_state, reset_rows
+from train.policy.backbones.registry import BACKBONES, get_backbone
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 

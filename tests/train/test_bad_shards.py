@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError, ShardError
-from dataset.manifest import Manifest
+from dataset.store.manifest import Manifest
 from tests.dataset.servers import serving
 from tests.train.builders import tiny_splits, write_store
 from train.cli import register

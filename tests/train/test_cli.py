@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_splits, write_store
 from train.cli import find_store, register
-from train.config import DataConfig, LossConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, LossConfig, OptimConfig, PolicyConfig, RunConfig
 
 TINY = "--hidden-sizes 16,16 --batch-size 2 --window-size 10 --epochs 1 --train-character falco"
 
@@ -56,7 +56,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.update(config=config, store=store, name=name, **options)
         raise ConfigError("enough")
 
-    monkeypatch.setattr("train.run.train_run", fake)
+    monkeypatch.setattr("train.fit.train_run.train_run", fake)
     result = exphil(
         "train --store s --name n --runs r --train-character fox --backbone gru --temporal --hidden-sizes 32 "
         "--num-layers 3 --head independent --dropout 0.1 --prev-dropout 0.2 --delay 4 --batch-size 5 --window-size 6 "
@@ -150,7 +150,7 @@ def test_the_data_comes_from_a_store_or_from_replays_and_from_one_only(
         asked.append((sources, options.character, options.codec))
         return tmp_path
 
-    monkeypatch.setattr("ingest.cached.cached_store", cached)
+    monkeypatch.setattr("ingest.jobs.cached_store.cached_store", cached)
     assert find_store(None, Path("replays"), "falco", "joint") == str(tmp_path)
     assert asked == [([Path("replays")], "falco", "joint")]
     with pytest.raises(ConfigError, match="found neither; give one"):

@@ -17,14 +17,14 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError, ExphilError
-from tests.dataset.test_card import VOID, Balance
+from tests.dataset.stats.test_card import VOID, Balance
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks import Callback
+from train.callbacks.base import Callback
 from train.cli import register
-from train.compare.results_page import page_html
-from train.config import OptimConfig
-from train.data import load_data
-from train.pace import within_minutes
+from train.compare.page.page import page_html
+from train.config.run_config import OptimConfig
+from train.data.load import load_data
+from train.fit.pace import within_minutes
 
 TINY = "--hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
 LATENCY = {"step_ms_p50": 0.25, "step_ms_p99": 0.5, "step_frames": 600}
@@ -74,7 +74,7 @@ def compared(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     line = f"compare --store {store} --runs {runs} --name tiny --backbones mlp,gru --seeds 2 {TINY} --json"
     stop = StopsAfter(2 * 15 + 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.compare_cli.make_callbacks", lambda wandb: [stop])
+        patch.setattr("train.commands.compare.make_callbacks", lambda wandb: [stop])
         stopped = exphil(line)
     assert isinstance(stopped.exception, ExphilError)
     assert "stopped with 2 of 4 runs done; the same command goes on" in str(stopped.exception)
@@ -193,7 +193,7 @@ def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
 ) -> None:
     """Each look at this clock is half a second after the one before, and it is looked at once a step."""
     looks = count()
-    monkeypatch.setattr("train.pace.time", SimpleNamespace(process_time=lambda: next(looks) / 2, perf_counter=None))
+    monkeypatch.setattr("train.fit.pace.time", SimpleNamespace(process_time=lambda: next(looks) / 2, perf_counter=None))
     config = tiny_config(optim=OptimConfig(epochs=9, lr=0.01))
     found = within_minutes(config, load_data(store, "axis17", "all", "falco"), minutes=0.2, device=torch.device("cpu"))
     assert found == replace(config, optim=OptimConfig(epochs=2, lr=0.01, max_steps=24))

@@ -13,8 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from tests.train.test_flags import Toggle, build_app, lose_a_shard
-from train.run import train_run
+from tests.train.commands.test_train_options import Toggle, build_app, lose_a_shard
+from train.fit.train_run import train_run
 
 EFFECT = {
     ("eval", "--policy"): Toggle("--policy two --store {store}"),
@@ -56,7 +56,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
         train_run(replace(tiny_config(), seed=seed), places["store"], name, runs=folder / "runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("ingest.cached.cached_store", lambda sources, options: sources[0])
+        patch.setattr("ingest.jobs.cached_store.cached_store", lambda sources, options: sources[0])
         yield places
 
 

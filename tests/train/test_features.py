@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from dataset.duel import generate_replay
+from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError, SchemaError
-from dataset.groups import encoder_digest
-from dataset.windows import encode_windows
+from dataset.features.feature_groups import encoder_digest
+from dataset.store.reencode import encode_windows
+from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
-from ingest.pipeline import ingest
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
-from tests.train.test_flags import digest
-from train.checkpoint import load_policy
+from tests.train.commands.test_train_options import digest
 from train.compare.axes import sweep_configs
-from train.compare.fold_runs import fold_runs
-from train.compare.sources import planned_on_stores
+from train.compare.finished_runs import fold_runs
+from train.compare.stores import planned_on_stores
+from train.data.recoded_store import encoded_for
+from train.fit.train_run import train_run
 from train.measure.evaluate import evaluate_run
-from train.measure.recoded import encoded_for
-from train.record import load_record
-from train.run import train_run
+from train.run_folder import load_record
+from train.runs.checkpoint import load_policy
 
 LESS = "all-speeds-items"
 

@@ -9,16 +9,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from dataset.atomic import sha256_of
-from dataset.encode import ENCODER_DIGEST
 from dataset.errors import CheckpointError, ConfigError, ExphilError, ShardError
-from dataset.manifest import Manifest
+from dataset.features.encoder import ENCODER_DIGEST
+from dataset.io.atomic import sha256_of
+from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.hub_double import CommitOperationAdd, HfApi, Hub, Repo
-from train.checkpoint import run_record
 from train.cli import register
-from train.hub_run import LOOKUP
-from train.record import save_record
+from train.run_folder import save_record
+from train.runs.checkpoint import run_record
+from train.runs.hub import LOOKUP
 
 REPO = "me/falco"
 
@@ -26,7 +26,7 @@ REPO = "me/falco"
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     double = Hub()
-    monkeypatch.setattr("dataset.hub.library", lambda: double)
+    monkeypatch.setattr("dataset.io.hub.library", lambda: double)
     return double
 
 
@@ -175,7 +175,7 @@ def test_a_shard_that_came_down_wrong_is_named_and_the_manifest_stays_away(
 
 
 def test_many_files_go_in_several_commits(hub: Hub, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dataset.hub.FILES_A_COMMIT", 2)
+    monkeypatch.setattr("dataset.io.hub.FILES_A_COMMIT", 2)
     done("push", store)
     assert hub.repos["dataset", REPO].messages == [
         "Add windows/train-000000.tar and 1 more",

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.train.builders import tiny_policy_config
-from tests.train.graph.test_export import trained_looking
-from train.backbones.registry import BACKBONES
-from train.graph.export import export_front, one_thread_session, random_frame
-from train.graph.fold import leaves_of
+from tests.train.export.test_export import trained_looking
+from train.export.export import export_front, one_thread_session, random_frame
+from train.export.folded_step import leaves_of
+from train.policy.backbones.registry import BACKBONES
 
 FRAMES = 30 * 60 * 60
 WINDOW = 1000

@@ -9,8 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from tests.train.builders import tiny_splits, write_store
-from tests.train.test_flags import EFFECT, INVARIANT, Toggle, build_app, options
-from train.compare_cli import NOT_SHARED
+from tests.train.commands.test_train_options import EFFECT, INVARIANT, Toggle, build_app, options
+from train.commands.compare import NOT_SHARED
 
 PLANNED = {
     "--axis": Toggle("window"),
@@ -77,9 +77,9 @@ def lines(command: str, name: str) -> tuple[str, str]:
 def test_an_option_changes_what_is_carried_out(
     command: str, name: str, stores: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.compare.carry_out.carry_out", remember)
-    monkeypatch.setattr("ingest.cached.cached_store", lambda sources, options: sources[0])
-    monkeypatch.setattr("train.compare.sources.encoded_for", lambda store, codec, features: store)
+    monkeypatch.setattr("train.compare.execute.carry_out", remember)
+    monkeypatch.setattr("ingest.jobs.cached_store.cached_store", lambda sources, options: sources[0])
+    monkeypatch.setattr("train.compare.stores.encoded_for", lambda store, codec, features: store)
 
     def outcome(said: str) -> str:
         words = said.format_map(stores | dict.fromkeys(("two", "unequal", "damaged", "joint"), stores["other"])).split()

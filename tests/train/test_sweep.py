@@ -12,7 +12,7 @@ from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from train.cli import register
 from train.compare.axes import FEATURES, USUAL, sweep_configs, within
-from train.config import RunConfig
+from train.config.run_config import RunConfig
 
 TINY = (
     "--backbone mlp --hidden-sizes 8,8 --batch-size 2 --window-size 10 --epochs 1 --train-character falco --device cpu"
@@ -132,7 +132,7 @@ def test_a_sweep_over_data_trains_on_parts_and_says_what_they_cannot_tell(
 
 
 def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.compare.carry_out.num_ranks", lambda: 2)
+    monkeypatch.setattr("train.compare.execute.num_ranks", lambda: 2)
     store = write_store(tmp_path / "store", tiny_splits())
     result = exphil(f"sweep delay --values 0,2 --store {store} --runs {tmp_path} {TINY}")
     assert isinstance(result.exception, ConfigError)

@@ -14,22 +14,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from dataset.shards import read_about
-from dataset.store import Store
+from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
+from dataset.stream.window_shards import read_about
+from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
-from ingest.pipeline import ingest
 from tests.conftest import replay_archive
 from tests.train.builders import CODEC, FALCO, sample
-from train.backbones.base import State
-from train.backbones.registry import BACKBONES
-from train.components import Components
-from train.config import DataConfig, OptimConfig, PolicyConfig, RunConfig, has_attention
-from train.data import Data
-from train.loop import Fit
-from train.losses import component_nll
-from train.measure.persistence import fit_persistence
-from train.policy import Policy
+from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig, has_attention
+from train.data.load import Data
+from train.fit.loop import Fit
+from train.fit.losses import component_nll
+from train.policy.backbones.base import State
+from train.policy.backbones.registry import BACKBONES
+from train.policy.components import Components
+from train.policy.persistence import fit_persistence
+from train.policy.policy import Policy
 
 LAG = 3
 """Frames after which a player answers in the generated game: nothing in a frame or the controller tells of it."""

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dataset.codec import CODECS
+from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError
-from dataset.groups import parse_features
+from dataset.features.feature_groups import parse_features
+from train.commands.train_options import spelled
 from train.compare.variants import require_seeds
-from train.config import RunConfig
-from train.flags import spelled
-from train.settings import resolve
+from train.config.resolve import resolve
+from train.config.run_config import RunConfig
 
 Flags = dict[str, Any]
 
@@ -35,7 +35,7 @@ FEATURES: Mapping[str, Flags] = {
     "independent head": {"head": "independent"},
 }
 """Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``. A choice of feature groups
-(``dataset.groups``) is a value of that axis too."""
+(``dataset.features.feature_groups``) is a value of that axis too."""
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "size": ("64", "256", "512"),

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from dataset.atomic import replacing, sha256_of
 from dataset.errors import CheckpointError, ConfigError
-from train.checkpoint import LoadedPolicy, load_policy
-from train.data import open_store
-from train.graph.latency import measure_latency
+from dataset.io.atomic import replacing, sha256_of
+from train.callbacks.run_page import METRICS
+from train.data.load import open_store
+from train.export.latency import measure_latency
 from train.measure.evaluate import EvalSplit, evaluate_run
-from train.page import METRICS
+from train.runs.checkpoint import LoadedPolicy, load_policy
 
 VERSION = 1
 """Changes whenever what is kept means something else."""
@@ -38,7 +38,7 @@ class Measuring:
     device: torch.device
     """Where reports are computed; latency is always measured on one thread of the CPU."""
     is_detailed: bool = False
-    """Whether the test report has the parts of ``train.measure.detailed``."""
+    """Whether the test report has the parts of ``train.measure.detailed.gather``."""
     tolerate_bad_shards: int = 0
     """Window shards of the store that may be skipped."""
     say: Callable[[str], None] = lambda line: None

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.atomic import replacing
 from dataset.errors import ConfigError
-from train.config import RunConfig, from_json, to_json
+from dataset.io.atomic import replacing
+from train.config.run_config import RunConfig, from_json, to_json
 
 PLAN = "plan.json"
 

@@ -15,20 +15,20 @@ from typing import Any
 
 import torch
 
-from dataset.atomic import replacing
-from dataset.card import write_card
-from dataset.codec import get_codec
-from dataset.groups import BASE
-from dataset.manifest import MANIFEST_NAME
-from dataset.store import Store
+from dataset.codecs.registry import get_codec
+from dataset.features.feature_groups import BASE
+from dataset.io.atomic import replacing
+from dataset.stats.card import write_card
+from dataset.store.manifest import MANIFEST_NAME
+from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from train.compare.data_law import data_law
 from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
-from train.config import RunConfig, from_json
-from train.data import character_id, load_bank, open_store
+from train.config.run_config import RunConfig, from_json
+from train.data.load import character_id, load_bank, open_store
 from train.measure.baselines import measure_baselines
-from train.measure.differ import OTHER_DELAYS, OTHER_PLAYERS
+from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
 from train.measure.intervals import Luck
 
 RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
@@ -74,7 +74,7 @@ def make_results(
         kind: ``compare``, or ``sweep`` and its axis.
         failed: ``run`` and ``error`` of those that did not come to an end.
         device: where reports are computed.
-        is_detailed: whether test replays are measured in detail (``train.measure.detailed``).
+        is_detailed: whether test replays are measured in detail (``train.measure.detailed.gather``).
         tolerate_bad_shards: window shards of a store that may be skipped.
         say: told how far measuring has come.
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataset.atomic import replacing
 from dataset.errors import ExphilError
-from train.callbacks import Callback
+from dataset.io.atomic import replacing
+from train.callbacks.base import Callback
 from train.compare.plan import Planned
-from train.run import train_run
+from train.fit.train_run import train_run
 
 OUTCOMES = "outcomes.json"
 

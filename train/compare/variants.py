@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset.errors import ConfigError
-from train.backbones.registry import BACKBONES
+from train.commands.train_options import spelled
 from train.compare.plan import Planned
-from train.config import RunConfig, has_attention
-from train.flags import spelled
-from train.settings import resolve
+from train.config.resolve import resolve
+from train.config.run_config import RunConfig, has_attention
+from train.policy.backbones.registry import BACKBONES
 
 OF_ATTENTION = ("num_heads", "attention_every")
 """Flags that act only where there is attention."""

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.codec import Codec
+from dataset.codecs.registry import Codec
 from dataset.stream.bank import Bank, Rows
-from train.components import Components
 from train.measure.controls import Controls
 from train.measure.intervals import bootstrap
 from train.measure.judged import judge
 from train.measure.lookup import copied_logits, fit_lookup
 from train.measure.metrics import Metrics
 from train.measure.per_replay import PerReplay
-from train.measure.persistence import fit_persistence
+from train.policy.components import Components
+from train.policy.persistence import fit_persistence
 
 Report = dict[str, Any]
 

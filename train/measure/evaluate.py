@@ -13,27 +13,27 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from dataset.split import SPLITS
-from dataset.store import Store
+from dataset.store.split import SPLITS
+from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Sampler
-from train.checkpoint import LoadedPolicy
-from train.components import Components
-from train.data import character_id, open_store
-from train.initial import seen_ids
+from train.callbacks.progress import tell_now_and_then
+from train.data.load import character_id, open_store
+from train.data.sampling import build_sampler
 from train.measure.controls import Controls
 from train.measure.criteria import judge_criteria
-from train.measure.detailed import Detailed
-from train.measure.fitted import find_lookup
+from train.measure.detailed.gather import Detailed
 from train.measure.intervals import PerReplayReport, bootstrap, paired_difference
 from train.measure.judged import Judged
 from train.measure.metrics import Metrics
 from train.measure.per_replay import PerReplay
-from train.measure.persistence import Persistence
+from train.measure.run_lookup import find_lookup
 from train.measure.walk import measuring, walk
-from train.policy import Policy
-from train.progress import tell_now_and_then
-from train.sampling import build_sampler
+from train.policy.components import Components
+from train.policy.persistence import Persistence
+from train.policy.policy import Policy
+from train.runs.checkpoint import LoadedPolicy
+from train.runs.init_from import seen_ids
 
 EvalSplit = Literal["val", "test", "all"]
 
@@ -93,7 +93,7 @@ def evaluate_run(
         is_seen_allowed: whether replays that the run trained on may count.
         device: where to compute.
         tolerate_bad_shards: window shards that may be skipped; the report names them.
-        detailed: whether to measure also what ``train.measure.detailed`` does, in three more passes, and the ``criteria``.
+        detailed: whether to measure also what ``train.measure.detailed.gather`` does, in three more passes, and the ``criteria``.
         say: takes a line of progress every few seconds.
 
     Raises:

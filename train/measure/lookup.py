@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from dataset.atomic import replacing
-from dataset.encode import INDEX_ROW
 from dataset.errors import CheckpointError
-from dataset.ids import NUM_ACTION_STATES
+from dataset.features.encoder import INDEX_ROW
+from dataset.io.atomic import replacing
+from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.stream.bank import Bank, Rows
-from train.measure.persistence import Persistence
+from train.policy.persistence import Persistence
 
 LOOKUP = "lookup.safetensors"
 """Its file in a run folder."""

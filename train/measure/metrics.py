@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.components import Components
 from train.measure.controls import Controls
 from train.measure.judged import Judged, overall_weights
-from train.measure.persistence import Persistence
+from train.policy.components import Components
+from train.policy.persistence import Persistence
 
 ECE_BINS = 15
 

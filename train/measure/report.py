@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from dataset.typed import typed
-from train.measure.differ import OTHER_DELAYS, OTHER_PLAYERS
-from train.measure.report_detailed import detailed_tables
-from train.measure.report_table import number, table
+from dataset.reporting.command_lines import typed
+from dataset.reporting.report_table import number, table
+from train.measure.detailed.tables import detailed_tables
+from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
 
 Report = Mapping[str, Any]
 

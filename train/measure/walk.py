@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dataset.io.prefetch import prefetch
 from dataset.stream.batch import Batch
-from dataset.stream.prefetch import prefetch
 from dataset.stream.sampler import Sampler
-from train.batches import Tensors, to_tensors
-from train.components import Components
+from train.data.batches import Tensors, to_tensors
 from train.measure.controls import Controls
 from train.measure.judged import Judged, judge
 from train.measure.lookup import OWN_STATE, Lookup
-from train.policy import Policy
+from train.policy.components import Components
+from train.policy.policy import Policy
 
 SAMPLE_SEED = 20_010
 """Of the noise behind sampled controllers."""

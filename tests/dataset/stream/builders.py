@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from dataset.encode import FEATURES, INDICES, Encoded
-from dataset.shards import Sample
+from dataset.features.encoder import FEATURES, INDICES, Encoded
 from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes
 from dataset.stream.sampler import Sampler
+from dataset.stream.window_shards import Sample
 from dataset.stream.windows import Windows
 
 FALCO, FOX, MEWTWO = 22, 1, 16

@@ -1,7 +1,7 @@
 import numpy as np
 
-from dataset.codec import get_codec
-from dataset.encode import FEATURE_ROW, FEATURES, MIRROR_SIGNS, Encoded
+from dataset.codecs.registry import get_codec
+from dataset.features.encoder import FEATURE_ROW, FEATURES, MIRROR_SIGNS, Encoded
 from dataset.stream.augment import NOISY, PLAIN, Augment
 from tests.dataset.stream.builders import sample, sampler
 

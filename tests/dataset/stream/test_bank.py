@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dataset.align import align
-from dataset.codec import get_codec
-from dataset.encode import perspective
+from dataset.codecs.registry import get_codec
 from dataset.errors import SchemaError
-from dataset.shards import Packed, pack
+from dataset.features.align import align
+from dataset.features.encoder import perspective
 from dataset.stream.augment import PLAIN, Augment
 from dataset.stream.bank import Bank
 from dataset.stream.decode import BLOCK
+from dataset.stream.window_shards import Packed, pack
 from tests.dataset.stream.builders import FALCO, FOX, MEWTWO, sample
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dataset.align import align
-from dataset.encode import perspective
+from dataset.features.align import align
+from dataset.features.encoder import perspective
 from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
 from tests.dataset.stream.builders import FALCO, FOX, MIXES, frames_delivered, sample, sampler

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from train.components import Components
 from train.measure.controls import Controls
+from train.policy.components import Components
 
 COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2), presses=((False,) * 3, (False, True)))
 CONTROLS = Controls(

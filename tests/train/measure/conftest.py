@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.config import OptimConfig
-from train.run import train_run
+from train.config.run_config import OptimConfig
+from train.fit.train_run import train_run
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dataset.codec import CODECS, get_codec
-from dataset.controller import CONTROLS, controller_floats
-from train.components import Components
+from dataset.codecs.registry import CODECS, get_codec
+from dataset.melee.controller import CONTROLS, controller_floats
 from train.measure.controls import Controls
+from train.policy.components import Components
 
 
 def test_each_control_of_axis17_is_a_component_of_its_own() -> None:

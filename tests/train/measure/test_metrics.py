@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
-from train.components import Components
 from train.measure.controls import Controls
 from train.measure.judged import judge
 from train.measure.metrics import Metrics
-from train.measure.persistence import Persistence
+from train.policy.components import Components
+from train.policy.persistence import Persistence
 
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 

@@ -1,0 +1,1 @@
+"""Generated replays of two scripted players."""

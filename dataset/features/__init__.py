@@ -1,0 +1,1 @@
+"""Frames to features: the encoder that replays and live play share."""

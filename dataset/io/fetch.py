@@ -1,0 +1,195 @@
+"""Fetching one file until it is the one that is wanted: attempts, back-off, resume, verification.
+
+In: a ``Source`` and what the manifest says of a file. Out: that file, whole and verified, or a ``ShardError`` that names it
+and says why. The surprise: a broken transfer is gone on with from its last byte, but bytes that turn out wrong are thrown
+away whole, since nothing tells which of them are.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dataset.errors import ConfigError, SchemaError, ShardError
+from dataset.io.atomic import sha256_of
+from dataset.io.transport import RefusedError, Source, TransferError, WrongFileError
+
+T = TypeVar("T")
+
+PROGRESS_BYTES = 2**20
+"""A transfer that gets this much further than ever before has its attempts back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One file, as the manifest lists it."""
+
+    path: str
+    """Relative to the store."""
+    sha256: str
+    size: int | None
+    """In bytes; ``None`` where the manifest does not say."""
+
+    def fault_of(self, data: bytes) -> str | None:
+        """How ``data`` differs from the file."""
+        if self.size is not None and len(data) != self.size:
+            return f"{len(data):,} bytes"
+        return None if hashlib.sha256(data).hexdigest() == self.sha256 else "bytes that differ"
+
+    def fault_at(self, path: Path) -> str | None:
+        """How the file at ``path`` differs."""
+        size = path.stat().st_size
+        if self.size is not None and size != self.size:
+            return f"{size:,} bytes"
+        return None if sha256_of(path) == self.sha256 else f"{size:,} bytes that differ"
+
+    def rule(self, place: str) -> str:
+        """What is asked of its copy, which comes from ``place``."""
+        return f"shard {self.path} of {place}: must arrive as the {self} that the manifest lists"
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f"{self.size:,} bytes with "
+        return f"{size}SHA-256 {self.sha256[:12]}…"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a transfer is tried."""
+
+    attempts: int = 6
+    """Failures in a row, none of which got further, before giving up."""
+    stall_s: float = 30.0
+    """Seconds without bytes, or nearly so, after which a transfer counts as stalled."""
+    backoff_s: float = 0.5
+    """The longest wait after the first failure; doubles with each."""
+    max_backoff_s: float = 30.0
+
+    def wait_s(self, failures: int) -> float:
+        """Seconds to wait: half to all of the back-off, drawn at random, so that many readers do not return at once."""
+        longest = min(self.max_backoff_s, self.backoff_s * 2.0 ** (failures - 1))
+        return longest * random.uniform(0.5, 1.0)
+
+
+def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Patience) -> None:
+    """Bring a file to ``target``, going on with what lies there, and verify it.
+
+    Raises:
+        ShardError: it could not be had, or stayed another file than the manifest lists.
+        ConfigError: the disk is full or cannot be written to.
+    """
+    trial = _Trial(patience)
+
+    def attempt() -> None:
+        _transfer(source, wanted, target, trial)
+        fault = wanted.fault_at(target)
+        if fault is not None:
+            raise WrongFileError(fault)
+
+    while not trial.is_done(attempt, wanted.rule(store)):
+        if trial.is_wrong:
+            target.unlink(missing_ok=True)
+
+
+def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience) -> T:
+    """A small file that no manifest lists, fetched whole until ``parse`` takes it.
+
+    Raises:
+        ShardError: it could not be had, or ``parse`` refused it (SchemaError) to the end.
+    """
+    trial = _Trial(patience)
+    found: list[T] = []
+
+    def attempt() -> None:
+        _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
+        try:
+            with closing(pieces):
+                found.append(parse(b"".join(pieces)))
+        except SchemaError as error:
+            raise WrongFileError(f"a damaged one ({error})") from error
+
+    while not trial.is_done(attempt, f"store {store}: a store holds a readable {path}"):
+        pass
+    return found[0]
+
+
+def ask(question: Callable[[], T], rule: str, patience: Patience) -> T:
+    """The answer of a server, asked again while that may help.
+
+    Raises:
+        ShardError: there is none; it says ``rule`` and what was found instead.
+    """
+    trial = _Trial(patience)
+    found: list[T] = []
+    while not trial.is_done(lambda: found.append(question()), rule):
+        pass
+    return found[0]
+
+
+class _Trial:
+    """The attempts at one file."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience, self._failures, self._furthest = patience, 0, 0
+        self.is_wrong = False
+        """Whether the last attempt brought wrong bytes."""
+
+    def reach(self, offset: int) -> None:
+        """Note how far an attempt got."""
+        if offset >= self._furthest + PROGRESS_BYTES:
+            self._furthest, self._failures = offset, 0
+
+    def is_done(self, attempt: Callable[[], None], rule: str) -> bool:
+        """Make an attempt; after a failure that may pass, wait and return false.
+
+        Raises:
+            ShardError: another attempt would be useless, or one too many.
+        """
+        try:
+            attempt()
+        except RefusedError as error:
+            raise ShardError(
+                f"{rule}, found {error}; check the address, the file there and your credentials"
+            ) from error
+        except (TransferError, WrongFileError) as error:
+            self._failures += 1
+            self.is_wrong = isinstance(error, WrongFileError)
+            if self._failures >= self._patience.attempts:
+                raise ShardError(
+                    f"{rule}, found {error} in the last of {self._failures} attempts; "
+                    "check the connection, or copy it there again"
+                ) from error
+            time.sleep(self._patience.wait_s(self._failures))
+            return False
+        return True
+
+
+def _transfer(source: Source, wanted: Wanted, target: Path, trial: _Trial) -> None:
+    """One attempt: append what is missing to ``target``, or write it anew if the server starts over."""
+    have = target.stat().st_size if target.exists() else 0
+    if wanted.size is None or have > wanted.size:
+        have = 0
+    if have == wanted.size:
+        return
+    try:
+        with target.open("r+b" if target.exists() else "wb") as file:
+            start, pieces = source.open(wanted.path, have, wanted.size, is_fresh=trial.is_wrong)
+            file.truncate(start)
+            file.seek(start)
+            with closing(pieces):
+                for piece in pieces:
+                    file.write(piece)
+                    start += len(piece)
+                    trial.reach(start)
+                    if wanted.size is not None and start > wanted.size:
+                        raise WrongFileError(f"more than {wanted.size:,} bytes")
+    except OSError as error:
+        raise ConfigError(
+            f"cache {target.parent}: must be a folder with room to write to, found {error.strerror}; "
+            "set EXPHIL_CACHE to another, or EXPHIL_CACHE_GB lower"
+        ) from error
+    if wanted.size is not None and start < wanted.size:
+        raise TransferError(f"a transfer that ended after {start:,} bytes")

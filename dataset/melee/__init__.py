@@ -1,0 +1,1 @@
+"""Facts of the game: ids, action states, controllers, item slots."""

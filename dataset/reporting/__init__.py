@@ -1,0 +1,1 @@
+"""What commands show a person: help, tables, progress, charts and pages."""

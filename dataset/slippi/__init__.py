@@ -1,0 +1,1 @@
+"""Slippi's ``.slp`` files: events and UBJSON."""

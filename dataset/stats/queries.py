@@ -1,0 +1,211 @@
+"""Questions to a store, answered by polars without loading it.
+
+In: an open store, the name of a query or SQL over the tables ``replays`` and ``frames``, and a character. Out: a small
+polars frame with names in place of ids. The surprise: a game counts twice wherever players are counted, once for each side,
+and a win is known only where ingest could tell (``winner``).
+"""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from dataset.errors import ConfigError
+from dataset.melee.action_states import action_state_name
+from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_name, stage_name
+from dataset.schema import SIDES
+from dataset.stats.quality import quality_table
+from dataset.stats.techniques.table import technique_table
+from dataset.store.played import played_frames
+from dataset.store.store import Store
+
+FRAMES_PER_HOUR = 60 * 60 * 60
+
+_OTHER_SHAPE = {"zelda": "sheik", "sheik": "zelda"}
+"""Who turns into whom in mid-game, unpicked."""
+
+
+def query(
+    store: Store, name: str, character: Character | None = None, *, by_player: bool = False, port: int | None = None
+) -> pl.DataFrame:
+    """The answer of a named query, told of one character only if given; techniques also of each player by hash, or of one port.
+
+    Raises:
+        ConfigError: there is no such query, it is not one that tells players apart, or nobody picked the character.
+    """
+    if name not in QUERIES:
+        raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
+    if character is not None:
+        _require_picked(store, character)
+    if not by_player and port is None:
+        return QUERIES[name](store, character)
+    if name != "techniques":
+        flag = "--by-player" if by_player else f"--port {port}"
+        raise ConfigError(
+            f"{flag}: tells the players' techniques apart, found the query {name}; add --query techniques"
+        )
+    return _named(technique_table(store, character, by_player=by_player, port=port))
+
+
+def sql(store: Store, text: str) -> pl.DataFrame:
+    """The answer to SQL over ``replays`` and ``frames``.
+
+    Raises:
+        ConfigError: polars cannot read the query.
+    """
+    tables = {"replays": store.replays()}
+    if store.manifest.frames:
+        tables["frames"] = store.frames()
+    try:
+        return pl.SQLContext(tables).execute(text).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().partition("\n")[0]  # the plan of the query follows
+        raise ConfigError(
+            f"--sql: must be SQL that polars reads over the tables replays and frames, found {reason}; "
+            "see the columns with 'select * from replays limit 1'"
+        ) from error
+
+
+def _summary(store: Store, character: Character | None) -> pl.DataFrame:
+    """How much there is, and what became of every file looked at."""
+    replays = _with_character(store.replays(), character)
+    is_ok = pl.col("status") == "ok"
+    split = [(is_ok & (pl.col("split") == name)).sum().alias(name) for name in ("train", "val", "test")]
+    refused = [(pl.col("status") == name).sum().alias(name) for name in ("rejected", "failed", "duplicate")]
+    frames = pl.col("frames").filter(is_ok)
+    parts = pl.col("version").filter(is_ok).str.split(".").list.eval(pl.element().cast(pl.Int32))
+    version = pl.col("version").filter(is_ok).sort_by(*(parts.list.get(place) for place in range(3)))
+    return replays.select(
+        is_ok.sum().alias("replays"),
+        frames.sum(),
+        (frames.sum() / FRAMES_PER_HOUR).alias("hours"),
+        *split,
+        pl.col("match_id").filter(is_ok).drop_nulls().n_unique().alias("matches"),
+        (pl.col("frames_resimulated").filter(is_ok).sum() / frames.sum()).alias("resimulated"),
+        pl.col("frame_gaps").filter(is_ok).sum(),
+        version.first().alias("oldest_version"),
+        version.last().alias("newest_version"),
+        *refused,
+    ).collect()
+
+
+def _characters(store: Store, character: Character | None) -> pl.DataFrame:
+    """Games, wins and damage of every character, most played first."""
+    players = _players(store, character)
+    return _named(players.group_by("character").agg(*_record()).sort("games", "character", descending=[True, False]))
+
+
+def _stages(store: Store, character: Character | None) -> pl.DataFrame:
+    """Games and frames on every stage; wins too if a character is given."""
+    games = _players(store, character) if character else _ok(store.replays())
+    record = _record() if character else [pl.len().alias("games"), *_length()]
+    return _named(games.group_by("stage").agg(*record).sort("games", "stage", descending=[True, False]))
+
+
+def _matchups(store: Store, character: Character | None) -> pl.DataFrame:
+    """Games, wins and damage of every character against every other, most played first."""
+    pairs = _players(store, character).group_by("character", "opponent").agg(*_record())
+    return _named(pairs.sort("games", "character", "opponent", descending=[True, False, False]))
+
+
+def _actions(store: Store, character: Character | None) -> pl.DataFrame:
+    """Frames every character spends in every action state."""
+    frames = played_frames(store, [f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
+    counts = pl.concat([_side_actions(frames, side, character) for side in SIDES])
+    total = counts.group_by("character", "action_state").agg(pl.col("frames").sum())
+    share = (pl.col("frames") / pl.col("frames").sum().over("character")).alias("share")
+    order = total.with_columns(share).sort("character", "frames", "action_state", descending=[False, True, False])
+    table = _named(order)
+    names = {state: action_state_name(state) for state in table["action_state"].unique().to_list()}
+    return table.insert_column(2, table["action_state"].replace_strict(names, return_dtype=pl.String).alias("name"))
+
+
+def _techniques(store: Store, character: Character | None) -> pl.DataFrame:
+    """How often and how well every character does what ``dataset.stats.techniques`` finds, most played first."""
+    return _named(technique_table(store, character))
+
+
+QUERIES: dict[str, Callable[[Store, Character | None], pl.DataFrame]] = {
+    "summary": _summary,
+    "characters": _characters,
+    "stages": _stages,
+    "matchups": _matchups,
+    "actions": _actions,
+    "techniques": _techniques,
+    "quality": quality_table,
+}
+"""Every named query."""
+
+
+def _require_picked(store: Store, character: Character) -> None:
+    """Say who is there, instead of a table of nothing."""
+    told = _named(_players(store, None).group_by("character").len("games").sort("games", descending=True))
+    games = dict(told.iter_rows())
+    shape = _OTHER_SHAPE.get(character.name)
+    if not {character.name, shape} & games.keys():
+        found = ", ".join(f"{name} ({count})" for name, count in games.items()) or "no game at all"
+        raise ConfigError(
+            f"--character {character.name}: must be picked in a game of the store, found {found}; choose one that is there"
+        )
+
+
+def _ok(replays: pl.LazyFrame) -> pl.LazyFrame:
+    return replays.filter(pl.col("status") == "ok")
+
+
+def _with_character(replays: pl.LazyFrame, character: Character | None) -> pl.LazyFrame:
+    """Replays in which the character was picked by either side."""
+    if character is None:
+        return replays
+    return replays.filter(pl.any_horizontal(pl.col(f"character_{side}") == character.internal for side in SIDES))
+
+
+def _players(store: Store, character: Character | None) -> pl.LazyFrame:
+    """One row a player of every ingested game, with the opponent and who won."""
+    replays = _ok(store.replays())
+    sides = [
+        replays.select(
+            "stage",
+            "frames",
+            character=f"character_{side}",
+            opponent=f"character_{other}",
+            won=pl.col("winner") == side,
+            dealt=f"damage_{side}",
+            taken=f"damage_{other}",
+        )
+        for side, other in (SIDES, SIDES[::-1])
+    ]
+    players = pl.concat(sides)
+    return players if character is None else players.filter(pl.col("character") == character.internal)
+
+
+def _length() -> list[pl.Expr]:
+    return [pl.col("frames").sum(), (pl.col("frames").sum() / FRAMES_PER_HOUR).alias("hours")]
+
+
+def _record() -> list[pl.Expr]:
+    minutes = pl.col("frames").sum() / 3600
+    return [
+        pl.len().alias("games"),
+        pl.col("won").sum().alias("wins"),
+        pl.col("won").mean().alias("win_rate"),
+        (pl.col("dealt").sum() / minutes).alias("dealt_per_minute"),
+        (pl.col("taken").sum() / minutes).alias("taken_per_minute"),
+        *_length(),
+    ]
+
+
+def _side_actions(frames: pl.LazyFrame, side: str, character: Character | None) -> pl.LazyFrame:
+    named = frames.select(character=f"{side}_character", action_state=f"{side}_action_state")
+    kept = named if character is None else named.filter(pl.col("character") == character.internal)
+    return kept.group_by("character", "action_state").agg(pl.len().alias("frames"))
+
+
+def _named(table: pl.LazyFrame) -> pl.DataFrame:
+    """The table with the names of characters and stages in place of their ids."""
+    characters = {internal: character_name(internal) for internal in range(NUM_CHARACTERS)}
+    stages = {index: stage_name(index) for index in range(NUM_STAGES)}
+    names = {"character": characters, "opponent": characters, "stage": stages}
+    found = [name for name in table.collect_schema().names() if name in names]
+    return table.with_columns(
+        pl.col(name).replace_strict(names[name], return_dtype=pl.String) for name in found
+    ).collect(engine="streaming")

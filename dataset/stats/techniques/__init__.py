@@ -1,0 +1,1 @@
+"""Techniques of players, found in the frame table."""

@@ -1,0 +1,1 @@
+"""The store on disk: manifest, tables, window shards and where they lie."""

@@ -1,0 +1,169 @@
+"""The manifest: what a store is, where its rows come from and every file a reader may trust.
+
+In and out: ``manifest.json``, replaced last and atomically, so that a store is always the one its manifest describes; files
+it does not list do not exist for readers. The surprise: ``digest`` is taken over the *replays* (id, split and rows), not
+over the shards, so it does not depend on the order, the number of workers or the runs in which they arrived. The settings
+that the store keeps for life have a digest of their own in the file, so that one changed by hand is noticed.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from dataset.errors import SchemaError
+from dataset.features.feature_groups import ALL
+from dataset.io.atomic import replacing
+from dataset.reporting.command_lines import typed
+from dataset.schema import SCHEMA_VERSION
+
+MANIFEST_NAME = "manifest.json"
+_SETTINGS_KEY = "settings_digest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardInfo:
+    """One shard of the store."""
+
+    path: str
+    """Relative to the store, with forward slashes."""
+    kind: Literal["frames", "windows"]
+    split: str | None
+    """Of a window shard; a frame shard holds replays of every split."""
+    sha256: str
+    bytes: int
+    samples: int
+    """Replays in the shard."""
+    frames: int
+    """Rows in the shard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A store, described."""
+
+    schema_version: int
+    encoder_digest: str
+    codec: str
+    codec_digest: str
+    rollback: Literal["last", "first"]
+    """Which copy of a re-simulated frame was kept."""
+    split_seed: int
+    filters: dict[str, Any]
+    """Ingest settings that decide which replays are in: they may not change while the store grows."""
+    replays: int
+    """Replays with status ``ok``."""
+    frames: int
+    digest: str
+    """Of the data, see ``data_digest``."""
+    shards: tuple[ShardInfo, ...]
+    kept_replays: int = 0
+    """Replays that were not let in and whose rows are in the frame table all the same."""
+    kept_frames: int = 0
+    features: str = ALL
+    """Feature groups that windows hold; ``encoder_digest`` is that of the encoder under this choice."""
+    where: str = ""
+    """Condition (``dataset.store.row_filter``) that a replay must pass to be in a window shard; empty: all are."""
+    left_replays: int = 0
+    """Replays with status ``ok`` that do not pass ``where``: only frame shards hold them."""
+    left_frames: int = 0
+    replays_sha256: str = ""
+    """Of the ``replays.parquet`` that belongs to this manifest."""
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Manifest":
+        """The manifest of a store.
+
+        Raises:
+            SchemaError: there is none, it cannot be read, or its settings were changed by hand.
+        """
+        path = Path(folder) / MANIFEST_NAME
+        if not path.is_file():
+            raise SchemaError(
+                f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run "
+                f"'{typed('ingest', 'SOURCE', '--store', folder)}'"
+            )
+        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), str(folder))
+
+    @classmethod
+    def from_json(cls, text: str, store: str) -> "Manifest":
+        """The manifest written as ``text``; ``store`` names it in errors."""
+        try:
+            found = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            shards = tuple(ShardInfo(**shard) for shard in found["shards"])
+            manifest = cls(**{**{key: value for key, value in found.items() if key in known}, "shards": shards})
+            told = found.get(_SETTINGS_KEY)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SchemaError(
+                f"store {store}: {MANIFEST_NAME} must be the JSON that ingest writes, found damage ({error!r}); "
+                "restore it from a copy or run 'exphil ingest --rebuild'"
+            ) from error
+        if told not in (None, manifest.settings_digest):  # older stores have none
+            raise SchemaError(
+                f"store {store}: rollback, split seed, filters, where and features in {MANIFEST_NAME} must be those its data was "
+                f"made with (digest {told}), found others ({manifest.settings_digest}); restore it from a copy or run "
+                "'exphil ingest --rebuild'"
+            )
+        return manifest
+
+    def to_json(self) -> str:
+        """Text that ``from_json`` reads back; equal manifests give equal text."""
+        return json.dumps(asdict(self) | {_SETTINGS_KEY: self.settings_digest}, indent=1, sort_keys=True) + "\n"
+
+    @property
+    def settings_digest(self) -> str:
+        """Of the settings that decide which replays are in, and how. Older stores have no ``features``; ``all`` adds nothing."""
+        settings = [self.rollback, self.split_seed, self.filters, self.where]
+        settings += [] if self.features == ALL else [self.features]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def save(self, folder: Path | str) -> None:
+        """Replace the store's manifest, atomically and durably."""
+        with replacing(Path(folder) / MANIFEST_NAME) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    def of_kind(self, kind: Literal["frames", "windows"], split: str | None = None) -> list[ShardInfo]:
+        """Shards of a kind in path order, of one split if given."""
+        found = [shard for shard in self.shards if shard.kind == kind and split in (None, shard.split)]
+        return sorted(found, key=lambda shard: shard.path)
+
+
+def data_digest(
+    replays: Iterable[tuple[str, str, str]],
+    *,
+    schema_version: int,
+    encoder_digest: str,
+    codec_digest: str,
+    rollback: str,
+    left: Collection[str] = (),
+) -> str:
+    """Digest of a store's data: equal exactly when the same replays, split alike, hold the same rows and encode alike.
+
+    Args:
+        replays: (id, split, rows digest) of every replay with status ``ok``, in any order.
+        schema_version: of the frame table.
+        encoder_digest: of the features.
+        codec_digest: of the classes.
+        rollback: the rollback rule.
+        left: ids of those that are in no window.
+    """
+    head = f"{schema_version} {encoder_digest} {codec_digest} {rollback}\n"
+    lines = sorted(f"{id_} {'left' if id_ in left else split} {rows}\n" for id_, split, rows in replays)
+    return hashlib.sha256("".join([head, *lines]).encode()).hexdigest()[:32]
+
+
+def check_schema(folder: Path, manifest: Manifest) -> None:
+    """Refuse a frame table of another version, or one that is not there, before it is rewritten or added to."""
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise SchemaError(
+            f"store {folder}: the frame table must be of version {SCHEMA_VERSION}, found {manifest.schema_version}; "
+            "run 'exphil ingest --rebuild' on its sources"
+        )
+    if manifest.replays + manifest.kept_replays and not manifest.of_kind("frames"):
+        raise SchemaError(
+            f"store {folder}: the frame table must be there to be read again or added to, found window shards only; "
+            "take the whole store, or ingest its replays into another"
+        )

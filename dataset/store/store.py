@@ -1,0 +1,221 @@
+"""A store, opened for reading: replays, frames and window samples, checked against the manifest before use.
+
+In: the folder that ``exphil ingest`` wrote, or the URL of a copy of it. Out: polars frames, numpy columns, encoded samples.
+The surprise: nothing is read that the manifest does not list, and a window shard whose bytes do not hash to what it says is
+refused before its first sample, because a truncated or flipped shard otherwise passes unnoticed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dataset.codecs.registry import CODECS
+from dataset.errors import ConfigError, SchemaError, ShardError
+from dataset.features.feature_groups import encoder_digest
+from dataset.io.fetch import Patience
+from dataset.io.prefetch_folded import in_advance
+from dataset.melee.ids import character_from_name
+from dataset.reporting.command_lines import typed
+from dataset.schema import SCHEMA_VERSION
+from dataset.store.frame_table import columns_from_table
+from dataset.store.location import open_files
+from dataset.store.manifest import Manifest, ShardInfo
+from dataset.store.split import SPLITS
+from dataset.stream.bank import Bank
+from dataset.stream.batch import Batch
+from dataset.stream.window_shards import Packed, Sample, count_samples, read_about, read_packed, unpack
+from dataset.stream.windows import Windows
+
+
+class Store:
+    """A store, read only."""
+
+    def __init__(self, path: Path | str, *, tolerate_bad_shards: int = 0, patience: Patience | None = None) -> None:
+        """Open a store.
+
+        Args:
+            path: its folder, or a URL that fsspec knows (``s3://``, ``https://``, ``memory://`` …).
+            tolerate_bad_shards: window shards that may be skipped; they are counted in ``skipped``.
+            patience: how long transfers are tried; only a URL needs any.
+
+        Raises:
+            SchemaError: there is no manifest, it contradicts itself, or it is of another version than this exphil.
+            ConfigError: no backend reads the URL, or the number to tolerate is negative.
+        """
+        if tolerate_bad_shards < 0:
+            raise ConfigError(f"--tolerate-bad-shards: 0 or more shards, found {tolerate_bad_shards}; 0 skips none")
+        self._files = open_files(path, patience)
+        self.path: Path | str = self._files.path
+        self.manifest = self._files.manifest()
+        self.tolerate_bad_shards = tolerate_bad_shards
+        self.skipped: dict[str, str] = {}
+        """Why each window shard was skipped, by its path; a shard once skipped stays so."""
+        _check_versions(self.manifest, self.path)
+        _check_counts(self.manifest, self.path)
+
+    def replays(self) -> pl.LazyFrame:
+        """One row for every file ever looked at (``dataset.store.frame_table.REPLAY_SCHEMA``)."""
+        return pl.scan_parquet(self._files.replays(self.manifest))
+
+    def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """All rows of the frame table, in order within each replay; ``replay`` is the id.
+
+        Under ``exphil ingest --keep-all`` games that were not let in are among them: their replays are not ``ok``.
+
+        From a URL all frame shards are fetched first; the cache must be able to hold them at once.
+        """
+        frames = pl.scan_parquet(self._files.paths(self._frame_shards()))
+        return frames if columns is None else frames.select(columns)
+
+    def samples(
+        self, split: Literal["train", "val", "test", "all"], ids: Collection[str] | None = None
+    ) -> Iterator[Sample]:
+        """Encoded replays of a split, shard by shard, only those in ``ids`` if given.
+
+        Raises:
+            ShardError: a shard is not the one the manifest lists, and no more may be skipped; raised before any of its
+                samples.
+        """
+        for packed in self.packed(split, ids):
+            yield unpack(*packed)
+
+    def packed(
+        self, split: Literal["train", "val", "test", "all"], ids: Collection[str] | None = None
+    ) -> Iterator[Packed]:
+        """The same replays as ``samples``, not yet decoded, which is how a ``dataset.stream.bank.Bank`` keeps them."""
+        for _, data in self.usable_shards(self.manifest.of_kind("windows", None if split == "all" else split)):
+            for packed in read_packed(data):
+                if ids is None or read_about(packed.about).id in ids:
+                    yield packed
+
+    def windows(
+        self,
+        split: Literal["train", "val", "test", "all"] = "train",
+        *,
+        window: int = 60,
+        batch_size: int = 256,
+        character: str | None = None,
+        delay: int = 0,
+        burn_in: int = 0,
+        seed: int = 0,
+    ) -> Iterator[Batch]:
+        """One shuffled epoch of windows as numpy batches, every frame to be predicted once; for notebooks.
+
+        Args:
+            split: whose replays.
+            window: frames in a window.
+            batch_size: windows in a batch.
+            character: whose players are imitated; ``None``: all players.
+            delay: frames between seeing and acting.
+            burn_in: frames at the start of a window that are seen and not predicted.
+            seed: of the order.
+        """
+        bank = Bank(self.packed(split), None if character is None else character_from_name(character).internal)
+        yield from Windows(bank, rows=batch_size, window=window, delay=delay, burn_in=burn_in, seed=seed).batches(0)
+
+    def usable_shards(self, shards: Iterable[ShardInfo]) -> Iterator[tuple[ShardInfo, bytes]]:
+        """Window shards with their checked bytes, in the order given; those of a URL are fetched ahead.
+
+        Raises:
+            ShardError: a shard is bad, and no more may be skipped.
+        """
+        wanted = [shard for shard in shards if shard.path not in self.skipped]
+        results = in_advance(self.shard_bytes, wanted, self._files.ahead)
+        for shard, result in zip(wanted, results, strict=True):
+            try:
+                data = result()
+            except ShardError as error:
+                if len(self.skipped.keys() | {shard.path}) > self.tolerate_bad_shards:
+                    raise
+                self.skipped[shard.path] = str(error)
+            else:
+                yield shard, data
+
+    def shard_bytes(self, shard: ShardInfo) -> bytes:
+        """The bytes of a window shard, checked against the manifest: size, SHA-256 and samples.
+
+        Raises:
+            ShardError: they are others, or cannot be had.
+        """
+        data = self._files.read(shard)
+        found = count_samples(data)
+        if found != shard.samples:
+            raise ShardError(
+                f"shard {shard.path}: the manifest lists {shard.samples} samples, found {found} in the very bytes it lists; "
+                "run 'exphil encode' where the store was made"
+            )
+        return data
+
+    def shard_path(self, shard: ShardInfo) -> Path:
+        """A file to read a shard from; for a URL fetched, verified and kept while this process lives."""
+        return self._files.paths([shard])[0]
+
+    def columns(self, replay_id: str) -> dict[str, NDArray[np.generic]]:
+        """Frame-table columns of one replay; columns that are null throughout are absent, single nulls are zeros."""
+        found = self.replays().filter((pl.col("id") == replay_id) & pl.col("shard").is_not_null()).collect()
+        if found.is_empty():
+            raise ConfigError(
+                f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
+                f"list them with '{typed('stats', '--store', self.path, '--sql', 'SELECT id FROM replays')}'"
+            )
+        row = found.row(0, named=True)
+        (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
+        return columns_from_table(_read_rows(self.shard_path(shard), row["row_start"], row["frames"]))
+
+    def _frame_shards(self) -> list[ShardInfo]:
+        shards = self.manifest.of_kind("frames")
+        if not shards:
+            found = "window shards only; take the whole store" if self.manifest.replays else "none; ingest some first"
+            raise SchemaError(f"store {self.path}: the frame table needs at least one replay, found {found}")
+        return shards
+
+
+def _read_rows(path: Path, start: int, count: int) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)])
+        group = int(np.searchsorted(ends, start, side="right"))  # replays never cross row groups
+        first = int(ends[group]) - file.metadata.row_group(group).num_rows
+        return file.read_row_group(group).slice(start - first, count)
+
+
+def _check_versions(manifest: Manifest, path: Path | str) -> None:
+    codec = CODECS.get(manifest.codec)
+    checks = (
+        ("schema version", manifest.schema_version, SCHEMA_VERSION, "ingest --rebuild"),
+        ("encoder", manifest.encoder_digest, encoder_digest(manifest.features), "encode"),
+        (f"codec '{manifest.codec}'", manifest.codec_digest, "none" if codec is None else codec.digest, "encode"),
+    )
+    for what, found, here, command in checks:
+        if found != here:
+            raise SchemaError(
+                f"store {path}: {what} must be {here}, the one of this exphil, found {found}; "
+                f"run '{typed(*command.split(), '--store', path)}'"
+            )
+
+
+def _check_counts(manifest: Manifest, path: Path | str) -> None:
+    """Refuse a manifest that lost a shard or moved one out of its split: none of its other files would tell.
+
+    A store without any frame shard can be trained on; ``frames`` refuses it by itself.
+    """
+    for kind in ("frames", "windows"):
+        shards = [shard for shard in manifest.shards if shard.kind == kind]
+        found = (sum(shard.samples for shard in shards), sum(shard.frames for shard in shards))
+        more = (manifest.kept_replays, manifest.kept_frames)
+        if kind == "windows":
+            more = (-manifest.left_replays, -manifest.left_frames)
+        listed = (manifest.replays + more[0], manifest.frames + more[1])
+        is_split = all(shard.split in ((None,) if kind == "frames" else SPLITS) for shard in shards)
+        is_windows_only = kind == "frames" and not shards
+        if (found != listed or not is_split) and not is_windows_only:
+            raise SchemaError(
+                f"store {path}: its {kind} shards must hold the manifest's {listed[0]} replays of {listed[1]} "
+                f"frames, each in a split, found {found[0]} of {found[1]}; copy the manifest again or run "
+                "'exphil ingest --rebuild'"
+            )

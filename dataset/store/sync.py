@@ -1,0 +1,149 @@
+"""Runs and stores to a remote and back: never deleting, going on where it stopped, checked at the end.
+
+In: a folder of runs, or a store, and a remote of rclone's. Out: how much was copied. The surprise: a store is copied by its
+manifest, shards first and the manifest last, so that whoever reads the other side meanwhile sees the store of before or
+the new one; and it only goes forward, so a side that holds replays the other lacks is never overwritten. The salt behind
+hashed names stays where it is.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Protocol
+
+from dataset.errors import ConfigError, ShardError
+from dataset.io import rclone
+from dataset.io.atomic import sha256_of
+from dataset.io.lock import writing
+from dataset.io.rclone import Copied, Progress
+from dataset.store.manifest import MANIFEST_NAME, Manifest
+
+LEFT_HERE = ("--exclude", "*.tmp", "--exclude", "*.partial")
+LAST = ("README.md", "replays.previous.parquet", "replays.parquet")
+"""Small files that belong to a manifest; those that are there are copied just before it."""
+
+
+def sync_runs(
+    direction: str, runs: Path, remote: str, *, is_dry: bool = False, on_progress: Progress | None = None
+) -> Copied:
+    """Copy runs to ``remote/runs`` or back; a file that is newer on the other side is left alone.
+
+    Args:
+        direction: ``up`` or ``down``.
+        runs: the folder that holds the run folders.
+        remote: a remote of rclone's, or a folder.
+        is_dry: only tell what would be copied.
+        on_progress: told how far it is.
+
+    Raises:
+        ConfigError: there is nothing to copy.
+        ExphilError: the copy failed, or differs.
+    """
+    away = f"{rclone.require_remote(remote)}/runs"
+    if _is_up(direction) and not runs.is_dir():
+        raise ConfigError(f"runs {runs}: nothing to sync up, found no such folder; train first, or give another folder")
+    ends = (str(runs), away) if _is_up(direction) else (away, str(runs))
+    return rclone.copy(*ends, options=("--update", *LEFT_HERE), is_dry=is_dry, on_progress=on_progress)
+
+
+def sync_store(
+    direction: str, store: Path, remote: str, *, is_dry: bool = False, on_progress: Progress | None = None
+) -> Copied:
+    """Copy a store to ``remote/NAME``, NAME being its folder's, or from there.
+
+    Raises:
+        ConfigError: the destination holds replays that the source lacks; the source is no store.
+        ShardError: a shard that came down is not what the manifest lists.
+        ExphilError: the copy failed, or differs.
+    """
+    away = rclone.Folder(f"{rclone.require_remote(remote)}/{store.resolve().name}", on_progress)
+    return store_up(store, away, is_dry=is_dry) if _is_up(direction) else store_down(store, away, is_dry=is_dry)
+
+
+class Away(Protocol):
+    """The other side of a copy: files by their paths below it."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    def read_text(self, path: str) -> str | None:
+        """The text of one file; ``None`` if it is not there."""
+
+    def send(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """Copy those files of a folder there, unless they are there already."""
+
+    def fetch(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
+        """Copy those of the files that are there into a folder, unless it has them already."""
+
+    def check(self, folder: Path, files: Sequence[str]) -> None:
+        """Raise ``ExphilError`` if one of the files is another there than in the folder."""
+
+
+def store_up(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+    """Copy a store to the other side; raises as ``sync_store`` does."""
+    Manifest.load(store)  # before a lock makes the folder
+    with writing(store):
+        here = Manifest.load(store)
+        _require_forward(here, _manifest(away), str(store), away.name)
+        shards = [shard.path for shard in here.shards]
+        small = [name for name in LAST if (store / name).is_file()]
+        done = Copied()
+        for files in (shards, small, [MANIFEST_NAME]):
+            done += away.send(store, files, is_dry=is_dry)
+        if not is_dry:
+            away.check(store, [*shards, *small, MANIFEST_NAME])
+        return done
+
+
+def store_down(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+    """Copy a store from the other side; raises as ``sync_store`` does."""
+    there = _manifest(away)
+    if there is None:
+        raise ConfigError(
+            f"remote {away.name}: a store holds a {MANIFEST_NAME}, found none; name the folder that holds the store's"
+        )
+    with nullcontext() if is_dry else writing(store):
+        here = Manifest.load(store) if (store / MANIFEST_NAME).is_file() else None
+        _require_forward(there, here, away.name, str(store))
+        done = away.fetch(store, [shard.path for shard in there.shards], is_dry=is_dry)
+        if not is_dry:
+            _require_sound(store, there)
+        for files in (LAST, [MANIFEST_NAME]):
+            done += away.fetch(store, files, is_dry=is_dry)
+        return done
+
+
+def _manifest(away: Away) -> Manifest | None:
+    text = away.read_text(MANIFEST_NAME)
+    return None if text is None else Manifest.from_json(text, away.name)
+
+
+def _require_forward(source: Manifest, destination: Manifest | None, name: str, other: str) -> None:
+    """Refuse to lay a store over one with frames that it does not hold: frame shards are only ever added."""
+    if destination is None:
+        return
+    held = {(shard.path, shard.samples, shard.frames) for shard in source.of_kind("frames")}
+    lost = [one.path for one in destination.of_kind("frames") if (one.path, one.samples, one.frames) not in held]
+    if lost:
+        raise ConfigError(
+            f"{other}: a sync may not lose replays, found {len(lost)} frame shards there that {name} lacks, from {lost[0]} on; "
+            "sync the other way first, or give another --remote folder"
+        )
+
+
+def _require_sound(store: Path, manifest: Manifest) -> None:
+    for shard in manifest.shards:
+        path = store / shard.path
+        found = sha256_of(path) if path.is_file() else "no such file"
+        if found != shard.sha256:
+            raise ShardError(
+                f"shard {shard.path}: must have the SHA-256 that the remote's manifest lists ({shard.sha256[:12]}…), found "
+                f"{found[:12]}; sync it up again from where the store was made"
+            )
+
+
+def _is_up(direction: str) -> bool:
+    if direction not in ("up", "down"):
+        raise ConfigError(f"direction '{direction}': unknown; use 'exphil sync up' or 'exphil sync down'")
+    return direction == "up"

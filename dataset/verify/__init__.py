@@ -1,0 +1,1 @@
+"""Every claim of a store, checked."""

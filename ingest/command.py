@@ -1,0 +1,204 @@
+"""One call of ``exphil ingest``: sources into a store, or the datasets of ``data_manifest.yaml`` one after the other.
+
+In: what the command line says. Out: reports, printed to stderr on the way. The surprise: a filter on the command line is an
+error where the datasets' file decides, because it would contradict the file's lock.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from dataset.errors import BusyError, ConfigError
+from dataset.schema import SCHEMA_VERSION
+from dataset.store.location import url_of
+from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
+from ingest.jobs.pipeline import IngestReport, ingest, ingest_candidates
+from ingest.options import IngestOptions
+from ingest.report import closing_lines, next_line, report_table, showing_progress
+from ingest.sources.find import check_source
+from ingest.sources.reader import Candidate
+from ingest.sources.watch import watch
+
+T = TypeVar("T")
+
+MOST_NAMED = 3
+"""Sources."""
+
+INTERVAL_S = 10.0
+"""Between two looks of ``--watch``."""
+
+_SUMS = (
+    *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
+    *("frames", "store_replays", "store_frames", "seconds", "cpu_seconds"),
+)
+_TALLIES = ("rejections", "failures", "duplicates")
+
+
+def ingest_sources(
+    sources: Sequence[Path], store: Path | None, dataset: str | None, options: Mapping[str, Any]
+) -> IngestReport:
+    """Ingest what the command line names."""
+    return _ingest(sources, str(_store_for_sources(store, dataset)), IngestOptions(**options))
+
+
+def _store_for_sources(store: Path | None, dataset: str | None) -> Path:
+    if store is None:
+        raise ConfigError("--store: a SOURCE needs a store to go to, found none; add --store FOLDER")
+    if dataset is not None:
+        raise ConfigError(
+            f"--dataset {dataset}: names a dataset of {DATASETS_NAME}, so it cannot take effect beside a SOURCE; drop one"
+        )
+    return store
+
+
+def ingest_datasets(
+    store: Path | None, dataset: str | None, filters: Mapping[str, Any], per_run: Mapping[str, Any]
+) -> list[IngestReport]:
+    """Ingest the datasets of ``data_manifest.yaml`` in the working folder and write their locks."""
+    path = Path(DATASETS_NAME)
+    datasets = load_datasets(path)
+    given = [*(f"--{name.replace('_', '-')}" for name in filters), *(["--store"] if store is not None else [])]
+    if given:
+        raise ConfigError(
+            f"{given[0]}: {DATASETS_NAME} decides this for its datasets, so it cannot take effect; "
+            "edit the file, or give a SOURCE"
+        )
+    wanted = [found for found in datasets if dataset in (None, found.name)]
+    if not wanted:
+        names = ", ".join(found.name for found in datasets)
+        raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
+    for found in wanted:  # all first: after the ingest of the datasets before is no time to hear of a mistyped one
+        with _naming(path, found):
+            for source in found.sources:
+                check_source(Path(source))
+    reports = []
+    for found in wanted:
+        with _naming(path, found):
+            report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+        if not per_run["dry_run"]:
+            lock = Lock(replays=report.store_replays, frames=report.store_frames, digest=report.digest)
+            write_lock(path, found.name, lock)
+        reports.append(report)
+    return reports
+
+
+@contextmanager
+def _naming(path: Path, dataset: Dataset) -> Iterator[None]:
+    """Errors about settings begin with the file and the dataset that hold them."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}, dataset '{dataset.name}': {error}") from error
+
+
+def watch_sources(
+    sources: Sequence[Path],
+    store: Path | None,
+    dataset: str | None,
+    options: Mapping[str, Any],
+    interval_s: float,
+    wait: Callable[[float], None] = time.sleep,
+) -> list[IngestReport]:
+    """Ingest what comes to rest in the sources until Ctrl-C; the reports of all rounds that brought something."""
+    chosen = IngestOptions(**options)
+    folder = _store_for_sources(store, dataset)
+    if chosen.rebuild or chosen.dry_run or not sources:
+        raise ConfigError(
+            "--watch: adds to the store what comes to rest in a SOURCE, so it needs one, and --rebuild and --dry-run cannot "
+            "take effect beside it; run them once, without --watch"
+        )
+    remote = next(filter(None, map(url_of, sources)), None)
+    if remote is not None:
+        raise ConfigError(
+            f"--watch: looks at folders of this machine, found {remote}; run ingest now and then, or watch a synced folder"
+        )
+    if interval_s <= 0:
+        raise ConfigError(f"--interval: must be above 0 seconds, found {interval_s:g}; leave it out for {INTERVAL_S:g}")
+    console = Console(stderr=True)
+    reports: list[IngestReport] = []
+
+    def bring_in(ready: list[Candidate], waiting: int) -> None:
+        report = _once_it_is_free(lambda: one_round(ready), tell, lambda: wait(interval_s))
+        if report.replays_new:
+            reports.append(report)
+            console.print(report_table(report))
+        tell(_waiting(waiting))
+
+    def tell(news: str) -> None:
+        console.print(f"watching: {news}; Ctrl-C ends", highlight=False, soft_wrap=True)
+
+    def one_round(ready: list[Candidate]) -> IngestReport:
+        with showing_progress(console) as on_progress:
+            return ingest_candidates(lambda: ready, folder, chosen, on_progress=on_progress)
+
+    console.print(f"watching {_named(sources)} every {interval_s:g} s; Ctrl-C ends", highlight=False)
+    try:
+        watch(sources, bring_in, tell, interval_s, wait)
+    except KeyboardInterrupt:
+        console.print("ended; the store holds all that was committed", highlight=False)
+        console.print(next_line(folder), highlight=False, soft_wrap=True)
+    return reports
+
+
+def _waiting(num_files: int) -> str:
+    if num_files == 0:
+        return "all files are in"
+    return "1 file is not whole yet" if num_files == 1 else f"{num_files:,} files are not whole yet"
+
+
+def _once_it_is_free(work: Callable[[], T], tell: Callable[[str], None], wait: Callable[[], None]) -> T:
+    """What ``work`` returns, as soon as no other process writes to the store."""
+    is_told = False
+    while True:
+        try:
+            return work()
+        except BusyError:
+            if not is_told:
+                tell("another process writes to the store; waiting until it ends")
+            is_told = True
+            wait()
+
+
+def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
+    console = Console(stderr=True)
+    console.print(
+        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {url_of(store) or store}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with showing_progress(console) as on_progress:
+        report = ingest(sources, store, options, on_progress=on_progress)
+    console.print(report_table(report))
+    for line in closing_lines(report, is_dry_run=options.dry_run):
+        console.print(line, highlight=False, soft_wrap=True)
+    return report
+
+
+def _named(sources: Sequence[str | Path]) -> str:
+    """Sources in a line, also where a shell made hundreds of a pattern."""
+    more = len(sources) - MOST_NAMED
+    places = ", ".join(url_of(source) or str(source) for source in sources[:MOST_NAMED])
+    return places + (f" and {more} more" if more > 0 else "")
+
+
+def as_json(reports: Sequence[IngestReport]) -> str:
+    """One JSON object; several datasets, or rounds of a watch, add up; digests of several stores are joined by commas."""
+    found: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _SUMS}
+    for name in _TALLIES:
+        tally: Counter[str] = Counter()
+        for report in reports:
+            tally.update(getattr(report, name))
+        found[name] = dict(sorted(tally.items()))
+    last = {report.store: report for report in reports}
+    for name in ("store_replays", "store_frames"):
+        found[name] = sum(getattr(report, name) for report in last.values())
+    found["stores"] = [str(report.store) for report in last.values()]
+    found["digest"] = ",".join(report.digest for report in last.values())
+    return json.dumps(found)

@@ -1,0 +1,1 @@
+"""Ingest as a run: plan, parse in parallel, commit."""

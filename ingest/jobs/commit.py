@@ -1,0 +1,285 @@
+"""The store being written: locked, checked against the options, and grown job by job.
+
+In: results of jobs. Out: ``replays.parquet`` and ``manifest.json``, always a pair. The surprises: the table of replays is
+replaced *before* the manifest that lists its hash, and the one before it is kept as ``replays.previous.parquet``; a kill
+between the two leaves a manifest whose table is the previous one. And since each commit writes the whole table anew, it waits
+until there is enough that is new: what a kill takes is that share of the store at most, and the next run does it again.
+"""
+
+import re
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from dataset.codecs.registry import get_codec
+from dataset.errors import ConfigError, ExphilError, SchemaError
+from dataset.features.encoder import ENCODER_DIGEST
+from dataset.io.atomic import TEMPORARY_SUFFIX
+from dataset.io.lock import LOCK_NAME, writing
+from dataset.reporting.command_lines import typed
+from dataset.schema import SCHEMA_VERSION
+from dataset.store.frame_table import REPLAY_SCHEMA
+from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
+from dataset.store.readme import HUB_CARD_NAME, write_hub_card
+from dataset.store.replay_table import save_replays
+from dataset.store.row_filter import left_out
+from dataset.store.store import Store
+from ingest.jobs.job import JobResult, Row
+from ingest.options import DEFAULT_CODEC, IngestOptions
+from ingest.replay.anonymize import SALT_NAME, Names, store_salt
+
+_Place = tuple[str | None, str | None]
+_State = tuple[int, int]
+
+COMMIT_SHARE = 1 / 16
+"""Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
+at most, and the last of every run the whole table once more."""
+
+PASSING = ("unreadable_file", "unreadable_folder", "changed")
+"""Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
+
+_SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
+_OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
+"""What a store may hold before its first manifest."""
+
+
+@contextmanager
+def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
+    """The store in ``folder``, created if need be, locked while the context lasts.
+
+    Raises:
+        BusyError: another process writes to it.
+        ConfigError: the options contradict it, or the folder holds something else.
+        SchemaError: it was written by another version of exphil.
+        ExphilError: the disk is full, or the folder may not be written to.
+    """
+    try:
+        _require_no_foreign_files(folder)
+        dry = OpenStore(folder, options) if options.dry_run else None
+    except OSError as error:
+        raise ExphilError(
+            f"store {folder}: needs permission to be read, found: {error.strerror}; mend that, or give another --store"
+        ) from error
+    if dry is not None:
+        yield dry
+        return
+    with writing(folder):
+        opened = OpenStore(folder, options)
+        opened.clean()
+        yield opened
+
+
+def _require_no_foreign_files(folder: Path) -> None:
+    """Refuse a folder of replays, of code, of anything that no ingest, not even a killed one, leaves behind."""
+    if folder.is_dir() and not (folder / MANIFEST_NAME).exists():
+        foreign = sorted(
+            path.name for path in folder.iterdir() if path.name not in _OWN and path.suffix != TEMPORARY_SUFFIX
+        )
+        if foreign:
+            raise ConfigError(
+                f"store {folder}: must be a store, an empty folder or a new one, found {foreign[0]} in it; "
+                f"give a folder of its own, e.g. --store {folder / 'store'}"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise ConfigError(f"store {folder}: must be a folder, found a file; give another --store")
+
+
+class OpenStore:
+    """A store open for writing; ``open_store`` makes it."""
+
+    def __init__(self, folder: Path, options: IngestOptions) -> None:
+        self.folder = folder
+        self._is_dry = options.dry_run
+        self.names = Names(_salt(folder, options.dry_run), options.keep_names)
+        self._on_disk = _manifest_on_disk(folder, options.rebuild)
+        self.rows: list[Row] = []
+        self.manifest = _empty_manifest(options)
+        if self._on_disk is not None and not options.rebuild:
+            self.manifest = Store(folder).manifest
+            check_schema(folder, self.manifest)
+            _check_settings(self.manifest, options, folder)
+            rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            self.rows = [row for row in rows if row["reason"] not in PASSING]
+        self._by_place: dict[_Place, list[Row]] = {}
+        for row in self.rows:
+            self._by_place.setdefault(_place(row), []).append(row)
+        self._outdated: set[int] = set()
+        self._shards: tuple[ShardInfo, ...] = ()
+        self._num_taken = 0
+        self._is_begun = self._on_disk is not None and not options.rebuild
+
+    @property
+    def next_index(self) -> int:
+        """The number of the next shards: above all that lie in the folder, or are listed and lie behind a URL."""
+        listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
+        found = (_SHARD_NAME.fullmatch(name) for name in (*self._shard_files(), *listed))
+        return max((int(match[3]) + 1 for match in found if match), default=0)
+
+    def take(self, result: JobResult) -> list[Row]:
+        """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
+        passing = [row for row in result.rows if row.get("reason") in PASSING]
+        lasting = [row for row in result.rows if row.get("reason") not in PASSING]
+        fresh = self._merge(lasting)
+        self._shards += result.shards
+        self._num_taken += len(lasting)
+        if self._num_taken and self._num_taken >= COMMIT_SHARE * len(self.rows):
+            self.commit()
+        return fresh + passing
+
+    def commit(self) -> None:
+        """Write down all that was taken."""
+        self.rows = [row for row in self.rows if id(row) not in self._outdated]
+        ok = [row for row in self.rows if row["status"] == "ok"]
+        kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
+        left = left_out(ok, self.manifest.where)
+        self.manifest = replace(
+            self.manifest,
+            kept_replays=len(kept),
+            kept_frames=sum(row["frames"] for row in kept),
+            replays=len(ok),
+            frames=sum(row["frames"] for row in ok),
+            left_replays=len(left),
+            left_frames=sum(left.values()),
+            digest=self._digest(ok, left),
+            shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
+        )
+        self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
+        if not self._is_dry:
+            self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
+
+    def finish(self) -> None:
+        """Leave a whole store behind, without the shards that a rebuild replaced."""
+        if self._num_taken or not self._is_begun:
+            self.commit()
+        self.clean()
+        if not self._is_dry:
+            write_hub_card(self.folder, self.manifest)
+
+    def clean(self) -> None:
+        """Delete what a killed run or a rebuild left: files in the store's folders that no manifest lists."""
+        if self._is_dry:
+            return
+        listed = set() if self._on_disk is None else {shard.path for shard in self._on_disk.shards}
+        for name in self._shard_files():
+            if name not in listed and (_SHARD_NAME.fullmatch(name) or name.endswith(TEMPORARY_SUFFIX)):
+                (self.folder / name).unlink()
+        for path in self.folder.glob(f"*{TEMPORARY_SUFFIX}"):
+            path.unlink()
+
+    def _shard_files(self) -> list[str]:
+        return [f"{kind}/{path.name}" for kind in ("frames", "windows") for path in (self.folder / kind).glob("*")]
+
+    def _merge(self, rows: list[Row]) -> list[Row]:
+        """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
+        fresh: list[Row] = []
+        states: dict[_Place, _State] = {}
+        for found in rows:
+            row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
+            states |= {_place(row): _state(row)} | ({(row["source"], None): _state(row)} if row["member"] else {})
+            old = self._by_place.get(_place(row), [])
+            same = next((other for other in old if other["id"] is not None and other["id"] == row["id"]), None)
+            if same is None:
+                fresh.append(row)
+            else:
+                same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
+        for place, state in states.items():  # what was said of a file, or of its archive, as it was before is outdated
+            old = self._by_place.get(place, [])
+            void = [row for row in old if row["status"] != "ok" and row["shard"] is None and _state(row) != state]
+            self._outdated |= set(map(id, void))
+            self._by_place[place] = [row for row in old if id(row) not in self._outdated]
+        for row in fresh:
+            self._by_place.setdefault(_place(row), []).append(row)
+        self.rows += fresh
+        return fresh
+
+    def _digest(self, ok: list[Row], left: Collection[str]) -> str:
+        manifest = self.manifest
+        return data_digest(
+            ((row["id"], row["split"], row["rows_digest"]) for row in ok),
+            schema_version=manifest.schema_version,
+            encoder_digest=manifest.encoder_digest,
+            codec_digest=manifest.codec_digest,
+            rollback=manifest.rollback,
+            left=left,
+        )
+
+
+def _place(row: Row) -> _Place:
+    return row["source"], row["member"]
+
+
+def _state(row: Row) -> _State:
+    """What a touch changes: of the archive in which it lies, if it lies in one."""
+    return row["mtime"], row["size"] if row["archive_size"] is None else row["archive_size"]
+
+
+def _salt(folder: Path, is_dry: bool) -> bytes:
+    if is_dry and not (folder / SALT_NAME).exists():
+        return secrets.token_bytes(32)
+    return store_salt(folder)
+
+
+def _manifest_on_disk(folder: Path, is_rebuild: bool) -> Manifest | None:
+    if not (folder / MANIFEST_NAME).exists():
+        return None
+    try:
+        return Manifest.load(folder)
+    except SchemaError:
+        if is_rebuild:  # whatever it was, it goes
+            return None
+        raise
+
+
+def _empty_manifest(options: IngestOptions) -> Manifest:
+    codec = get_codec(options.codec or DEFAULT_CODEC)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec=codec.name,
+        codec_digest=codec.digest,
+        rollback=options.rollback,
+        split_seed=options.split_seed,
+        filters=options.stored_filters(),
+        replays=0,
+        frames=0,
+        digest="",
+        shards=(),
+    )
+    digest = data_digest(
+        (),
+        schema_version=SCHEMA_VERSION,
+        encoder_digest=ENCODER_DIGEST,
+        codec_digest=codec.digest,
+        rollback=options.rollback,
+    )
+    return replace(manifest, digest=digest)
+
+
+def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:
+    if options.codec not in (None, manifest.codec):
+        raise ConfigError(
+            f"store {folder}: its windows are of codec {manifest.codec!r}, found {options.codec!r}; leave --codec out, or run "
+            f"'{typed('encode', '--store', folder, '--codec', options.codec)}' first"
+        )
+    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed}
+    wanted = {"rollback": options.rollback, "split_seed": options.split_seed}
+    bound |= manifest.filters
+    wanted |= options.stored_filters()
+    for name in bound | wanted:
+        value = wanted.get(name, False)
+        if bound.get(name, False) != value:
+            raise ConfigError(
+                f"store {folder}: was made with {_spelled(name, bound.get(name))} and keeps that for life, found "
+                f"{_spelled(name, value)}; give what it has, another --store, or --rebuild to start it over"
+            )
+
+
+def _spelled(name: str, value: object) -> str:
+    """A setting as it is typed."""
+    flag = f"--{name.replace('_', '-')}"
+    return f"no {flag}" if value is None or value is False else flag if value is True else f"{flag} {value}"

@@ -1,0 +1,293 @@
+"""One job: a share of the candidates read, parsed, judged and written as shards, in this process or a worker.
+
+In: groups of candidates that may be the same game. Out: one row a candidate for ``replays.parquet``, and the shards. The
+surprise: of a group the first acceptable replay *by content hash* is kept, so the result does not depend on the order in
+which files were found.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import xxhash
+
+from dataset.codecs.registry import get_codec
+from dataset.errors import ReplayError
+from dataset.features.feature_groups import ALL
+from dataset.schema import Version
+from dataset.slippi.slp import Header, read_header
+from dataset.store.frame_table import rows_digest
+from dataset.store.manifest import ShardInfo
+from dataset.store.row_filter import passing
+from dataset.store.rows import sample_of
+from dataset.store.split import split_key, split_of
+from ingest.jobs.shard_writer import ShardSet
+from ingest.replay.anonymize import Names
+from ingest.replay.columns import Rollback
+from ingest.replay.judge import Filters, judge, judge_header, outcome_of
+from ingest.replay.parse import ParsedReplay, parse_columns
+from ingest.replay.table_row import Row as Row  # a job's result is made of them
+from ingest.replay.table_row import file_row, header_row, parsed_row, refusal_row
+from ingest.sources.reader import Candidate, Reader
+
+T = TypeVar("T")
+
+GameKey = tuple[str, int, int]
+"""Match id, game number and tie-break: what both clients' uploads of a game share."""
+
+Group = tuple[Candidate, ...]
+
+FIRST_VERSION: Version = (0, 1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every job of a run shares."""
+
+    store: Path | None
+    """Where to write; ``None`` only parses and judges."""
+    filters: Filters
+    rollback: Rollback
+    codec: str
+    split_seed: int
+    names: Names
+    keep_all: bool = False
+    """Keep the frames of two-player games that are not let in."""
+    features: str = ALL
+    """Feature groups (``dataset.features.feature_groups``) that windows hold."""
+    where: str = ""
+    """Condition (``dataset.store.row_filter``) that a replay must pass to be encoded into windows."""
+    is_verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store already holds."""
+
+    ids: frozenset[str] = frozenset()
+    games: frozenset[GameKey] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A share of the candidates."""
+
+    index: int
+    """Number of its shards."""
+    groups: tuple[Group, ...]
+    oldest: Version = FIRST_VERSION
+    """The oldest Slippi version among its replays, so far as their headers can be read."""
+    deadly: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """(reason, message) of groups that killed a worker or kept it too long: counted as failed, not parsed again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What became of a job."""
+
+    rows: list[Row]
+    shards: tuple[ShardInfo, ...]
+    cpu_seconds: float
+
+
+def content_id(data: bytes) -> str:
+    """A replay's id: xxh3-128 of its file's bytes, in hex."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def game_key(header: Header) -> GameKey | None:
+    """What both clients' uploads of a game share; ``None`` where the version records no match."""
+    if header.match_id is None or header.game_number is None:
+        return None
+    return header.match_id, header.game_number, header.tiebreaker or 0
+
+
+def _nothing() -> None:
+    """What is done before each group by default."""
+
+
+def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = _nothing) -> JobResult:
+    """Read, parse, judge and write a job's replays; ``before_each`` is called before each of its groups."""
+    start = time.process_time()
+    shards: tuple[ShardInfo, ...] = ()
+    with Reader() as reader:
+        if settings.store is None:
+            rows = _Runner(reader, settings, known, None, before_each).run(job)
+        else:
+            with ShardSet(settings.store, job.index, job.oldest) as shard_set:
+                rows = _Runner(reader, settings, known, shard_set, before_each).run(job)
+            shards = shard_set.shards
+    return JobResult(rows=rows, shards=shards, cpu_seconds=time.process_time() - start)
+
+
+class _Runner:
+    """The work of one job."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        settings: Settings,
+        known: Known,
+        shards: ShardSet | None,
+        before_each: Callable[[], None] = _nothing,
+    ) -> None:
+        self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
+        self._before_each = before_each
+        self._codec = get_codec(settings.codec)
+
+    def run(self, job: Job) -> list[Row]:
+        """Rows of all candidates, group by group."""
+        rows: list[Row] = []
+        numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
+        self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
+        for number, group in numbered:  # the archive's stream has come by the whole of a group when its last is reached
+            self._before_each()
+            rows += self._group(group, job.deadly.get(number))
+            self._reader.let_go(group)
+        return rows
+
+    def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
+        read, rows = self._read(group)
+        seen: set[str] = set()
+        games: set[GameKey] = set()
+        for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
+            row = file_row(candidate, self._settings.names) | {"id": id_}
+            rows.append(row)
+            if id_ in seen or id_ in self._known.ids:
+                row |= {"status": "duplicate", "reason": "same_content"}
+                continue
+            seen.add(id_)
+            try:
+                if deadly is not None:
+                    raise ReplayError(*deadly)
+                row |= self._replay(row, self._reader.read(candidate) if source is None else source, games)
+            except ReplayError as error:
+                row |= refusal_row(error)
+        return rows
+
+    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[Row]]:
+        """(id, candidate, source) of those that can be read, rows of those that cannot.
+
+        The source is a path, or the bytes of a lone replay, or ``None`` where the bytes must be read again.
+        """
+        read: list[tuple[str, Candidate, str | bytes | None]] = []
+        rows: list[Row] = []
+        ids: dict[object, str] = {}
+        is_lone = len({candidate.content_place for candidate in group}) == 1
+        for candidate in map(_as_it_is_now, group):
+            place = candidate.content_place
+            try:
+                if place in ids:  # the same bytes, by a link
+                    read.append((ids[place], candidate, None))
+                elif candidate.is_plain:
+                    read.append((self._reader.content_id(candidate), candidate, candidate.source))
+                elif is_lone:
+                    data = self._reader.read(candidate)
+                    read.append((content_id(data), candidate, data))
+                else:
+                    read.append((self._reader.content_id(candidate), candidate, None))
+                ids[place] = read[-1][0]
+            except ReplayError as error:
+                rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
+        return read, rows
+
+    def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
+        """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
+        header = _while_it_is_there(read_header, source)
+        row = file | header_row(header, self._settings.names)
+        key = game_key(header)
+        if key in games or key in self._known.games:
+            return row | {"status": "duplicate", "reason": "same_game"}
+        filters = self._settings.filters
+        refusal = _refused(judge_header, header, filters)
+        if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
+            return row | refusal_row(refusal)
+        try:
+            parsed = _while_it_is_there(
+                parse_columns,
+                source,
+                rollback=self._settings.rollback,
+                header=header,
+                is_verbose=self._settings.is_verbose,
+            )
+        except ReplayError as error:
+            return row | refusal_row(refusal or error)
+        if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):
+            raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
+        outcome = outcome_of(parsed)
+        row |= parsed_row(parsed, outcome)
+        refusal = refusal or _refused(judge, parsed, filters, outcome)
+        if refusal is None:
+            row |= self._write(row, parsed)
+            if key is not None:
+                games.add(key)
+        else:
+            row |= refusal_row(refusal) | (self._keep(row["id"], parsed) if self._settings.keep_all else {})
+        return row
+
+    def _write(self, row: Row, parsed: ParsedReplay) -> Row:
+        split = split_of(split_key(parsed.header.match_id, row["id"]), self._settings.split_seed)
+        written: Row = {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
+        if self._shards is None:
+            return written
+        if passing([row | written], self._settings.where)[0]:
+            sample = sample_of(row, parsed.columns, self._codec, self._settings.features)
+            shard, start = self._shards.add(parsed.columns, sample, split)
+        else:
+            shard, start = self._shards.keep(row["id"], parsed.columns)
+        return written | {"shard": shard, "row_start": start}
+
+    def _keep(self, id_: str, parsed: ParsedReplay) -> Row:
+        """Only the frames of a game that is not let in, where they can be written."""
+        row: Row = {"rows_digest": rows_digest(parsed.columns)}
+        if self._shards is not None:
+            try:
+                shard, start = self._shards.keep(id_, parsed.columns)
+            except ReplayError:  # it lacks columns: its own refusal says more
+                return {}
+            row |= {"shard": shard, "row_start": start}
+        return row
+
+
+def _as_it_is_now(candidate: Candidate) -> Candidate:
+    """A loose file right before it is hashed, which may be long after it was found."""
+    if not candidate.is_plain or candidate.fault is not None:
+        return candidate
+    try:
+        size, mtime = _state(candidate.source)
+    except OSError:
+        return candidate  # whoever opens it is told
+    return replace(candidate, size=size, mtime=mtime)
+
+
+def _state(source: str) -> tuple[int, int]:
+    about = Path(source).stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: Any) -> T:
+    """What ``read`` makes of a replay whose file may go away at any time."""
+    try:
+        return read(source, **others)
+    except OSError as error:
+        raise ReplayError(
+            "unreadable_file", f"replay: its bytes cannot be read ({error.strerror or type(error).__name__})"
+        ) from error
+
+
+def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:
+    """What a judgement raises."""
+    try:
+        check(*arguments)
+    except ReplayError as error:
+        return error
+    return None
+
+
+def probe(groups: Sequence[Group], settings: Settings) -> None:
+    """Parse every replay of the groups and keep nothing: shows which one kills a worker."""
+    with Reader() as reader:
+        runner = _Runner(reader, settings, Known(), None)
+        runner.run(Job(index=0, groups=tuple(groups)))

@@ -1,0 +1,111 @@
+"""Turns candidates into jobs: what is already known is left out, what may be the same game goes together.
+
+In: candidates and the rows of the store. Out: jobs. The surprise: at most the first 4 KiB of each new replay are read here;
+jobs depend on what was found alone, never on the number of workers, so shards do not either.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import xxhash
+
+from dataset.errors import ReplayError
+from dataset.schema import Version
+from dataset.slippi.slp import HEADER_BYTES, read_header
+from ingest.jobs.job import FIRST_VERSION, Job, Row, game_key
+from ingest.replay.anonymize import Names
+from ingest.sources.reader import Candidate, Reader
+
+MIN_JOB_BYTES, MAX_JOB_BYTES = 64 * 2**20, 2**30
+"""Bytes of replays that make a job: about 20 games at least, about 300 at most."""
+
+JOBS_OF_A_RUN = 64
+"""A large run is cut into about this many jobs, so that shards grow with the data."""
+
+_Fingerprint = tuple[str | None, str | None, int, int, int | None, int | None]
+
+
+def fingerprint(row: Row) -> _Fingerprint:
+    """What tells an unchanged file from its row, without reading it."""
+    return row["source"], row["member"], row["size"], row["mtime"], row["archive_size"], row["crc"]
+
+
+def without_known(candidates: Iterable[Candidate], rows: Iterable[Row], names: Names) -> list[Candidate]:
+    """Candidates that no row describes: files that are new, were touched since, or could not be opened."""
+    known = {fingerprint(row) for row in rows}
+    return [candidate for candidate in candidates if _fingerprint_of(candidate, names) not in known]
+
+
+def _fingerprint_of(candidate: Candidate, names: Names) -> _Fingerprint:
+    return (
+        names.of(candidate.source),
+        names.of(candidate.member),
+        candidate.size,
+        candidate.mtime,
+        candidate.archive_size,
+        candidate.crc,
+    )
+
+
+def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
+    """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
+    kins = list(_kins(candidates).values())
+    total = sum(candidate.size for kin in kins for candidate in kin.candidates)
+    limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
+    return [
+        Job(
+            index=first_index + i,
+            groups=tuple(tuple(kin.candidates) for kin in share),
+            oldest=min((kin.version for kin in share if kin.version is not None), default=FIRST_VERSION),
+        )
+        for i, share in enumerate(_shares(kins, limit))
+    ]
+
+
+@dataclass
+class _Kin:
+    """Candidates that may be the same game."""
+
+    candidates: list[Candidate]
+    version: Version | None
+    """Of the oldest; ``None`` if no header can be read, and then nothing comes of them."""
+
+
+def _kins(candidates: Iterable[Candidate]) -> dict[object, _Kin]:
+    """By what uploads of one game, or copies of one file, have in common; in the order given."""
+    kins: dict[object, _Kin] = {}
+    with Reader() as reader:
+        for candidate in candidates:
+            key, version = _look(candidate, reader)
+            kin = kins.setdefault(key, _Kin([], version))
+            kin.candidates.append(replace(candidate, head=None))  # no worker needs it
+            kin.version = min((found for found in (kin.version, version) if found is not None), default=None)
+    return kins
+
+
+def _look(candidate: Candidate, reader: Reader) -> tuple[object, Version | None]:
+    try:
+        head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
+    except ReplayError:
+        return candidate, None
+    content = xxhash.xxh3_128_hexdigest(head)
+    try:
+        header = read_header(head)
+    except ReplayError:
+        return content, None
+    return game_key(header) or content, header.version
+
+
+def _shares(kins: list[_Kin], limit: int) -> Iterator[list[_Kin]]:
+    share: list[_Kin] = []
+    held = 0
+    for kin in kins:
+        first = kin.candidates[0]
+        is_one_stream = bool(share) and first.is_sequential and first.source == share[-1].candidates[0].source
+        if held >= limit and not is_one_stream:
+            yield share
+            share, held = [], 0
+        share.append(kin)
+        held += sum(candidate.size for candidate in kin.candidates)
+    if share:
+        yield share

@@ -1,0 +1,1 @@
+"""One replay: parse, judge, describe."""

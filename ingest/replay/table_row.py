@@ -1,0 +1,94 @@
+"""The row of ``replays.parquet`` for one candidate, piece by piece: from its file, its header, its frames, its refusal.
+
+In: what each step of the work knows. Out: parts of the row to be merged. The surprise: a replay that is refused carries all
+that was known when it was, so filters can be weighed without reading it again.
+"""
+
+import json
+import re
+from typing import Any
+
+from dataset.errors import ReplayError
+from dataset.schema import SIDES
+from dataset.slippi.slp import Header
+from dataset.store.quality import quality_of
+from ingest.replay.anonymize import Names
+from ingest.replay.judge import REJECTIONS, Outcome
+from ingest.replay.parse import ParsedReplay
+from ingest.sources.reader import Candidate
+
+Row = dict[str, Any]
+"""One row of ``replays.parquet``; absent keys are null."""
+
+_RANK = "(?:unranked|bronze|silver|gold|platinum|diamond|master|grandmaster)"
+_RANKS = re.compile(rf"({_RANK}-{_RANK})(?![a-z])")
+
+
+def file_row(candidate: Candidate, names: Names) -> Row:
+    """Where the replay lies, and what tells whether it was touched."""
+    return {
+        "source": names.of(candidate.source),
+        "member": names.of(candidate.member),
+        "size": candidate.size,
+        "mtime": candidate.mtime,
+        "archive_size": candidate.archive_size,
+        "crc": candidate.crc,
+        "ranks": ranks_in(candidate.member or candidate.source),
+    }
+
+
+def ranks_in(name: str) -> str | None:
+    """Both players' ranks where a file name begins with them, as in ``diamond-master-3f….slp``."""
+    found = _RANKS.match(re.split(r"[/\\]", name)[-1].lower())
+    return found[1] if found else None
+
+
+def header_row(header: Header, names: Names) -> Row:
+    """Version, match and players."""
+    row: Row = {
+        "version": ".".join(map(str, header.version)),
+        "match_id": header.match_id,
+        "game_number": header.game_number,
+        "tiebreaker": header.tiebreaker,
+        "is_pal": header.is_pal,
+        "is_frozen_stadium": header.is_frozen,
+    }
+    if len(header.players) == 2:
+        for side, player in zip(SIDES, header.players, strict=True):
+            row |= {
+                f"port_{side}": player.port,
+                f"type_{side}": player.kind,
+                f"cpu_level_{side}": player.cpu_level,
+                f"name_hash_{side}": names.of(player.display_name),
+                f"code_hash_{side}": names.of(player.connect_code),
+            }
+    return row
+
+
+def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> Row:
+    """What the frames tell: the game, how it ended, and its quality."""
+    quitter = SIDES[parsed.ports.index(parsed.quitter)] if parsed.quitter in parsed.ports else None
+    row = {
+        **parsed.played,
+        "frames": parsed.num_frames,
+        "frames_resimulated": parsed.frames_resimulated,
+        "frame_gaps": parsed.frame_gaps,
+        "non_finite": json.dumps(parsed.non_finite, sort_keys=True) if parsed.non_finite else None,
+        "off_lattice": parsed.off_lattice,
+        "started_at": parsed.started_at,
+        "end_method": parsed.end_method,
+        "quitter": quitter,
+        "winner": outcome.winner,
+        "stocks_a": outcome.stocks[0],
+        "stocks_b": outcome.stocks[1],
+        "damage_a": outcome.damage[0],
+        "damage_b": outcome.damage[1],
+        "seconds": outcome.seconds,
+    }
+    return row | quality_of(parsed.columns, row)
+
+
+def refusal_row(error: ReplayError) -> Row:
+    """Why it is not let in."""
+    status = "rejected" if error.reason in REJECTIONS else "failed"
+    return {"status": status, "reason": error.reason, "detail": str(error)}

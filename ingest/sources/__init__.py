@@ -1,0 +1,1 @@
+"""Where replays come from: folders, archives, URLs."""

@@ -1,0 +1,1 @@
+"""A policy wired to live frames and a controller."""

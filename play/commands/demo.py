@@ -1,0 +1,167 @@
+"""The whole line in one go, by the very commands a user types: ingest, stats, train, eval, play against the stand-in.
+
+Each stage is a child process; its table goes to the terminal as it comes, its JSON into the result. The surprise: without
+replays of your own the demo plays with *generated* duels, which show that the line works and nothing about Melee.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from dataset.duels.generate import generate_replays
+from dataset.errors import ConfigError, ExphilError
+from dataset.melee.ids import character_from_name
+from dataset.reporting.command_lines import typed
+from dataset.store.split import SPLITS
+from ingest.jobs.job import content_id
+from ingest.sources.find import find_candidates
+from ingest.sources.reader import Reader
+from play.commands.tables import figures, rows_table
+
+NUM_GENERATED = 24
+GENERATED_CHARACTER = "mewtwo"
+HIDDEN_SIZES = "128,128"
+FRAMES_PER_MINUTE = 600_000
+"""Frames a minute that this size of policy trains on two server cores: what ``--minutes`` is turned into epochs by."""
+PLAY_SECONDS = 15
+TABLE_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One finished stage: its name, wall seconds and the JSON its command printed."""
+
+    name: str
+    seconds: float
+    result: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def run_demo(
+    *, folder: Path, replays: Path | None, character: str | None, minutes: float, say: Callable[[str], None]
+) -> list[Stage]:
+    """Run every stage in ``folder``.
+
+    Args:
+        folder: where the store, the run and generated replays go; must be new or empty.
+        replays: the user's own, or ``None`` to generate some.
+        character: whom to imitate; ``None``: whoever was picked most often.
+        minutes: about how long to train, rounded to whole epochs.
+        say: takes the lines that introduce a stage.
+
+    Raises:
+        ConfigError: the folder holds something, or there are no such replays.
+        ExphilError: a stage failed; its own message stands above on stderr.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
+    if replays is not None and not find_candidates([replays]):
+        raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; mend the path")
+    demo = _Demo(folder, say)
+    if replays is None:
+        say(f"Generating {NUM_GENERATED} scripted duels: nobody played them, they only show that the line works.")
+        replays, character = demo.generate(), character or GENERATED_CHARACTER
+    store = str(folder / "store")
+    ingested = demo.run("ingest", "ingest", str(replays), "--store", store)
+    characters = demo.run("stats", "stats", "--store", store, "--query", "characters")
+    if not characters["rows"]:
+        raise ExphilError(
+            f"demo: needs games between two people, found none in {replays}; the first table says what was found instead"
+        )
+    say_parts([rows_table(characters["rows"])], say)
+    picked = character or str(characters["rows"][0]["character"])
+    ids = demo.ids_by_split(store, picked)
+    if not (ids["train"] and ids["val"]):
+        raise ExphilError(
+            f"demo: training needs a game of {picked} in the train split and another in val, found {len(ids['train'])} and "
+            f"{len(ids['val'])}; give more replays, say 20 or more, or another --character"
+        )
+    epochs = max(1, round(minutes * FRAMES_PER_MINUTE / max(1, ingested["frames"])))
+    size = ("--backbone", "gru", "--hidden-sizes", HIDDEN_SIZES, "--epochs", str(epochs))
+    runs = str(folder / "runs")
+    trained = demo.run(
+        "train", "train", "--store", store, "--train-character", picked, *size, "--name", "demo", "--runs", runs
+    )
+    split = "test" if ids["test"] else "val"
+    if not ids["test"]:
+        say("No test replay among so few: measuring on the val split, by which the weights were chosen.")
+    demo.run("eval", "eval", "--policy", trained["run"], "--store", store, "--split", split)
+    game = _copy_replay(replays, ids[split], folder / "stand-in.slp")
+    policy = ("--policy", trained["run"])
+    played = demo.run("play", "play", *policy, "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
+    say_parts(figures(played), say)
+    return demo.stages
+
+
+class _Demo:
+    """The stages so far."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder, self._say = folder, say
+        self.stages: list[Stage] = []
+
+    def generate(self) -> Path:
+        """Write the generated duels."""
+        began = time.perf_counter()
+        paths = generate_replays(self._folder / "replays", NUM_GENERATED, seed=0)
+        self.stages.append(Stage("generate", time.perf_counter() - began, {"replays": len(paths)}))
+        return self._folder / "replays"
+
+    def ids_by_split(self, store: str, character: str) -> dict[str, set[str]]:
+        """Ids of the replays in which the character was picked."""
+        internal = character_from_name(character).internal
+        who = f"status = 'ok' AND {internal} IN (character_a, character_b)"
+        found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id, split FROM replays WHERE {who}")
+        ids: dict[str, set[str]] = {
+            name: {row["id"] for row in found["rows"] if row["split"] == name} for name in SPLITS
+        }
+        told = ", ".join(f"{len(ids[name])} {name}" for name in SPLITS)
+        self._say(f"{len(found['rows'])} replays of {character}: {told}")
+        return ids
+
+    def run(self, name: str, *arguments: str) -> dict[str, Any]:
+        """Run one exphil command and return its JSON."""
+        self._say(f"\n$ {typed(*arguments)}")
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "exphil", *arguments, "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise ExphilError(f"demo: ended at its stage '{name}'; the message above says why")
+        *table, last = done.stdout.splitlines()
+        if table:
+            self._say("\n".join(table))
+        result: dict[str, Any] = json.loads(last)
+        self.stages.append(Stage(name, time.perf_counter() - began, result))
+        return result
+
+
+def say_parts(parts: Sequence[RenderableType], say: Callable[[str], None]) -> None:
+    """Say sentences and tables, wide enough not to wrap."""
+    console = Console(file=io.StringIO(), width=TABLE_WIDTH)
+    for part in parts:
+        console.print(part)
+    say(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
+
+
+def _copy_replay(replays: Path, ids: Collection[str], target: Path) -> Path:
+    """The first of the replays with one of these ids, as a loose file: the stand-in plays no archive member."""
+    with Reader() as reader:
+        for candidate in find_candidates([replays]):
+            data = reader.read(candidate)
+            if content_id(data) in ids:
+                target.write_bytes(data)
+                return target
+    raise ExphilError(
+        f"demo: playing needs a replay of the test split, found none among {replays}; give more replays, say 20 or more"
+    )

@@ -1,0 +1,55 @@
+"""``exphil eval-games``: arguments only; games are found in ``play.games.find`` and measured in ``play.games.evaluate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataset.reporting.examples import examples
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "eval-games",
+        epilog=examples(
+            "exphil eval-games play-replays",
+            "exphil eval-games old-replays --character mewtwo --json",
+        ),
+    )(eval_games)
+
+
+def eval_games(
+    folder: Annotated[Path, typer.Argument(help="Session logs, kept replays or both, searched with all subfolders.")],
+    character: Annotated[
+        str | None,
+        typer.Option(help="Whom the policy plays, in replays that no log tells of.", show_default="who is no CPU"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=4, help="Where it sits, in replays that no log tells of.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of drawing sessions for the intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """How well policies played: stocks and damage a minute and games won, with 95 % intervals over sessions."""
+    import json
+    from dataclasses import asdict
+
+    from dataset.errors import ConfigError
+    from play.commands.tables import eval_table, stdout_console
+    from play.games.evaluate import evaluate
+    from play.games.find import find_games
+
+    found = find_games(folder, character=character, port=port)
+    if found.skipped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items()))
+        typer.echo(f"left out: {reasons}", err=True)
+    if not found.games:
+        raise ConfigError(f"{folder}: needs games to tell of, found no game; play some with 'exphil play --games N'")
+    rows = evaluate(found.games, seed=seed)
+    if as_json:
+        result = {"games": len(found.games), "skipped": dict(found.skipped), "rows": [asdict(row) for row in rows]}
+        typer.echo(json.dumps(result))
+    else:
+        stdout_console().print(eval_table(rows))

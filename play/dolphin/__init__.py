@@ -1,0 +1,1 @@
+"""Starting Dolphin and playing matches in it."""

@@ -1,0 +1,300 @@
+"""Sessions with Dolphin, or with its stand-in, through libmelee.
+
+In: a connected console and its pads. Out: ``next`` gives a frame, a menu, the end of a game, or the loss of the connection;
+``send`` puts a controller on the pad, which the next ``next`` flushes. What would surprise: libmelee flushes the pads at the
+start of *every* step, also of one that only looks whether a frame has come, and in blocking mode Dolphin would take that for
+an answer; so a ``Flusher`` decides which flushes go through.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import melee
+from melee.slippstream import EnetDisconnected
+
+from dataset.codecs.registry import Controllers
+from dataset.errors import DolphinError
+from play.agent.controller import press
+from play.dolphin.connection import close_console, closed_on_error, connect
+from play.stand_in.stand_in import OLDEST, StandIn
+
+POLL_S = 0.5
+"""Longest a look for a frame waits before it checks that Dolphin is alive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a session waits for a Dolphin that says nothing, though it runs and its connection stands.
+
+    A dead one is not waited for at all: its exit, its goodbye, and a ping that it does not answer are each told of by themselves.
+    """
+
+    silence_s: float = 30.0
+    """For a frame or a menu: a stage loads in seconds."""
+    pause_s: float = 30.0
+    """For the next frame of a game: longer where there is a person, who may pause."""
+    num_menus: int | None = None
+    """Menu states in a row without a game; None has no limit, for people take their time."""
+
+
+ALONE = Patience(num_menus=7200)
+"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
+
+BESIDE_A_PERSON = Patience(pause_s=3600.0)
+
+MENUS_THAT_END = 3
+"""So many menu states in a row end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
+
+OLDEST_LIVE = (3, 18, 0)
+"""libmelee reads past the events of older streams, so live ones are refused."""
+
+_UNDECLARED = 1 << 30
+"""Size libmelee assumes of an event that the stream never declared: more than is there, so it drops the rest of the message
+instead of looking at the same byte for ever."""
+
+_UNREADABLE = (ValueError, OverflowError, AssertionError, IndexError, KeyError, TypeError)
+"""What libmelee raises when it meets bytes it cannot read."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One in-game state."""
+
+    game: Any
+    """``melee.GameState``."""
+    number: int
+    """Slippi's frame index."""
+    received_at: float
+    """``time.perf_counter`` when libmelee had parsed it."""
+
+
+@dataclass(frozen=True)
+class Menu:
+    """One menu state, outside of games."""
+
+    state: Any
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A game is over; the session goes on."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The session is over."""
+
+    reason: str
+
+
+Event = Frame | Menu | Ended | Lost
+
+
+class Flusher:
+    """Stands in libmelee's list for the pad and lets only those flushes through that answer a frame."""
+
+    def __init__(self, pad: melee.Controller) -> None:
+        self.pad = pad
+        self.is_next_held = False
+        """Whether the next flush is left out."""
+        self.held: Controllers | None = None
+        """Where ``send`` last put the pad; None once something else has moved it."""
+        self.flushed_at = 0.0
+
+    def flush(self) -> None:
+        """Flush, unless this is the flush to leave out; a dropped frame's own flush goes through."""
+        if self.is_next_held:
+            self.is_next_held = False
+            return
+        self.pad.flush()
+        self.flushed_at = time.perf_counter()
+
+    def release_all(self) -> None:
+        """Libmelee rests the pads at the start of a game and flushes, though Dolphin waits for nothing then."""
+        self.held, self.is_next_held = None, True
+        self.pad.release_all()
+
+
+class Session:
+    """One connection to a Dolphin.
+
+    Args:
+        console: a connected ``melee.Console`` in polling mode.
+        pads: its connected controllers, the agent's first.
+        oldest: Slippi version below which the stream is refused.
+        navigate: what moves the pads in menus.
+        patience: how long it waits before it gives Dolphin up.
+    """
+
+    def __init__(
+        self,
+        console: melee.Console,
+        pads: list[melee.Controller],
+        *,
+        oldest: tuple[int, int, int],
+        navigate: Callable[[Any], None] | None = None,
+        patience: Patience = BESIDE_A_PERSON,
+    ) -> None:
+        self.patience = patience
+        self._console, self._oldest, self._navigate = console, oldest, navigate
+        self._flushers = [Flusher(pad) for pad in pads]
+        console.controllers = list(self._flushers)
+        console.eventsize = [_UNDECLARED] * len(console.eventsize)
+        self._is_answered = True
+        self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
+        self._pending: Frame | None = None
+        self._told_end: str | None = None
+        self._hear_of_ends()
+
+    @property
+    def zero_indices(self) -> Mapping[int, Collection[int]]:
+        """Libmelee's shifted action states by character."""
+        table: Mapping[int, Collection[int]] = self._console.zero_indices
+        return table
+
+    @property
+    def flushed_at(self) -> float:
+        """``time.perf_counter`` when the agent's pad was last flushed."""
+        return self._flushers[0].flushed_at
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        """What comes next; flushes the pads first if it waits.
+
+        Args:
+            wait: False only looks whether something has already come, and gives None if not.
+        """
+        if self._pending is not None:
+            frame, self._pending = self._pending, None
+            return frame
+        quiet_since = time.monotonic()
+        while True:
+            state = self._step(POLL_S if wait else 0.0, is_answer=wait and self._is_answered)
+            if isinstance(state, Lost):
+                return state
+            if state is not None:
+                self._is_answered = True
+                event = self._event(state)
+                if event is not None:
+                    return event
+            elif not wait:
+                return None
+            elif (lost := self._silence(time.monotonic() - quiet_since)) is not None:
+                return lost
+
+    def send(self, *controllers: Controllers) -> None:
+        """Put decoded controllers, int32 [6] each, on the pads; the agent's comes first."""
+        for flusher, controller in zip(self._flushers, controllers, strict=False):  # a CPU's pad is for menus only
+            press(flusher.pad, melee.Button, controller, flusher.held)
+            flusher.held = controller
+
+    def navigate(self, menu: Menu) -> None:
+        """Press what leads from this menu to the next game."""
+        if self._navigate is not None:
+            self._navigate(menu.state)
+            for flusher in self._flushers:
+                flusher.held = None
+
+    def close(self) -> None:
+        """End the connection and our own Dolphin; safe to call twice."""
+        for flusher in self._flushers:
+            flusher.pad.disconnect()
+        close_console(self._console)
+
+    def _step(self, timeout_s: float, *, is_answer: bool) -> Any:
+        for flusher in self._flushers:
+            flusher.is_next_held = not is_answer
+        self._is_answered = self._is_answered and not is_answer
+        self._console._polling_timeout = timeout_s
+        try:
+            return self._console.step()
+        except EnetDisconnected:
+            return Lost("the spectator stream was closed")
+        except BrokenPipeError:
+            return Lost("the controller pipe was closed")
+        except melee.console.SlippiVersionTooLow as error:
+            raise _too_old(error.message, self._oldest) from error
+        except _UNREADABLE as error:
+            return Lost(f"libmelee could not read a frame ({type(error).__name__}: {error})")
+
+    def _event(self, state: Any) -> Event | None:
+        if state.menu_state in (melee.Menu.IN_GAME, melee.Menu.SUDDEN_DEATH):
+            return self._frame(Frame(state, int(state.frame), time.perf_counter()))
+        self._num_menus += 1
+        if self.patience.num_menus is not None and self._num_menus > self.patience.num_menus:
+            return Lost(
+                f"no game began in {self._num_menus - 1:,} menus; see that all characters and stages are unlocked"
+            )
+        if not self._is_in_game:
+            return Menu(state)
+        if self._num_menus < MENUS_THAT_END:
+            return None
+        self._is_in_game = False
+        for flusher in self._flushers:  # what a game's last frame held down is pressed in no menu
+            flusher.pad.release_all()
+            flusher.held = None
+        return Ended()
+
+    def _frame(self, frame: Frame) -> Event:
+        """Libmelee drops frames that do not advance, so one that goes back is the first of another game."""
+        is_new_game = self._is_in_game and frame.number <= self._last_frame
+        if not self._is_in_game or is_new_game:
+            version = tuple(int(part) for part in self._console.slp_version_tuple or (0, 0, 0))
+            if version < self._oldest:
+                raise _too_old(".".join(str(part) for part in version), self._oldest)
+        self._is_in_game, self._num_menus, self._last_frame, self._told_end = True, 0, frame.number, None
+        if is_new_game:
+            self._pending = frame
+            return Ended()
+        return frame
+
+    def _hear_of_ends(self) -> None:
+        """Note what libmelee reads over: that a game has ended, or the whole emulation, after which Dolphin's window may stay."""
+        stream = self._console._slippstream
+        dispatch = stream.dispatch
+
+        def heard(*args: Any, **named: Any) -> Any:
+            message = dispatch(*args, **named)
+            if message is not None and message.get("type") == "end_game":
+                self._told_end = "emulation" if message.get("dolphin_closed") else "game"
+            return message
+
+        stream.dispatch = heard
+
+    def _silence(self, quiet_s: float) -> Lost | None:
+        """Why nothing will come any more; None while something may."""
+        process: subprocess.Popen[bytes] | None = self._console._process
+        if process is not None and process.poll() is not None:
+            return Lost(f"Dolphin exited with code {process.returncode}")
+        if self._told_end == "emulation":
+            return Lost("Dolphin's emulation was stopped")
+        may_be_paused = self._is_in_game and self._told_end is None
+        longest_s = self.patience.pause_s if may_be_paused else self.patience.silence_s
+        if quiet_s > longest_s:
+            return Lost(f"no frame came for {longest_s:.0f} s, though Dolphin's connection stands")
+        return None
+
+
+def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
+    needed = ".".join(str(part) for part in oldest)
+    return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
+
+
+def open_stand_in(
+    stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: Patience = BESIDE_A_PERSON
+) -> Session:
+    """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``."""
+    console = melee.Console(
+        is_remote=True,
+        dolphin_home_path=str(stand_in.home),
+        slippi_address=stand_in.address,
+        slippi_port=stand_in.port,
+        blocking_input=is_blocking,
+        polling_mode=True,
+    )
+    pads = [melee.Controller(console, each) for each in (port, *other_ports)]
+    with closed_on_error(console):
+        connect(console, pads)
+    return Session(console, pads, oldest=OLDEST, patience=patience)

@@ -1,0 +1,1 @@
+"""Recorded games of a policy, found and measured."""

@@ -1,0 +1,1 @@
+"""The runners: frames in, controllers out."""

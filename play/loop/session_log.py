@@ -1,0 +1,225 @@
+"""A session of play as a file of JSON lines: what played, each game with its result and its lateness, and how it ended.
+
+In: what a ``Watched`` session tells and the loop's ``Report``. Out: ``session.jsonl``, one object a line, each with an
+``event``: ``session``, ``game_start``, ``game_end``, ``error``, ``session_end``. The surprise: every line is on disk before
+play goes on, so a session that is killed has told of all its games, and nothing in it names a person: not even the home
+folder, which is ``~``. A kept replay is named as seen from the log, so that both may move together.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import ReplayError
+from dataset.melee.ids import character_name, stage_index_from_libmelee, stage_name
+from dataset.slippi.ubjson import raw_length
+from play.dolphin.session import Frame
+from play.loop.observed import Watched
+from play.loop.runner import Report
+
+NAME = "session.jsonl"
+REPLAY = "replay"
+"""The opponent of a session against the stand-in, which does not react."""
+TIME_LIMIT = 28_800
+"""Frames of eight minutes, after which stocks and then percent decide."""
+
+
+FINISH_S = 2.0
+"""How long Dolphin may take to finish the replay of a game that is over: after the last one it is ended."""
+
+_HEAD_BYTES, _LOOK_S = 15, 0.05
+
+_HOME = json.dumps(str(Path.home())).strip('"')
+"""As JSON has it, where a backslash is two."""
+
+
+def new_folder(parent: Path) -> Path:
+    """A new folder for a session in ``parent``, named by the time in UTC."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for number in range(1000):
+        folder = parent / (stamp if number == 0 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("a thousand sessions in one second")
+
+
+class SessionLog:
+    """One session's log; a listener of ``Watched``.
+
+    Args:
+        folder: where ``session.jsonl`` goes.
+        settings: what plays and how, for the first line.
+        report: the loop's, filled while it plays.
+        replay_dir: where Dolphin keeps the replays; None where it keeps none.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], report: Report, replay_dir: Path | None = None) -> None:
+        self.path = folder / NAME
+        self.replays: list[Path] = []
+        """Kept replays of the games played, as far as they were found."""
+        self._report, self._replay_dir = report, replay_dir
+        self._known = self._kept()
+        self._begin = _Marks(report)
+        self._port, self._game = 0, 0
+        machine = {"python": platform.python_version(), "system": platform.system(), "melee": version("melee")}
+        self._write("session", {**settings, **machine})
+
+    def game_started(self, port: int, frame: Frame) -> None:
+        """Write what is played on which ports."""
+        self._game, self._port, self._begin = self._game + 1, port, _Marks(self._report)
+        self._write("game_start", {"game": self._game, "port": port, **_opening(frame.game, port)})
+
+    def game_ended(self, last: Frame) -> None:
+        """Write the result of the game that the loop counted last; a game that an error broke off has none."""
+        if len(self._report.games) < self._game:
+            return
+        result = asdict(self._report.games[-1])
+        kept = self._newest_replay()
+        found = {"replay": None if kept is None else _seen_from(self.path.parent, kept)}
+        self._write(
+            "game_end", {"game": self._game, **result, **_outcome(last, self._port), **self._begin.since(), **found}
+        )
+
+    def failed(self, error: BaseException) -> None:
+        """Write why the session broke off."""
+        self._write("error", {"error": type(error).__name__, "reason": str(error)})
+
+    def close(self) -> None:
+        """Write what the session came to."""
+        report = self._report
+        if report.lost is not None:
+            self._write("error", {"error": "Lost", "reason": report.lost})
+        self._write("session_end", {"games": len(report.games), **report.summary()})
+
+    def _kept(self) -> set[Path]:
+        return set() if self._replay_dir is None else set(self._replay_dir.rglob("*.slp"))
+
+    def _newest_replay(self) -> Path | None:
+        """The replay that has come since the last game; Dolphin names it by the time and tells nobody."""
+        new = sorted(self._kept() - self._known, key=lambda path: path.stat().st_mtime)
+        self._known.update(new)
+        if not new:
+            return None
+        self.replays.append(new[-1].resolve())
+        if self._report.lost is None:
+            _await_whole(new[-1])
+        return self.replays[-1]
+
+    def _write(self, event: str, values: dict[str, Any]) -> None:
+        line = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        text = json.dumps(line)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write((text.replace(_HOME, "~") if len(_HOME) > 1 else text) + "\n")
+
+
+def _await_whole(replay: Path) -> None:
+    """Wait until Dolphin has written how long the events are, which it does last."""
+    deadline = time.monotonic() + FINISH_S
+    while time.monotonic() < deadline:
+        with replay.open("rb") as file, suppress(ReplayError):
+            if raw_length(file.read(_HEAD_BYTES)) > 0:
+                return
+        time.sleep(_LOOK_S)
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:  # on Windows there is no way from one drive to another
+        return str(path)
+
+
+@contextmanager
+def logging(log: SessionLog | None, watched: Watched) -> Iterator[None]:
+    """Write ``log``, if there is one, while the body plays what is watched; an error of the body is written too."""
+    if log is not None:
+        watched.listeners.append(log)
+    try:
+        yield
+    except BaseException as error:
+        if log is not None:
+            log.failed(error)
+        raise
+    finally:
+        watched.stop()
+        if log is not None:
+            log.close()
+
+
+class _Marks:
+    """How far a report had come when a game began."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._times = (report.seconds, report.seconds_paused)
+        self._counts = (report.frames, report.frames_stale, report.frames_missing)
+        self._lengths = (len(report.frame_to_controller_ms), len(report.step_ms))
+
+    def since(self) -> dict[str, Any]:
+        """What has come since."""
+        now = self._report
+        frames, stale, missing = (
+            after - before
+            for after, before in zip((now.frames, now.frames_stale, now.frames_missing), self._counts, strict=True)
+        )
+        seconds, paused = now.seconds - self._times[0], now.seconds_paused - self._times[1]
+        answers, steps = now.frame_to_controller_ms[self._lengths[0] :], now.step_ms[self._lengths[1] :]
+        return {
+            "seconds": round(seconds, 3),
+            "seconds_paused": round(paused, 3),
+            "fps": round((frames - 1) / seconds, 2) if seconds > 0 else None,
+            "frames_stale": stale,
+            "frames_missing": missing,
+            **_spread("frame_to_controller_ms", answers),
+            **_spread("step_ms", steps),
+        }
+
+
+def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    return {
+        f"{name}_p{percent}": round(float(np.percentile(values, percent)), 3) if values else None
+        for percent in (50, 99)
+    }
+
+
+def _opening(game: Any, own_port: int) -> dict[str, Any]:
+    """Stage and players; names and connect codes stay out."""
+    players = {int(port): player for port, player in game.players.items()}
+    told = {
+        "own" if port == own_port else "other": {
+            "port": port,
+            "character": character_name(int(player.character.value)),
+            "cpu_level": int(player.cpu_level),
+        }
+        for port, player in players.items()
+    }
+    return {"stage": stage_name(stage_index_from_libmelee(game.stage.value)), "players": told}
+
+
+def _outcome(last: Frame, own_port: int) -> dict[str, Any]:
+    """Who won and by what; None where the last frame does not tell."""
+    own, *_ = (player for port, player in last.game.players.items() if int(port) == own_port)
+    other, *_ = (player for port, player in last.game.players.items() if int(port) != own_port)
+    stocks, percents = [int(own.stock), int(other.stock)], [float(own.percent), float(other.percent)]
+    end = "stocks" if 0 in stocks else "time" if last.number >= TIME_LIMIT else "unfinished"
+    standing = [(stocks[side], -percents[side] if end == "time" else 0.0) for side in range(2)]
+    is_decided = end != "unfinished" and standing[0] != standing[1]
+    return {
+        "end": end,
+        "won": standing[0] > standing[1] if is_decided else None,
+        "stocks_left": stocks,
+        "percents_left": [round(percent, 2) for percent in percents],
+    }

@@ -1,0 +1,242 @@
+"""The live view of a match in the terminal: what the agent presses, how the game stands, and how late it answers.
+
+In: a ``Watched`` session and the loop's ``Report``, both only read. Out: text, at most ten times a second, from a thread of
+its own. The surprise: a thread that draws holds Python's interpreter lock for up to 5 ms before the loop may go on, so while
+the view is open the interpreter is told to switch ten times sooner.
+"""
+
+import bisect
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dataset.codecs.registry import BUTTONS, NEUTRAL
+from dataset.melee.pad import STICK_RANGE, TRIGGER_RANGE
+from play.loop.observed import Watched
+from play.loop.runner import PAUSE_S, Report
+
+REFRESH_S = 0.1
+LINE_EVERY_S = 5.0
+"""How often a plain line tells of the match where no terminal is."""
+LATENCY_EDGES_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+RECENT = 600
+"""Answers that the histogram counts: ten seconds."""
+_SWITCH_S = 0.0005
+_CLOSING_S = 2.0
+"""How long a terminal that takes no more text may hold up the end."""
+_STOCK_DOTS = 4
+_DISC_ROWS, _DISC_COLUMNS = 5, 9
+_TRIGGER_STEPS = 5
+_BARS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fighter:
+    """One player as the view shows them."""
+
+    port: int
+    name: str
+    stocks: int
+    percent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A match at one moment."""
+
+    game: int
+    """Which game of the session, 0 before the first."""
+    is_in_game: bool
+    frame: int
+    own: Fighter | None
+    others: tuple[Fighter, ...]
+    fps: float
+    pad: tuple[int, ...]
+    """main x, main y, c x, c y (1/80), trigger (1/140), buttons."""
+    latency: tuple[int, ...]
+    """Recent answers by ``LATENCY_EDGES_MS``; one more for those above."""
+    frames: int
+    frames_stale: int
+    frames_missing: int
+    quiet_s: float
+    """Since the newest frame came; 0 where none is waited for."""
+
+
+def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
+    """How many fall below each edge and above the one before; the last are above all."""
+    counts = [0] * (len(LATENCY_EDGES_MS) + 1)
+    for latency in latencies_ms:
+        counts[bisect.bisect_right(LATENCY_EDGES_MS, latency)] += 1
+    return tuple(counts)
+
+
+class Gauge:
+    """Frames a second over the last second, from how many there were at each look."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def read(self, frames: int, now: float) -> float:
+        """Take a look in; 0 until there are two."""
+        self._looks.append((now, frames))
+        while len(self._looks) > 2 and now - self._looks[1][0] >= 1.0:
+            self._looks.popleft()
+        (then, before), (_, after) = self._looks[0], self._looks[-1]
+        return (after - before) / (now - then) if now > then else 0.0
+
+
+def snapshot(watched: Watched, report: Report, fps: float) -> Snapshot:
+    """What stands now; reads only what the loop replaces whole or appends to."""
+    newest, held = watched.newest, watched.held
+    own, others = (None, ()) if newest is None else _fighters(newest.game, watched.port)
+    return Snapshot(
+        game=watched.num_games,
+        is_in_game=watched.is_in_game,
+        frame=0 if newest is None else newest.number,
+        own=own,
+        others=others,
+        fps=fps,
+        pad=tuple(int(value) for value in (NEUTRAL if held is None else held)),
+        latency=latency_counts(report.frame_to_controller_ms[-RECENT:]),
+        frames=report.frames,
+        frames_stale=report.frames_stale,
+        frames_missing=report.frames_missing,
+        quiet_s=time.perf_counter() - newest.received_at if watched.is_in_game and newest is not None else 0.0,
+    )
+
+
+def _fighters(game: Any, own_port: int) -> tuple[Fighter | None, tuple[Fighter, ...]]:
+    fighters = {int(port): _fighter(int(port), player) for port, player in game.players.items()}
+    return fighters.pop(own_port, None), tuple(fighters.values())
+
+
+def _fighter(port: int, player: Any) -> Fighter:
+    name = player.character.name.replace("_", " ").title()
+    return Fighter(port=port, name=name, stocks=int(player.stock), percent=float(player.percent))
+
+
+def draw(now: Snapshot) -> RenderableType:
+    """The whole view."""
+    state = f"game {now.game}, frame {now.frame:,}" if now.is_in_game else "in the menus"
+    pace = f"paused for {now.quiet_s:.0f} s" if now.quiet_s >= PAUSE_S else f"{now.fps:5.1f} frames/s"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(
+        _score(now),
+        Text("main\n" + disc(now.pad[0], now.pad[1])),
+        Text("c\n" + disc(now.pad[2], now.pad[3])),
+        Text("trigger\n" + _trigger(now.pad[4]) + "\n\nbuttons\n" + pressed(now.pad[5])),
+        Text("frame to controller\n" + histogram(now.latency)),
+    )
+    whole = Table.grid()
+    share = now.frames_stale / now.frames if now.frames else 0.0
+    whole.add_row(Text(f"{state}   {pace}", style="bold"))
+    whole.add_row(grid)
+    whole.add_row(Text(f"late {now.frames_stale:,} ({share:.1%})   never arrived {now.frames_missing:,}"))
+    return whole
+
+
+def _score(now: Snapshot) -> Text:
+    text = Text()
+    for fighter in (*((now.own,) if now.own else ()), *now.others):
+        who = "agent" if fighter is now.own else "opponent"
+        dots = "●" * fighter.stocks + "○" * max(0, _STOCK_DOTS - fighter.stocks)
+        text.append(f"{who}, port {fighter.port}\n{fighter.name}\n{dots} {fighter.percent:.0f} %\n")
+    return text
+
+
+def disc(x: int, y: int) -> str:
+    """A stick, in 1/80, as a dot in a circle of text."""
+    half_rows, half_columns = _DISC_ROWS // 2, _DISC_COLUMNS // 2
+    dot = (round(-y / STICK_RANGE * half_rows), round(x / STICK_RANGE * half_columns))
+    lines = []
+    for row in range(-half_rows, half_rows + 1):
+        columns = range(-half_columns, half_columns + 1)
+        rim = [(row / (half_rows + 0.4)) ** 2 + (column / (half_columns + 0.4)) ** 2 <= 1 for column in columns]
+        lines.append(
+            "".join(
+                "●" if (row, column) == dot else "·" if is_in else " "
+                for column, is_in in zip(columns, rim, strict=True)
+            )
+        )
+    return "\n".join(lines)
+
+
+def _trigger(value: int) -> str:
+    steps = -(-value * _TRIGGER_STEPS // TRIGGER_RANGE)
+    return "▮" * steps + "▯" * (_TRIGGER_STEPS - steps)
+
+
+def pressed(buttons: int) -> str:
+    """The names of the buttons that are down, in a fixed width."""
+    names = " ".join(name.upper() for name, bit in BUTTONS if buttons & bit)
+    return f"{names:14}"
+
+
+def histogram(counts: Sequence[int]) -> str:
+    """A bar a bin, each with its share."""
+    total, most = sum(counts) or 1, max(counts) or 1
+    labels = [f"≤ {edge:g} ms" for edge in LATENCY_EDGES_MS] + [f"> {LATENCY_EDGES_MS[-1]:g} ms"]
+    bars = ["▇" * -(-count * _BARS // most) for count in counts]
+    return "\n".join(
+        f"{label:>8} {bar:{_BARS}} {count / total:4.0%}" for label, bar, count in zip(labels, bars, counts, strict=True)
+    )
+
+
+def line(now: Snapshot) -> str:
+    """The view in one line, for logs and pipes."""
+    if now.own is None or not now.is_in_game:
+        return f"game {now.game}: in the menus"
+    if now.quiet_s >= PAUSE_S:
+        stands = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
+        return f"{stands}; it goes on where it stopped, Ctrl-C ends it"
+    others = ", ".join(f"{fighter.stocks} at {fighter.percent:.0f} %" for fighter in now.others)
+    return (
+        f"game {now.game}, frame {now.frame}: {now.own.stocks} at {now.own.percent:.0f} % to {others}, "
+        f"{now.fps:.1f} frames/s, {now.frames_stale} late, {now.frames_missing} missing"
+    )
+
+
+@contextmanager
+def viewing(watched: Watched, report: Report, console: Console) -> Iterator[None]:
+    """Show the match on ``console`` until the block ends: drawn on a terminal, else a line every few seconds."""
+    if console.quiet:
+        yield
+        return
+    is_over = threading.Event()
+    show = _draw_until if console.is_terminal else _tell_until
+    thread = threading.Thread(target=show, args=(is_over, watched, report, console), name="exphil view", daemon=True)
+    switch_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(_CLOSING_S)
+        sys.setswitchinterval(switch_s)
+
+
+def _draw_until(is_over: threading.Event, watched: Watched, report: Report, console: Console) -> None:
+    gauge = Gauge()
+    with Live(console=console, auto_refresh=False) as live:
+        while not is_over.wait(REFRESH_S):
+            now = snapshot(watched, report, gauge.read(report.frames, time.monotonic()))
+            live.update(draw(now), refresh=True)
+
+
+def _tell_until(is_over: threading.Event, watched: Watched, report: Report, console: Console) -> None:
+    gauge = Gauge()
+    gauge.read(report.frames, time.monotonic())
+    while not is_over.wait(LINE_EVERY_S):
+        now = snapshot(watched, report, gauge.read(report.frames, time.monotonic()))
+        console.print(line(now), markup=False)

@@ -1,0 +1,1 @@
+"""A policy's step in ONNX Runtime, OpenVINO or PyTorch."""

@@ -1,0 +1,63 @@
+"""The policy stepped frame by frame in PyTorch: the one module of play that imports torch, for runs that were not exported.
+
+In: a run, then numpy rows of one frame at a time. Out: numpy classes. The surprise: loading takes torch down to one thread,
+for at one frame a step threads cost more than they give.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dataset.codecs.registry import Classes
+from train.policy.policy import Policy
+from train.runs.checkpoint import load_policy
+
+
+@dataclass
+class TorchStepper:
+    """A policy in evaluation mode with the state of one game."""
+
+    policy: Policy
+    temperature: float = 1.0
+    """Divides the logits of every component; 1 samples what the policy learned."""
+    num_players: int = 1
+    """How many it steps at once, each with a state of its own."""
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    @classmethod
+    def load(cls, run: Path | str, temperature: float, num_players: int = 1) -> "TorchStepper":
+        """The policy of a run argument."""
+        torch.set_num_threads(1)
+        return cls(load_policy(run).policy, temperature, num_players)
+
+    def reset(self) -> None:
+        """Begin a new game."""
+        self._state = self.policy.initial_state(self.num_players)
+
+    def step(
+        self,
+        continuous: NDArray[np.float16],
+        indices: NDArray[np.uint16],
+        previous: Classes,
+        delay: int,
+        noise: NDArray[np.float32],
+    ) -> Classes:
+        """See ``play.agent.agent.Stepper``."""
+        rows = self.num_players
+        with torch.inference_mode():
+            classes, self._state = self.policy.step(
+                torch.from_numpy(continuous.astype(np.float32)).view(rows, -1),
+                torch.from_numpy(indices.astype(np.int64)).view(rows, -1),
+                torch.from_numpy(previous.astype(np.int64)).view(rows, -1),
+                torch.full((rows,), delay),
+                torch.from_numpy(noise).view(rows, -1),
+                self._state,
+                self.temperature,
+            )
+        result: Classes = classes.numpy().astype(np.uint8).reshape(previous.shape)
+        return result

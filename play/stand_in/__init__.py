@@ -1,0 +1,1 @@
+"""A double of Dolphin that plays a replay."""

@@ -1,0 +1,104 @@
+"""A controller as Dolphin's pipe input keeps it: lines of text in, the pad's raw state and what the game sees out.
+
+In: ``PRESS A``, ``SET MAIN 0.5 0.5``, ``FLUSH`` and the like. Out: raw bytes and game values, exactly as Dolphin and Melee
+quantise them. What would surprise: nothing is reset by a FLUSH; what was pressed stays pressed until it is released.
+"""
+
+import math
+from typing import NamedTuple
+
+from dataset.melee import pad
+
+BUTTONS = {
+    "A": pad.A,
+    "B": pad.B,
+    "X": pad.X,
+    "Y": pad.Y,
+    "Z": pad.Z,
+    "L": pad.L,
+    "R": pad.R,
+    "START": pad.START,
+    "D_UP": pad.D_UP,
+    "D_DOWN": pad.D_DOWN,
+    "D_LEFT": pad.D_LEFT,
+    "D_RIGHT": pad.D_RIGHT,
+}
+
+
+class PadState(NamedTuple):
+    """What the game sees of a pad: sticks in 1/80, triggers in 1/140, Slippi's physical button bits."""
+
+    main_x: int
+    main_y: int
+    c_x: int
+    c_y: int
+    trigger: int
+    """Both triggers, clicks and Z as one."""
+    l_analog: int
+    r_analog: int
+    buttons: int
+
+
+def pad_axis(value: float) -> int:
+    """Return the stick byte, −127…127, that Dolphin makes of 0…1 on a pipe."""
+    return math.floor((min(max(value, 0.0), 1.0) - 0.5) * 254)
+
+
+def pad_trigger(value: float) -> int:
+    """Return the trigger byte, 0…255, that Dolphin makes of 0…1 on a pipe."""
+    return int(min(max(value, 0.0), 1.0) * 255)
+
+
+class PipePad:
+    """One pad; bytes are fed in as they arrive, cut anywhere."""
+
+    def __init__(self) -> None:
+        self.num_bad_lines = 0
+        """Lines Dolphin would only have logged."""
+        self._rest = b""
+        self._buttons = 0
+        self._axes = {"MAIN": (0, 0), "C": (0, 0), "L": (0,), "R": (0,)}
+
+    def feed(self, data: bytes) -> bool:
+        """Take in bytes up to the next FLUSH and return whether there was one; if so, call again with nothing."""
+        self._rest += data
+        while b"\n" in self._rest:
+            line, self._rest = self._rest.split(b"\n", 1)
+            if line == b"FLUSH":
+                return True
+            if not self._obey(line.decode("ascii", "replace").split()):
+                self.num_bad_lines += 1
+        return False
+
+    def _obey(self, words: list[str]) -> bool:
+        match words:
+            case ["PRESS", name] if name in BUTTONS:
+                self._buttons |= BUTTONS[name]
+            case ["RELEASE", name] if name in BUTTONS:
+                self._buttons &= ~BUTTONS[name]
+            case ["SET", ("MAIN" | "C") as name, x, y] if _is_number(x) and _is_number(y):
+                self._axes[name] = (pad_axis(float(x)), pad_axis(float(y)))
+            case ["SET", ("L" | "R") as name, value] if _is_number(value):
+                self._axes[name] = (pad_trigger(float(value)),)
+            case _:
+                return False
+        return True
+
+    def state(self) -> PadState:
+        """Return what the game would see now."""
+        (left,), (right,) = self._axes["L"], self._axes["R"]
+        return PadState(
+            *pad.game_stick(*self._axes["MAIN"]),
+            *pad.game_stick(*self._axes["C"]),
+            pad.game_trigger(left, right, self._buttons),
+            min(left, pad.TRIGGER_RANGE),
+            min(right, pad.TRIGGER_RANGE),
+            self._buttons,
+        )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False

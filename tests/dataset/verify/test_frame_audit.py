@@ -1,0 +1,80 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dataset.codecs.registry import get_codec
+from dataset.verify.frame_audit import FrameAudit
+from tests.dataset.builders import random_columns
+
+CODEC = get_codec("axis17")
+FAULTS = ("order", "ids", "sticks", "triggers", "codec")
+
+
+def _audit(changes: dict[str, tuple[int, Any]], **row: object) -> FrameAudit:
+    """The audit of 40 random frames with single values changed: column name to (row, value)."""
+    columns = random_columns(40, seed=3)
+    columns["stage"][:] = 4
+    for side in ("a", "b"):  # what no game records: Z with another trigger than its own
+        columns[f"{side}_buttons"] = columns[f"{side}_buttons"] & ~np.uint16(0x0010)
+    for name, (at, value) in changes.items():
+        columns[name][at] = value
+    audit = FrameAudit()
+    audit.add({"id": "r1", "stage": 4, "type_a": "human", "type_b": "human", **row}, columns, CODEC)
+    return audit
+
+
+def _faults(audit: FrameAudit) -> dict[str, str]:
+    return {name: getattr(audit, name).first for name in FAULTS if getattr(audit, name).count}
+
+
+def test_frames_as_games_record_them_have_no_faults() -> None:
+    audit = _audit({})
+    assert (_faults(audit), audit.num_frames, audit.cpu_sticks) == ({}, 40, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "words"),
+    [
+        ({"frame": (5, -119)}, "order", "replay r1, frame -119 is followed by -119"),
+        ({"frame": (0, -124)}, "order", "replay r1 begins at frame -124"),
+        ({"stage": (7, 3)}, "ids", "replay r1, frame -116: stage 3"),
+        ({"a_character": (7, 33)}, "ids", "replay r1, frame -116: a_character 33"),
+        ({"b_nana_action_state": (7, 1024)}, "ids", "replay r1, frame -116: b_nana_action_state 1024"),
+        ({"item2_owner": (7, 2)}, "ids", "replay r1, frame -116: item2_owner 2"),
+        ({"b_facing": (7, -2)}, "ids", "replay r1, frame -116: b_facing -2"),
+        ({"a_main_x": (7, 22), "a_main_y": (7, 0)}, "sticks", "replay r1, side a: sticks [22, 0,"),
+        ({"b_main_x": (7, 60), "b_main_y": (7, -54)}, "sticks", "replay r1, side b: sticks [60, -54,"),
+        ({"b_c_x": (7, -128), "b_c_y": (7, 0)}, "sticks", ", -128, 0]/80"),
+        ({"a_trigger": (7, 42), "a_buttons": (7, 0)}, "triggers", "replay r1, side a: trigger [42]/140"),
+        ({"a_trigger": (7, 255), "a_buttons": (7, 0)}, "triggers", "replay r1, side a: trigger [255]/140"),
+        ({"a_trigger": (7, 70), "a_buttons": (7, 0x0040)}, "codec", "replay r1, side a: controller [["),
+    ],
+)
+def test_a_broken_rule_is_counted_and_told_in_words(changes: dict[str, tuple[int, Any]], rule: str, words: str) -> None:
+    faults = _faults(_audit(changes))
+    assert words in faults[rule]
+    assert faults.keys() == {rule}
+
+
+def test_a_computer_players_stick_is_counted_apart() -> None:
+    audit = _audit({"a_main_x": (7, 5), "a_main_y": (7, 0)}, type_a="cpu")
+    assert (_faults(audit), audit.cpu_sticks) == ({}, 1)
+
+
+def test_non_finite_values_are_counted_by_column() -> None:
+    audit = _audit({"a_x": (3, np.nan), "b_misc": (4, np.inf)})
+    assert {name: count for name, count in audit.non_finite.items() if count} == {"a_x": 1, "b_misc": 1}
+
+
+def test_a_column_is_constant_only_if_no_replay_varies_it() -> None:
+    columns = random_columns(40, seed=3)
+    columns["stage"][:] = 4
+    audit = FrameAudit()
+    for percent in (0.0, 7.0):
+        columns["a_percent"] = np.full(40, percent, dtype=np.float32)
+        columns["b_percent"] = np.full(40, 3.0, dtype=np.float32)
+        columns.pop("b_hitlag", None)
+        audit.add({"id": "r1", "stage": 4, "type_a": "human", "type_b": "human"}, columns, CODEC)
+    assert {"b_percent", "b_hitlag", "stage"} <= set(audit.constant)
+    assert {"a_percent", "a_x", "frame"}.isdisjoint(audit.constant)

@@ -1,0 +1,66 @@
+import pytest
+
+from dataset.melee import pad
+from play.stand_in.pipe_pad import PadState, PipePad, pad_axis, pad_trigger
+
+melee_controller = pytest.importorskip("melee.controller")
+REST = PadState(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def fed(text: str) -> PadState:
+    found = PipePad()
+    assert not found.feed(text.encode())
+    return found.state()
+
+
+@pytest.mark.parametrize(("value", "raw"), [(0.0, -127), (0.5, 0), (1.0, 127), (0.75, 63), (0.4999, -1), (-3.0, -127)])
+def test_an_axis_becomes_a_byte_as_in_dolphin(value: float, raw: int) -> None:
+    assert pad_axis(value) == raw
+
+
+@pytest.mark.parametrize(("value", "raw"), [(0.0, 0), (1.0, 255), (0.5, 127), (0.999, 254), (7.0, 255)])
+def test_a_trigger_becomes_a_byte_as_in_dolphin(value: float, raw: int) -> None:
+    assert pad_trigger(value) == raw
+
+
+def test_what_libmelee_sends_for_any_of_the_8153_stick_positions_arrives_exactly() -> None:
+    sent = {i: pad_axis(float(str(melee_controller.fix_analog_stick(i / 160 + 0.5)))) for i in range(-80, 81)}
+    assert sent == {i: i for i in range(-80, 81)}
+    positions = {pad.game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
+    assert len(positions) == 8153
+    assert all(pad.game_stick(sent[x], sent[y]) == (x, y) for x, y in positions)
+
+
+def test_what_libmelee_sends_for_any_trigger_arrives_exactly() -> None:
+    raw = [pad_trigger(float(str(melee_controller.fix_analog_trigger(i / 140)))) for i in range(141)]
+    assert raw == list(range(141))
+
+
+def test_lines_are_understood() -> None:
+    held = fed("PRESS A\nPRESS D_UP\nSET MAIN 1 0.5\nSET C 0.5 0\nSET L 0.3\nSET R .6\nRELEASE A\nPRESS X\n")
+    assert held == PadState(80, 0, 0, -80, 140, 76, 140, pad.D_UP | pad.X)
+    assert fed("PRESS L\nPRESS Z\n") == REST._replace(trigger=49, buttons=pad.L | pad.Z)
+
+
+def test_a_pad_stays_as_it_is_until_told_otherwise() -> None:
+    found = PipePad()
+    assert found.feed(b"PRESS B\nFLUSH\nFLUSH\n")
+    assert found.feed(b"")
+    assert not found.feed(b"")
+    assert found.state() == REST._replace(buttons=pad.B)
+
+
+def test_bytes_may_be_cut_anywhere() -> None:
+    data = b"PRESS A\nSET MAIN 1 0.5\nFLUSH\nRELEASE A\nFLUSH\n"
+    found, states = PipePad(), []
+    for byte in data:
+        if found.feed(bytes([byte])):
+            states.append(found.state())
+    assert states == [REST._replace(main_x=80, buttons=pad.A), REST._replace(main_x=80)]
+
+
+@pytest.mark.parametrize("line", ["PRESS Q", "SET MAIN 1", "SET MAIN a b", "SET L nan", "JUMP", "PRESS", ""])
+def test_lines_dolphin_would_not_understand_change_nothing_and_are_counted(line: str) -> None:
+    found = PipePad()
+    found.feed(f"PRESS A\n{line}\nFLUSH\n".encode())
+    assert (found.num_bad_lines, found.state()) == (1, REST._replace(buttons=pad.A))

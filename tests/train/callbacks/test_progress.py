@@ -1,0 +1,84 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset.errors import ExphilError
+from tests.train.builders import tiny_config, tiny_splits, write_store
+from train.callbacks import progress
+from train.callbacks.progress import ProgressReport
+from train.config.run_config import OptimConfig
+from train.fit.losses import training_loss
+from train.fit.train_run import train_run
+
+
+def fit(folder: Path) -> None:
+    store = write_store(folder / "store", tiny_splits())
+    train_run(tiny_config(), store, "run", runs=folder / "runs", callbacks=[ProgressReport()])
+
+
+def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    fit(tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len([line for line in lines if " step " in line]) == 45
+    epochs = [line for line in lines if "persistence nll" in line]
+    assert [line.split()[:2] for line in epochs] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
+    assert epochs[0].endswith("(best)")
+
+
+def test_steps_are_counted_to_the_last_one_that_will_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    store = write_store(tmp_path / "store", tiny_splits())
+    config = replace(tiny_config(), optim=OptimConfig(epochs=3, max_steps=17))
+    train_run(config, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
+    steps = [line.split(" step ")[1] for line in capsys.readouterr().err.splitlines() if " step " in line]
+    assert steps == [*(f"{step}/15" for step in range(1, 16)), "1/2", "2/2"]
+
+
+def test_long_measuring_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    told: list[str] = []
+    assert list(progress.tell_now_and_then("abc", 3, "first, test", told.append)) == ["a", "b", "c"]
+    assert told == [f"first, test: {done} of 3 batches measured" for done in range(3)]
+
+
+def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_taken_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    fit(tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "frames/s" in captured.err
+    assert captured.err.rstrip().endswith("\x1b[2K")  # the bar's line is erased
+
+
+def test_a_run_that_breaks_takes_its_bar_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any) -> Any:
+        return training_loss(*args) * float("inf")
+
+    monkeypatch.setattr("train.fit.loop.training_loss", broken)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with pytest.raises(ExphilError, match="step 1: the loss must be finite"):
+        fit(tmp_path)
+    assert capsys.readouterr().err.rstrip().endswith("\x1b[2K")
+
+
+def test_a_collapsing_policy_is_told_of_after_its_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = write_store(tmp_path / "store", tiny_splits())
+    wild = tiny_config(optim=OptimConfig(epochs=1, lr=30.0, lr_schedule="constant"))
+    train_run(wild, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
+    assert "collapse: val NLL" in capsys.readouterr().err.splitlines()[-1]

@@ -1,1 +1,0 @@
-"""Sequence models, one file each, behind one signature (train.backbones.base)."""

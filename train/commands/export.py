@@ -1,0 +1,63 @@
+"""``exphil export``: arguments only; the graph is made and checked in ``train.export.export``."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from dataset.reporting.command_lines import typed
+from dataset.reporting.examples import examples
+from train.cli import AsJson
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "export",
+        epilog=examples(
+            "exphil export first",
+            "exphil export first --int8 --store data/mewtwo",
+        ),
+    )(export)
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Run folder, run name or checkpoint file.", metavar="RUN")],
+    int8: Annotated[bool, typer.Option("--int8", help="Keep large matrices as 8-bit integers.")] = False,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Also measure NLL and accuracy on this store.", metavar="STORE")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="val, test or all of the store; default: test.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
+    from dataset.errors import ConfigError
+    from train.export.cost import measure_cost
+    from train.export.export import CHECKED_FRAMES, export_run
+    from train.runs.checkpoint import load_policy
+
+    if split is not None and store is None:
+        raise ConfigError(f"--split {split}: says what to measure of a store, found no --store; add it")
+    done = export_run(run, is_int8=int8)
+    result: dict[str, Any] = {
+        "path": str(done.path),
+        "bytes": done.bytes,
+        "max_abs_error": done.max_abs_error,
+        "different_controllers": done.different_frames,
+    }
+    if store is not None:
+        result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
+    typer.echo(
+        f"{done.path}: {done.bytes:,} bytes; beside PyTorch over {CHECKED_FRAMES} frames it errs by {done.max_abs_error:.1e} at "
+        f"most, and {done.different_frames} of its controllers differ",
+        err=True,
+    )
+    if store is not None:
+        typer.echo(
+            "over {frames:,} frames of the store: NLL {nll_exported:.4f} nats (PyTorch {nll:.4f}), accuracy "
+            "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result),
+            err=True,
+        )
+    typer.echo(f"next: {typed('play', '--policy', run, '--stand-in', 'REPLAY')}", err=True)
+    if as_json:
+        typer.echo(json.dumps(result))

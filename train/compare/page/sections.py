@@ -1,0 +1,389 @@
+"""The sections of the results page: tables and plots of what was measured.
+
+In: the results, and the colour of every variant. Out: lists of HTML sections, empty where nothing is there to show. The surprise:
+a variant is one colour everywhere, baselines are grey, and every plot has a table's number beside it or in it.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from dataset.reporting.plots import Dot, Series, intervals, legend, lines, rows_of_dots, scatter
+from train.compare.results import Results
+from train.compare.terminal_table import DASH, difference, number, percent, short, with_spread
+
+NUM_COLOURS, BASELINE_COLOUR = 8, 8
+"""Colours of variants; those of baselines follow them."""
+
+TASK = ("policy.codec", "data.delay", "data.character")
+"""Settings that decide what is predicted: runs that differ in one are not better or worse by their metrics."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """The number of each label's colour."""
+
+    of_label: Mapping[str, int]
+
+    @classmethod
+    def of(cls, results: Results) -> "Colours":
+        """Variants in order, then baselines in grey."""
+        variants = {row["label"]: place % NUM_COLOURS for place, row in enumerate(results["rows"])}
+        greys = {row["label"]: BASELINE_COLOUR + place % 2 for place, row in enumerate(results["baselines"])}
+        return cls({**greys, **variants})
+
+    def legend(self, labels: Iterable[str]) -> str:
+        """Labels with their colours."""
+        return legend([(label, self.of_label[label]) for label in labels])
+
+
+def section(title: str, body: str, caption: str = "", *, is_wide: bool = False) -> str:
+    """One sheet of the page."""
+    kind = ' class="wide"' if is_wide else ""
+    told = f"<p>{escape(caption)}</p>" if caption else ""
+    return f"<section{kind}><h2>{escape(title)}</h2>{told}{body}</section>"
+
+
+def matrix(results: Results) -> list[str]:
+    """Everything in one table, the best of each column in bold; of metrics only where all runs have one task."""
+    split = results["split"]
+    differing: Mapping[str, Any] = next(iter(results["settings"]["differing"].values()), {})
+    lower, higher = (0, 0) if any(setting in differing for setting in TASK) else (1, -1)
+    has_cpu = any(row["cpu_seconds"] is not None for row in results["rows"])
+    columns: list[tuple[str, str, int, str]] = [
+        ("val NLL", "val_nll", lower, ".3f"),
+        *([("test NLL", "test_nll", lower, ".3f")] if split == "test" else []),
+        (f"{split} NLL, 95 %", "interval", 0, ""),
+        ("on change frames: NLL", f"{split}_change_nll", lower, ".3f"),
+        ("accuracy %", f"{split}_accuracy", higher, "%"),
+        ("on change frames %", f"{split}_change_accuracy", higher, "%"),
+        ("whole controller right %", f"{split}_exact", higher, "%"),
+        ("calibration error", f"{split}_ece", lower, ".4f"),
+        *([("CPU min", "cpu_seconds", 0, "min")] if has_cpu else []),
+        ("train min", "train_seconds", 0, "min"),
+        ("frames/s", "frames_per_second", -1, ",.0f"),
+        ("step ms, median", "step_ms_p50", 1, ".3f"),
+        ("99 %", "step_ms_p99", 1, ".2f"),
+        ("parameters", "parameters", 0, "short"),
+        ("epochs", "epochs", 0, "g"),
+    ]
+    rows = results["rows"]
+    heads = "".join(f"<th>{escape(title)}</th>" for title, *_ in columns)
+    body = "".join(_matrix_row(row, columns, rows, split) for row in rows)
+    grey = "".join(_matrix_row(row, columns, [], split, ' class="baseline"') for row in results["baselines"])
+    table = f'<div class="scroll"><table><tr><th></th>{heads}</tr>{body}{grey}</table></div>'
+    caption = (
+        "NLL: nats a frame over the whole controller, lower is better; change frames are those whose controller differs from the "
+        "previous one. Intervals: bootstrap over replays. ±: standard deviation over seeds. A step is one frame through encoder, "
+        "exported graph, sampling and decoder on one thread; the machine's other work shows in the 99 % column."
+    )
+    return [section("Results", table, caption, is_wide=True)]
+
+
+def quality(results: Results, colours: Colours) -> list[str]:
+    """NLL of variants and baselines with intervals."""
+    split = results["split"]
+    rows = [row for row in [*results["rows"], *results["baselines"]] if row[f"{split}_nll"] is not None]
+    dots = [
+        Dot(
+            name=row["label"],
+            colour=colours.of_label[row["label"]],
+            value=row[f"{split}_nll"],
+            interval=_interval(row, split),
+        )
+        for row in rows
+    ]
+    if not dots:
+        return []
+    known = [dot for dot in dots if dot.name in {row["label"] for row in results["rows"]}]
+    return [
+        section(
+            "Likelihood",
+            intervals(known, f"{split} NLL, nats a frame"),
+            "Dots with 95 % intervals over replays; lower is better.",
+        ),
+        section(
+            "Beside the baselines",
+            intervals(dots, f"{split} NLL, nats a frame"),
+            "Copying the controller, and a look-up.",
+        ),
+    ]
+
+
+def differences(results: Results) -> list[str]:
+    """Which differences between variants are real, as a grid."""
+    found = {one["metric"] for one in results["differences"]}
+    if not found:
+        return []
+    metric, better = ("nll", -1) if "nll" in found else ("accuracy", 1)
+    labels = [row["label"] for row in results["rows"]]
+    heads = "".join(f"<th>{escape(label)}</th>" for label in labels)
+    body = "".join(
+        f"<tr><td>{escape(first)}</td>{''.join(_cell(results, first, second, metric, better) for second in labels)}</tr>"
+        for first in labels
+    )
+    caption = (
+        f"{results['split']} {metric.replace('nll', 'NLL')} of the row minus that of the column, with its paired 95 % interval "
+        f"over replays{' and seeds' if any(row['seeds'] > 1 for row in results['rows']) else ''}. Green: the row is better and "
+        "the interval leaves out 0; red: worse; no colour: it could be chance. Each cell stands for itself: of twenty cells "
+        "without any difference, one is coloured."
+    )
+    return [
+        section(
+            "Which differences are real",
+            f'<div class="scroll"><table><tr><th></th>{heads}</tr>{body}</table></div>',
+            caption,
+            is_wide=True,
+        )
+    ]
+
+
+def law(results: Results) -> list[str]:
+    """What more replays should bring, where a data sweep was laid on a power law."""
+    found = results.get("law")
+    if not found:
+        return []
+    curve = found["curve"]
+    series = [
+        Series(
+            name="power law",
+            colour=0,
+            points=[(point["frames"], point["value"]) for point in curve],
+            band=[(point["low"], point["high"]) for point in curve],
+        ),
+        Series(
+            name="measured", colour=1, points=[(p["frames"], p["val_nll"]) for p in found["points"]], is_dotted=True
+        ),
+    ]
+    rows = "".join(
+        f"<tr><td>{point['replays']:,.0f} replays</td><td>{point['frames'] / 1e6:.2f}M</td><td>{point['value']:.3f}</td>"
+        f"<td>{point['low']:.3f} to {point['high']:.3f}</td></tr>"
+        for point in found["extrapolated"]
+    )
+    heads = "<tr><th></th><th>frames</th><th>val NLL by the law</th><th>95 %</th></tr>"
+    exponent = found["exponent"]
+    caption = (
+        f"NLL = {found['floor']:.3f} + b / frames^{exponent['value']:.2f} (exponent {exponent['low']:.2f} to "
+        f"{exponent['high']:.2f}); the band is a bootstrap over val replays, seeds and distances from the law. "
+        + (f"Not identified: {found['doubt']}." if found["doubt"] else "The points identify it.")
+    )
+    body = legend([("power law", 0), ("measured", 1)]) + lines(series, "frames trained on", "val NLL", is_log_x=True)
+    table = f'<div class="scroll"><table>{heads}{rows}</table></div>'
+    return [section("What more replays bring", body + table, caption)]
+
+
+def curves(results: Results, colours: Colours) -> list[str]:
+    """Val NLL and training loss over time and frames."""
+    runs = results["runs"]
+    has_cpu = all(point["cpu_seconds"] is not None for run in runs for point in run["curve"])
+    axes = (
+        ("cpu_seconds", "CPU minutes") if has_cpu else ("seconds", "minutes of training"),
+        ("frames", "frames trained on"),
+    )
+    labels = [row["label"] for row in results["rows"]]
+    drawn = []
+    for key, name in axes:
+        series = [_curve(results, label, key, colours, "val_nll") for label in labels]
+        series += [_curve(results, label, key, colours, "train_loss") for label in labels]
+        drawn.append(
+            section(
+                f"Learning over {name}",
+                colours.legend(labels) + lines(series, name, "nats a frame", is_log_x=True),
+                "Val NLL after each epoch; dashed, the mean training loss of the epoch. Bands: lowest and highest seed.",
+            )
+        )
+    return drawn
+
+
+def speed(results: Results, colours: Colours) -> list[str]:
+    """What quality costs in play."""
+    split = results["split"]
+    known = [row for row in results["rows"] if row["step_ms_p50"] is not None and row[f"{split}_nll"] is not None]
+    if len(known) < 2:
+        return []
+    most = max(row["parameters"] for row in known)
+    dots = [
+        Dot(
+            name=row["label"],
+            colour=colours.of_label[row["label"]],
+            value=row[f"{split}_nll"],
+            interval=_interval(row, split),
+            x=row["step_ms_p50"],
+            radius=3 + 6 * (row["parameters"] / most) ** 0.5,
+        )
+        for row in known
+    ]
+    caption = "Down and to the left is better. A dot's area goes by its parameters; 16.7 ms is a frame."
+    return [section("Speed and quality", scatter(dots, "ms a step, median", f"{split} NLL", is_log_x=True), caption)]
+
+
+def components(results: Results, colours: Colours) -> list[str]:
+    """NLL of each component as a share of persistence's."""
+    split = results["split"]
+    copied = next((row["reports"].get(split) for row in results["baselines"]), None)
+    by_label = _by_label(results, "nll_by_component")
+    if not copied or len({tuple(values) for values in by_label.values()}) != 1:
+        return []  # other codecs have other components
+    base = copied["nll_by_component"]
+    names = [name for name in next(iter(by_label.values())) if base[name] >= 1e-3]
+    rows = [
+        (
+            f"{name} {base[name]:.3f}",
+            [
+                Dot(name=label, colour=colours.of_label[label], value=100 * values[name] / base[name])
+                for label, values in by_label.items()
+            ],
+        )
+        for name in names
+    ]
+    caption = (
+        "NLL of each component in percent of persistence's, whose nats stand beside the name; components that hardly ever change "
+        "are left out."
+    )
+    return [section("By component", colours.legend(by_label) + rows_of_dots(rows, "% of persistence's NLL"), caption)]
+
+
+def buttons(results: Results, colours: Colours) -> list[str]:
+    """How often buttons are held, beside how often players hold them."""
+    split = results["split"]
+    by_label = {label: values for label, values in _by_label(results, "buttons").items() if values}
+    if not by_label:
+        return []
+    true = {name: about["press_true"] for name, about in next(iter(by_label.values())).items()}
+    names = [name for name, rate in true.items() if rate >= 1e-4]
+    rows = [
+        (
+            f"{name.replace('_', '-').upper()} {100 * true[name]:.2f}%",
+            [
+                Dot(
+                    name=label,
+                    colour=colours.of_label[label],
+                    value=max(values[name]["press_predicted"], 1e-6) / true[name],
+                )
+                for label, values in by_label.items()
+                if label in {row["label"] for row in results["rows"]}
+            ],
+        )
+        for name in names
+    ]
+    caption = (
+        f"Frames with the button held that the policy expects, as a multiple of the players' own on the {split} replays (the "
+        "share beside the name). At 1 it presses as often as they do."
+    )
+    shown = [row["label"] for row in results["rows"] if row["label"] in by_label]
+    return [section("Press rates", colours.legend(shown) + rows_of_dots(rows, "times the players' rate"), caption)]
+
+
+def settings(results: Results) -> list[str]:
+    """What all runs share and what differs between them."""
+    shared, differing = results["settings"]["shared"], results["settings"]["differing"]
+    drawn = []
+    names = list(next(iter(differing.values()), {}))
+    if names:
+        heads = "".join(f"<th>{escape(name.split('.')[-1].replace('_', ' '))}</th>" for name in names)
+        body = "".join(
+            f"<tr><td>{escape(run)}</td>{''.join(f'<td>{escape(_setting(values[name]))}</td>' for name in names)}</tr>"
+            for run, values in differing.items()
+        )
+        table = f'<div class="scroll"><table><tr><th>run</th>{heads}</tr>{body}</table></div>'
+        drawn.append(section("What differs between the runs", table, is_wide=True))
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in shared.items()
+    )
+    drawn.append(section("What they share", f'<div class="scroll"><table>{rows}</table></div>'))
+    return drawn
+
+
+def failures(results: Results) -> list[str]:
+    """Runs that did not end, and why."""
+    if not results["failed"]:
+        return []
+    rows = "".join(
+        f"<tr><td>{escape(one['run'])}</td><td>{escape(one['error'])}</td></tr>" for one in results["failed"]
+    )
+    return [section("Failed", f'<div class="scroll"><table>{rows}</table></div>', is_wide=True)]
+
+
+def _matrix_row(
+    row: Mapping[str, Any],
+    columns: Sequence[tuple[str, str, int, str]],
+    rows: Sequence[Mapping[str, Any]],
+    split: str,
+    kind: str = "",
+) -> str:
+    cells = []
+    for _, key, sign, form in columns:
+        if key == "interval":
+            found = _interval(row, split)
+            cells.append(f"<td>{DASH if found is None else f'{found[0]:.2f} to {found[1]:.2f}'}</td>")
+            continue
+        known = [other[key] for other in rows if other.get(key) is not None]
+        is_best = sign != 0 and len(known) > 1 and row.get(key) == min(known, key=lambda value: sign * value)
+        best = ' class="best"' if is_best else ""
+        cells.append(f"<td{best}>{_cell_text(row, key, form)}</td>")
+    return f"<tr{kind}><td>{escape(row['label'])}</td>{''.join(cells)}</tr>"
+
+
+def _cell_text(row: Mapping[str, Any], key: str, form: str) -> str:
+    value, spread = row.get(key), row.get(f"{key}_spread")
+    if value is None:
+        return DASH
+    if form == "%":
+        return percent(value) + ("" if spread is None else f" <small>±{100 * spread:.2f}</small>")
+    if form == "min":
+        return number(value / 60, ".1f")
+    if form == "short":
+        return short(value)
+    return with_spread(value, spread, form)
+
+
+def _cell(results: Results, first: str, second: str, metric: str, better: int) -> str:
+    found = None if first == second else difference(results, first, second, metric)
+    if found is None:
+        return "<td></td>"
+    value, low, high = found
+    is_real = low > 0 or high < 0
+    kind = "" if not is_real else ' class="good"' if value * better > 0 else ' class="bad"'
+    return f"<td{kind}>{value:+.4f}<div><small>{low:+.4f} to {high:+.4f}</small></div></td>"
+
+
+def _interval(row: Mapping[str, Any], split: str) -> tuple[float, float] | None:
+    found = (row["intervals"][split] or {}).get("nll")
+    return None if found is None else (found[0], found[1])
+
+
+def _curve(results: Results, label: str, key: str, colours: Colours, of: str) -> Series:
+    """One variant's curve: the mean over seeds at each epoch that all of them had."""
+    seeds = [run["curve"] for run in results["runs"] if run["label"] == label]
+    epochs = range(min(map(len, seeds)))
+    scale = 1 if key == "frames" else 1 / 60
+    return Series(
+        name=f"{label}, {of.replace('_', ' ')}",
+        colour=colours.of_label[label],
+        points=[
+            (
+                scale * statistics.fmean(curve[e][key] for curve in seeds),
+                statistics.fmean(curve[e][of] for curve in seeds),
+            )
+            for e in epochs
+        ],
+        band=[(min(c[e][of] for c in seeds), max(c[e][of] for c in seeds)) for e in epochs] if len(seeds) > 1 else (),
+        is_dashed=of == "train_loss",
+    )
+
+
+def _by_label(results: Results, key: str) -> dict[str, dict[str, Any]]:
+    """A part of the report of each variant's first seed and of each baseline, where it was measured."""
+    split = results["split"]
+    found: dict[str, dict[str, Any]] = {}
+    for one in [*results["baselines"], *results["runs"]]:
+        report = one["reports"].get(split, {})
+        if key in report:
+            found.setdefault(one["label"], report[key])
+    return found
+
+
+def _setting(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "default" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Every setting of a run, and how flags and presets become one."""

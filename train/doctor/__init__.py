@@ -1,0 +1,1 @@
+"""What is installed here and how fast it is."""

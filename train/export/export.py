@@ -1,0 +1,284 @@
+"""``exphil export``: one ONNX graph of a policy's step, checked against PyTorch before it is kept.
+
+In: a run. Out: ``policy.onnx`` in its folder: frame, committed controller, delay, noise, temperature and state in; classes,
+logits and the next state out, each with a first dimension ``batch`` for players that are stepped at once. The metadata name
+the weights it was made of. The graph is a folded form of PyTorch's ``step`` (``train.export.folded_step``,
+``train.export.sampler_graph``). This module checks over frames of every kind, with the state carried, that both agree.
+
+Legend: B batch, C features, I indices, K components, S class columns, W most classes of a component.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript import opset23
+from torch import Tensor, nn
+
+from dataset.errors import CheckpointError
+from dataset.features.encoder import FEATURES, INDICES
+from dataset.io.atomic import replacing, sha256_of
+from train.export.folded_step import FoldedStep, as_state, leaves_of
+from train.export.sampler_graph import append_sampler
+from train.policy.backbones.base import State
+from train.policy.policy import Policy
+from train.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
+from train.runs.checkpoint import load_policy
+
+OPSET = 23
+"""The first with RMS norms and attention as single nodes."""
+CHECKED_FRAMES = 600
+TOLERANCE = 2e-5
+"""Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more.
+
+Rounding alone, carried through so many frames of a GRU trained for ten epochs, takes PyTorch 3.8e-6 away from its own float64,
+the graph 4.4e-6, and both 6.4e-6 from each other; nets that are not trained agree within 5e-6."""
+
+LEAST_QUANTIZED = 1 << 14
+"""Weights in a matrix worth quantizing; smaller ones cost more to quantize for than they save."""
+
+_EXAMPLES, _MOST = 2, 64
+"""Players in the example that a graph is traced with (a dimension of one would be taken for fixed), and the most at once."""
+
+Feed = dict[str, NDArray[Any]]
+
+
+def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """ONNX's own, which is exact for large numbers too; PyTorch's translation compares and chooses besides."""
+    assert beta == 1.0
+    return opset23.Softplus(x)
+
+
+_TRANSLATIONS: dict[Any, Any] = {torch.ops.aten.softplus.default: _softplus}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """An exported run."""
+
+    path: Path
+    front: bytes
+    """The graph before sampling: frames to hidden units."""
+    bytes: int
+    max_abs_error: float
+    """Of logits and states against PyTorch, over ``CHECKED_FRAMES``."""
+    different_frames: int
+    """Of these, frames whose sampled controller differed; 0 unless quantized."""
+
+
+def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
+    """Write ``policy.onnx`` into a run folder.
+
+    Args:
+        run: as for ``load_policy``.
+        is_int8: keep large matrices as 8-bit integers, with activations quantized frame by frame.
+
+    Raises:
+        CheckpointError: there is no such run, or the graph does not do what PyTorch does; nothing is written then.
+    """
+    loaded, (folder, weights) = load_policy(run), find_run(run)
+    front = export_front(loaded.policy)
+    front = quantized(front) if is_int8 else front
+    graph = with_sampler(front, loaded.policy)
+    facts = {
+        "graph_version": GRAPH_VERSION,
+        "weights_sha256": sha256_of(weights),
+        "precision": "int8" if is_int8 else "f32",
+    }
+    onnx.helper.set_model_props(graph, facts)
+    data = graph.SerializeToString()
+    error, relative, different = compare(data, loaded.policy)
+    if not is_int8 and (relative > TOLERANCE or different):
+        raise CheckpointError(
+            f"run {folder.name}: its graph must give what PyTorch gives within {TOLERANCE}, found {relative:.1e} and "
+            f"{different} of {CHECKED_FRAMES} controllers different; play it with --runtime torch, and report this"
+        )
+    with replacing(folder / GRAPH) as temporary:
+        temporary.write_bytes(data)
+    return Exported(
+        path=folder / GRAPH,
+        front=front.SerializeToString(),
+        bytes=len(data),
+        max_abs_error=error,
+        different_frames=different,
+    )
+
+
+def export_front(policy: Policy) -> onnx.ModelProto:
+    """The graph from a frame to hidden units and the next state."""
+    state = leaves_of(policy.initial_state(_EXAMPLES))
+    assert not any(leaf.any() for leaf in state), "play begins every game with zeros"
+    names = [f"state_{i}" for i in range(len(state))]
+    frame = (
+        torch.zeros(_EXAMPLES, len(FEATURES)),
+        torch.zeros(_EXAMPLES, len(INDICES), dtype=torch.int64),
+        torch.zeros(_EXAMPLES, len(policy.codec.components), dtype=torch.int64),
+        torch.zeros(_EXAMPLES),
+    )
+    batch = {0: torch.export.Dim(GRAPH_BATCH, min=1, max=_MOST)}
+    shapes: list[Any] = [batch] * len(frame)
+    if state:
+        shapes.append((batch,) * len(state))  # all that ``FoldedStep`` takes as ``*leaves``
+    with _quiet():
+        program = torch.onnx.export(
+            FoldedStep(policy).eval(),
+            (*frame, *state),
+            input_names=["continuous", "indices", "previous", "delay", *names],
+            output_names=["hidden_units", *(f"next_{name}" for name in names)],
+            opset_version=OPSET,
+            dynamic_shapes=tuple(shapes),
+            custom_translation_table=_TRANSLATIONS,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return onnx.ModelProto.FromString(program.model_proto.SerializeToString())
+
+
+def backbone_graph(policy: Policy) -> bytes:
+    """The graph of the backbone's step alone, to measure it by."""
+    backbone = policy.backbone
+    state = backbone.initial_state(1)
+
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, x: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
+            y, after = self.backbone.step(x, as_state(state, iter(leaves)))
+            return y, *leaves_of(after)
+
+    width = policy.embed.project.out_features
+    with _quiet():
+        program = torch.onnx.export(
+            Step().eval(),
+            (torch.zeros(1, width), *leaves_of(state)),
+            opset_version=OPSET,
+            custom_translation_table=_TRANSLATIONS,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph: bytes = program.model_proto.SerializeToString()
+    return graph
+
+
+def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:
+    """The whole step: ``front`` and the head's sampling after it."""
+    model = onnx.ModelProto()
+    model.CopyFrom(front)
+    model.graph.output.pop(0)  # hidden units
+    append_sampler(model.graph, policy.head, hidden="hidden_units", previous="previous")
+    onnx.checker.check_model(model)
+    return model
+
+
+def quantized(front: onnx.ModelProto) -> onnx.ModelProto:
+    """``front`` with its large matrices in 8 bits, one scale a column."""
+    weights = {tensor.name: int(np.prod(tensor.dims)) for tensor in front.graph.initializer}
+    large = [
+        f"{node.name}_MatMul"
+        if node.op_type == "Gemm"
+        else node.name  # as a Gemm's product is named once it is taken apart
+        for node in front.graph.node
+        if node.op_type in ("Gemm", "MatMul") and any(weights.get(name, 0) >= LEAST_QUANTIZED for name in node.input)
+    ]
+    with TemporaryDirectory() as folder, _quiet():
+        source, target = Path(folder, "f32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(front, source)
+        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=large)
+        return onnx.load(target)
+
+
+def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, int]:
+    """Step a graph and its policy over the same frames and noise, each with its own state.
+
+    Returns:
+        The largest difference of logits and states, the same against their size as in ``TOLERANCE``, and how many
+        controllers differ.
+    """
+    session = one_thread_session(graph)
+    names = [value.name for value in session.get_outputs()]
+    generator = torch.Generator().manual_seed(seed)
+    state = policy.initial_state(1)
+    carried = {f"state_{i}": leaf.numpy() for i, leaf in enumerate(leaves_of(state))}
+    absolute, relative, different = 0.0, 0.0, 0
+    for number in range(CHECKED_FRAMES):
+        frame = random_frame(policy, generator, delay=number // 100)
+        found = dict(zip(names, session.run(None, {**frame, **carried}), strict=True))
+        classes, logits, state = _step(policy, frame, state)
+        different += int((found["classes"] != classes.numpy()).any())
+        carried = {name: found[f"next_{name}"] for name in carried}
+        pairs = list(zip(carried.values(), leaves_of(state), strict=True))
+        if (found["classes"] == classes.numpy()).all():  # else these are logits given other classes
+            pairs.append((_of_components(found["logits"], policy), logits))
+        for ours, theirs in pairs:
+            error, size = (float(np.abs(values).max(initial=0)) for values in (ours - theirs.numpy(), theirs.numpy()))
+            absolute, relative = max(absolute, error), max(relative, error / max(1.0, size))
+    return absolute, relative, different
+
+
+@torch.no_grad()
+def _step(policy: Policy, frame: Feed, state: State) -> tuple[Tensor, Tensor, State]:
+    """``policy.step``, and the logits [1, S] that its classes were sampled from."""
+    given = {name: torch.from_numpy(value) for name, value in frame.items()}
+    x, held = policy.embed(given["continuous"], given["indices"], given["previous"], given["delay"])
+    y, state = policy.backbone.step(x, state)
+    units = torch.cat([y, held], dim=-1)
+    classes = policy.head.sample(units, given["noise"], given["temperature"])
+    return classes, policy.head(units, classes), state
+
+
+def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed:
+    """Inputs of one frame: features of usual size, every id and class as likely as any other, a temperature of 0.5 to 1.5."""
+
+    def ids(sizes: list[int]) -> NDArray[np.int64]:
+        return np.array([[int(torch.randint(size, (), generator=generator)) for size in sizes]])
+
+    return {
+        "continuous": torch.randn(1, len(FEATURES), generator=generator).clip(-10, 10).numpy(),
+        "indices": ids([size for _, size in INDICES]),
+        "previous": ids([size for _, size in policy.codec.components]),
+        "delay": np.array([delay], np.float32),
+        "noise": torch.rand(1, len(policy.codec.components), generator=generator).clip(1e-6, 1 - 1e-6).numpy(),
+        "temperature": 0.5 + torch.rand(1, generator=generator).numpy(),
+    }
+
+
+def _of_components(logits: NDArray[np.float32], policy: Policy) -> NDArray[np.float32]:
+    """The graph's logits [B, K, 1, W] as PyTorch's [B, S]."""
+    sizes = policy.head.components.sizes
+    return np.concatenate([logits[:, k, 0, :size] for k, size in enumerate(sizes)], axis=1)
+
+
+def one_thread_session(graph: bytes, batch: int = 1) -> ort.InferenceSession:
+    """A graph in ONNX Runtime for ``batch`` players at once."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_free_dimension_override_by_name(GRAPH_BATCH, batch)
+    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' own deprecations, and their notes about libraries and steps that are not needed here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,182 @@
+"""The head's sampling as ONNX nodes: hidden units, the previous controller and noise in, classes out.
+
+The classes of all components are computed at once from a guess of them, the previous controller first, and again from the
+result until nothing changes. Component k sees only earlier ones, so what no longer changes is exactly what choosing one after
+the other gives, and it is reached after K + 1 passes at most. The surprise: that is the fast way. Controllers mostly stay as
+they are, so the first pass is mostly the last too. It stands before the Loop, which then has nothing to do, and shares its look
+at the previous controller with the prior: in play the caches are cold, and a node costs its fixed price, not its sums.
+
+Legend: B batch, K components, S class columns, W most classes of a component, M hidden units a component.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from train.policy.heads import HIDDEN, Head
+from train.run_folder import GRAPH_BATCH
+
+NEVER = -1e9
+"""The logit of a class that a component does not have: its probability is exactly 0."""
+
+Value = tuple[str, int, Sequence[int | str]]
+"""Name, type and shape of a value."""
+
+Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
+
+
+class Nodes:
+    """A list of nodes that grows; each call appends one and returns the name of its output."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+        """Append a node."""
+        name = output or f"{self.prefix}_{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, value: Array) -> str:
+        """Add an initializer."""
+        self.constants.append(numpy_helper.from_array(value, f"{self.prefix}_{name}"))
+        return f"{self.prefix}_{name}"
+
+
+def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, previous: str) -> None:
+    """Let ``graph`` go on from ``hidden`` [B, K·M] and ``previous`` int64 [B, K].
+
+    It gains the inputs ``noise`` float32 [B, K] and ``temperature`` float32 [1], and the outputs ``classes`` int64 [B, K] and
+    ``logits`` [B, K, 1, W].
+    """
+    num_components, most = len(head.components.sizes), max(head.components.sizes)
+    outer = Nodes("sample")
+    column = outer.constant("column", np.array([-1, num_components, 1, 1]))
+    row = outer.constant("row", np.array([-1, num_components]))
+    slices = outer.constant("slices", np.array([-1, num_components, 1, HIDDEN]))
+    given = {
+        "hidden": outer.add("Reshape", hidden, slices),
+        "noise": outer.add("Reshape", "noise", column),
+        **_constants(outer, head),
+    }
+    held = outer.add("Reshape", previous, column)
+    given["prior"], chosen = _look_up(outer, given, held)
+    if head.is_autoregressive:
+        _pass(outer, given, chosen, classes="sample_first", logits="sample_first_logits")
+        changed = _is_changed(outer, "sample_first", outer.add("Cast", held, to=TensorProto.FLOAT))
+        limit = outer.constant("most_passes", np.array(num_components))
+        body = _body(given, num_components, most)
+        inputs, outputs = [limit, changed, "sample_first", "sample_first_logits"], ["sample_final", "logits"]
+        outer.nodes.append(helper.make_node("Loop", inputs, outputs, name="sample", body=body))
+    else:
+        _pass(outer, given, None, classes="sample_final", logits="logits")
+    outer.add("Cast", outer.add("Reshape", "sample_final", row), output="classes", to=TensorProto.INT64)
+    graph.input.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
+    graph.input.append(helper.make_tensor_value_info("temperature", TensorProto.FLOAT, [1]))
+    graph.output.insert(0, helper.make_tensor_value_info("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
+    logits_shape = [GRAPH_BATCH, num_components, 1, most]
+    graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits_shape))
+    graph.node.extend(outer.nodes)
+    graph.initializer.extend(outer.constants)
+
+
+def class_table(head: Head) -> NDArray[np.float32]:
+    """[S, K, 1, W], of an autoregressive head [S, K, 1, W + M]: what each class adds.
+
+    The first W of component k are what a class of the previous controller adds to k's logits, ``NEVER`` where k has no class; the
+    last M what a chosen one adds to k's hidden units.
+    """
+    sizes, columns = head.components.sizes, head.components.columns
+    num_components, most, num_columns = len(sizes), max(sizes), head.components.num_columns
+    prior, bias = head.prior.weight.detach().numpy(), head.output.bias.detach().numpy()
+    table = np.zeros((num_columns, num_components, 1, most), np.float32)
+    shared = np.full((num_components, 1, most), NEVER, np.float32)
+    for k, (size, column) in enumerate(zip(sizes, columns, strict=True)):
+        table[:, k, 0, :size] = prior[:, column : column + size]
+        shared[k, 0, :size] = bias[column : column + size]
+    table[columns[0] : columns[0] + sizes[0]] += shared  # each frame names one class of the first component
+    if not head.is_autoregressive:
+        return table
+    chosen = (head.chosen.weight * head.sees).detach().numpy()
+    return np.concatenate([table, chosen.reshape(num_columns, num_components, 1, HIDDEN)], axis=-1)
+
+
+def _constants(outer: Nodes, head: Head) -> dict[str, str]:
+    sizes, columns = head.components.sizes, head.components.columns
+    num_components, most = len(sizes), max(sizes)
+    output = np.zeros((num_components, HIDDEN, most), np.float32)
+    counted = np.zeros((num_components, most, 1), np.float32)
+    for k, (size, column) in enumerate(zip(sizes, columns, strict=True)):
+        output[k, :, :size] = head.output.weight[column : column + size].detach().numpy().T
+        counted[k, : size - 1] = 1.0
+    constants: dict[str, Array] = {
+        "output": output,
+        "counted": counted,  # of a component's cumulative shares all but its last, which is 1
+        "cumulate": np.triu(np.ones((most, most), np.float32)),
+        "classes": class_table(head),
+        "columns": np.array(columns)[:, None, None],
+        "rows": np.array([1, 2, 3]),
+    }
+    if head.is_autoregressive:
+        constants["widths"] = np.array([most, HIDDEN])
+    return {name: outer.constant(name, value) for name, value in constants.items()}
+
+
+def _look_up(nodes: Nodes, given: dict[str, str], classes: str) -> tuple[str, str | None]:
+    """What ``class_table`` has of classes int64 [B, K, 1, 1] in sum: [B, K, 1, W], and [B, K, 1, M] if it has that."""
+    rows = nodes.add(
+        "Gather", given["classes"], nodes.add("Add", classes, given["columns"])
+    )  # [B, K, 1, 1, K, 1, W + M]
+    held = nodes.add("ReduceSum", rows, given["rows"], keepdims=0)
+    if "widths" not in given:
+        return held, None
+    prior, chosen = f"{nodes.prefix}_prior", f"{nodes.prefix}_chosen"
+    nodes.nodes.append(helper.make_node("Split", [held, given["widths"]], [prior, chosen], axis=-1))
+    return prior, chosen
+
+
+def _pass(nodes: Nodes, given: dict[str, str], chosen: str | None, *, classes: str, logits: str) -> None:
+    """Classes [B, K, 1, 1], as whole floats, of all components, given what guessed ones add to the hidden units."""
+    hidden = given["hidden"] if chosen is None else nodes.add("Add", given["hidden"], chosen)
+    units = nodes.add("Relu", hidden)
+    nodes.add("Add", nodes.add("MatMul", units, given["output"]), given["prior"], output=logits)
+    shares = nodes.add("Softmax", nodes.add("Div", logits, "temperature"), axis=-1)
+    passed = nodes.add("LessOrEqual", nodes.add("MatMul", shares, given["cumulate"]), given["noise"])
+    nodes.add("MatMul", nodes.add("Cast", passed, to=TensorProto.FLOAT), given["counted"], output=classes)
+
+
+def _is_changed(nodes: Nodes, classes: str, guess: str, output: str | None = None) -> str:
+    """Whether any class is not the guessed one; both as whole floats."""
+    change = nodes.add("ReduceL1", nodes.add("Sub", classes, guess), keepdims=0)
+    return nodes.add("Cast", change, output=output, to=TensorProto.BOOL)
+
+
+def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphProto:
+    """One pass as the body of a Loop that goes on while classes change."""
+    nodes = Nodes("pass")
+    _, chosen = _look_up(nodes, given, nodes.add("Cast", "pass_guess", to=TensorProto.INT64))
+    _pass(nodes, given, chosen, classes="pass_next", logits="pass_logits")
+    _is_changed(nodes, "pass_next", "pass_guess", output="pass_is_changing")
+    column: list[int | str] = [GRAPH_BATCH, num_components, 1, 1]
+    wide: list[int | str] = [GRAPH_BATCH, num_components, 1, most]
+    inputs: list[Value] = [
+        ("pass_number", TensorProto.INT64, []),
+        ("pass_was_changing", TensorProto.BOOL, []),
+        ("pass_guess", TensorProto.FLOAT, column),
+        ("pass_before", TensorProto.FLOAT, wide),
+    ]
+    outputs: list[Value] = [
+        ("pass_is_changing", TensorProto.BOOL, []),
+        ("pass_next", TensorProto.FLOAT, column),
+        ("pass_logits", TensorProto.FLOAT, wide),
+    ]
+    return helper.make_graph(nodes.nodes, "sample_pass", _infos(inputs), _infos(outputs))
+
+
+def _infos(values: Iterable[Value]) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in values]

@@ -1,0 +1,1 @@
+"""What ``eval --detailed`` adds."""

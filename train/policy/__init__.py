@@ -1,0 +1,1 @@
+"""The policy: embedding, backbone, head."""

@@ -1,0 +1,1 @@
+"""Sequence models, one file each, behind one signature (train.policy.backbones.base)."""
