@@ -46,12 +46,13 @@ from play.play_options import PlayOptions
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import StandIn
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, RunConfig
 from train.export.export import backbone_graph, export_run
+from train.policy.config import PolicyConfig
 from train.policy.persistence import Persistence
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 LEAST_EVICTED = 64 << 20
 """Bytes read between frames where caches are smaller than half of this, or not known."""

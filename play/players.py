@@ -13,7 +13,7 @@ from play.agent.pair import Pair
 from play.loop.runner import Players, check_budget, warm_up
 from play.play_options import PlayOptions
 from play.runtime.load import PlayedRun, load
-from train.run_folder import find_run
+from train.runs.run_folder import find_run
 
 Say = Callable[[str], None]
 

@@ -28,13 +28,14 @@ from play.dolphin.session import open_stand_in
 from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import NEVER, StandIn
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
 from train.policy.components import Components
+from train.policy.config import PolicyConfig
 from train.policy.persistence import fit_persistence
-from train.run_folder import save_record
 from train.runs.checkpoint import load_policy, run_record
+from train.runs.run_folder import save_record
 
 CODEC = get_codec("axis17")
 SIDE = 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import Classes
 from dataset.errors import CheckpointError
-from train.run_folder import GRAPH_VERSION
+from train.runs.run_folder import GRAPH_VERSION
 
 FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")
 """Inputs that are given anew at every frame; all others are states."""

@@ -15,7 +15,8 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import typed
 from play.agent.agent import Stepper
-from train.run_folder import GRAPH, STREAM, find_run, load_record
+from train.config.run_config import STREAM
+from train.runs.run_folder import GRAPH, find_run, load_record
 
 if TYPE_CHECKING:
     from play.runtime.graph_stepper import GraphStepper

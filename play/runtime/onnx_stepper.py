@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from dataset.errors import CheckpointError
 from play.runtime.graph_stepper import Buffers, GraphStepper, require_version, zeros
-from train.run_folder import GRAPH_BATCH
+from train.runs.run_folder import GRAPH_BATCH
 
 _TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from play.dolphin.match import Match, MatchOptions, build_match
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, RunConfig
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 
 def random_run(

@@ -8,8 +8,10 @@ from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_splits, write_store
-from train.cli import find_store, register
-from train.config.run_config import DataConfig, LossConfig, OptimConfig, PolicyConfig, RunConfig
+from train.cli import register
+from train.config.run_config import DataConfig, LossConfig, OptimConfig, RunConfig
+from train.data.stores import find_store
+from train.policy.config import PolicyConfig
 
 TINY = "--hidden-sizes 16,16 --batch-size 2 --window-size 10 --epochs 1 --train-character falco"
 

@@ -195,7 +195,7 @@ def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
     looks = count()
     monkeypatch.setattr("train.fit.pace.time", SimpleNamespace(process_time=lambda: next(looks) / 2, perf_counter=None))
     config = tiny_config(optim=OptimConfig(epochs=9, lr=0.01))
-    found = within_minutes(config, load_data(store, "axis17", "all", "falco"), minutes=0.2, device=torch.device("cpu"))
+    found = within_minutes(config, load_data(store, config), minutes=0.2, device=torch.device("cpu"))
     assert found == replace(config, optim=OptimConfig(epochs=2, lr=0.01, max_steps=24))
 
 

@@ -17,11 +17,11 @@ from tests.train.commands.test_train_options import digest
 from train.compare.axes import sweep_configs
 from train.compare.finished_runs import fold_runs
 from train.compare.stores import planned_on_stores
-from train.data.recoded_store import encoded_for
+from train.data.stores import encoded_for
 from train.fit.train_run import train_run
 from train.measure.evaluate import evaluate_run
-from train.run_folder import load_record
 from train.runs.checkpoint import load_policy
+from train.runs.run_folder import load_record
 
 LESS = "all-speeds-items"
 

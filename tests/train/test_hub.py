@@ -16,9 +16,9 @@ from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.hub_double import CommitOperationAdd, HfApi, Hub, Repo
 from train.cli import register
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record
 from train.runs.hub import LOOKUP
+from train.runs.run_folder import save_record
 
 REPO = "me/falco"
 

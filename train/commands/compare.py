@@ -1,4 +1,4 @@
-"""``exphil compare``: arguments only; what is trained and measured is decided in ``train.compare``."""
+"""``exphil compare`` and ``exphil sweep``: several runs, alike but for their backbone or one setting, in one results matrix."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.reporting.examples import examples
-from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store, make_callbacks
-from train.commands.train_options import PROCESS_FLAGS, given, spelled, with_train_flags
+from train.commands.options import (
+    AsJson,
+    CompileMode,
+    Device,
+    NumWorkers,
+    ReplaysPath,
+    StorePath,
+    TolerateBadShards,
+    given,
+    is_typed,
+    with_settings,
+)
+from train.settings import option_name
 
 if TYPE_CHECKING:
     from train.compare.plan import Plan
     from train.compare.results import Results
 
-NOT_SHARED = ("resume", "init_from", "layer_lr_decay", "show_config")
-"""Options of train that make no sense for several runs: these resume by themselves, begin alike, and keep a plan."""
+ONE_RUN_ONLY = "layer_lr_decay"
+"""The setting that needs ``--init-from``, which only ``exphil train`` has: compared runs begin alike."""
 
 RunsFolder = Annotated[Path, typer.Option("--runs", help="Where the comparison's folder lies.")]
 Seeds = Annotated[int, typer.Option("--seeds", help="Runs of each variant, with seeds from --seed on.")]
@@ -30,6 +41,7 @@ Minutes = Annotated[
         metavar="M",
     ),
 ]
+Quick = Annotated[bool, typer.Option("--quick", help="The preset quick: whether all of it runs.")]
 Detail = Annotated[
     bool,
     typer.Option(
@@ -41,11 +53,10 @@ Preset = Annotated[
     str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
 ]
 Wandb = Annotated[bool, typer.Option("--wandb", help="Log every run to Weights & Biases.")]
-Quick = Annotated[bool, typer.Option("--quick", help="The preset quick: whether all of it runs.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add both commands."""
     app.command(
         "compare",
         epilog=examples(
@@ -54,9 +65,17 @@ def register(app: typer.Typer) -> None:
             "exphil compare first second --store data/mewtwo --name mine",
         ),
     )(compare)
+    app.command(
+        "sweep",
+        epilog=examples(
+            "exphil sweep size --store data/mewtwo --train-character mewtwo --backbone mamba --minutes-per-run 10",
+            "exphil sweep delay --store data/mewtwo --values 0,4 --epochs 2 --name delays",
+            "exphil sweep data --store data/mewtwo --train-character mewtwo --epochs 3",
+        ),
+    )(sweep)
 
 
-@with_train_flags("backbone", "temporal", *NOT_SHARED)
+@with_settings("backbone", "temporal", ONE_RUN_ONLY)
 def compare(
     ctx: typer.Context,
     finished: Annotated[
@@ -79,6 +98,8 @@ def compare(
     preset: Preset = None,
     tolerate_bad_shards: TolerateBadShards = 0,
     device: Device = "auto",
+    compile_mode: CompileMode = "auto",
+    num_workers: NumWorkers = 1,
     wandb: Wandb = False,
     as_json: AsJson = False,
     **flags: Any,
@@ -89,26 +110,79 @@ def compare(
     """
     from train.compare.plan import Plan
     from train.compare.variants import backbone_configs, parse_backbones, plan_runs
+    from train.data.stores import find_store
 
-    said, chosen = given(ctx, flags), choose_preset(preset, quick)
+    settings, chosen = given(flags), _choose_preset(preset, quick)
     folder = runs / f"compare-{name or chosen or 'defaults'}"
     if finished:
-        _require_nothing_to_train(said, chosen, minutes_per_run, seeds, backbones)
-        _fold(finished, folder, find_store(store, replays, None, _codec_of(finished[0])), device, detailed, as_json)
+        _require_nothing_to_train(ctx, settings)
+        source = find_store(store, replays, None, _codec_of(finished[0]))
+        _compare_finished(finished, folder, source, device, detailed, as_json)
         return
-    require_one_length(said, minutes_per_run)
-    configs = backbone_configs(chosen, said, parse_backbones(backbones), seeds)
+    _require_one_length(settings, minutes_per_run)
+    configs = backbone_configs(chosen, settings, parse_backbones(backbones), seeds)
     config = configs[0][1]
     source = find_store(store, replays, config.data.character, config.policy.codec)
     plan = Plan(kind="compare", runs=plan_runs(configs, source, _digest(source)), minutes=minutes_per_run)
-    options = {"tolerate_bad_shards": tolerate_bad_shards, **{name: flags[name] for name in PROCESS_FLAGS}}
-    carry_out_and_show(plan, folder, device, wandb, as_json, options, detailed)
+    options = {"tolerate_bad_shards": tolerate_bad_shards, "compile_mode": compile_mode, "num_workers": num_workers}
+    _carry_out(plan, folder, device, wandb, as_json, options, detailed)
 
 
-def carry_out_and_show(
+@with_settings(ONE_RUN_ONLY)
+def sweep(
+    axis: Annotated[str, typer.Argument(help="size, window, features, delay, codec or data.")],
+    values: Annotated[
+        str | None,
+        typer.Option(
+            "--values",
+            help="Joined by commas; default: 64,256,512 wide; 30,60,120 frames of a window; every way to give features "
+            "(or choices of --features: all,all-items,base); 0,2,4,6 frames of delay; every codec; 8,16,32,64,all replays.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder sweep-AXIS-NAME under --runs; default: the preset.")
+    ] = None,
+    store: StorePath = None,
+    replays: ReplaysPath = None,
+    runs: RunsFolder = Path("runs"),
+    seeds: Seeds = 1,
+    minutes_per_run: Minutes = None,
+    quick: Quick = False,
+    detailed: Detail = True,
+    preset: Preset = None,
+    tolerate_bad_shards: TolerateBadShards = 0,
+    device: Device = "auto",
+    compile_mode: CompileMode = "auto",
+    num_workers: NumWorkers = 1,
+    wandb: Wandb = False,
+    as_json: AsJson = False,
+    **flags: Any,
+) -> None:
+    """Train one backbone along an axis, all else alike, and put the variants into one results matrix.
+
+    Goes on where it was stopped when it is given again. data: val NLL against the frames trained on, with a power law.
+    """
+    from train.compare.axes import sweep_configs
+    from train.compare.plan import Plan
+    from train.compare.stores import fit_to_split, planned_on_stores
+
+    settings, chosen = given(flags), _choose_preset(preset, quick)
+    _require_one_length(settings, minutes_per_run)
+    folder = runs / f"sweep-{axis}-{name or chosen or 'defaults'}"
+    configs = sweep_configs(axis, values, chosen, settings, seeds)
+    planned = planned_on_stores(configs, store, replays)
+    if axis == "data":
+        planned = fit_to_split(planned, lambda text: typer.echo(text, err=True))
+    plan = Plan(kind=f"sweep {axis}", runs=planned, minutes=minutes_per_run)
+    options = {"tolerate_bad_shards": tolerate_bad_shards, "compile_mode": compile_mode, "num_workers": num_workers}
+    _carry_out(plan, folder, device, wandb, as_json, options, detailed)
+
+
+def _carry_out(
     plan: "Plan", folder: Path, device: str, wandb: bool, as_json: bool, options: Mapping[str, Any], is_detailed: bool
 ) -> None:
     """Train what is not trained yet, measure, show; ``options`` are those of ``train_run`` that are no settings."""
+    from train.commands.train import make_callbacks
     from train.compare.execute import carry_out
 
     results = carry_out(
@@ -123,7 +197,9 @@ def carry_out_and_show(
     _show(results, folder, as_json)
 
 
-def _fold(finished: list[str], folder: Path, store: str, device: str, is_detailed: bool, as_json: bool) -> None:
+def _compare_finished(
+    finished: list[str], folder: Path, store: str, device: str, is_detailed: bool, as_json: bool
+) -> None:
     from train.compare.finished_runs import fold_runs
     from train.compare.page.page import write_page
     from train.compare.results import make_results
@@ -149,22 +225,22 @@ def _show(results: "Results", folder: Path, as_json: bool) -> None:
     show_results(results, to_stderr=as_json)
     typer.echo(f"next: open {folder / PAGE} in a browser", err=True)
     if as_json:
-        told = ("rows", "baselines", "differences", "law", "failed", "notes")
-        typer.echo(json.dumps({**{name: results[name] for name in told}, "report": str(folder / PAGE)}))
+        keys = ("rows", "baselines", "differences", "law", "failed", "notes")
+        typer.echo(json.dumps({**{key: results[key] for key in keys}, "report": str(folder / PAGE)}))
     if results["failed"]:
         raise typer.Exit(1)
 
 
-def choose_preset(preset: str | None, quick: bool) -> str | None:
+def _choose_preset(preset: str | None, quick: bool) -> str | None:
     """The preset that ``--preset`` or ``--quick`` names."""
     from dataset.errors import ConfigError
 
     if quick and preset not in (None, "quick"):
-        raise ConfigError(f"--quick: means --preset quick, found --preset {preset} too; leave one away")
+        raise ConfigError(f"--quick: means --preset quick, found --preset {preset} too; leave one out")
     return "quick" if quick else preset
 
 
-def require_one_length(said: dict[str, Any], minutes: float | None) -> None:
+def _require_one_length(settings: Mapping[str, Any], minutes: float | None) -> None:
     """Refuse a length in minutes beside another."""
     from dataset.errors import ConfigError
 
@@ -172,30 +248,27 @@ def require_one_length(said: dict[str, Any], minutes: float | None) -> None:
         return
     if minutes <= 0:
         raise ConfigError(f"--minutes-per-run: above 0, found {minutes}; give e.g. 10")
-    for flag in ("epochs", "max_steps"):
-        if flag in said:
+    for name in ("epochs", "max_steps"):
+        if name in settings:
             raise ConfigError(
-                f"{spelled(flag)} {said[flag]}: the minutes decide how long a run is, found --minutes-per-run {minutes:g} "
-                "too; leave one away"
+                f"{option_name(name)} {settings[name]}: the minutes decide how long a run is, found --minutes-per-run "
+                f"{minutes:g} too; leave one out"
             )
 
 
-def _require_nothing_to_train(
-    said: dict[str, Any], preset: str | None, minutes: float | None, seeds: int, backbones: str | None
-) -> None:
+def _require_nothing_to_train(ctx: typer.Context, settings: Mapping[str, Any]) -> None:
     from dataset.errors import ConfigError
 
-    used = [spelled(flag) for flag in said]
-    others = {"--preset": preset, "--minutes-per-run": minutes, "--backbones": backbones, "--seeds": seeds - 1 or None}
-    used += [option for option, value in others.items() if value is not None]
+    of_training = {*settings, "backbones", "seeds", "minutes_per_run", "quick", "preset", "compile_mode", "num_workers"}
+    used = [one.opts[0] for one in ctx.command.params if one.name in of_training and is_typed(ctx, one.name)]
     if used:
         raise ConfigError(
-            f"{', '.join(used)}: say how to train, found finished runs that are only put side by side; leave one away"
+            f"{', '.join(used)}: say how to train, found finished runs that are only put side by side; leave them out"
         )
 
 
 def _codec_of(run: str) -> str:
-    from train.run_folder import find_run, load_record
+    from train.runs.run_folder import find_run, load_record
 
     codec: str = load_record(find_run(run)[0])["codec"]
     return codec

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dataset.reporting.examples import examples
-from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store
+from train.commands.options import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure trained policies on replays they never saw."""
-    from train.data.recoded_store import encoded_for
+    from train.data.stores import encoded_for, find_store
     from train.fit.train_run import find_device
     from train.measure.differences import differences
     from train.measure.evaluate import evaluate_run, parse_split

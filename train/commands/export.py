@@ -7,7 +7,7 @@ import typer
 
 from dataset.reporting.command_lines import typed
 from dataset.reporting.examples import examples
-from train.cli import AsJson
+from train.commands.options import AsJson
 
 
 def register(app: typer.Typer) -> None:

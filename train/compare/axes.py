@@ -11,10 +11,10 @@ from typing import Any
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError
 from dataset.features.feature_groups import parse_features
-from train.commands.train_options import spelled
 from train.compare.variants import require_seeds
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig
+from train.settings import option_name
 
 Flags = dict[str, Any]
 
@@ -89,7 +89,7 @@ def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[
     for flag in VARIED[axis]:
         if flag in flags:
             raise ConfigError(
-                f"{spelled(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
+                f"{option_name(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
             )
     chosen = USUAL[axis] if values is None else tuple(value.strip() for value in values.split(","))
     variants = [_variant(axis, value, preset, flags) for value in chosen]

@@ -12,8 +12,8 @@ from typing import Any
 from dataset.errors import ConfigError
 from dataset.features.feature_groups import joined
 from train.compare.results import Finished
-from train.data.recoded_store import encoded_for
-from train.run_folder import features_of, find_run, load_record
+from train.data.stores import encoded_for
+from train.runs.run_folder import features_of, find_run, load_record
 
 
 def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:

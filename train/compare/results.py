@@ -26,7 +26,8 @@ from train.compare.data_law import data_law
 from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
 from train.config.run_config import RunConfig, from_json
-from train.data.load import character_id, load_bank, open_store
+from train.data.load import character_id, load_bank
+from train.data.stores import open_store
 from train.measure.baselines import measure_baselines
 from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
 from train.measure.intervals import Luck

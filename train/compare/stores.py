@@ -1,7 +1,7 @@
 """Which store each run of a sweep trains on: one for all, but for codecs, whose classes need window shards of their own.
 
 In: configs, and what ``--store`` or ``--replays`` says. Out: planned runs. The surprise: a store of another codec, or without
-features that a run is given, is not touched; a twin of it is encoded in the cache (``train.data.recoded_store``).
+features that a run is given, is not touched; a twin of it is encoded in the cache (``train.data.stores``).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +10,12 @@ from pathlib import Path
 
 from dataset.features.feature_groups import joined
 from dataset.store.store import Store
-from train.cli import find_store
 from train.compare.axes import within
 from train.compare.plan import Planned
 from train.compare.variants import plan_runs
 from train.config.run_config import RunConfig
-from train.data.load import load_bank, open_store
-from train.data.recoded_store import encoded_for
+from train.data.load import load_bank
+from train.data.stores import encoded_for, find_store, open_store
 
 
 def planned_on_stores(

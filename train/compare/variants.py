@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset.errors import ConfigError
-from train.commands.train_options import spelled
 from train.compare.plan import Planned
 from train.config.resolve import resolve
-from train.config.run_config import RunConfig, has_attention
-from train.policy.backbones.registry import BACKBONES
+from train.config.run_config import RunConfig
+from train.policy.config import BACKBONES, has_attention
+from train.settings import option_name
 
 OF_ATTENTION = ("num_heads", "attention_every")
 """Flags that act only where there is attention."""
@@ -72,7 +72,7 @@ def _require_attention(flags: Mapping[str, Any], backbones: Sequence[str]) -> No
     for flag in OF_ATTENTION:
         if flag in flags:
             raise ConfigError(
-                f"{spelled(flag)} {flags[flag]}: acts on backbones with attention, found none among {', '.join(backbones)}; "
+                f"{option_name(flag)} {flags[flag]}: acts on backbones with attention, found none among {', '.join(backbones)}; "
                 "leave it away, or add sliding_window or jamba"
             )
 

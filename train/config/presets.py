@@ -21,7 +21,8 @@ probabilities that play samples from, and smoothing by 0.1 cost 0.47 nats (``ben
 from collections.abc import Callable
 
 from dataset.errors import ConfigError
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
+from train.policy.config import PolicyConfig
 
 WINDOW = 60
 """Frames: one second."""

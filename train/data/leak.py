@@ -14,8 +14,10 @@ from dataset.codecs.registry import BUTTONS, Codec
 from dataset.errors import SchemaError
 from dataset.features.align import Leak, leak_counts, leak_from_counts
 from dataset.features.encoder import INDEX_ROW
+from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes
+from train.config.run_config import RunConfig
 
 ENOUGH_ONSETS = 1000
 """Reading stops here."""
@@ -33,12 +35,14 @@ Strip = tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.uint8], NDArray[
 """Action states, previous and target classes and mask of one lane's rows."""
 
 
-def measure_leak(lanes: Lanes, codec: Codec) -> Leak:
-    """How jumps line up with KNEE_BEND in the first batches of epoch 0."""
+def measure_leak(bank: Bank, config: RunConfig) -> Leak:
+    """How jumps line up with KNEE_BEND in the first batches of a run, as they were recorded and at one delay."""
+    data, codec = config.data, config.policy.controller_codec
+    lanes = Lanes(bank, rows=data.lanes, window=data.window_size, delay=data.delay, seed=config.seed)
     counts = np.zeros(3, dtype=np.int64)
     batches = islice(lanes.batches(0), MAX_FRAMES // (lanes.num_rows * lanes.window) + 1)
     for states, previous, target, mask in _joined(batches, lanes.num_rows):
-        counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, lanes.delays[0])
+        counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, data.delay)
         if counts[0] >= ENOUGH_ONSETS:
             break
     return leak_from_counts(counts)

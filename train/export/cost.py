@@ -23,11 +23,11 @@ from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes
 from train.data.batches import to_tensors
-from train.data.load import character_id, open_store
+from train.data.load import character_id
+from train.data.stores import open_store
 from train.export.export import one_thread_session
-from train.fit.losses import component_nll
 from train.measure.evaluate import parse_split
-from train.policy.components import Components, one_hot
+from train.policy.components import Components, component_nll, one_hot
 from train.policy.policy import Policy
 from train.runs.checkpoint import LoadedPolicy
 

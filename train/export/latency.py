@@ -19,8 +19,8 @@ from dataset.codecs.registry import NEUTRAL, Codec
 from dataset.features.encoder import RAW_NAMES, encode, perspective
 from dataset.io.atomic import sha256_of
 from train.export.export import export_run, one_thread_session
-from train.run_folder import GRAPH, GRAPH_VERSION
 from train.runs.checkpoint import LoadedPolicy
+from train.runs.run_folder import GRAPH, GRAPH_VERSION
 
 FRAMES, WARM_FRAMES = 600, 100
 """Frames that are timed, after some that are not."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from train.policy.heads import HIDDEN, Head
-from train.run_folder import GRAPH_BATCH
+from train.runs.run_folder import GRAPH_BATCH
 
 NEVER = -1e9
 """The logit of a class that a component does not have: its probability is exactly 0."""

@@ -24,9 +24,8 @@ from dataset.io.prefetch import prefetch
 from dataset.stream.batch import Batch
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
-from train.data.batches import Tensors, to_tensors
+from train.data.batches import Tensors, build_sampler, to_tensors
 from train.data.load import Data
-from train.data.sampling import build_sampler
 from train.distributed import Ranks
 from train.fit.ema import Ema
 from train.fit.losses import training_loss

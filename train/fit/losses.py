@@ -8,25 +8,12 @@ Legend: K components, S class columns.
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from train.config.run_config import LossConfig
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 
 _LEAST_ERROR = 1e-8
 """Floor of 1 − p in the focal factor: keeps its gradient finite for gamma below 1."""
-
-
-def component_nll(logits: Tensor, target: Tensor, components: Components, label_smoothing: float = 0.0) -> Tensor:
-    """Nats of every component, float32 [..., K]; smoothing applies to sticks and trigger, not to buttons."""
-    parts: list[Tensor] = []
-    for group in components.groups:
-        classes = target[..., group.first : group.first + group.count].long()
-        smoothing = 0.0 if group.is_button else label_smoothing
-        rows = group.of(logits).float().reshape(-1, group.size)
-        nll = F.cross_entropy(rows, classes.reshape(-1), reduction="none", label_smoothing=smoothing)
-        parts.append(nll.reshape(classes.shape))
-    return torch.cat(parts, dim=-1)
 
 
 def training_loss(

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from dataset.codecs.registry import get_codec
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.load import Data
@@ -55,7 +54,7 @@ def within_minutes(config: RunConfig, data: Data, minutes: float, device: torch.
     unbounded = replace(config, optim=replace(config.optim, epochs=10**6, max_steps=None))
     watch = Stopwatch(time.process_time if device.type == "cpu" else time.perf_counter)
     with TemporaryDirectory() as folder:
-        sizes = Components.of(get_codec(config.policy.codec)).sizes
+        sizes = Components.of(config.policy.controller_codec).sizes
         persistence = fit_persistence(data.train, sizes, config.data.delay)
         fit = Fit(
             unbounded,

@@ -16,23 +16,21 @@ from typing import Any
 
 import torch
 
-from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.version import VERSION
 from train.callbacks.base import Callback
 from train.config.run_config import RunConfig, from_json, to_json
 from train.data.leak import measure_leak, require_no_leak
 from train.data.load import Data, load_data
-from train.data.sampling import plain_lanes
 from train.distributed import Ranks, joined
 from train.fit.compiler import should_compile
 from train.fit.loop import Fit
 from train.measure.run_lookup import keep_lookup
 from train.policy.components import Components
 from train.policy.persistence import fit_persistence
-from train.run_folder import RUNS, load_record, save_record
 from train.runs.checkpoint import run_record
 from train.runs.init_from import inherited, load_initial, require_unseen
+from train.runs.run_folder import RUNS, load_record, save_record
 
 
 def train_run(
@@ -72,22 +70,13 @@ def train_run(
     require_precision(config.optim.precision, target)
     is_compiled = should_compile(compile_mode, target)
     initial = None if init_from is None else load_initial(init_from, config)
-    data = load_data(
-        store,
-        config.policy.codec,
-        config.policy.features,
-        config.data.character,
-        tolerate_bad_shards,
-        max_replays=config.data.max_replays,
-        seed=config.seed,
-        weight_by=config.loss.weight_by,
-    )
+    data = load_data(store, config, tolerate_bad_shards)
     if initial is not None:
         require_unseen(data.val.ids, initial)
-    codec = get_codec(config.policy.codec)
-    leak = measure_leak(plain_lanes(data.train, config), codec)
+    leak = measure_leak(data.train, config)
     note = require_no_leak(leak, data.train.num_frames)
-    persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
+    sizes = Components.of(config.policy.controller_codec).sizes
+    persistence = fit_persistence(data.train, sizes, config.data.delay)
     with interruptions() as is_stopped, joined(target) as (ranks, own):
         told = tuple(callbacks) if ranks.is_first else ()
         fit = Fit(
@@ -116,7 +105,7 @@ def train_run(
         )
         _open_run(run, record, fit, is_resumed, ranks)
         if ranks.is_first:
-            keep_lookup(run, data.train, Components.of(codec).sizes, config)
+            keep_lookup(run, data.train, sizes, config)
         for callback in told:
             callback.on_start(run, record)
             for line in (note, _skipped(data)):

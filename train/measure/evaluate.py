@@ -18,8 +18,9 @@ from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Sampler
 from train.callbacks.progress import tell_now_and_then
-from train.data.load import character_id, open_store
-from train.data.sampling import build_sampler
+from train.data.batches import build_sampler
+from train.data.load import character_id
+from train.data.stores import open_store
 from train.measure.controls import Controls
 from train.measure.criteria import judge_criteria
 from train.measure.detailed.gather import Detailed

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.fit.losses import component_nll
 from train.measure.controls import Controls
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 
 OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
 """Shares of these controls in the overall accuracy; the buttons have the remaining 0.3 in equal parts."""

@@ -2,13 +2,12 @@
 
 An id is looked up in a trained table (``learned``) or expanded to a one among zeros, a column for each of its values
 (``one_hot``). Stages have two such expansions: ``compact`` has a column for each legal stage and one that all others share;
-``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up. Feature
-groups (``dataset.features.feature_groups``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
+``one_hot`` has columns for legal stages only, so any other stage is all zeros. Item kinds are always looked up. Player, opponent
+and both Nanas share one action-state table, because an animation means the same whoever is in it. Feature groups
+(``dataset.features.feature_groups``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
 
 Numbers come in at their stored width (float16 features, 16-bit indices, 8-bit classes) and leave as one float row of the
-backbone's width. Player, opponent and both Nanas share one action-state table: the same animation means the same thing
-whoever is in it. The surprise: the previous controller arrives as classes only; its 13 floats (what play will really send)
-come from a table made with the codec itself (train.policy.controller_floats).
+backbone's width. The previous controller comes as classes only; the 13 floats that play will send are looked up from them.
 
 Legend: B batch, T frames in the window, D width, K components, S class columns.
 """
@@ -23,9 +22,9 @@ from torch.nn import functional as F
 from dataset.codecs.registry import NUM_CONTROLLER_FLOATS, Codec
 from dataset.features.encoder import FEATURES, INDICES
 from dataset.features.feature_groups import ALL, zeroed
-from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
-from train.policy.components import Components, one_hot
-from train.policy.controller_floats import ControllerFloats
+from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES
+from train.policy.components import Components, ControllerFloats, one_hot
+from train.policy.config import MODES
 
 TABLES: dict[str, tuple[int, int]] = {
     "stage": (NUM_STAGES, 8),
@@ -34,13 +33,6 @@ TABLES: dict[str, tuple[int, int]] = {
     "kind": (NUM_ITEM_KINDS, 8),
 }
 """(rows, width) of each trained table, by the ending of the embedding indices that read it."""
-
-MODES: dict[str, dict[str, int | None]] = {
-    "action_state": {"learned": None, "one_hot": NUM_ACTION_STATES},
-    "character": {"learned": None, "one_hot": NUM_CHARACTERS},
-    "stage": {"learned": None, "compact": NUM_STAGES, "one_hot": len(STAGES)},
-}
-"""The modes of an embedding index and how many columns each expands it to; ``None`` looks it up in its table."""
 
 PREVIOUS_WIDTH = 32
 """Width of the trained embedding of the previous controller's classes, summed over components."""

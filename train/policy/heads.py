@@ -1,13 +1,13 @@
 """From a backbone's output to a controller: logits of every component for training, sampled classes for play.
 
 The autoregressive head predicts component after component in the codec's order, each given those already chosen (as MADE,
-Germain et al. 2015, arXiv:1502.03509, with one hidden layer cut into one slice a component): what is known of the chosen
+Germain et al. 2015, arXiv:1502.03509, with one hidden layer cut into one slice per component): what is known of the chosen
 classes is added to the hidden units before their ReLU. In training the target's classes are the chosen ones, so all slices
-are computed at once; in play they come one after the other. Besides the backbone's output the head is given the previous
-controller, from which a trained table makes logits of its own: it begins as the fitted copycat (train.policy.persistence), so a
-policy starts at persistence and learns the changes. The surprise: noise is an input, so sampling is deterministic.
+are computed at once; in play they come one after the other. The head is also given the previous controller, from which a
+trained table makes logits of its own. That table begins as the fitted copycat (``train.policy.persistence``), so a policy starts
+at persistence and learns the changes. Noise is an input, so sampling is deterministic.
 
-Legend: B batch, D width, K components, S class columns, M hidden units a component.
+Legend: B batch, D width, K components, S class columns, M hidden units per component.
 """
 
 from typing import cast
@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dataset.codecs.registry import Codec
-from dataset.errors import ConfigError
 from train.policy.components import Components, one_hot
 from train.policy.persistence import Persistence
 
 HIDDEN = 64
-"""M, hidden units a component."""
+"""M, hidden units per component."""
 
 
 class Head(nn.Module):
@@ -83,7 +82,7 @@ class Head(nn.Module):
 
         Args:
             y: [B, D + S] as for ``forward``.
-            noise: [B, K] uniforms in (0, 1), one a component: the class is the inverse of the cumulative distribution there.
+            noise: [B, K] uniforms in (0, 1), one per component: the class is the inverse of the cumulative distribution there.
             temperature: divides the logits of every component.
         """
         y, held = y[:, : self.width], y[:, self.width :]
@@ -110,14 +109,3 @@ def inverse_cdf(logits: Tensor, noise: Tensor) -> Tensor:
     """The class int64 [B] at which the cumulative distribution of logits [B, n] passes noise [B]."""
     cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
     return (cumulative[:, :-1] <= noise[:, None]).sum(dim=-1)
-
-
-HEADS = {"autoregressive": True, "independent": False}
-"""``--head`` names, and whether each component sees those chosen before it."""
-
-
-def build_head(name: str, codec: Codec, width: int) -> Head:
-    """The head that ``--head`` calls ``name``."""
-    if name not in HEADS:
-        raise ConfigError(f"head '{name}': unknown; use one of {', '.join(HEADS)}")
-    return Head(codec, width, is_autoregressive=HEADS[name])

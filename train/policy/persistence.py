@@ -1,9 +1,10 @@
-"""The baseline beside every number: a player who keeps doing what the controller already does.
+"""The persistence baseline, shown beside every number: a player who keeps doing what the controller already does.
 
-Copying p gives its accuracy. Its likelihood is fitted on the training frames: each component stays with one probability, and
-a change goes to the class that changes go to, whatever the frame. A policy that does not beat it has learned nothing.
+Its accuracy is that of copying the previous controller. Its likelihood is fitted on the training frames: each component keeps its
+class with one probability, and a change goes to the class that changes go to, whatever the frame. A policy that does not beat it
+has learned nothing.
 
-Legend: K components, C most classes of any component.
+Legend: K components, C the most classes of any component.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """A policy: inputs, backbone and head together, for windows in training and for single frames in play.
 
 ``forward`` takes windows [B, T, …] with the targets (which the autoregressive head is given) and returns logits; ``step``
-takes one frame [B, …] with noise and returns the classes to play. Both carry the same state. The surprise: ``step`` never
-resets; whoever starts a game begins with ``initial_state``.
+takes one frame [B, …] with noise and returns the classes to play. Both carry the same state. ``step`` never resets: whoever
+starts a game begins with ``initial_state``.
 
 Legend: B batch, T frames in the window, C features, I indices, K components, S class columns, D width.
 """
@@ -10,12 +10,10 @@ Legend: B batch, T frames in the window, C features, I indices, K components, S 
 import torch
 from torch import Tensor, nn
 
-from dataset.codecs.registry import get_codec
-from train.config.run_config import PolicyConfig
-from train.policy.backbones.base import Backbone, State, reset_rows
-from train.policy.backbones.registry import get_backbone
+from train.policy.backbones.base import Backbone, State, build_backbone, reset_rows
+from train.policy.config import HEADS, PolicyConfig
 from train.policy.embed import Embed
-from train.policy.heads import build_head
+from train.policy.heads import Head
 
 
 class Policy(nn.Module):
@@ -23,13 +21,13 @@ class Policy(nn.Module):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
-        self.codec = codec = get_codec(config.codec)
+        self.codec = codec = config.controller_codec
         shape = config.shape
         self.prev_dropout = config.prev_dropout
         self.embed = Embed(codec, shape.input_width, config.modes, config.features)
-        self.backbone: Backbone = get_backbone(config.backbone)(shape)
+        self.backbone: Backbone = build_backbone(config.backbone, shape)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = build_head(config.head, codec, shape.output_width)
+        self.head = Head(codec, shape.output_width, is_autoregressive=HEADS[config.head])
 
     def initial_state(self, batch: int) -> State:
         """The state of ``batch`` games before their first frame."""

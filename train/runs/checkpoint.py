@@ -15,14 +15,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.registry import Codec
 from dataset.errors import CheckpointError
 from dataset.features.feature_groups import encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json
 from train.policy.policy import Policy
-from train.run_folder import find_run, load_record
+from train.runs.run_folder import find_run, load_record
 
 WEIGHTS = ("best", "last")
 
@@ -54,7 +54,7 @@ def save_weights(policy: Policy, path: Path) -> None:
 
 def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
     """What ``config.json`` says: the config, the digests of all that gives the weights their meaning, and ``facts``."""
-    codec = get_codec(config.policy.codec)
+    codec = config.policy.controller_codec
     return {
         "schema_version": SCHEMA_VERSION,
         "encoder_digest": encoder_digest(config.policy.features),
@@ -86,7 +86,7 @@ def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:
     return LoadedPolicy(
         policy=policy.eval(),
         config=config,
-        codec=get_codec(config.policy.codec),
+        codec=config.policy.controller_codec,
         contract=record["contract"],
         delay=config.data.delay,
         record=record,

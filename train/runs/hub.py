@@ -15,8 +15,8 @@ from dataset.io.rclone import Copied
 from dataset.reporting.command_lines import typed
 from dataset.store.readme import HUB_CARD_NAME, MARK
 from train.callbacks.run_page import METRICS, PAGE
-from train.run_folder import GRAPH, find_run, load_record
 from train.runs.model_card import model_card
+from train.runs.run_folder import GRAPH, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 LOOKUP = "lookup.safetensors"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataset.store.readme import MARK
-from train.run_folder import features_of
+from train.runs.run_folder import features_of
 
 _ROWS = (
     ("NLL, nats a frame", "nll"),

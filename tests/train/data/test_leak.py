@@ -6,22 +6,22 @@ import pytest
 from numpy.typing import NDArray
 
 from dataset.errors import SchemaError
-from dataset.features.align import Aligned, align
+from dataset.features.align import Aligned, Leak, align
 from dataset.stream import decode
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
-from tests.train.builders import CODEC, FALCO, sample
+from tests.train.builders import FALCO, sample, tiny_config
+from train.config.run_config import DataConfig
 from train.data.leak import TINY_FRAMES, measure_leak, require_no_leak
 
 
-def lanes(delay: int = 0, num_frames: int = 3000) -> Lanes:
+def leak_of(delay: int = 0, num_frames: int = 3000) -> Leak:
     bank = Bank([sample(f"r{i}", num_frames, jump_every=20) for i in range(4)], FALCO)
-    return Lanes(bank, rows=3, window=16, delay=delay)
+    return measure_leak(bank, tiny_config(data=DataConfig(lanes=3, window_size=16, delay=delay)))
 
 
 @pytest.mark.parametrize("delay", [0, 1, 5])
 def test_aligned_batches_pass_at_any_delay(delay: int) -> None:
-    leak = measure_leak(lanes(delay), CODEC)
+    leak = leak_of(delay)
     assert (leak.own_row, leak.row_before) == (1.0, 0.0)
     assert leak.onsets > 400
     assert require_no_leak(leak, 10_000_000) is None
@@ -38,7 +38,7 @@ def shifted(rows: int) -> Callable[..., Aligned]:
 @pytest.mark.parametrize("rows", [1, -1])
 def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(decode, "align", shifted(rows))
-    leak = measure_leak(lanes(), CODEC)
+    leak = leak_of()
     with pytest.raises(SchemaError, match=r"leak check: at least 40 % .* run 'exphil verify'"):
         require_no_leak(leak, 100)
 
@@ -47,11 +47,11 @@ def test_states_of_the_other_player_abort_training(monkeypatch: pytest.MonkeyPat
     for name in ("_FEATURES", "_INDICES", "_FLIPS"):
         monkeypatch.setattr(decode, name, getattr(decode, name)[::-1])
     with pytest.raises(SchemaError, match="leak check"):
-        require_no_leak(measure_leak(lanes(), CODEC), 100)
+        require_no_leak(leak_of(), 100)
 
 
 def test_too_few_jumps_are_said_on_tiny_data_and_abort_on_plenty() -> None:
-    leak = measure_leak(lanes(num_frames=60), CODEC)
+    leak = leak_of(num_frames=60)
     assert leak.status == "insufficient"
     assert "too few jumps to tell" in str(require_no_leak(leak, TINY_FRAMES - 1))
     with pytest.raises(SchemaError, match="over 8 jumps"):

@@ -10,7 +10,7 @@ from dataset.stream.batch import Batch
 from tests.train.builders import FALCO, sample
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig
-from train.data.sampling import build_sampler
+from train.data.batches import build_sampler
 
 FLAGS = {"batch_size": 3, "window_size": 16}
 

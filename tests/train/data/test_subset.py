@@ -5,7 +5,7 @@ import pytest
 from dataset.errors import ConfigError
 from dataset.stream.window_shards import Packed, pack, read_about
 from tests.train.builders import FALCO, FOX, sample
-from train.data.subset import nested_subset
+from train.data.load import nested_subset
 
 SAMPLES = [Packed(*pack(sample(f"r{n}", 20, characters=(FALCO, FOX) if n % 3 else (FOX, FOX)))) for n in range(12)]
 

@@ -12,7 +12,7 @@ from tests.train.builders import CODEC, FALCO, FOX, replay_rows, sample, tiny_co
 from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import to_tensors
-from train.data.weights import MOST, track_weights
+from train.data.load import MOST, track_weights
 from train.fit.losses import training_loss
 from train.policy.components import Components
 

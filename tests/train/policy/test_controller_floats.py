@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dataset.codecs.registry import CODECS, controller_floats
-from train.policy.controller_floats import ControllerFloats
+from train.policy.components import ControllerFloats
 
 
 @pytest.mark.parametrize("name", CODECS)

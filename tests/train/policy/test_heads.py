@@ -3,11 +3,11 @@ import torch
 from torch import Tensor
 
 from dataset.codecs.registry import get_codec
-from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, SIZES, sample
 from train.policy.components import Components, one_hot
-from train.policy.heads import HEADS, Head, build_head, inverse_cdf
+from train.policy.config import HEADS
+from train.policy.heads import Head, inverse_cdf
 from train.policy.persistence import fit_persistence
 
 COMPONENTS = Components.of(CODEC)
@@ -15,7 +15,7 @@ COMPONENTS = Components.of(CODEC)
 
 def build(name: str) -> Head:
     torch.manual_seed(5)
-    head = build_head(name, CODEC, 12).double()
+    head = Head(CODEC, 12, is_autoregressive=HEADS[name]).double()
     for parameter in head.parameters():  # larger than at the start, so that every dependence shows
         torch.nn.init.normal_(parameter, std=0.7)
     return head
@@ -50,7 +50,7 @@ def test_sampling_from_a_head_of_the_joint_codec_follows_its_distribution(name: 
     codec = get_codec("joint")
     components = Components.of(codec)
     torch.manual_seed(6)
-    head = build_head(name, codec, 12).double()
+    head = Head(codec, 12, is_autoregressive=HEADS[name]).double()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     y, noise = torch.randn(400, 12 + components.num_columns).double(), torch.rand(400, 4, dtype=torch.float64)
@@ -102,7 +102,7 @@ def test_equal_noise_gives_equal_samples() -> None:
 def test_a_head_that_starts_from_persistence_predicts_as_the_copycat_does(name: str) -> None:
     persistence = fit_persistence(Bank([sample("r", 300)], FALCO), tuple(SIZES), delay=0)
     torch.manual_seed(0)
-    head, y = build_head(name, CODEC, 12), outputs(50).float()
+    head, y = Head(CODEC, 12, is_autoregressive=HEADS[name]), outputs(50).float()
     torch.nn.init.zeros_(head.output.weight)
     head.start_from(persistence)
     logits = head(y, torch.zeros(50, 13, dtype=torch.uint8))
@@ -111,8 +111,3 @@ def test_a_head_that_starts_from_persistence_predicts_as_the_copycat_does(name: 
         previous = of_component(held, k).argmax(dim=-1)
         expected = -persistence.nll_table()[k, previous, :size]
         assert (of_component(logits, k).log_softmax(dim=-1) - expected).abs().max() < 1e-5
-
-
-def test_an_unknown_head_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="head 'joint': unknown; use one of autoregressive, independent"):
-        build_head("joint", CODEC, 4)

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.train.builders import CODEC, SIZES, random_frames, tiny_policy_config
-from train.policy.backbones.registry import BACKBONES
 from train.policy.components import Components
-from train.policy.heads import HEADS, inverse_cdf
+from train.policy.config import BACKBONES, HEADS
+from train.policy.heads import inverse_cdf
 from train.policy.policy import Policy
 
 

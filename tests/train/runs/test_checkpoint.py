@@ -8,8 +8,8 @@ from dataset.errors import CheckpointError
 from tests.train.builders import tiny_policy_config
 from train.config.run_config import DataConfig, RunConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import load_policy, load_state, run_record, save_state, save_weights
+from train.runs.run_folder import save_record
 
 
 def write_run(folder: Path) -> tuple[RunConfig, Policy]:

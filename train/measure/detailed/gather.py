@@ -15,6 +15,7 @@ from torch import Tensor
 from dataset.features.encoder import INDEX_ROW
 from dataset.melee.ids import NUM_CHARACTERS, character_name
 from dataset.stream.sampler import Sampler
+from train.config.run_config import STREAM
 from train.measure.controls import Controls
 from train.measure.detailed.breakdown import Breakdown
 from train.measure.detailed.calibration import Calibration
@@ -27,7 +28,6 @@ from train.measure.judged import Judged, overall_weights
 from train.measure.walk import Walked, measuring
 from train.policy.components import Components
 from train.policy.policy import Policy
-from train.run_folder import STREAM
 
 Report = dict[str, Any]
 

@@ -14,15 +14,10 @@ from dataset.errors import CheckpointError
 from dataset.features.feature_groups import ALL, encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
+from train.config.run_config import STREAM, WINDOW
 
 RUNS = Path("runs")
 """Where run names are looked up, under the working directory."""
-
-STREAM = "stream"
-"""The contract under which a policy plays: its state is carried without end from a replay's first frame, as in training."""
-
-WINDOW = "window"
-"""The contract of a policy trained on windows that begin with no memory: it is measured so, and not played."""
 
 GRAPH = "policy.onnx"
 """The exported graph's name in a run folder."""
