@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
 from dataset.features.encoder import encode_columns
 from dataset.features.feature_groups import kept_columns

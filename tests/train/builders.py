@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.features.encoder import FEATURES, INDICES, Encoded
 from dataset.features.feature_groups import ALL, encoder_digest
 from dataset.melee.ids import KNEE_BEND

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.codecs.registry import NUM_CONTROLLER_FLOATS, Codec
+from dataset.codecs.base import Codec
 from dataset.features.encoder import FEATURES, INDICES
 from dataset.features.feature_groups import ALL, zeroed
+from dataset.melee.controller import NUM_CONTROLLER_FLOATS
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from train.policy.components import Components, one_hot
 from train.policy.controller_floats import ControllerFloats

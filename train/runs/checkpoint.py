@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError
 from dataset.features.feature_groups import encoder_digest
 from dataset.io.atomic import replacing

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dataset.codecs.registry import NUM_CONTROLLER_FLOATS, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.encoder import FEATURES, INDICES
 from dataset.features.feature_groups import ALL, BASE, encoder_digest, zeroed
@@ -15,6 +15,7 @@ from dataset.features.inspect import (
     layout_tables,
     parse_frames,
 )
+from dataset.melee.controller import NUM_CONTROLLER_FLOATS
 from tests.dataset.builders import random_columns
 
 CODEC = get_codec("axis17")
