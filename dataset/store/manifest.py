@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset.errors import SchemaError
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
 from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION

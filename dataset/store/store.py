@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, SchemaError, ShardError
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.io.fetch import Patience
 from dataset.io.prefetch_folded import in_advance
 from dataset.melee.ids import character_from_name

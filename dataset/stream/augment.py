@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset.codecs.base import Codec
-from dataset.features.encoder import FEATURES, Encoded, mirror
+from dataset.features.encoder import Encoded, mirror
+from dataset.features.layout import FEATURES
 from dataset.melee.controller import Classes
 
 NOISE = 0.01

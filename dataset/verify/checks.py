@@ -13,7 +13,7 @@ import numpy as np
 from dataset.codecs.base import Codec
 from dataset.codecs.registry import CODECS
 from dataset.features.align import MIN_ONSETS, Leak
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.melee.controller import NEUTRAL
 from dataset.melee.ids import character_from_name
 from dataset.schema import SCHEMA_VERSION, SIDES

@@ -17,7 +17,7 @@ import polars as pl
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import TEMPORARY_SUFFIX
 from dataset.io.lock import LOCK_NAME, writing
 from dataset.reporting.command_lines import command_line

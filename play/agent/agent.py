@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
-from dataset.features.frame_encoder import FRAME_ENCODERS
+from dataset.features.encoder import FRAME_ENCODERS
 from dataset.melee.controller import NEUTRAL, Classes, Controllers
 from play.agent.controller import as_read
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import ConfigError, DolphinError
-from dataset.features.encoder import RAW_NAMES
+from dataset.features.layout import RAW_NAMES
 from dataset.melee.controller import Controllers
 from dataset.schema import FIRST_FRAME
 from play.agent.live import LiveGame, two_ports

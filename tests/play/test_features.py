@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
-from dataset.features.encoder import FEATURE_ROW, RAW_ROW, perspective
+from dataset.features.encoder import perspective
+from dataset.features.layout import FEATURE_ROW, RAW_ROW
 from dataset.melee.controller import Classes, Controllers
 from dataset.store.rows import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns

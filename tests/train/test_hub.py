@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.errors import CheckpointError, ConfigError, ExphilError, ShardError
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import sha256_of
 from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store

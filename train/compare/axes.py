@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, require_known
-from dataset.features.feature_groups import parse_features
+from dataset.features.layout import parse_features
 from dataset.reporting.command_lines import option_name
 from train.compare.variants import require_seeds
 from train.config.resolve import resolve
@@ -35,7 +35,7 @@ FEATURES: Mapping[str, Flags] = {
     "independent head": {"head": "independent"},
 }
 """Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``. A choice of feature groups
-(``dataset.features.feature_groups``) is a value of that axis too."""
+(``dataset.features.layout``) is a value of that axis too."""
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "size": ("64", "256", "512"),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, require_known
-from dataset.features.feature_groups import ALL, parse_features
+from dataset.features.layout import ALL, parse_features
 from dataset.melee.ids import character_from_name
 from train.policy.backbones.base import Shape
 from train.policy.backbones.registry import get_backbone

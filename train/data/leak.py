@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
 from dataset.features.align import Leak, leak_counts, leak_from_counts
-from dataset.features.encoder import INDEX_ROW
+from dataset.features.layout import INDEX_ROW
 from dataset.melee.controller import BUTTONS
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes

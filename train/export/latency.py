@@ -16,7 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
-from dataset.features.encoder import RAW_NAMES, encode, perspective
+from dataset.features.encoder import encode, perspective
+from dataset.features.layout import RAW_NAMES
 from dataset.io.atomic import sha256_of
 from dataset.melee.controller import NEUTRAL
 from train.export.export import export_run, one_thread_session
