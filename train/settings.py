@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, require_known
+from dataset.reporting.command_lines import option_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class Setting:
 
     def check(self, option: str, value: Any, default: Any) -> None:
         """Raise a ConfigError if ``value`` is out of bounds or none of the choices."""
-        if self.choices and value not in self.choices:
-            raise ConfigError(f"{option} '{value}': unknown; use one of {', '.join(self.choices)}")
+        if self.choices:
+            require_known(option, value, self.choices)
         is_allowed = (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
@@ -137,8 +138,3 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def option_name(name: str) -> str:
-    """The option that sets a field or parameter: ``--batch-size`` for ``batch_size``."""
-    return f"--{name.replace('_', '-')}"

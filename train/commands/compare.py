@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples, option_name
 from train.commands.options import (
     AsJson,
     CompileMode,
@@ -20,7 +20,6 @@ from train.commands.options import (
     is_typed,
     with_settings,
 )
-from train.settings import option_name
 
 if TYPE_CHECKING:
     from train.compare.plan import Plan

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 from dataset.version import VERSION
 from train.commands.options import AsJson
 
@@ -308,7 +308,7 @@ def _step(folder: Path) -> float:
     import numpy as np
     import torch
 
-    from dataset.features.encoder import FEATURES, INDICES
+    from dataset.features.layout import FEATURES, INDICES
     from train.runs.checkpoint import load_policy
 
     loaded = load_policy(folder / "gru")

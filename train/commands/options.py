@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dataset.reporting.command_lines import option_name
 from train.config.resolve import FLAGS
-from train.settings import Flag, option_name
+from train.settings import Flag
 
 Command = Callable[..., None]
 

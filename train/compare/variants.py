@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset.errors import ConfigError
+from dataset.reporting.command_lines import option_name
 from train.compare.plan import Planned
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig
 from train.policy.config import BACKBONES, has_attention
-from train.settings import option_name
 
 OF_ATTENTION = ("num_heads", "attention_every")
 """Flags that act only where there is attention."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError, require_known
+from dataset.reporting.command_lines import option_name
 from train.config.presets import preset
 from train.config.run_config import ROBUST_DELAY, RunConfig, flat, nested
 from train.policy.config import BACKBONES, has_attention
-from train.settings import Flag, Setting, flags_of, option_name, require, shown
+from train.settings import Flag, Setting, flags_of, require, shown
 
 TEMPORAL = Flag("temporal", bool, Setting(help="Insist on a backbone that remembers, or does not"))
 NUM_LAYERS = Flag("num_layers", int, Setting(help="Layers", at_least=1, unset="as many as --hidden-sizes lists"))

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, SchemaError
-from dataset.features.encoder import ENCODER_DIGEST
-from dataset.features.feature_groups import ALL, lacking
+from dataset.features.layout import ALL, ENCODER_DIGEST, missing_groups
 from dataset.io.cache import cache_folder
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.store.location import replays_path, url_of
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 from dataset.store.reencode import encode_windows
@@ -44,12 +43,12 @@ def open_store(path: Path | str, codec: str, features: str, tolerate_bad_shards:
     if store.manifest.codec_digest != get_codec(codec).digest:
         raise SchemaError(
             f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
-            f"run '{typed('encode', '--store', path, '--codec', codec)}'"
+            f"run '{command_line('encode', '--store', path, '--codec', codec)}'"
         )
-    if missing := lacking(store.manifest.features, features):
+    if missing := missing_groups(store.manifest.features, features):
         raise SchemaError(
             f"store {path}: its window shards must hold the features {features}, found {store.manifest.features}, without "
-            f"{', '.join(missing)}; run '{typed('encode', '--store', path, '--features', 'all')}', or train with "
+            f"{', '.join(missing)}; run '{command_line('encode', '--store', path, '--features', 'all')}', or train with "
             f"--features {store.manifest.features}"
         )
     return store
@@ -65,7 +64,7 @@ def encoded_for(store: Path | str, codec: str, features: str) -> Path | str:
         return store
     source = Path(store)
     manifest, codec_digest = Manifest.load(source), get_codec(codec).digest
-    if manifest.codec_digest == codec_digest and not lacking(manifest.features, features):
+    if manifest.codec_digest == codec_digest and not missing_groups(manifest.features, features):
         return store
     if not manifest.of_kind("frames"):
         raise SchemaError(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.codecs.registry import NEUTRAL, Codec, controller_floats
+from dataset.codecs.base import Codec
+from dataset.melee.controller import NEUTRAL, controller_floats
 
 NUM_PROBES = 4096
 """Random controllers that are decoded to find which components a float depends on."""

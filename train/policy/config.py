@@ -11,7 +11,7 @@ from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES, STA
 from train.settings import Settings, require, setting, shown
 
 if TYPE_CHECKING:
-    from dataset.codecs.registry import Codec
+    from dataset.codecs.base import Codec
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class PolicyConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         from dataset.codecs.registry import get_codec
-        from dataset.features.feature_groups import parse_features
+        from dataset.features.layout import parse_features
 
         get_codec(self.codec)
         object.__setattr__(self, "features", parse_features(self.features))  # equal choices are equal configs

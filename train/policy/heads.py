@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from train.policy.components import Components, one_hot
 from train.policy.persistence import Persistence
 

@@ -7,7 +7,7 @@ import pytest
 
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError
-from dataset.features.feature_groups import GROUPS
+from dataset.features.layout import GROUPS
 from train.config.presets import PRESETS, full, preset
 from train.config.resolve import FLAGS, resolve
 from train.config.run_config import OptimConfig, RunConfig

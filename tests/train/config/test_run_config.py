@@ -4,14 +4,7 @@ from typing import Any
 import pytest
 
 from dataset.errors import ConfigError
-from train.config.run_config import (
-    DataConfig,
-    LossConfig,
-    OptimConfig,
-    RunConfig,
-    from_json,
-    to_json,
-)
+from train.config.run_config import DataConfig, LossConfig, OptimConfig, RunConfig, from_json, to_json
 from train.policy.config import PolicyConfig
 
 
