@@ -48,8 +48,8 @@ from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import StandIn
 from train.config.run_config import DataConfig, RunConfig
 from train.export.export import backbone_graph, export_run
+from train.policy.components import Persistence
 from train.policy.config import PolicyConfig
-from train.policy.persistence import Persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import run_record, save_weights
 from train.runs.run_folder import save_record

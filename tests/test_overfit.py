@@ -31,9 +31,8 @@ from play.stand_in.stand_in import NEVER, StandIn
 from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.policy.components import Components
+from train.policy.components import Components, fit_persistence
 from train.policy.config import PolicyConfig
-from train.policy.persistence import fit_persistence
 from train.runs.checkpoint import load_policy, run_record
 from train.runs.run_folder import save_record
 

@@ -104,7 +104,10 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--online-robust --delay 0", "--delay 0: fixes what --online-robust draws, found both"),
         ("--supervise last", "--supervise last: acts only on windows, found --sampling lanes"),
         ("--burn-in 4", "--burn-in: acts only on windows, found --sampling lanes"),
-        ("--sampling windows --supervise last --burn-in 4", "found --supervise last; leave one away"),
+        (
+            "--sampling windows --supervise last --burn-in 4",
+            "--burn-in: acts only where all later frames are predicted, found --supervise last",
+        ),
         ("--sampling windows --burn-in 64", "--burn-in: must leave at least one frame of the window of 64, found 64"),
         ("--sampling random", "--sampling 'random': unknown; use one of lanes, windows"),
     ],

@@ -25,9 +25,8 @@ from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
 from train.policy.backbones.base import State
-from train.policy.components import Components, component_nll
+from train.policy.components import Components, component_nll, fit_persistence
 from train.policy.config import BACKBONES, PolicyConfig, has_attention
-from train.policy.persistence import fit_persistence
 from train.policy.policy import Policy
 
 LAG = 3

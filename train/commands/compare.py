@@ -13,6 +13,7 @@ from train.commands.options import (
     CompileMode,
     Device,
     NumWorkers,
+    Preset,
     ReplaysPath,
     StorePath,
     TolerateBadShards,
@@ -47,9 +48,6 @@ Detail = Annotated[
         "--detailed/--no-detailed",
         help="Measure also situations, sticks and calibration on the test replays; about four times the work.",
     ),
-]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="standard, full or production: settings that flags then override.")
 ]
 Wandb = Annotated[bool, typer.Option("--wandb", help="Log every run to Weights & Biases.")]
 

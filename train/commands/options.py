@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dataset.reporting.command_lines import option_name
-from train.config.resolve import FLAGS
+from train.config.resolve import FLAGS, PRESETS
 from train.settings import Flag
 
 Command = Callable[..., None]
@@ -19,6 +19,9 @@ PANELS = {"policy": "Policy", "data": "Data", "optim": "Optimization", "loss": "
 StorePath = Annotated[str | None, typer.Option("--store", help="Folder or URL of the store.", metavar="STORE")]
 ReplaysPath = Annotated[
     Path | None, typer.Option("--replays", help="Replays to ingest first, into a cached store.", metavar="PATH")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help=f"{', '.join(PRESETS)}: settings that flags then override.")
 ]
 TolerateBadShards = Annotated[
     int,

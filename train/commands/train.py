@@ -12,6 +12,7 @@ from train.commands.options import (
     CompileMode,
     Device,
     NumWorkers,
+    Preset,
     ReplaysPath,
     StorePath,
     TolerateBadShards,
@@ -43,10 +44,7 @@ def train(
     store: StorePath = None,
     replays: ReplaysPath = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
-    preset: Annotated[
-        str | None,
-        typer.Option("--preset", help="quick, standard, full or production: settings that flags then override."),
-    ] = None,
+    preset: Preset = None,
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print every setting and where it came from, and train nothing.")
     ] = False,

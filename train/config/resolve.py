@@ -1,18 +1,82 @@
-"""From flags to a config: a preset or the defaults, then the flags that were given, each over a single field.
+"""From a preset and flags to a config: the preset's values or the defaults, and over them every flag that was given.
 
-A flag that was not given is absent here, not at its default, so that it never overrides a preset.
+A flag that was not given is absent, not at its default, so that it never overrides a preset. The presets are:
+
+| | quick | standard | full | production |
+|---|---|---|---|---|
+| backbone, widths | mlp 32,32 | mlp 64,64 | mamba 256,256 | mamba 256,256,256 |
+| epochs | 1 | 10 | 50 | 100 |
+| rate, warm-up steps | constant, 0 | cosine, 0 | cosine, 1000 | cosine, 2000 |
+| dropout | 0 | 0 | 0.1 | 0.1 |
+| mirrored and noisy replays | no | yes | yes | yes |
+| averaged weights | no | no | 0.999 | 0.9995 |
+| stops after epochs without gain | never | 5 | 7 | 10 |
+
+All of them walk windows of 60 frames. None uses the focal loss or the label smoothing of those presets: both distort the
+probabilities that play samples from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
+
+Shapes, epochs, schedules and regularisers follow the presets of these names in the Elixir exphil; batch size and learning rate do
+not. A lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a peak of 1e-3 take
+their place. Neither are the focal loss and the label smoothing of those presets used: both distort the probabilities that play
+samples from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError, require_known
 from dataset.reporting.command_lines import option_name
-from train.config.presets import preset
-from train.config.run_config import ROBUST_DELAY, RunConfig, flat, nested
-from train.policy.config import BACKBONES, has_attention
+from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested
+from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.settings import Flag, Setting, flags_of, require, shown
+
+PRESET_WINDOW = 60
+"""Frames: one second."""
+
+
+def quick() -> RunConfig:
+    """Whether everything runs: one epoch of a tiny policy that sees single frames."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mlp", hidden_sizes=(32, 32)),
+        data=DataConfig(window_size=PRESET_WINDOW),
+        optim=OptimConfig(epochs=1, lr_schedule="constant"),
+    )
+
+
+def standard() -> RunConfig:
+    """A policy that sees single frames, small enough for any CPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mlp", hidden_sizes=(64, 64)),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=10, early_stopping=True, patience=5),
+    )
+
+
+def full() -> RunConfig:
+    """A policy with memory; hours on a CPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256), dropout=0.1),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=50, warmup_steps=1000, ema_decay=0.999, early_stopping=True, patience=7),
+    )
+
+
+def production() -> RunConfig:
+    """The longest training of the largest policy; for a GPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256, 256), dropout=0.1),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=100, warmup_steps=2000, ema_decay=0.9995, early_stopping=True, patience=10),
+    )
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {
+    "quick": quick,
+    "standard": standard,
+    "full": full,
+    "production": production,
+}
 
 TEMPORAL = Flag("temporal", bool, Setting(help="Insist on a backbone that remembers, or does not"))
 NUM_LAYERS = Flag("num_layers", int, Setting(help="Layers", at_least=1, unset="as many as --hidden-sizes lists"))
@@ -40,7 +104,8 @@ def resolve(name: str | None, given: Mapping[str, Any]) -> Resolved:
     Raises:
         ConfigError: a setting is out of range, contradicts another, or could not act.
     """
-    defaults, values = flat(RunConfig()), flat(RunConfig() if name is None else preset(name))
+    base = RunConfig() if name is None else PRESETS[require_known("--preset", name, PRESETS)]()
+    defaults, values = flat(RunConfig()), flat(base)
     origins = {path: "default" if value == defaults[path] else f"preset {name}" for path, value in values.items()}
 
     def put(flag: str, path: str, value: Any) -> None:

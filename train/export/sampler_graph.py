@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from train.policy.heads import HIDDEN, Head
+from train.policy.policy import HIDDEN, Head
 from train.runs.run_folder import GRAPH_BATCH
 
 NEVER = -1e9

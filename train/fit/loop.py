@@ -34,8 +34,7 @@ from train.fit.optim import build_optimizer, check_warmup, count_steps, learning
 from train.fit.trainer_state import Position
 from train.measure.evaluate import evaluate_policy
 from train.policy.backbones.base import State, map_state
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_state, save_state, save_weights
 

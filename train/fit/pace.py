@@ -19,8 +19,7 @@ from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, fit_persistence
 
 WARM_STEPS, TIMED_STEPS = 3, 12
 

@@ -20,16 +20,14 @@ from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
 from train.callbacks.base import Callback
 from train.config.run_config import RunConfig, from_json, to_json
-from train.data.leak import measure_leak, require_no_leak
+from train.data.batches import measure_leak, require_no_leak
 from train.data.load import Data, load_data
 from train.distributed import Ranks, joined
 from train.fit.compiler import should_compile
 from train.fit.loop import Fit
 from train.measure.run_lookup import keep_lookup
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
-from train.runs.checkpoint import run_record
-from train.runs.init_from import inherited, load_initial, require_unseen
+from train.policy.components import Components, fit_persistence
+from train.runs.checkpoint import inherited, load_initial, require_unseen, run_record
 from train.runs.run_folder import RUNS, load_record, save_record
 
 

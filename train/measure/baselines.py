@@ -20,8 +20,7 @@ from train.measure.judged import judge
 from train.measure.lookup import copied_logits, fit_lookup
 from train.measure.metrics import Metrics
 from train.measure.per_replay import PerReplay
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, fit_persistence
 
 Report = dict[str, Any]
 

@@ -30,11 +30,9 @@ from train.measure.metrics import Metrics
 from train.measure.per_replay import PerReplay
 from train.measure.run_lookup import find_lookup
 from train.measure.walk import measuring, walk
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 from train.policy.policy import Policy
-from train.runs.checkpoint import LoadedPolicy
-from train.runs.init_from import seen_ids
+from train.runs.checkpoint import LoadedPolicy, seen_ids
 
 EvalSplit = Literal["val", "test", "all"]
 

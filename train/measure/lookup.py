@@ -24,10 +24,7 @@ from dataset.features.layout import INDEX_ROW
 from dataset.io.atomic import replacing
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.stream.bank import Bank, Rows
-from train.policy.persistence import Persistence
-
-LOOKUP = "lookup.safetensors"
-"""Its file in a run folder."""
+from train.policy.components import Persistence
 
 OWN_STATE = INDEX_ROW["a_action_state"]
 """Where the imitated player's action state stands among the embedding indices."""

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from train.measure.controls import Controls
 from train.measure.judged import Judged, overall_weights
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 
 ECE_BINS = 15
 

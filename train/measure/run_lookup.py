@@ -12,10 +12,10 @@ from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from train.config.run_config import RunConfig
 from train.data.load import character_id
-from train.measure.lookup import LOOKUP, Counts, Lookup, count_transitions
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.measure.lookup import Counts, Lookup, count_transitions
+from train.policy.components import Components, Persistence
 from train.runs.checkpoint import LoadedPolicy
+from train.runs.run_folder import LOOKUP
 
 
 def keep_lookup(run: Path, bank: Bank, sizes: tuple[int, ...], config: RunConfig) -> None:

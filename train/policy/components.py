@@ -1,24 +1,29 @@
-"""A codec in tensors: its components as columns of one logits matrix, their likelihood, and the floats they decode to.
+"""A codec's components as columns of one logits matrix, and how likely their classes are: to logits and to the copycat.
 
 All components share one matrix [..., S], S the sum of their class counts, so that inputs, head and losses are each a few
-large operations instead of many small ones. A codec is only asked to encode and decode, so any codec works.
+large operations instead of many small ones.
 
-Legend: K components, S columns; 13 floats per controller, in the order of ``controller_floats``.
+Persistence, the baseline beside every number, is a player who keeps doing what the controller already does. Its accuracy is that
+of copying the previous controller. Its likelihood is fitted on the training frames: each component keeps its class with one
+probability, and a change goes to the class that changes go to, whatever the frame. A policy that does not beat it has learned
+nothing.
+
+Legend: K components, S columns, C the most classes of any component.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dataset.codecs.base import Codec
-from dataset.melee.controller import NEUTRAL, controller_floats
-
-NUM_PROBES = 4096
-"""Random controllers that are decoded to find which components a float depends on."""
+from dataset.melee.controller import NEUTRAL
+from dataset.stream.bank import Bank
 
 
 @dataclass(frozen=True)
@@ -114,61 +119,49 @@ def component_nll(logits: Tensor, target: Tensor, components: Components, label_
     return torch.cat(parts, dim=-1)
 
 
-class ControllerFloats(nn.Module):
-    """Classes [..., K] to the float32 [..., 13] that they decode to: one lookup, no weights.
+@dataclass(frozen=True)
+class Persistence:
+    """The fitted copycat."""
 
-    Most floats follow from one component; a few (in ``axis17`` the trigger, which L, R and Z press too) follow from several.
-    One matrix product gives the place of every float in the table.
-    """
+    stay: tuple[float, ...]
+    """[K] probability that a component keeps its class."""
+    changes: tuple[tuple[float, ...], ...]
+    """Of each component, how often a change goes to each class."""
 
-    strides: Tensor
-    starts: Tensor
-    table: Tensor
+    def nll_table(self) -> Tensor:
+        """float32 [K, C, C]: nats of each class after each previous class."""
+        most = max(map(len, self.changes))
+        table = torch.zeros(len(self.stay), most, most)
+        for k, (stay, shares) in enumerate(zip(self.stay, self.changes, strict=True)):
+            marginal = torch.tensor(shares, dtype=torch.float64)
+            others = (1 - stay) * marginal[None, :] / (1 - marginal[:, None])  # a change cannot go where it came from
+            others.fill_diagonal_(stay)
+            table[k, : len(shares), : len(shares)] = -others.log().float()
+        return table
 
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        influences = _influences(codec)
-        strides = np.zeros(influences.shape, dtype=np.float32)
-        tables: list[NDArray[np.float32]] = []
-        starts: list[int] = []
-        for j in range(influences.shape[1]):
-            starts.append(sum(map(len, tables)))
-            strides[:, j], values = _float_table(codec, np.flatnonzero(influences[:, j]), j)
-            tables.append(values)
-        self.register_buffer("strides", torch.from_numpy(strides), persistent=False)
-        self.register_buffer("starts", torch.tensor(starts), persistent=False)
-        self.register_buffer("table", torch.from_numpy(np.concatenate(tables)), persistent=False)
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``config.json``."""
+        return {"stay": list(self.stay), "changes": [list(shares) for shares in self.changes]}
 
-    def forward(self, classes: Tensor) -> Tensor:
-        """What the controllers of ``classes`` decode to."""
-        with torch.autocast(
-            classes.device.type, enabled=False
-        ):  # places are whole numbers below 2**24: exact in float32 only
-            places = (classes.float() @ self.strides.float()).long() + self.starts
-        return self.table.float()[places]
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Persistence":
+        """What ``to_json`` wrote."""
+        return cls(tuple(values["stay"]), tuple(tuple(shares) for shares in values["changes"]))
 
 
-def _influences(codec: Codec) -> NDArray[np.bool_]:
-    """[K, 13]: whether a component ever changes a float."""
-    random = np.random.default_rng(0)
-    sizes = [size for _, size in codec.components]
-    probes = np.stack([random.integers(0, size, NUM_PROBES) for size in sizes], axis=-1).astype(np.uint8)
-    base = controller_floats(codec.decode(probes))
-    rows: list[NDArray[np.bool_]] = []
-    for k, size in enumerate(sizes):
-        changed = probes.copy()
-        changed[:, k] = random.integers(0, size, NUM_PROBES)
-        rows.append((controller_floats(codec.decode(changed)) != base).any(axis=0))
-    return np.stack(rows)
-
-
-def _float_table(codec: Codec, components: NDArray[np.intp], j: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Float ``j`` for every combination of ``components``: the stride of each component [K], and the values."""
-    sizes = [size for _, size in codec.components]
-    grid = np.indices([sizes[k] for k in components]).reshape(len(components), -1)
-    classes = np.repeat(codec.encode(NEUTRAL[None]), grid.shape[1], axis=0)
-    classes[:, components] = grid.T
-    strides = np.zeros(len(sizes), dtype=np.float32)
-    for i, k in enumerate(components):
-        strides[k] = np.prod([sizes[later] for later in components[i + 1 :]])
-    return strides, controller_floats(codec.decode(classes))[:, j]
+def fit_persistence(bank: Bank, sizes: tuple[int, ...], delay: int) -> Persistence:
+    """Count how components stay and change over every imitated frame of ``bank``; one of each is added to all counts."""
+    frames = 0
+    stays = np.zeros(len(sizes), dtype=np.int64)
+    changes = [np.ones(size, dtype=np.int64) for size in sizes]
+    for track in bank.tracks:
+        rows = bank.open(track, delay)
+        previous, target = rows.previous[rows.mask], rows.target[rows.mask]
+        is_same: NDArray[np.bool_] = previous == target
+        frames += len(target)
+        stays += is_same.sum(axis=0)
+        for k, size in enumerate(sizes):
+            changes[k] += np.bincount(target[~is_same[:, k], k], minlength=size)
+    return Persistence(
+        tuple(((stays + 1) / (frames + 2)).tolist()), tuple(tuple((c / c.sum()).tolist()) for c in changes)
+    )

@@ -15,15 +15,17 @@ Legend: B batch, T frames in the window, D width, K components, S class columns.
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dataset.codecs.base import Codec
 from dataset.features.layout import ALL, FEATURES, INDICES, zeroed
-from dataset.melee.controller import NUM_CONTROLLER_FLOATS
+from dataset.melee.controller import NEUTRAL, NUM_CONTROLLER_FLOATS, controller_floats
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES
-from train.policy.components import Components, ControllerFloats, one_hot
+from train.policy.components import Components, one_hot
 from train.policy.config import MODES
 
 TABLES: dict[str, tuple[int, int]] = {
@@ -39,6 +41,10 @@ PREVIOUS_WIDTH = 32
 
 DELAY_SCALE = 1 / 18
 """18 frames is the delay slippi-ai plays with."""
+
+
+NUM_PROBES = 4096
+"""Random controllers that are decoded to find which components a float depends on."""
 
 
 class Embed(nn.Module):
@@ -119,3 +125,63 @@ class Embed(nn.Module):
         if columns is None:
             return cast(Tensor, self.tables[name](ids)).flatten(-2)
         return F.one_hot(ids, TABLES[name][0])[..., :columns].flatten(-2)
+
+
+class ControllerFloats(nn.Module):
+    """Classes [..., K] to the float32 [..., 13] that they decode to: one lookup, no weights.
+
+    Most floats follow from one component; a few (in ``axis17`` the trigger, which L, R and Z press too) follow from several.
+    One matrix product gives the place of every float in the table.
+    """
+
+    strides: Tensor
+    starts: Tensor
+    table: Tensor
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        influences = _influences(codec)
+        strides = np.zeros(influences.shape, dtype=np.float32)
+        tables: list[NDArray[np.float32]] = []
+        starts: list[int] = []
+        for j in range(influences.shape[1]):
+            starts.append(sum(map(len, tables)))
+            strides[:, j], values = _float_table(codec, np.flatnonzero(influences[:, j]), j)
+            tables.append(values)
+        self.register_buffer("strides", torch.from_numpy(strides), persistent=False)
+        self.register_buffer("starts", torch.tensor(starts), persistent=False)
+        self.register_buffer("table", torch.from_numpy(np.concatenate(tables)), persistent=False)
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """What the controllers of ``classes`` decode to."""
+        with torch.autocast(
+            classes.device.type, enabled=False
+        ):  # places are whole numbers below 2**24: exact in float32 only
+            places = (classes.float() @ self.strides.float()).long() + self.starts
+        return self.table.float()[places]
+
+
+def _influences(codec: Codec) -> NDArray[np.bool_]:
+    """[K, 13]: whether a component ever changes a float."""
+    random = np.random.default_rng(0)
+    sizes = [size for _, size in codec.components]
+    probes = np.stack([random.integers(0, size, NUM_PROBES) for size in sizes], axis=-1).astype(np.uint8)
+    base = controller_floats(codec.decode(probes))
+    rows: list[NDArray[np.bool_]] = []
+    for k, size in enumerate(sizes):
+        changed = probes.copy()
+        changed[:, k] = random.integers(0, size, NUM_PROBES)
+        rows.append((controller_floats(codec.decode(changed)) != base).any(axis=0))
+    return np.stack(rows)
+
+
+def _float_table(codec: Codec, components: NDArray[np.intp], j: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Float ``j`` for every combination of ``components``: the stride of each component [K], and the values."""
+    sizes = [size for _, size in codec.components]
+    grid = np.indices([sizes[k] for k in components]).reshape(len(components), -1)
+    classes = np.repeat(codec.encode(NEUTRAL[None]), grid.shape[1], axis=0)
+    classes[:, components] = grid.T
+    strides = np.zeros(len(sizes), dtype=np.float32)
+    for i, k in enumerate(components):
+        strides[k] = np.prod([sizes[later] for later in components[i + 1 :]])
+    return strides, controller_floats(codec.decode(classes))[:, j]

@@ -1,7 +1,7 @@
-"""What a run folder says about itself: finding it and reading ``config.json``, without PyTorch, so that play needs none.
+"""Run folders without PyTorch, so that play needs none: finding one, and reading and writing its ``config.json``.
 
-A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. The surprise: a record is refused
-unless schema, encoder, codec and contract are this exphil's, since weights mean nothing under others.
+A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. A record is refused unless its
+schema, encoder and codec are this exphil's, since weights mean nothing under others.
 """
 
 import json
@@ -21,6 +21,9 @@ RUNS = Path("runs")
 
 GRAPH = "policy.onnx"
 """The exported graph's name in a run folder."""
+
+LOOKUP = "lookup.safetensors"
+"""The name in a run folder of what the lookup baseline remembers."""
 
 GRAPH_VERSION = "2"
 """Changes whenever a graph's inputs or outputs mean something else."""

@@ -8,8 +8,7 @@ import pytest
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError
 from dataset.features.layout import GROUPS
-from train.config.presets import PRESETS, full, preset
-from train.config.resolve import FLAGS, resolve
+from train.config.resolve import FLAGS, PRESETS, full, resolve
 from train.config.run_config import OptimConfig, RunConfig
 from train.policy.config import PolicyConfig
 from train.settings import Settings, flags_of, setting
@@ -54,7 +53,7 @@ def test_attention_sees_the_window_of_whichever_backbone_is_chosen_last() -> Non
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="--preset 'best': unknown; use one of quick, standard, full, production"):
-        preset("best")
+        resolve("best", {})
 
 
 def test_a_delay_that_is_given_is_not_drawn_by_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:

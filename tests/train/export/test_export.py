@@ -35,8 +35,7 @@ from train.export.sampler_graph import class_table
 from train.policy.components import one_hot
 from train.policy.config import BACKBONES, HEADS, PolicyConfig
 from train.policy.embed import Embed
-from train.policy.heads import HIDDEN
-from train.policy.policy import Policy
+from train.policy.policy import HIDDEN, Policy
 from train.runs.checkpoint import load_policy, run_record, save_weights
 from train.runs.run_folder import GRAPH, save_record
 

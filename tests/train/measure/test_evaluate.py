@@ -11,8 +11,7 @@ from dataset.stream.lanes import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config, tiny_splits, write_store
 from train.measure.evaluate import evaluate_policy, evaluate_run, parse_split
 from train.measure.intervals import WEIGHTS
-from train.policy.components import Components, component_nll
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, component_nll, fit_persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import LoadedPolicy, load_policy
 

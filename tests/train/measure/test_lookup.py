@@ -17,7 +17,7 @@ from train.measure.lookup import (
     count_transitions,
     fit_lookup,
 )
-from train.policy.persistence import Persistence, fit_persistence
+from train.policy.components import Persistence, fit_persistence
 
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 SEEN = [(0, 14, 1, 2, 60), (0, 14, 1, 1, 30), (0, 20, 1, 1, 10), (1, 14, 0, 1, 5)]

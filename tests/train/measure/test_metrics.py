@@ -7,8 +7,7 @@ from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
 from train.measure.controls import Controls
 from train.measure.judged import judge
 from train.measure.metrics import Metrics
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 

@@ -5,9 +5,9 @@ import torch
 
 from dataset.store.store import Store
 from tests.train.builders import tiny_splits, write_store
-from train.measure.lookup import LOOKUP
 from train.measure.run_lookup import find_lookup
 from train.runs.checkpoint import load_policy
+from train.runs.run_folder import LOOKUP
 
 CPU = torch.device("cpu")
 

@@ -17,8 +17,7 @@ from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.hub_double import CommitOperationAdd, HfApi, Hub, Repo
 from train.cli import register
 from train.runs.checkpoint import run_record
-from train.runs.hub import LOOKUP
-from train.runs.run_folder import save_record
+from train.runs.run_folder import LOOKUP, save_record
 
 REPO = "me/falco"
 
