@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,8 +56,8 @@ IMPORT_TIMEOUT_S = 120.0
 WIDTH = 100
 
 SPEEDS = {
-    "parse_frames_per_cpu_second": ("ingest", "frames per CPU-second", "ingest"),
-    "loader_windows_per_second": ("loader", "windows per second", "ingest"),
+    "parse_frames_per_cpu_second": ("ingest", "frames per CPU-second", "ingest"),  # window shards included
+    "loader_windows_per_second": ("loader", "windows per second", "ingest"),  # shuffled, one predicted frame each
     "train_frames_per_second": ("training", "supervised frames per second, a GRU twice 128 wide", "train"),
     "step_ms_p50": ("step", "ms, that GRU in PyTorch, median", "train"),
 }
@@ -83,17 +83,18 @@ def doctor(
 
     What is not installed is told with the command that adds it. Exit 1 only if something installed is broken.
     """
-    found = diagnose()
+    facts = diagnose()
     speeds: dict[str, Any] | None = None
     if speed:
         typer.echo("measuring for about ten seconds", err=True)
-        speeds = asdict(measure_speeds(found.whole_extras()))
-    is_sound = found.is_sound and not (speeds and speeds["failed"])
-    facts = found.as_json()
+        speeds = measure_speeds(usable_extras(facts))
+    extras = facts["extras"].values()
+    is_sound = not (facts["extras"]["core"]["missing"] or any(extra["broken"] for extra in extras))
+    is_sound = is_sound and not (speeds and speeds["failed"])
     if as_json:
         typer.echo(json.dumps({"ok": is_sound, **facts, "speeds": speeds}))
     else:
-        typer.echo("\n".join([*_fact_lines(facts), *([] if speeds is None else _speed_lines(speeds))]))
+        typer.echo("\n".join([*_fact_lines(facts), *_speed_lines(speeds)]))
     raise typer.Exit(0 if is_sound else 1)
 
 
@@ -110,76 +111,18 @@ class Library:
     """To its question."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """All that was found."""
-
-    libraries: dict[str, Library]
-    cpus: int
-    """That this process may use."""
-    memory_bytes: int | None
-    """Of the machine; ``None`` where the system does not say."""
-    memory_free_bytes: int | None
-    disk_free_bytes: int
-    """Where the command was run."""
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether everything that is installed can be imported, and the core is there."""
-        return not self.missing("core") and not any(library.fault for library in self.libraries.values())
-
-    def whole_extras(self) -> list[str]:
-        """Extras that can be used."""
-        return [extra for extra in EXTRAS if extra != "core" and self.is_whole("core") and self.is_whole(extra)]
-
-    def is_whole(self, extra: str) -> bool:
-        """Whether all libraries of an extra are installed and can be imported."""
-        return not self.missing(extra) and not self.broken(extra)
-
-    def missing(self, extra: str) -> list[str]:
-        """Libraries of an extra that are not installed."""
-        return [name for name in EXTRAS[extra] if self.libraries[name].version is None]
-
-    def broken(self, extra: str) -> dict[str, str]:
-        """Libraries of an extra whose import fails, and what it said."""
-        found = ((name, self.libraries[name].fault) for name in EXTRAS[extra])
-        return {name: fault for name, fault in found if fault is not None}
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        torch, openvino = (self.libraries[name].answer for name in ("torch", "openvino"))
-        return {
-            "versions": {
-                "exphil": VERSION,
-                "python": platform.python_version(),
-                "system": platform.platform(),
-            },
-            "libraries": {name: library.version for name, library in sorted(self.libraries.items())},
-            "extras": {
-                extra: {
-                    "whole": self.is_whole(extra),
-                    "missing": self.missing(extra),
-                    "broken": self.broken(extra),
-                    "install": install_command(extra) if self.missing(extra) else None,
-                }
-                for extra in EXTRAS
-            },
-            "devices": {"cpus": self.cpus, **(torch or {"instructions": None, "cuda": []}), "openvino": openvino or []},
-            "memory_bytes": self.memory_bytes,
-            "memory_free_bytes": self.memory_free_bytes,
-            "disk_free_bytes": self.disk_free_bytes,
-        }
-
-
-def diagnose() -> Diagnosis:
-    """Look at everything; a few seconds, most of them in imports."""
+def diagnose() -> dict[str, Any]:
+    """Look at everything, as ``--json`` shows it; a few seconds, most of them in imports."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = sorted({name for listed in EXTRAS.values() for name in listed})
     with ThreadPoolExecutor(cpus) as pool:
         libraries = dict(zip(names, pool.map(look, names), strict=True))
     total, free = _memory()
-    disk = shutil.disk_usage(Path.cwd()).free
-    return Diagnosis(libraries=libraries, cpus=cpus, memory_bytes=total, memory_free_bytes=free, disk_free_bytes=disk)
+    return facts_of(libraries, cpus) | {
+        "memory_bytes": total,
+        "memory_free_bytes": free,
+        "disk_free_bytes": shutil.disk_usage(Path.cwd()).free,
+    }
 
 
 def look(name: str) -> Library:
@@ -203,9 +146,33 @@ def look(name: str) -> Library:
     return Library(name=name, version=found, answer=answer)
 
 
-def install_command(extra: str) -> str:
-    """What adds an extra."""
-    return "pip install exphil" if extra == "core" else f"pip install 'exphil[{extra}]'"
+def facts_of(libraries: Mapping[str, Library], cpus: int) -> dict[str, Any]:
+    """Versions, extras and devices, from what each library said and the number of usable CPUs."""
+    torch, openvino = (libraries[name].answer for name in ("torch", "openvino"))
+    return {
+        "versions": {"exphil": VERSION, "python": platform.python_version(), "system": platform.platform()},
+        "libraries": {name: library.version for name, library in sorted(libraries.items())},
+        "extras": {extra: _extra_state(extra, [libraries[name] for name in names]) for extra, names in EXTRAS.items()},
+        "devices": {"cpus": cpus, **(torch or {"instructions": None, "cuda": []}), "openvino": openvino or []},
+    }
+
+
+def _extra_state(extra: str, libraries: Sequence[Library]) -> dict[str, Any]:
+    missing = [library.name for library in libraries if library.version is None]
+    broken = {library.name: library.fault for library in libraries if library.fault is not None}
+    install = "pip install exphil" if extra == "core" else f"pip install 'exphil[{extra}]'"
+    return {
+        "whole": not missing and not broken,
+        "missing": missing,
+        "broken": broken,
+        "install": install if missing else None,
+    }
+
+
+def usable_extras(facts: Mapping[str, Any]) -> list[str]:
+    """The extras whose libraries, and those of the core, are installed and can be imported."""
+    whole = [extra for extra, state in facts["extras"].items() if state["whole"]]
+    return [extra for extra in whole if extra != "core"] if "core" in whole else []
 
 
 def _memory() -> tuple[int | None, int | None]:
@@ -218,43 +185,25 @@ def _memory() -> tuple[int | None, int | None]:
     return total, free
 
 
-@dataclass(kw_only=True)
-class Speeds:
-    """What was measured; ``None`` where it was not."""
-
-    parse_frames_per_cpu_second: float | None = None
-    """Replays to a store with its window shards, in one process."""
-    loader_windows_per_second: float | None = None
-    """Shuffled windows of 64 frames, one predicted frame each, in one process."""
-    train_frames_per_second: float | None = None
-    """Supervised frames of training steps of a GRU, twice 128 wide, on the device that ``--device auto`` takes."""
-    step_ms_p50: float | None = None
-    """That GRU from one frame's features to classes, in PyTorch on one thread; exported it is several times faster."""
-    seconds: float = 0.0
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Figures that were not tried, and why."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Figures that should have worked, and what was said."""
-
-
-def measure_speeds(whole: Collection[str]) -> Speeds:
-    """Measure everything whose extra is among ``whole``."""
-    speeds = Speeds()
+def measure_speeds(usable: Collection[str]) -> dict[str, Any]:
+    """Every figure of ``SPEEDS``, ``None`` where its extra is not usable or it failed, and why."""
+    speeds: dict[str, Any] = dict.fromkeys(SPEEDS)
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
     began = time.perf_counter()
     parts: tuple[Callable[[Path], float], ...] = (_parse, _load, _train, _step)
     with tempfile.TemporaryDirectory(prefix="exphil-doctor-") as folder:
         for (name, (_, _, extra)), part in zip(SPEEDS.items(), parts, strict=True):
-            if extra not in whole:
-                speeds.skipped[name] = f"needs exphil[{extra}]"
-            elif speeds.failed:
-                speeds.skipped[name] = f"builds on {next(iter(speeds.failed))}"
+            if extra not in usable:
+                skipped[name] = f"needs exphil[{extra}]"
+            elif failed:
+                skipped[name] = f"builds on {next(iter(failed))}"
             else:
                 try:
-                    setattr(speeds, name, part(Path(folder)))
+                    speeds[name] = part(Path(folder))
                 except Exception as error:  # noqa: BLE001  # whatever a library raises is what to report
-                    speeds.failed[name] = f"{type(error).__name__}: {error}"
-    speeds.seconds = round(time.perf_counter() - began, 1)
-    return speeds
+                    failed[name] = f"{type(error).__name__}: {error}"
+    return {**speeds, "seconds": round(time.perf_counter() - began, 1), "skipped": skipped, "failed": failed}
 
 
 def _parse(folder: Path) -> float:
@@ -352,7 +301,9 @@ def _fact_lines(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _speed_lines(speeds: dict[str, Any]) -> list[str]:
+def _speed_lines(speeds: dict[str, Any] | None) -> list[str]:
+    if speeds is None:
+        return []
     lines = []
     for key, (name, unit, _) in SPEEDS.items():
         if speeds[key] is not None:
