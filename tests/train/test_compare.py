@@ -74,7 +74,7 @@ def compared(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     line = f"compare --store {store} --runs {runs} --name tiny --backbones mlp,gru --seeds 2 {TINY} --json"
     stop = StopsAfter(2 * 15 + 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.commands.compare.make_callbacks", lambda wandb: [stop])
+        patch.setattr("train.commands.train.make_callbacks", lambda wandb: [stop])
         stopped = exphil(line)
     assert isinstance(stopped.exception, ExphilError)
     assert "stopped with 2 of 4 runs done; the same command goes on" in str(stopped.exception)

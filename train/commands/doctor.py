@@ -26,7 +26,7 @@ import typer
 
 from dataset.reporting.command_lines import examples
 from dataset.version import VERSION
-from train.commands.options import AsJson
+from train.commands.options import AsJson, say
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "core": ("fsspec", "numpy", "polars", "pyarrow", "pyyaml", "rich", "typer", "xxhash", "zstandard"),
@@ -86,7 +86,7 @@ def doctor(
     facts = diagnose()
     speeds: dict[str, Any] | None = None
     if speed:
-        typer.echo("measuring for about ten seconds", err=True)
+        say("measuring for about ten seconds")
         speeds = measure_speeds(usable_extras(facts))
     extras = facts["extras"].values()
     is_sound = not (facts["extras"]["core"]["missing"] or any(extra["broken"] for extra in extras))

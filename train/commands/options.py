@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,7 @@ from train.config.resolve import FLAGS, PRESETS
 from train.settings import Flag
 
 Command = Callable[..., None]
+Options = TypeVar("Options")
 
 PANELS = {"policy": "Policy", "data": "Data", "optim": "Optimization", "loss": "Loss"}
 """Where help shows the settings of each part of the config."""
@@ -38,22 +39,34 @@ NumWorkers = Annotated[
         "--num-workers", min=0, help="Threads that decode replays ahead of training; 0 decodes between its steps."
     ),
 ]
+Wandb = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases, every run by itself.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 
-def with_settings(*left_out: str) -> Callable[[Command], Command]:
-    """Add an option for every setting but those ``left_out`` to a command, in the place of its ``**flags``."""
+def with_settings(*left_out: str, besides: type | None = None) -> Callable[[Command], Command]:
+    """Give a command more options in the place of its ``**flags``.
+
+    Args:
+        left_out: parameter names of settings that it does not get; it gets one option for every other.
+        besides: a dataclass of options, annotated as parameters are, that ``gathered`` makes of the flags.
+    """
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command)
         named = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        shared = [] if besides is None else list(inspect.signature(besides).parameters.values())
         settings = [_parameter(flag) for flag in FLAGS.values() if flag.name not in left_out]
-        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*named, *settings)]
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*named, *shared, *settings)]
         command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {one.name: one.annotation for one in parameters}
         return command
 
     return decorate
+
+
+def gathered(kind: type[Options], flags: dict[str, Any]) -> Options:
+    """The options of a dataclass, taken out of ``flags``."""
+    return kind(**{name: flags.pop(name) for name in inspect.signature(kind).parameters})
 
 
 def _parameter(flag: Flag) -> inspect.Parameter:
@@ -66,6 +79,11 @@ def _parameter(flag: Flag) -> inspect.Parameter:
     option_info = typer.Option(option, help=flag.help, metavar=flag.setting.metavar, rich_help_panel=panel)
     declared = Annotated[kind | None, option_info]
     return inspect.Parameter(flag.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=declared)
+
+
+def say(text: str) -> None:
+    """Write a line for people, who read stderr: stdout belongs to results."""
+    typer.echo(text, err=True)
 
 
 def given(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dataset.errors import ConfigError
 from dataset.reporting.command_lines import examples
 from train.commands.options import (
     AsJson,
@@ -16,7 +17,9 @@ from train.commands.options import (
     ReplaysPath,
     StorePath,
     TolerateBadShards,
+    Wandb,
     given,
+    say,
     with_settings,
 )
 
@@ -57,12 +60,11 @@ def train(
     device: Device = "auto",
     compile_mode: CompileMode = "auto",
     num_workers: NumWorkers = 1,
-    wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases.")] = False,
+    wandb: Wandb = False,
     as_json: AsJson = False,
     **flags: Any,
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
-    from dataset.errors import ConfigError
     from train.config.resolve import resolve
 
     resolved = resolve(preset, given(flags))
@@ -126,7 +128,7 @@ def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:
     from train.measure.report import next_step, summary_text
 
     has_test = any(shard.samples for shard in Store(source).manifest.of_kind("windows", "test"))
-    typer.echo(summary_text(summary), err=True)
-    typer.echo(f"next: {next_step(summary, source, 'test' if has_test else 'val')}", err=True)
+    say(summary_text(summary))
+    say(f"next: {next_step(summary, source, 'test' if has_test else 'val')}")
     if as_json:
         typer.echo(json.dumps(summary))

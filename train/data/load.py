@@ -1,12 +1,12 @@
-"""The replays of one run: the banks of both splits, how many of them and how much each counts, and the record of them.
+"""The replays of one run: the train and val splits, how much each replay counts, and what the run folder remembers of them.
 
-Weights (``--weight-by``) have mean 1 over the frames of an epoch, so the learning rate keeps its meaning; they never touch
-validation, so runs compare.
+Weights (``--weight-by``) have a mean of 1 over the frames of an epoch, so the learning rate keeps its meaning. Validation does
+not use them, so runs compare.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import Path
@@ -137,42 +137,34 @@ def track_weights(bank: Bank, replays: pl.LazyFrame, by: str) -> Floats:
         SchemaError: replays have no quality yet.
         ConfigError: every imitated player's quality is 0.
     """
-    column = "quality" if by == "quality" else "character"
-    names = [f"{column}_{side}" for side in SIDES]
-    if not set(names) <= set(replays.collect_schema().names()):
-        raise _without_quality(len(bank.ids))
-    found = {row[0]: row[1:] for row in replays.select("id", *names).collect().iter_rows()}
-    sides = [(found.get(bank.ids[track.replay], (None, None)), track.side) for track in bank.tracks]
+    names = [f"{'quality' if by == 'quality' else 'character'}_{side}" for side in SIDES]
+    has_columns = set(names) <= set(replays.collect_schema().names())
+    found = {row[0]: row[1:] for row in replays.select("id", *names).collect().iter_rows()} if has_columns else {}
+    rows = [(found.get(bank.ids[track.replay], (None, None)), track.side) for track in bank.tracks]
+    pairs = [(row[side], row[1 - side]) for row, side in rows]  # the imitated player's, then the opponent's
     frames = np.array([track.num_frames for track in bank.tracks], dtype=np.float64)
-    raw = (
-        _qualities(sides) if by == "quality" else _rarities([(own[side], own[1 - side]) for own, side in sides], frames)
-    )
-    mean = float((raw * frames).sum() / frames.sum())
-    if mean == 0:
-        raise ConfigError(
-            f"--weight-by quality: needs one replay of a quality above 0, found 0 for all {len(sides)} tracks; "
-            "see 'exphil stats --query quality', or leave it out"
-        )
-    return (raw / mean).astype(np.float32)
+    raw = _rarities(pairs, frames) if by == "matchup" else _qualities([own for own, _ in pairs])
+    return (raw / float((raw * frames).sum() / frames.sum())).astype(np.float32)
 
 
-def _qualities(sides: list[tuple[tuple[float | None, ...], int]]) -> NDArray[np.float64]:
-    scores = [own[side] for own, side in sides]
-    missing = scores.count(None)
-    if missing:
-        raise _without_quality(missing)
-    return np.array(scores, dtype=np.float64)
-
-
-def _rarities(matchups: list[tuple[float | None, float | None]], frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    held: Counter[tuple[float | None, float | None]] = Counter()
+def _rarities(matchups: Sequence[tuple[Any, Any]], frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    held: Counter[tuple[Any, Any]] = Counter()
     for matchup, count in zip(matchups, frames.tolist(), strict=True):
         held[matchup] += count
     commonest = max(held.values())
     return np.array([min(commonest / held[matchup], MOST) for matchup in matchups])
 
 
-def _without_quality(count: int) -> SchemaError:
-    return SchemaError(
-        f"--weight-by quality: every replay needs a score, found {count} without; run 'exphil encode --quality' on the store"
-    )
+def _qualities(scores: Sequence[float | None]) -> NDArray[np.float64]:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        raise SchemaError(
+            f"--weight-by quality: every imitated player needs a score, found {len(scores) - len(known)} without; run "
+            "'exphil encode --quality' on the store"
+        )
+    if not any(known):
+        raise ConfigError(
+            f"--weight-by quality: needs one replay of a quality above 0, found 0 for all {len(known)} tracks; "
+            "see 'exphil stats --query quality', or leave it out"
+        )
+    return np.array(known, dtype=np.float64)

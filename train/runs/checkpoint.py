@@ -4,8 +4,8 @@
 ``last.safetensors`` hold weights only; ``last.state.pt`` holds what resuming needs and is read with ``weights_only=True``,
 so nothing is ever unpickled. All are written so that a kill at any instant leaves the folder readable.
 
-A run that begins from another (``--init-from``) counts the replays that run trained on as seen: it neither chooses its weights by
-them nor is measured on them.
+A run that begins from another's weights (``--init-from``) counts the replays that run trained on as seen: it neither chooses its
+weights by them nor is measured on them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,8 +27,6 @@ from train.config.run_config import RunConfig, from_json, to_json
 from train.policy.policy import Policy
 from train.runs.run_folder import find_run, load_record
 from train.settings import shown
-
-WEIGHTS = ("best", "last")
 
 FREE = frozenset({"dropout", "prev_dropout", "attention_window"})
 """Fields of the policy that no weight depends on."""
@@ -73,19 +71,13 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
     }
 
 
-def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:
-    """The policy of a run argument, in eval mode on the CPU.
-
-    Args:
-        run: a run folder, a run name, or a ``.safetensors`` file (which then says which weights).
-        weights: ``best`` (by val NLL) or ``last``.
+def load_policy(run: Path | str) -> LoadedPolicy:
+    """The policy of a run argument, in eval mode on the CPU, with its best weights unless the argument is a weights file.
 
     Raises:
         CheckpointError: there is no such run, it is damaged, or it belongs to another schema, codec or encoder.
     """
-    if weights not in WEIGHTS:
-        raise CheckpointError(f"weights '{weights}': a run keeps {' and '.join(WEIGHTS)}; use one of them")
-    folder, path = find_run(run, weights)
+    folder, path = find_run(run)
     record = load_record(folder)
     config = from_json(RunConfig, record["config"])
     policy = Policy(config.policy)
@@ -133,7 +125,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def load_initial(run: Path | str, config: RunConfig) -> LoadedPolicy:
-    """The run's policy, if its weights fit ``config``.
+    """The policy of a run (``--init-from``), if its weights fit ``config``.
 
     Raises:
         CheckpointError: there is no such run, or it belongs to another schema, encoder or codec.
@@ -155,7 +147,7 @@ def load_initial(run: Path | str, config: RunConfig) -> LoadedPolicy:
 
 
 def inherited(loaded: LoadedPolicy) -> dict[str, Any]:
-    """What ``config.json`` keeps of the run that was begun from."""
+    """What the new run's ``config.json`` keeps of the run it began from."""
     return {"run": loaded.run.name, "ids": sorted(seen_ids(loaded.record))}
 
 

@@ -38,17 +38,17 @@ def save_record(run: Path, record: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def find_run(run: Path | str, weights: str = "best", runs: Path = RUNS) -> tuple[Path, Path]:
+def find_run(run: Path | str) -> tuple[Path, Path]:
     """The run folder and the weights file that a run argument means."""
     path = Path(run)
     if path.suffix == ".safetensors" and path.is_file():
         return path.parent, path
-    for folder in (path, runs / path):
+    for folder in (path, RUNS / path):
         if (folder / "config.json").is_file():
-            return folder, folder / f"{weights}.safetensors"
-    known = sorted(config.parent.name for config in runs.glob("*/config.json"))
+            return folder, folder / "best.safetensors"
+    known = sorted(config.parent.name for config in RUNS.glob("*/config.json"))
     raise CheckpointError(
-        f"run '{run}': a run folder, a name under {runs}/ or a .safetensors file in a run is needed, found none there; "
+        f"run '{run}': a run folder, a name under {RUNS}/ or a .safetensors file in a run is needed, found none there; "
         f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
     )
 

@@ -17,7 +17,7 @@ from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.hub_double import CommitOperationAdd, HfApi, Hub, Repo
 from train.cli import register
 from train.runs.checkpoint import run_record
-from train.runs.run_folder import LOOKUP, save_record
+from train.runs.run_folder import save_record
 
 REPO = "me/falco"
 
@@ -112,10 +112,6 @@ def test_the_double_has_the_errors_and_values_of_the_library() -> None:
         path="a.tar", size=3, oid="0", lfs={"size": 3, "oid": "abc", "pointerSize": 1}
     )
     assert (entry.path, entry.size, entry.blob_id, entry.lfs.sha256) == ("a.tar", 3, "0", "abc")
-
-
-def test_the_names_of_files_are_those_of_training() -> None:
-    assert import_module("train.measure.lookup").LOOKUP == LOOKUP
 
 
 def test_a_store_goes_up_as_a_dataset_with_its_manifest_last_and_without_its_salt(hub: Hub, store: Path) -> None:
