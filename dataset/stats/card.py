@@ -1,7 +1,7 @@
-"""A store as one page that a person would rather look at than read: who plays where, how long, how, and what was left out.
+"""A store as one page to look at: who plays where, how long, how, and what was left out.
 
-In: an open store. Out: one HTML file without script or network, for light and dark, wide and narrow screens. The surprise: no
-name, code or path of a player gets onto it, not even from a store that keeps names.
+The page is one HTML file without script or network, for light and dark, wide and narrow screens. No name, code or path of a
+player gets onto it, not even from a store that keeps names.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from dataset.io.atomic import replacing
 from dataset.melee.ids import character_name, stage_name
 from dataset.reporting.charts import bars, columns, heat_map, tiles
 from dataset.schema import SIDES
-from dataset.stats.quality import quality_table
+from dataset.stats.queries import quality_table
 from dataset.store.store import Store
 
 MOST_BARS = 12
