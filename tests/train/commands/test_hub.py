@@ -277,7 +277,7 @@ def test_a_name_for_both_is_asked_about(hub: Hub, run: Path, store: Path, tmp_pa
     [
         (["sideways", "x"], "'sideways': unknown; use one of push, pull"),
         (["pull", "x", "--private"], "--private: is for a repository that is pushed to"),
-        (["push", "x", "--repo-type", "model"], "--repo-type: a store is a dataset and a run is a model"),
+        (["push", "x", "--repo-type", "model"], "--repo-type: a store is a dataset and a run a model"),
         (["pull", "x", "--repo-type", "space"], "--repo-type 'space': unknown; use one of dataset, model"),
         (["pull", "x", "--repo", "just-a-name"], "--repo: a user or organisation and a name, found 'just-a-name'"),
     ],
