@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dataset.duels.fighter import Arena, Fighter
 from dataset.duels.moves import BALL_FIRE, BALL_FIRE_AIR, BALL_LOOP, BLASTER, BLASTER_AIR, CATCH, ENTRY, REBIRTH_WAIT
 from dataset.duels.roster import TRAITS
-from dataset.melee.pad import NEUTRAL, Pad
+from dataset.melee.controller import NEUTRAL_PAD, Pad
 from dataset.slippi import slp
 
 STOCKS = 4
@@ -45,7 +45,7 @@ class Duel:
         ]
         self.shots: list[Shot] = []
         self.spawned = 0
-        self.before = [NEUTRAL, NEUTRAL]
+        self.before = [NEUTRAL_PAD, NEUTRAL_PAD]
 
     def step(self, pads: Sequence[Pad]) -> None:
         """Play one frame with both controllers."""

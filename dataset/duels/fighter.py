@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from dataset.duels import moves
 from dataset.duels.roster import Traits
-from dataset.melee import pad
-from dataset.melee.pad import Pad
+from dataset.melee.controller import A, B, Pad, X, Y, Z
 
 _STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
@@ -112,7 +111,7 @@ class Fighter:
 
     def _take_off(self, now: Pad) -> None:
         self.airborne, self.jumps = True, self.jumps - 1
-        self.speed_y = self.traits.jump if now.buttons & (pad.X | pad.Y) else self.traits.hop
+        self.speed_y = self.traits.jump if now.buttons & (X | Y) else self.traits.hop
         self.air_x = 0.7 * self.ground_x + 0.3 * self.traits.air_speed * now.x / 80
         self.ground_x = 0.0
         self.enter(moves.JUMP_B if now.x * self.facing < -TILT else moves.JUMP_F)
@@ -142,11 +141,11 @@ class Fighter:
                 self.enter(moves.CLIFF_CLIMB, 34)
         elif self.state == moves.BALL_LOOP:
             self.charge = min(self.charge + 1, 120)
-            if pressed & pad.B:
+            if pressed & B:
                 self.enter(moves.BALL_FIRE, 34)
             elif now.trigger:
                 self.enter(moves.WAIT)
-        elif pressed & (pad.X | pad.Y):
+        elif pressed & (X | Y):
             self.enter(moves.KNEE_BEND, self.traits.jump_squat)
         elif not now.trigger or self.shield <= 0:
             self.enter(moves.GUARD_OFF, 15)
@@ -155,17 +154,17 @@ class Fighter:
 
     def _obey_ground(self, now: Pad, before: Pad, pressed: int) -> None:
         forward = now.x * self.facing
-        if pressed & (pad.X | pad.Y):
+        if pressed & (X | Y):
             self.enter(moves.KNEE_BEND, self.traits.jump_squat)
-        elif pressed & pad.Z:
+        elif pressed & Z:
             self._attack(moves.CATCH)
         elif now.trigger:
             self.enter(moves.GUARD_ON, 8)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._smash(now.cstick_x, now.cstick_y)
-        elif pressed & pad.A:
+        elif pressed & A:
             self._attack(self._ground_attack(now, before, forward))
-        elif pressed & pad.B and self.traits.shot is not None:
+        elif pressed & B and self.traits.shot is not None:
             is_ball = self.traits.shot == 0x70
             self.enter(moves.BALL_START if is_ball else moves.BLASTER, 13 if is_ball else 22)
         elif abs(now.x) >= SMASH:
@@ -219,16 +218,16 @@ class Fighter:
     def _obey_air(self, now: Pad, before: Pad, pressed: int) -> None:
         if self.state == moves.FALL_SPECIAL:
             return
-        if pressed & (pad.X | pad.Y) and self.jumps > 0:
+        if pressed & (X | Y) and self.jumps > 0:
             self.jumps -= 1
             self.speed_y, self.is_fast_falling = 0.95 * self.traits.jump, False
             self.air_x = 0.9 * self.traits.air_speed * now.x / 80
             self.enter(moves.AIR_JUMP_B if now.x * self.facing < -TILT else moves.AIR_JUMP_F)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._attack(self._aerial(now.cstick_x, now.cstick_y))
-        elif pressed & pad.A:
+        elif pressed & A:
             self._attack(self._aerial(now.x, now.y))
-        elif pressed & pad.B:
+        elif pressed & B:
             self._air_special(now)
         elif now.y <= -53 < before.y and self.speed_y < 0:
             self.is_fast_falling = True

@@ -21,7 +21,7 @@ from dataset.duels.recorder import Recorder
 from dataset.duels.roster import TRAITS
 from dataset.errors import ConfigError, require_known
 from dataset.melee import ids
-from dataset.melee.pad import NEUTRAL
+from dataset.melee.controller import NEUTRAL_PAD
 from dataset.slippi import slp
 
 Script = Literal["duel", "drill"]
@@ -125,7 +125,7 @@ def _play(duel: Duel, recorder: Recorder, players: Sequence[Any], limit: int) ->
     entry = slp.FIRST_CONTROLLED_FRAME - slp.FIRST_FRAME
     over = 0
     for frame in range(limit):
-        pads = [NEUTRAL, NEUTRAL]
+        pads = [NEUTRAL_PAD, NEUTRAL_PAD]
         if frame >= entry:
             pads = [player(seen[1 - side][-REACTION]) for side, player in enumerate(players)]
         recorder.before(duel, pads)

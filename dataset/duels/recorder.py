@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from dataset.duels.duel import Duel
 from dataset.duels.moves import DEAD, GUARD, GUARD_HIT, GUARD_ON
-from dataset.melee import pad
-from dataset.melee.pad import Pad
+from dataset.melee.controller import STICK_RANGE, TRIGGER_RANGE, A, Pad, Z
 from dataset.slippi import slp
 
 
@@ -82,11 +81,11 @@ class Recorder:
         for name, column in zip(names, columns[:5], strict=True):
             table[name] = column
         for name, column in zip(["joystick_x", "joystick_y", "cstick_x", "cstick_y"], columns[5:9], strict=True):
-            table[name] = column / pad.STICK_RANGE
-        table["trigger"] = columns[9] / pad.TRIGGER_RANGE
+            table[name] = column / STICK_RANGE
+        table["trigger"] = columns[9] / TRIGGER_RANGE
         table["buttons_physical"] = columns[10]
         table["buttons"] = processed_buttons(columns[10].astype(np.uint32), columns[5:9], columns[9])
-        table["l_physical"], table["r_physical"] = columns[11:13] / pad.TRIGGER_RANGE
+        table["l_physical"], table["r_physical"] = columns[11:13] / TRIGGER_RANGE
         for name, column in zip(["raw_x", "raw_y", "raw_cstick_x", "raw_cstick_y"], columns[13:], strict=True):
             table[name] = column
         return table
@@ -135,10 +134,10 @@ def processed_buttons(
     physical: npt.NDArray[np.uint32], sticks: npt.NDArray[np.float64], trigger: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.uint32]:
     """Return Slippi's processed buttons: Z also presses A; stick directions and any trigger have bits of their own."""
-    found = physical | np.where(physical & pad.Z, pad.A, 0).astype(np.uint32)
+    found = physical | np.where(physical & Z, A, 0).astype(np.uint32)
     x, y, cstick_x, cstick_y = sticks
     for bit, value in enumerate([y, -y, -x, x, cstick_y, -cstick_y, -cstick_x, cstick_x], 16):
-        found |= (value > 0.7 * pad.STICK_RANGE).astype(np.uint32) << bit
+        found |= (value > 0.7 * STICK_RANGE).astype(np.uint32) << bit
     found |= (trigger > 0).astype(np.uint32) << 31
     return found
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import polars as pl
 
 from dataset.errors import ConfigError
-from dataset.melee.action_states import action_state_name
-from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_name, stage_name
+from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
 from dataset.schema import SIDES
 from dataset.stats.quality import quality_table
 from dataset.stats.techniques.table import technique_table

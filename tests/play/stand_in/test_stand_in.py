@@ -15,7 +15,7 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
-from dataset.melee import pad
+from dataset.melee import controller
 from dataset.slippi import slp, ubjson
 from play.stand_in.stand_in import NEVER, StandIn
 
@@ -142,7 +142,7 @@ def test_in_lock_step_the_frame_after_sees_the_answer_to_each_frame(replay: Path
 def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
     """Every stick value on every axis, every trigger value and every button, through text, pipe and quantisation."""
     names = ["A", "B", "X", "Y", "Z", "L", "R", "START", "D_UP", "D_DOWN", "D_LEFT", "D_RIGHT"]
-    bits = [getattr(pad, name) for name in names]
+    bits = [getattr(controller, name) for name in names]
     expected: list[tuple[int, ...]] = []
 
     def press(frame: int) -> None:
@@ -153,7 +153,7 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
             mains, cs = ((value, 0), (0, value)) if step < 161 else ((0, value), (value, 0))
             held.tilt_analog(MAIN, mains[0] / 160 + 0.5, mains[1] / 160 + 0.5)
             held.tilt_analog(C, cs[0] / 160 + 0.5, cs[1] / 160 + 0.5)
-            expected.append((*pad.game_stick(*mains), *pad.game_stick(*cs), 0, 0, 0, 0))
+            expected.append((*controller.game_stick(*mains), *controller.game_stick(*cs), 0, 0, 0, 0))
         elif step < 604:
             value = (step - 322) % 141
             is_left = step < 463
@@ -164,8 +164,8 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
             index = step % len(names)
             held.press_button(melee.Button(names[index]))
             held.press_button(melee.Button.BUTTON_A)
-            pressed = bits[index] | pad.A
-            expected.append((0, 0, 0, 0, pad.game_trigger(0, 0, pressed), 0, 0, pressed))
+            pressed = bits[index] | controller.A
+            expected.append((0, 0, 0, 0, controller.game_trigger(0, 0, pressed), 0, 0, pressed))
 
     with StandIn(replay, fps=None) as stand_in, client(stand_in) as (console, (held,)):
         play(console, press)
