@@ -1,16 +1,15 @@
-"""One fighter of the scripted duel: Melee's action states, roughly Melee's movement, and hits.
+"""One fighter of a duel: takes a controller a frame and moves through Melee's action states roughly as in Melee.
 
-In: a controller a frame. Out: the state Slippi would record after that frame. It is a stand-in for the game good enough
-to learn from and to test with, not a simulation of Melee: figures are only near the game's (floaty characters fall faster,
-so that they jump more often), platforms and throws are missing.
-What would surprise: ``state_age`` starts at 0 or 1 by action state, as in real replays, and standing repeats its ages.
+It is a stand-in for the game good enough to learn from and to test with, not a simulation of Melee: figures are only near
+the game's (floaty characters fall faster, so that they jump more often), platforms and throws are missing. A fighter's
+fields are what Slippi records after a frame. ``age`` starts at 0 or 1 by action state, as ``state_age`` does in real
+replays, and starts over while a fighter stands.
 """
 
 import math
 from typing import NamedTuple
 
 from dataset.duels import moves
-from dataset.duels.roster import Traits
 from dataset.melee.controller import A, B, Pad, X, Y, Z
 
 _STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
@@ -32,7 +31,9 @@ class Arena(NamedTuple):
 class Fighter:
     """State of one player; :meth:`step` advances it by one frame."""
 
-    def __init__(self, traits: Traits, arena: Arena, x: float, stocks: int, wait_loop: int, entry_frames: int) -> None:
+    def __init__(
+        self, traits: moves.Traits, arena: Arena, x: float, stocks: int, wait_loop: int, entry_frames: int
+    ) -> None:
         self.traits, self.arena, self.wait_loop, self.stocks = traits, arena, wait_loop, stocks
         self.x, self.y, self.facing = x, 0.0, 1.0 if x < 0 else -1.0
         self.percent, self.shield = 0.0, FULL_SHIELD
@@ -165,7 +166,7 @@ class Fighter:
         elif pressed & A:
             self._attack(self._ground_attack(now, before, forward))
         elif pressed & B and self.traits.shot is not None:
-            is_ball = self.traits.shot == 0x70
+            is_ball = self.traits.shot == moves.SHADOW_BALL
             self.enter(moves.BALL_START if is_ball else moves.BLASTER, 13 if is_ball else 22)
         elif abs(now.x) >= SMASH:
             self._dash(now, before)
@@ -245,7 +246,7 @@ class Fighter:
         if now.y >= TILT:
             self.speed_y, self.air_x, self.is_fast_falling = 2.6, 1.5 * now.x / 80, False
             self.enter(moves.RISE, 30)
-        elif self.traits.shot == 0x70:
+        elif self.traits.shot == moves.SHADOW_BALL:
             self.enter(moves.BALL_FIRE_AIR, 34)
         elif self.traits.shot is not None:
             self.enter(moves.BLASTER_AIR, 22)

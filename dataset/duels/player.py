@@ -1,7 +1,7 @@
-"""The scripted player of a duel: sees its own fighter now and the other a few frames late, and holds plans of a few frames.
+"""The scripted player of a duel: sees its own fighter now and the other a few frames late, and follows plans of a few frames.
 
-In: the fighter and what was seen of the foe. Out: one controller a frame. What it does depends on distance, height, percent
-and the foe's action state, with seeded noise on top, so there is something to learn that copying the last controller misses.
+What it does depends on distance, height, percent and the foe's action state, with seeded noise on top, so there is something
+to learn that copying the last controller misses.
 """
 
 import random
@@ -32,7 +32,7 @@ def view(fighter: Fighter) -> View:
     return View(fighter.x, fighter.y, fighter.state, fighter.percent, fighter.airborne)
 
 
-class Duelist:
+class ScriptedPlayer:
     """Chooses controllers for one fighter; equal seeds and equal duels give equal controllers."""
 
     def __init__(self, fighter: Fighter, rng: random.Random) -> None:

@@ -14,7 +14,7 @@ from dataset.melee.ids import character_name, stage_name
 from dataset.reporting.charts import bars, columns, heat_map, tiles
 from dataset.reporting.page import page, section
 from dataset.schema import SIDES
-from dataset.stats.quality import quality_table
+from dataset.stats.queries import quality_table
 from dataset.store.store import Store
 
 MOST_BARS = 12
