@@ -175,9 +175,9 @@ def sweep(
 
     Goes on where it was stopped when it is given again. data: val NLL against the frames trained on, with a power law.
     """
-    from train.compare.axes import sweep_configs
     from train.compare.plan import Plan
     from train.compare.stores import fit_to_split, planned_on_stores
+    from train.compare.variants import sweep_configs
 
     series, settings = gathered(Series, flags), given(flags)
     series.require_one_length(settings)
@@ -212,9 +212,9 @@ def _carry_out(plan: "Plan", folder: Path, series: Series) -> None:
 
 
 def _compare_finished(finished: list[str], store: str, folder: Path, series: Series) -> None:
-    from train.compare.finished_runs import fold_runs
     from train.compare.page.page import write_page
     from train.compare.results import make_results
+    from train.compare.stores import fold_runs
     from train.fit.train_run import find_device
 
     runs, device = fold_runs(finished, store), find_device(series.device)
