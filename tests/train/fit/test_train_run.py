@@ -61,7 +61,7 @@ def metrics(runs: Path) -> list[Any]:
 
 
 def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
-    return load_policy(runs / "run", which).policy.state_dict()
+    return load_policy(runs / "run" / f"{which}.safetensors").policy.state_dict()
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "gru"])
