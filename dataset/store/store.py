@@ -28,7 +28,7 @@ from dataset.store.location import open_files
 from dataset.store.manifest import Manifest, ShardInfo
 from dataset.store.split import SPLITS
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
+from dataset.stream.sampler import Batch
 from dataset.stream.window_shards import Packed, Sample, count_samples, read_about, read_packed, unpack
 from dataset.stream.windows import Windows
 

@@ -14,8 +14,7 @@ from dataset.codecs.registry import BUTTONS, Codec
 from dataset.errors import SchemaError
 from dataset.features.align import Leak, leak_counts, leak_from_counts
 from dataset.features.encoder import INDEX_ROW
-from dataset.stream.batch import Batch
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Batch, Lanes
 
 ENOUGH_ONSETS = 1000
 """Reading stops here."""

@@ -1,12 +1,14 @@
-"""An arena: the decoded tracks that are needed now, side by side in one array, so that a batch is gathered in one go.
+"""Memory for the decoded tracks that are needed now, side by side in one array, so that a batch is gathered in one go.
 
-In: which tracks to hold. Out: windows of T consecutive rows, copied by their first row. The surprises: T rows of zeros follow
-every track and open the array, so a window that runs over its track's end is padded, and a row with nothing to do reads
-zeros, without a special case; and an arena that is given back leaves its memory to the next one, whoever makes it.
+``window`` rows of zeros follow every track and open the array. So a window that runs over its track's end is padded, and a
+row with nothing to do reads zeros, without a special case. Memory that is given back passes to the next ``TrackMemory`` in
+this process.
 
 Legend: B rows of a batch, T frames in the window, W bytes of a frame.
 """
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.io.malloc import keep_freed_memory
-from dataset.stream.batch import Bytes
+from dataset.stream.bank import Bytes
 
 SLACK = 1.125
 """Room beyond what is needed, so that a freed place is soon found and tracks are rarely moved."""
@@ -24,11 +25,13 @@ SLACK = 1.125
 KEPT_BYTES = 2**26
 """A few freed batches: fresh pages for each would cost as much as the gather."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 Run = Callable[[Callable[[int], None], list[int]], Iterable[None]]
 """``map``, or that of a pool."""
 
 _spare: list[Bytes] = []
-"""The memory of the arena given back last, at most one in a process: taking it again from the system would cost more."""
+"""The memory given back last, at most one array in a process: taking it from the system again would cost more."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class _Place:
     size: int
 
 
-class Arena:
+class TrackMemory:
     """Room for decoded tracks."""
 
     def __init__(self, num_rows: int, width: int, window: int) -> None:
@@ -54,7 +57,7 @@ class Arena:
         keep_freed_memory(KEPT_BYTES)
 
     def close(self) -> None:
-        """Leave the memory to the next arena, after the last ``gather``."""
+        """Give the memory to the next ``TrackMemory``; ``gather`` may not be called any more."""
         _spare[:] = [self._memory]
 
     def hold(
@@ -63,11 +66,11 @@ class Arena:
         decode: Callable[[int, Bytes], NDArray[np.bool_]],
         run: Run = map,
     ) -> None:
-        """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count.
+        """Hold exactly the tracks ``needed``.
 
         Args:
             needed: rows by track.
-            decode: fills the rows of a track.
+            decode: fills the rows of a new track and returns which of them count.
             run: ``map``, or that of a pool, whose threads then decode several tracks at once.
         """
         self._held = {track: place for track, place in self._held.items() if track in needed}
@@ -119,12 +122,24 @@ class Arena:
 
 @contextmanager
 def mapping(threads: int) -> Iterator[Run]:
-    """What ``Arena.hold`` runs decoding with: so many threads (which zstd and numpy do not hold up), or none besides this one."""
+    """``map``, or that of a pool of so many threads (zstd and numpy release Python's lock while they decode)."""
     if threads == 1:
         yield map
         return
     with ThreadPoolExecutor(threads, "decode") as pool:
         yield pool.map
+
+
+def keep_freed_memory(kept_bytes: int) -> None:
+    """Let glibc keep up to ``kept_bytes`` of what is freed; elsewhere nothing changes.
+
+    A process that takes and frees the same megabytes over and over pays for fresh pages otherwise, which the kernel zeroes.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_M_TRIM_THRESHOLD, kept_bytes)
+            libc.mallopt(_M_MMAP_THRESHOLD, kept_bytes)
 
 
 def _memory(num_bytes: int) -> Bytes:
