@@ -19,7 +19,7 @@ from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.features.feature_groups import encoder_digest
 from dataset.io.fetch import Patience
-from dataset.io.prefetch_folded import in_advance
+from dataset.io.prefetch import in_advance
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import typed
 from dataset.schema import SCHEMA_VERSION

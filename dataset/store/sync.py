@@ -13,8 +13,7 @@ from typing import Protocol
 
 from dataset.errors import ConfigError, ShardError
 from dataset.io import rclone
-from dataset.io.atomic import sha256_of
-from dataset.io.lock import writing
+from dataset.io.atomic import sha256_of, writing
 from dataset.io.rclone import Copied, Progress
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 

@@ -1,9 +1,8 @@
 """A bank of packed replays, and the tracks in it: a track is one replay seen by one imitated player.
 
-A track is decoded into rows of bytes, one row a frame: everything that a policy is given of a frame lies side by side
-(``Layout``), so that a window is one copy of consecutive bytes. Decoding takes the player's view, shifts the controllers by
-the delay and augments. Packed replays beyond ``MEMORY`` bytes lie in an unnamed temporary file, so a bank's memory does not
-grow with the store.
+A track is decoded into rows of bytes (``dataset.stream.track_memory.Layout``): decoding takes the player's view, shifts the
+controllers by the delay and augments. Packed replays beyond ``MEMORY`` bytes lie in an unnamed temporary file, so a bank's
+memory does not grow with the store.
 
 Legend: N frames of a replay, C features, I indices, K components, W bytes of a frame.
 """
@@ -12,8 +11,6 @@ import tempfile
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 from threading import Lock
 
 import numpy as np
@@ -27,11 +24,11 @@ from dataset.features.encoder import (
     EXCHANGE_INDICES,
     EXCHANGE_SIGNS,
     FEATURES,
-    INDICES,
     Encoded,
     mirror,
     perspective,
 )
+from dataset.stream.track_memory import Bytes, Layout
 from dataset.stream.window_shards import Packed, Sample, pack, read_about, unpack
 
 MEMORY = 256 * 2**20
@@ -57,50 +54,6 @@ _FEATURES, _INDICES = (None, EXCHANGE_FEATURES), (None, EXCHANGE_INDICES)
 _FLIPS = np.zeros((2, len(EXCHANGE_SIGNS)), dtype=np.uint16)
 _FLIPS[1, EXCHANGE_SIGNS < 0] = 0x8000
 """[side, C] bits that differ between the views of sides a and b."""
-
-Bytes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a frame's parts lie in its W bytes; the arrays it returns are views."""
-
-    components: int
-    """K"""
-
-    @cached_property
-    def parts(self) -> dict[str, slice]:
-        """Bytes of each part of a frame; zeros pad the last to whole 8-byte words, so that equal frames are equal bytes."""
-        sizes = {
-            "continuous": 2 * len(FEATURES),
-            "indices": 2 * len(INDICES),
-            "previous": self.components,
-            "target": self.components,
-        }
-        ends = list(accumulate(sizes.values()))
-        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
-
-    @property
-    def width(self) -> int:
-        """W."""
-        used: int = self.parts["target"].stop
-        return -(-used // 8) * 8
-
-    def continuous(self, rows: Bytes) -> NDArray[np.float16]:
-        """Features [..., C]."""
-        return rows[..., self.parts["continuous"]].view(np.float16)
-
-    def indices(self, rows: Bytes) -> NDArray[np.uint16]:
-        """Embedding indices [..., I]."""
-        return rows[..., self.parts["indices"]].view(np.uint16)
-
-    def previous(self, rows: Bytes) -> Bytes:
-        """Classes of the newest committed controller [..., K]."""
-        return rows[..., self.parts["previous"]]
-
-    def target(self, rows: Bytes) -> Bytes:
-        """Classes to predict [..., K]."""
-        return rows[..., self.parts["target"]]
 
 
 @dataclass(frozen=True, kw_only=True)

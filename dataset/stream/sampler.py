@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import Codec
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_name
-from dataset.stream.bank import Augment, Bank, Bytes
+from dataset.stream.bank import Augment, Bank
 from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole
-from dataset.stream.track_memory import TrackMemory, mapping
+from dataset.stream.track_memory import Bytes, TrackMemory, mapping
 
 ORDER, DELAYS, MIRRORED, NOISE, CUTS, WITHIN, STEPS = range(7)
 """What random numbers are for; part of their seed, so that no two uses share any."""
@@ -40,7 +40,7 @@ class Batch:
     """One step of all rows, from the imitated players' view."""
 
     frames: Bytes
-    """[B, T, W] the block that the arrays below, up to ``target``, are views of (``dataset.stream.bank.Layout``)."""
+    """[B, T, W] the block that the arrays below, up to ``target``, are views of (``dataset.stream.track_memory.Layout``)."""
     continuous: NDArray[np.float16]
     """[B, T, C]"""
     indices: NDArray[np.uint16]

@@ -1,10 +1,11 @@
-"""Memory for the decoded tracks that are needed now, side by side in one array, so that a batch is gathered in one go.
+"""Decoded tracks as rows of bytes, one row a frame, and the memory for those that are needed now.
 
-``window`` rows of zeros follow every track and open the array. So a window that runs over its track's end is padded, and a
-row with nothing to do reads zeros, without a special case. Memory that is given back passes to the next ``TrackMemory`` in
-this process.
+Everything that a policy is given of a frame lies side by side (``Layout``), and tracks side by side in one array, so that a
+window is one copy of consecutive bytes. ``window`` rows of zeros follow every track and open the array: so a window that runs
+over its track's end is padded, and a row with nothing to do reads zeros, without a special case. Memory that is given back
+passes to the next ``TrackMemory`` in this process.
 
-Legend: B rows of a batch, T frames in the window, W bytes of a frame.
+Legend: B rows of a batch, T frames in the window, C features, I indices, K components, W bytes of a frame.
 """
 
 import ctypes
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.stream.bank import Bytes
+from dataset.features.encoder import FEATURES, INDICES
 
 SLACK = 1.125
 """Room beyond what is needed, so that a freed place is soon found and tracks are rarely moved."""
@@ -27,11 +30,55 @@ KEPT_BYTES = 2**26
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
+Bytes = NDArray[np.uint8]
+
 Run = Callable[[Callable[[int], None], list[int]], Iterable[None]]
 """``map``, or that of a pool."""
 
 _spare: list[Bytes] = []
 """The memory given back last, at most one array in a process: taking it from the system again would cost more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a frame's parts lie in its W bytes; the arrays it returns are views."""
+
+    components: int
+    """K"""
+
+    @cached_property
+    def parts(self) -> dict[str, slice]:
+        """Bytes of each part of a frame; zeros pad the last to whole 8-byte words, so that equal frames are equal bytes."""
+        sizes = {
+            "continuous": 2 * len(FEATURES),
+            "indices": 2 * len(INDICES),
+            "previous": self.components,
+            "target": self.components,
+        }
+        ends = list(accumulate(sizes.values()))
+        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    @property
+    def width(self) -> int:
+        """W."""
+        used: int = self.parts["target"].stop
+        return -(-used // 8) * 8
+
+    def continuous(self, rows: Bytes) -> NDArray[np.float16]:
+        """Features [..., C]."""
+        return rows[..., self.parts["continuous"]].view(np.float16)
+
+    def indices(self, rows: Bytes) -> NDArray[np.uint16]:
+        """Embedding indices [..., I]."""
+        return rows[..., self.parts["indices"]].view(np.uint16)
+
+    def previous(self, rows: Bytes) -> Bytes:
+        """Classes of the newest committed controller [..., K]."""
+        return rows[..., self.parts["previous"]]
+
+    def target(self, rows: Bytes) -> Bytes:
+        """Classes to predict [..., K]."""
+        return rows[..., self.parts["target"]]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.stream.bank import Layout
 from dataset.stream.sampler import Batch
+from dataset.stream.track_memory import Layout
 from train.data.weights import Floats
 
 
