@@ -16,18 +16,19 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes, Codec
+from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
 from dataset.features.align import align
 from dataset.features.encoder import (
     EXCHANGE_FEATURES,
     EXCHANGE_INDICES,
     EXCHANGE_SIGNS,
-    FEATURES,
     Encoded,
     mirror,
     perspective,
 )
+from dataset.features.layout import FEATURES
+from dataset.melee.controller import Classes
 from dataset.stream.track_memory import Bytes, Layout
 from dataset.stream.window_shards import Packed, Sample, pack, read_about, unpack
 

@@ -20,7 +20,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 
 SLACK = 1.125
 """Room beyond what is needed, so that a freed place is soon found and tracks are rarely moved."""

@@ -6,7 +6,8 @@ import pytest
 from dataset.codecs.registry import get_codec
 from dataset.errors import SchemaError
 from dataset.features.align import align
-from dataset.features.encoder import FEATURE_ROW, FEATURES, MIRROR_SIGNS, Encoded, perspective
+from dataset.features.encoder import MIRROR_SIGNS, Encoded, perspective
+from dataset.features.layout import FEATURE_ROW, FEATURES
 from dataset.stream.bank import BLOCK, NOISY, PLAIN, Augment, Bank
 from dataset.stream.window_shards import Packed, pack
 from tests.dataset.stream.builders import FALCO, FOX, MEWTWO, sample, sampler
