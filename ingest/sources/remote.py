@@ -17,8 +17,7 @@ from dataset.errors import ConfigError, ExphilError
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, ask, fetch
 from dataset.io.transport import RefusedError, TransferError, is_http, open_filesystem, open_http, open_source
-from ingest.sources.members import ARCHIVE_SUFFIXES, is_archive
-from ingest.sources.reader import REPLAY_SUFFIXES, is_replay
+from ingest.sources.reader import ARCHIVE_SUFFIXES, REPLAY_SUFFIXES, is_archive, is_replay
 
 _TAGS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 """What backends call that which changes when a file does."""
