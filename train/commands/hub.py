@@ -8,7 +8,7 @@ import typer
 
 from dataset.errors import ConfigError, require_known
 from dataset.reporting.command_lines import examples
-from train.commands.options import AsJson, say
+from train.commands.options import AsJson
 
 if TYPE_CHECKING:
     from dataset.io.hub import Kind
@@ -74,7 +74,6 @@ def hub(
     from train.runs.run_folder import find_run
 
     require_known("direction", direction, ("push", "pull"))
-    on_progress = None if as_json else say
     if direction == "push":
         if repo_type is not None:
             raise ConfigError(
@@ -84,13 +83,13 @@ def hub(
         if kind == "model":
             find_run(what)  # the error for an unknown one lists the known ones
         _require_fit_to_publish(what, kind, private)
-        away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run, on_progress=on_progress)
+        away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run)
         is_store = kind == "dataset"
         done = store_up(Path(what), away, is_dry=dry_run) if is_store else push_run(what, away, is_dry=dry_run)
     else:
         if private:
             raise ConfigError("--private: is for a repository that is pushed to, so a pull cannot heed it; drop it")
-        away = open_for_pull(repo, _kind_there(repo, what, repo_type), revision=revision, on_progress=on_progress)
+        away = open_for_pull(repo, _kind_there(repo, what, repo_type), revision=revision)
         down = store_down if away.kind == "dataset" else pull_run
         done = down(Path(what), away, is_dry=dry_run)
     if as_json:

@@ -26,9 +26,8 @@ from dataset.features.align import Leak, leak_counts, leak_from_counts
 from dataset.features.layout import INDEX_ROW
 from dataset.melee.controller import BUTTONS
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch, Layout
-from dataset.stream.lanes import Lanes
-from dataset.stream.sampler import Sampler
+from dataset.stream.sampler import Batch, Lanes, Sampler
+from dataset.stream.track_memory import Layout
 from dataset.stream.windows import Windows
 from train.config.run_config import RunConfig
 from train.data.load import Floats

@@ -12,6 +12,7 @@ backbone's width. The previous controller comes as classes only; the 13 floats t
 Legend: B batch, T frames in the window, D width, K components, S class columns.
 """
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -178,7 +179,7 @@ def _influences(codec: Codec) -> NDArray[np.bool_]:
 def _float_table(codec: Codec, components: NDArray[np.intp], j: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Float ``j`` for every combination of ``components``: the stride of each component [K], and the values."""
     sizes = [size for _, size in codec.components]
-    grid = np.indices([sizes[k] for k in components]).reshape(len(components), -1)
+    grid = np.indices([sizes[k] for k in components]).reshape(len(components), math.prod(sizes[k] for k in components))
     classes = np.repeat(codec.encode(NEUTRAL[None]), grid.shape[1], axis=0)
     classes[:, components] = grid.T
     strides = np.zeros(len(sizes), dtype=np.float32)

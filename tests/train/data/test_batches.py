@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dataset.errors import SchemaError
 from dataset.features.align import Aligned, Leak, align
-from dataset.stream import decode
+from dataset.stream import bank as bank_module
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
+from dataset.stream.sampler import Batch
 from dataset.stream.windows import Windows
 from tests.train.builders import FALCO, sample, tiny_config
 from train.config.resolve import resolve
@@ -143,7 +143,7 @@ def shifted(rows: int) -> Callable[..., Aligned]:
 
 @pytest.mark.parametrize("rows", [1, -1])
 def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(decode, "align", shifted(rows))
+    monkeypatch.setattr(bank_module, "align", shifted(rows))
     leak = leak_of()
     with pytest.raises(SchemaError, match=r"leak check: at least 40 % .* run 'exphil verify'"):
         require_no_leak(leak, 100)
@@ -151,7 +151,7 @@ def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.Mo
 
 def test_states_of_the_other_player_abort_training(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_FEATURES", "_INDICES", "_FLIPS"):
-        monkeypatch.setattr(decode, name, getattr(decode, name)[::-1])
+        monkeypatch.setattr(bank_module, name, getattr(bank_module, name)[::-1])
     with pytest.raises(SchemaError, match="leak check"):
         require_no_leak(leak_of(), 100)
 
