@@ -12,8 +12,8 @@ from typing import Any
 
 from dataset.io.atomic import replacing
 from train.callbacks.base import Callback
+from train.run_folder import METRICS, PAGE
 
-PAGE, METRICS = "report.html", "metrics.jsonl"
 WIDTH, HEIGHT, MARGIN = 640, 240, 48
 
 Curve = tuple[str, str, list[float]]
