@@ -20,9 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset.codecs.registry import NEUTRAL, Codec
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
-from dataset.features.encoder import RAW_NAMES, encode, perspective
+from dataset.features.encoder import encode, perspective
+from dataset.features.layout import RAW_NAMES
+from dataset.melee.controller import NEUTRAL
 from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dataset.errors import ExphilError
-from dataset.features.encoder import FEATURES
+from dataset.features.layout import FEATURES
 from train.config.run_config import LossConfig
 from train.data.batches import Tensors
 from train.policy.components import Components

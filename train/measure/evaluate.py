@@ -13,13 +13,13 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import Codec
-from dataset.errors import ConfigError
+from dataset.codecs.base import Codec
+from dataset.errors import ConfigError, require_known
+from dataset.reporting.progress import with_progress
 from dataset.store.split import SPLITS
 from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
 from dataset.stream.sampler import Sampler
-from train.callbacks.progress import tell_now_and_then
 from train.data.load import character_id, open_store
 from train.data.sampling import build_sampler
 from train.measure.detailed.gather import Detailed, judge_criteria
@@ -44,9 +44,7 @@ Report = dict[str, Any]
 
 def parse_split(name: str) -> EvalSplit:
     """The split that ``--split`` means."""
-    if name not in get_args(EvalSplit):
-        raise ConfigError(f"--split '{name}': unknown; use one of {', '.join(get_args(EvalSplit))}")
-    return cast(EvalSplit, name)
+    return cast(EvalSplit, require_known("--split", name, get_args(EvalSplit)))
 
 
 class Meter:
@@ -114,7 +112,7 @@ def evaluate_run(
     began, cpu = time.perf_counter(), time.process_time()
     with measuring(policy):
         batches = walk(policy, sampler, device, lookup=lookup)
-        for walked in tell_now_and_then(batches, sampler.num_steps(0), about, say):
+        for walked in with_progress(batches, sampler.num_steps(0), about, say):
             ours.add(walked.scored, walked.track)
             if walked.lookup is not None:
                 theirs.add(walked.lookup, walked.track)

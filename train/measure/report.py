@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from dataset.reporting.command_lines import typed
-from dataset.reporting.report_table import number, table
+from dataset.reporting.command_lines import command_line
+from dataset.reporting.tables import number, table
 from train.measure.detailed.tables import detailed_tables
 from train.measure.intervals import OTHER_DELAYS, OTHER_PLAYERS
 
@@ -140,4 +140,4 @@ def next_step(summary: Report, store: str, split: str) -> str:
     """The command to type next."""
     if summary["is_interrupted"]:
         return "the same command with --resume continues where this stopped"
-    return typed("eval", "--policy", summary["run"], "--store", store, "--split", split)
+    return command_line("eval", "--policy", summary["run"], "--store", store, "--split", split)

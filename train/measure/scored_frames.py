@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import NEUTRAL, Codec, controller_floats
-from dataset.melee.controller import BUTTONS, CONTROLS
+from dataset.codecs.base import Codec
+from dataset.melee.controller import BUTTONS, CONTROLS, NEUTRAL, controller_floats
 from train.fit.losses import component_nll
 from train.policy.components import Components
 
