@@ -40,6 +40,9 @@ from train.runs.checkpoint import LoadedPolicy
 WINDOW = 256
 """Frames read at once; the state is carried from one window to the next."""
 
+MEASURED_FRAMES = 20_000
+"""Frames to measure the likelihood on, rounded up to whole windows; the split's replays are taken in order."""
+
 TIMED_FRAMES, WARM_FRAMES = 600, 100
 """Frames that are timed, and frames before them that are not."""
 
@@ -58,9 +61,7 @@ class _Sums:
             self.right += float(hits.sum()) / len(components.sizes)
 
 
-def measure_cost(
-    loaded: LoadedPolicy, front: bytes, path: Path | str, *, split: str = "test", num_frames: int = 20_000
-) -> dict[str, Any]:
+def measure_cost(loaded: LoadedPolicy, front: bytes, path: Path | str, split: str = "test") -> dict[str, Any]:
     """Nats per frame and the share of components that are right, for PyTorch and for an exported graph.
 
     Args:
@@ -68,7 +69,6 @@ def measure_cost(
         front: its graph up to sampling.
         path: the store.
         split: ``val``, ``test`` or ``all``.
-        num_frames: stop after the window in which this many frames are reached, taking the split's replays in order.
 
     Raises:
         ConfigError: there is no such split, or it holds no replay with the run's character.
@@ -100,7 +100,7 @@ def measure_cost(
             held = one_hot(tensors.previous[0][mask], head.columns, components.num_columns)
             ours.add(head.logits(hidden[mask], held, target), target, components)
         frames += len(target)
-        if frames >= num_frames:
+        if frames >= MEASURED_FRAMES:
             break
     return {
         "frames": frames,
@@ -111,7 +111,7 @@ def measure_cost(
     }
 
 
-def measure_latency(loaded: LoadedPolicy, frames: int = TIMED_FRAMES) -> dict[str, Any]:
+def measure_latency(loaded: LoadedPolicy) -> dict[str, Any]:
     """``step_ms_p50`` and ``step_ms_p99`` of a run on one thread; exports the run first unless its graph is up to date.
 
     Raises:
@@ -121,9 +121,9 @@ def measure_latency(loaded: LoadedPolicy, frames: int = TIMED_FRAMES) -> dict[st
     session = one_thread_session(path.read_bytes()) if path.is_file() else None
     if session is None or not _is_fresh(session, loaded.run):
         session = one_thread_session(export_run(loaded.run).path.read_bytes())
-    times = _time(session, loaded.codec, loaded.delay, WARM_FRAMES + frames)[WARM_FRAMES:]
+    times = _time(session, loaded.codec, loaded.delay, WARM_FRAMES + TIMED_FRAMES)[WARM_FRAMES:]
     p50, p99 = np.percentile(times, [50, 99])
-    return {"step_ms_p50": round(float(p50), 3), "step_ms_p99": round(float(p99), 3), "step_frames": frames}
+    return {"step_ms_p50": round(float(p50), 3), "step_ms_p99": round(float(p99), 3), "step_frames": TIMED_FRAMES}
 
 
 def _zeros(session: ort.InferenceSession, prefix: str = "") -> Feed:

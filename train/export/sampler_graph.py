@@ -9,8 +9,6 @@ the prior: in play the caches are cold, and a node's cost is fixed rather than a
 Legend: B batch, K components, S class columns, W most classes of a component, M hidden units per component.
 """
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -21,9 +19,6 @@ from train.run_folder import GRAPH_BATCH
 
 NEVER = -1e9
 """The logit of classes that a component does not have, which makes their probability exactly 0."""
-
-Value = tuple[str, int, Sequence[int | str]]
-"""Name, type and shape of a value."""
 
 Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
 
@@ -76,11 +71,11 @@ def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, previous:
     else:
         _pass(outer, given, None, classes="sample_final", logits="logits")
     outer.add("Cast", outer.add("Reshape", "sample_final", row), output="classes", to=TensorProto.INT64)
-    graph.input.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
-    graph.input.append(helper.make_tensor_value_info("temperature", TensorProto.FLOAT, [1]))
-    graph.output.insert(0, helper.make_tensor_value_info("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
-    logits_shape = [GRAPH_BATCH, num_components, 1, most]
-    graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits_shape))
+    value = helper.make_tensor_value_info
+    graph.input.append(value("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
+    graph.input.append(value("temperature", TensorProto.FLOAT, [1]))
+    graph.output.insert(0, value("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
+    graph.output.insert(1, value("logits", TensorProto.FLOAT, [GRAPH_BATCH, num_components, 1, most]))
     graph.node.extend(outer.nodes)
     graph.initializer.extend(outer.constants)
 
@@ -162,21 +157,17 @@ def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphPr
     _, chosen = _look_up(nodes, given, nodes.add("Cast", "pass_guess", to=TensorProto.INT64))
     _pass(nodes, given, chosen, classes="pass_next", logits="pass_logits")
     _is_changed(nodes, "pass_next", "pass_guess", output="pass_is_changing")
-    column: list[int | str] = [GRAPH_BATCH, num_components, 1, 1]
-    wide: list[int | str] = [GRAPH_BATCH, num_components, 1, most]
-    inputs: list[Value] = [
-        ("pass_number", TensorProto.INT64, []),
-        ("pass_was_changing", TensorProto.BOOL, []),
-        ("pass_guess", TensorProto.FLOAT, column),
-        ("pass_before", TensorProto.FLOAT, wide),
+    column, wide = [GRAPH_BATCH, num_components, 1, 1], [GRAPH_BATCH, num_components, 1, most]
+    value = helper.make_tensor_value_info
+    inputs = [
+        value("pass_number", TensorProto.INT64, []),
+        value("pass_was_changing", TensorProto.BOOL, []),
+        value("pass_guess", TensorProto.FLOAT, column),
+        value("pass_before", TensorProto.FLOAT, wide),
     ]
-    outputs: list[Value] = [
-        ("pass_is_changing", TensorProto.BOOL, []),
-        ("pass_next", TensorProto.FLOAT, column),
-        ("pass_logits", TensorProto.FLOAT, wide),
+    outputs = [
+        value("pass_is_changing", TensorProto.BOOL, []),
+        value("pass_next", TensorProto.FLOAT, column),
+        value("pass_logits", TensorProto.FLOAT, wide),
     ]
-    return helper.make_graph(nodes.nodes, "sample_pass", _infos(inputs), _infos(outputs))
-
-
-def _infos(values: Iterable[Value]) -> list[onnx.ValueInfoProto]:
-    return [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in values]
+    return helper.make_graph(nodes.nodes, "sample_pass", inputs, outputs)

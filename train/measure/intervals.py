@@ -87,26 +87,20 @@ class Luck:
         return drawn
 
 
-def bootstrap(per_replay: PerReplayReport, draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval | None]:
+def bootstrap(per_replay: PerReplayReport) -> dict[str, Interval | None]:
     """The 95 % interval of every metric; ``None`` from a single replay, or where no replay has such frames."""
     sums = _sums(per_replay, range(len(per_replay["ids"])))
-    return {name: _interval(values) for name, values in _resample(sums, draws, seed).items()}
+    return {name: _interval(values) for name, values in _resample(sums).items()}
 
 
 def paired_difference(
-    first: PerReplayReport,
-    second: PerReplayReport,
-    draws: int = DRAWS,
-    seed: int = SEED,
-    luck: Mapping[str, Floats] | None = None,
+    first: PerReplayReport, second: PerReplayReport, luck: Mapping[str, Floats] | None = None
 ) -> dict[str, Difference | None]:
     """How every metric differs between two runs on the same replays, with its 95 % interval; ``None`` as in ``bootstrap``.
 
     Args:
         first: one run.
         second: the other.
-        draws: D.
-        seed: seeds the draws.
         luck: for some metrics, [D] what the seeds of the runs may add.
 
     Raises:
@@ -119,7 +113,7 @@ def paired_difference(
             f"runs to compare: must be measured on the same replays, found {shared} that {len(first['ids'])} and "
             f"{len(second['ids'])} share; measure both on one store and split"
         )
-    drawn = [_resample(sums, draws, seed) for sums in (ours, theirs)]
+    drawn = [_resample(sums) for sums in (ours, theirs)]
     found: dict[str, Difference | None] = {}
     for name in WEIGHTS:
         interval = _interval(drawn[0][name] - drawn[1][name] + (luck or {}).get(name, 0.0))
@@ -164,19 +158,19 @@ def _mean(sums: Floats) -> float:
     return float(total / max(count, 1.0))
 
 
-def _resample(sums: Mapping[str, Floats], draws: int, seed: int) -> dict[str, Floats]:
+def _resample(sums: Mapping[str, Floats]) -> dict[str, Floats]:
     """For every metric, its mean in each draw, [D]; NaN in draws without such frames."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     num_replays = len(next(iter(sums.values())))
     means: dict[str, list[Floats]] = {name: [] for name in sums}
-    for first in range(0, draws, BLOCK):
-        size = min(BLOCK, draws - first)
+    for first in range(0, DRAWS, BLOCK):
+        size = min(BLOCK, DRAWS - first)
         times = random.multinomial(num_replays, np.full(num_replays, 1 / max(num_replays, 1)), size=size)
         for name, pairs in sums.items():
             total = times @ pairs
             means[name].append(total[:, 0] / np.where(total[:, 1] > 0, total[:, 1], np.nan))
     return {
-        name: np.concatenate(parts) if num_replays >= LEAST_REPLAYS else np.full(draws, np.nan)
+        name: np.concatenate(parts) if num_replays >= LEAST_REPLAYS else np.full(DRAWS, np.nan)
         for name, parts in means.items()
     }
 

@@ -26,14 +26,14 @@ IDS, NLL, FRAMES = ["a", "b", "c", "d"], [1.0, 2.0, 4.0, 3.0], [100, 300, 100, 5
 
 
 def test_an_interval_is_that_of_whole_replays_drawn_with_replacement() -> None:
-    found = bootstrap(per_replay(IDS, NLL, FRAMES), draws=4_000)["nll"]
+    found = bootstrap(per_replay(IDS, NLL, FRAMES))["nll"]
     random = np.random.default_rng(1)
     draws = []
     for _ in range(4_000):
         rows = random.integers(0, 4, 4)
         draws.append(sum(NLL[r] * FRAMES[r] for r in rows) / sum(FRAMES[r] for r in rows))
     assert found == pytest.approx(tuple(np.percentile(draws, (2.5, 97.5))), abs=0.05)
-    assert bootstrap(per_replay(IDS, NLL, FRAMES), draws=4_000)["nll"] == found
+    assert bootstrap(per_replay(IDS, NLL, FRAMES))["nll"] == found
 
 
 def test_equal_replays_leave_no_doubt_and_one_replay_says_nothing() -> None:
