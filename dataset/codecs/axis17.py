@@ -14,9 +14,9 @@ from dataset.melee.controller import (
     AXIS_SOURCE,
     BUTTONS,
     DIGITAL_SHOULDERS,
-    Z_BUTTON,
     Classes,
     Controllers,
+    Z,
     pressed_trigger,
 )
 
@@ -45,7 +45,7 @@ class Axis17:
     def digest(self) -> str:
         """Changes whenever any class means something else."""
         tables = f"{self.name}:{self.components}:{_STICK_LEVELS.tolist()}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}"
-        tables += f":{DIGITAL_SHOULDERS}:{Z_BUTTON}"
+        tables += f":{DIGITAL_SHOULDERS}:{Z}"
         return hashlib.sha256(tables.encode()).hexdigest()[:16]
 
     def encode(self, controllers: Controllers) -> Classes:

@@ -19,9 +19,9 @@ from dataset.melee.controller import (
     BUTTONS,
     DIGITAL_SHOULDERS,
     STICK_DEAD_ZONE,
-    Z_BUTTON,
     Classes,
     Controllers,
+    Z,
     pressed_trigger,
 )
 
@@ -155,7 +155,7 @@ class Joint:
     @property
     def digest(self) -> str:
         """Changes whenever any class means something else."""
-        facts = f"{self.name}:{_C}:{_MAIN}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}:{DIGITAL_SHOULDERS}:{Z_BUTTON}"
+        facts = f"{self.name}:{_C}:{_MAIN}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}:{DIGITAL_SHOULDERS}:{Z}"
         tables = (_C_CLASS, _MAIN_CLASS, _TRIGGER_CLASS, _MASK_CLASS)
         return hashlib.sha256(facts.encode() + b"".join(table.tobytes() for table in tables)).hexdigest()[:16]
 
