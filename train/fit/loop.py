@@ -132,7 +132,7 @@ class Fit:
         """Train to the last step, to early stopping, or until stopped; returns the run's summary."""
         started = time.perf_counter()
         try:
-            self._train_epochs()
+            self._run_epochs()
         except BaseException:
             for callback in self.callbacks:
                 callback.on_abort()
@@ -199,7 +199,7 @@ class Fit:
         """The policy that is validated and saved for play: the averaged one if there is an average."""
         return self.policy if self.ema is None else self.ema.policy
 
-    def _train_epochs(self) -> None:
+    def _run_epochs(self) -> None:
         while not self._is_at_last_step() and not self._is_exhausted():
             self._train_epoch()
             if self.position.step < self.steps_in_epoch and not self._is_at_last_step():

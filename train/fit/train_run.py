@@ -53,20 +53,7 @@ def train_run(
     compile_mode: str = "auto",
     num_workers: int = 1,
 ) -> dict[str, Any]:
-    """Train one policy into ``runs/name``; returns the run's summary.
-
-    Args:
-        config: the run's settings.
-        store: a local path or URL.
-        name: the run folder's name.
-        runs: the folder that holds it.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        callbacks: notified by the first process only.
-        is_resumed: continue a run that was interrupted.
-        tolerate_bad_shards: window shards that may be skipped.
-        init_from: a run whose weights to start from.
-        compile_mode: one of ``COMPILE``.
-        num_workers: threads that decode replays ahead of training.
+    """Train one policy into ``runs/name``; returns the run's summary. Only the first process notifies ``callbacks``.
 
     Raises:
         ConfigError: the run exists already, or is resumed with other settings or replays; a split is empty.

@@ -80,23 +80,23 @@ def walk(
     for batch, given in load(sampler, device):
         previous = given.previous if replacement is None else replacement(given)
         y, state = policy.features(given.continuous, given.indices, previous, given.delay, state, given.reset)
-        rows, target, held = y[given.mask], given.target[given.mask], given.previous[given.mask]
+        mask, (track, row) = given.mask, places(batch, given)
+        units, target, held, indices = y[mask], given.target[mask], given.previous[mask], given.indices[mask]
         sampled = held
         if replacement is None:
             noise = torch.rand(target.shape, generator=generator, device=device)
-            sampled = policy.head.sample(rows, noise)
-        indices = given.indices[given.mask]
+            sampled = policy.head.sample(units, noise)
         looked_up = None
         if lookup is not None:
-            looked_up = score_frames(
-                lookup.log_shares(indices[:, OWN_STATE], held), held, target, held, components, controls
-            )
+            log_shares = lookup.log_shares(indices[:, OWN_STATE], held)
+            looked_up = score_frames(log_shares, held, target, held, components, controls)
         yield Walked(
-            score_frames(policy.head(rows, target), sampled, target, held, components, controls),
-            *places(batch, given),
-            given.continuous[given.mask],
-            indices,
-            looked_up,
+            scored=score_frames(policy.head(units, target), sampled, target, held, components, controls),
+            track=track[mask],
+            row=row[mask],
+            continuous=given.continuous[mask],
+            indices=indices,
+            lookup=looked_up,
         )
 
 
@@ -107,9 +107,7 @@ def load(sampler: Sampler, device: torch.device) -> Iterator[tuple[Batch, Tensor
 
 
 def places(batch: Batch, given: Tensors) -> tuple[Tensor, Tensor]:
-    """The track and row, int64 [N] each, of the frames that have a target."""
+    """The track and its row, int64 [B, T] each, of every frame."""
     device = given.mask.device
-    track = torch.from_numpy(batch.track).to(device)[:, None].expand(given.mask.shape)
-    first = torch.from_numpy(batch.start).to(device)[:, None]
-    row = first + torch.arange(given.mask.shape[1], device=device)
-    return track[given.mask], row[given.mask]
+    track, start = (torch.from_numpy(part).to(device)[:, None] for part in (batch.track, batch.start))
+    return track.expand(given.mask.shape), start + torch.arange(given.mask.shape[1], device=device)

@@ -126,43 +126,28 @@ def judge_criteria(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         A row per criterion: ``criterion``, ``given`` (whose controllers), ``wanted``, ``found``, ``is_met``. A criterion that
         needs the lookup or play-outs is left out where there are none.
     """
-    detailed = report["detailed"]
-    rows = [*_stick_criterion(report), *_sample_criteria("the player's", detailed)]
-    if detailed["self_fed"] is not None:
-        rows += _sample_criteria("its own", detailed["self_fed"])
+    detailed, lookup = report["detailed"], report["lookup"]
+    rows = []
+    if lookup is not None:
+        times = report["stick_accuracy"] / max(lookup["stick_accuracy"], 1e-9)
+        name = "main stick right where it moves, times the look-up's"
+        rows.append(_row(name, "the player's", f"at least {TIMES_LOOKUP:g}", times, times >= TIMES_LOOKUP))
+    for given, samples in (("the player's", detailed), ("its own", detailed["self_fed"])):
+        if samples is not None:
+            rows += _sample_rows(given, samples)
     return rows
 
 
-def _stick_criterion(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if report["lookup"] is None:
-        return
-    times = report["stick_accuracy"] / max(report["lookup"]["stick_accuracy"], 1e-9)
-    yield {
-        "criterion": "main stick right where it moves, times the look-up's",
-        "given": "the player's",
-        "wanted": f"at least {TIMES_LOOKUP:g}",
-        "found": times,
-        "is_met": times >= TIMES_LOOKUP,
-    }
-
-
-def _sample_criteria(given: str, part: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name, rates in part["presses"]["buttons"].items():
+def _sample_rows(given: str, samples: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    wanted = f"{1 - RATE_TOLERANCE:g} to {1 + RATE_TOLERANCE:g}"
+    for name, rates in samples["presses"]["buttons"].items():
         if rates["held_true"] > LEAST_RATE:
             ratio = rates["held_sampled"] / rates["held_true"]
-            yield {
-                "criterion": f"{name} held, times the players'",
-                "given": given,
-                "wanted": f"{1 - RATE_TOLERANCE:g} to {1 + RATE_TOLERANCE:g}",
-                "found": ratio,
-                "is_met": abs(ratio - 1) <= RATE_TOLERANCE,
-            }
-    stick = part["main_stick"]
-    gap = stick["rest_sampled"] - stick["rest_true"]
-    yield {
-        "criterion": "main stick at rest, less the players'",
-        "given": given,
-        "wanted": f"within {REST_TOLERANCE:g}",
-        "found": gap,
-        "is_met": abs(gap) <= REST_TOLERANCE,
-    }
+            yield _row(f"{name} held, times the players'", given, wanted, ratio, abs(ratio - 1) <= RATE_TOLERANCE)
+    gap = samples["main_stick"]["rest_sampled"] - samples["main_stick"]["rest_true"]
+    wanted = f"within {REST_TOLERANCE:g}"
+    yield _row("main stick at rest, less the players'", given, wanted, gap, abs(gap) <= REST_TOLERANCE)
+
+
+def _row(criterion: str, given: str, wanted: str, found: float, is_met: bool) -> dict[str, Any]:
+    return {"criterion": criterion, "given": given, "wanted": wanted, "found": found, "is_met": is_met}

@@ -19,7 +19,7 @@ from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
 from train.fit.losses import component_nll
 from train.measure.scored_frames import Controls, ScoredFrames, score_frames
-from train.measure.walk import SAMPLE_SEED, load
+from train.measure.walk import SAMPLE_SEED, load, places
 from train.policy.backbones.base import State, map_state, reset_rows
 from train.policy.components import Components
 from train.policy.policy import Policy
@@ -135,17 +135,17 @@ def _cut(policy: Policy, bank: Bank, delay: int, device: torch.device, component
             component_nll(policy.head(y[:, part], given.target[:, part]), given.target[:, part], components).sum(dim=-1)
             for part in (slice(first, first + BLOCK) for first in range(0, STRETCH, BLOCK))
         ]
-        place = torch.from_numpy(batch.start).to(device)[:, None] + torch.arange(STRETCH, device=device)
+        track, row = places(batch, given)
         frames = {
             "continuous": given.continuous,
             "indices": given.indices,
             "previous": given.previous,
-            "delay": given.delay[:, None].expand(place.shape),
+            "delay": given.delay[:, None].expand(row.shape),
             "target": given.target,
             "mask": given.mask,
             "given_nll": torch.cat(nats, dim=1),
-            "track": torch.from_numpy(batch.track).to(device)[:, None].expand(place.shape),
-            "row": place,
+            "track": track,
+            "row": row,
         }
         yield _used(Stretches(frames, before))
 
