@@ -184,7 +184,7 @@ def test_int8_keeps_large_matrices_in_a_quarter_and_errs_a_little(
     assert exported.different_frames < export.CHECKED_FRAMES / 5
 
 
-def test_components_that_make_a_float_joint_components_share_a_table() -> None:
+def test_components_that_make_a_float_together_share_a_table() -> None:
     names = [name for name, _ in trained_looking(tiny_policy_config()).codec.components]
     groups = joint_components(trained_looking(tiny_policy_config()).embed)
     assert [[names[k] for k in group] for group in groups if len(group) > 1] == [["trigger", "z", "l", "r"]]
