@@ -1,7 +1,7 @@
 """``axis17``: four axes at 17 rounded levels, the trigger at five, eight independent buttons; 13 components.
 
-The surprise: a decoded controller is what the game will *read*, so levels inside its dead zones decode to the nearest value
-that gets through.
+A decoded controller is what the game will *read*, so levels inside its dead zones decode to the nearest value that gets
+through.
 """
 
 import hashlib

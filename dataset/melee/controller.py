@@ -19,18 +19,9 @@ A, B, X, Y, START = 0x100, 0x200, 0x400, 0x800, 0x1000
 """Slippi's bits of the physical buttons."""
 
 BUTTONS: tuple[tuple[str, int], ...] = (
-    ("a", A),
-    ("b", B),
-    ("x", X),
-    ("y", Y),
-    ("z", Z),
-    ("l", L),
-    ("r", R),
-    ("d_up", D_UP),
-)
+    ("a", A), ("b", B), ("x", X), ("y", Y), ("z", Z), ("l", L), ("r", R), ("d_up", D_UP),
+)  # fmt: skip
 """The buttons a policy may press, with their bits; START is not among them."""
-
-BUTTON_MASK = sum(bit for _, bit in BUTTONS)
 
 DIGITAL_SHOULDERS = L | R
 """A digital press of either forces the analog trigger to 1.0 in Melee (149 622 of 149 622 recorded presses)."""
