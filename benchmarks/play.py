@@ -47,7 +47,8 @@ from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import StandIn
 from train.config.run_config import DataConfig, PolicyConfig, RunConfig
-from train.export.export import backbone_graph, export_run
+from train.export.export import export_run, to_onnx
+from train.export.folded_step import as_state, leaves_of
 from train.policy.persistence import Persistence
 from train.policy.policy import Policy
 from train.run_folder import save_record
@@ -218,13 +219,28 @@ def figures(wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str
     return {key: round(float(value), 4) for key, value in values.items()}
 
 
+class BackboneStep(torch.nn.Module):
+    """The step of a backbone alone."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.backbone = policy.backbone
+
+    def forward(self, x: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The output, then the leaves of the next state."""
+        y, after = self.backbone.step(x, as_state(self.backbone.initial_state(1), iter(leaves)))
+        return y, *leaves_of(after)
+
+
 def floor_ratio(backbone: str, widths: tuple[int, ...], rounds: int = 20, steps: int = 100) -> dict[str, float]:
     """A backbone's warm step alone against reading its weights once, blocks of both in turn; best block's median in µs."""
     policy = Policy(PolicyConfig(backbone=backbone, hidden_sizes=widths)).eval()
     size = sum(weight.numel() for weight in policy.backbone.parameters())
     session_options = ort.SessionOptions()
     session_options.intra_op_num_threads = session_options.inter_op_num_threads = 1
-    session = ort.InferenceSession(backbone_graph(policy), session_options, ["CPUExecutionProvider"])
+    inputs = (torch.zeros(1, policy.embed.project.out_features), *leaves_of(policy.backbone.initial_state(1)))
+    graph = to_onnx(BackboneStep(policy), inputs).SerializeToString()
+    session = ort.InferenceSession(graph, session_options, ["CPUExecutionProvider"])
     binding = session.io_binding()
     for value in session.get_inputs():
         binding.bind_cpu_input(value.name, np.zeros(value.shape, np.int64 if "int64" in value.type else np.float32))
