@@ -39,13 +39,13 @@ from play.agent.agent import Agent, Stepper
 from play.agent.controller import press
 from play.agent.live import LiveGame
 from play.agent.pair import Pair
-from play.dolphin.session import Frame, open_stand_in
+from play.dolphin.session import Frame
 from play.launch import play_stand_in
 from play.loop.runner import Players
 from play.play_options import PlayOptions
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import StandIn
+from play.stand_in.stand_in import StandIn, open_stand_in
 from train.config.run_config import DataConfig, PolicyConfig, RunConfig
 from train.export.export import backbone_graph, export_run
 from train.policy.persistence import Persistence

@@ -28,12 +28,13 @@ from dataset.duels.generate import generate_replays
 from dataset.slippi import slp, ubjson
 from play.agent.agent import Agent
 from play.dolphin.ports import seat_in_replay
-from play.dolphin.session import Lost, open_stand_in
+from play.dolphin.session import Lost
 from play.loop.observed import Watched
 from play.loop.runner import Report, Runner, warm_up
 from play.loop.session_log import SessionLog
 from play.runtime.load import load
-from play.stand_in.stand_in import PIPE, StandIn
+from play.stand_in.protocol import PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 
 ROLLBACK_EVERY, ROLLED_BACK = 120, 3
 PAUSES = {1800: 5.0, 3600: 32.0}

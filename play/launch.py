@@ -15,7 +15,7 @@ from dataset.slippi.slp import read_header
 from play.dolphin.connection import stopped_by_signals
 from play.dolphin.match import Match, MatchOptions, build_match
 from play.dolphin.ports import own_port, seat_in_replay, seated
-from play.dolphin.session import Session, open_stand_in
+from play.dolphin.session import Session
 from play.dolphin.start import open_match
 from play.loop.environment import SessionEnvironment, Stepped
 from play.loop.observed import Watched
@@ -25,8 +25,8 @@ from play.loop.view import viewing
 from play.play_options import PlayOptions
 from play.players import Say, load_agent, load_pair
 from play.runtime.load import PlayedRun
-from play.stand_in.answer_time import answer_ms
-from play.stand_in.stand_in import OTHER_PIPE, PIPE, StandIn, naming
+from play.stand_in.protocol import OTHER_PIPE, PIPE
+from play.stand_in.stand_in import StandIn, naming, open_stand_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def play_stand_in(
     ):
         told = _settings(options, loaded, opponent=REPLAY, replay=replay.name)
         outcome = _run(session, players, options, lambda game: seat, num_games=1, log=_Log(told, options.log_dir))
-    waited = answer_ms(server.report(), outcome.report.answered, is_lock_step=is_lock_step)
+    waited = server.report().answer_ms(outcome.report.answered, is_lock_step=is_lock_step)
     return replace(outcome, answer_ms=waited)
 
 

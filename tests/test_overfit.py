@@ -24,10 +24,10 @@ from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns
 from play.agent.agent import Agent
-from play.dolphin.session import open_stand_in
 from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import NEVER, StandIn
+from play.stand_in.protocol import NEVER
+from play.stand_in.stand_in import StandIn, open_stand_in
 from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit

@@ -13,11 +13,10 @@ from dataset.features.encoder import FEATURE_ROW, RAW_ROW, perspective
 from dataset.store.rows import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns
 from play.agent.agent import Agent, Seen, Stepper
-from play.dolphin.session import open_stand_in
 from play.loop.runner import Runner
 from play.runtime.load import load
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import StandIn
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.builders import random_run
 from train.export.export import export_run
 from train.policy.policy import Policy

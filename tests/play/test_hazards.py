@@ -37,9 +37,10 @@ from dataset.errors import DolphinError
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
 from play.agent.agent import Agent
-from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
+from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session
 from play.loop.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in.stand_in import PIPE, StandIn
+from play.stand_in.protocol import PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.loop.test_runner import CODEC, Counting
 from tests.play.loopback import GOODBYE, SILENCE, Loopback, end_game, events, menu
 

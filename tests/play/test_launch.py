@@ -15,13 +15,14 @@ from dataset.features.encoder import encode
 from play.agent.agent import Agent
 from play.agent.controller import as_read
 from play.agent.live import LiveGame
-from play.dolphin.session import Ended, Frame, Lost, open_stand_in
+from play.dolphin.session import Ended, Frame, Lost
 from play.launch import play_stand_in
 from play.loop.runner import Runner
 from play.play_options import PlayOptions
 from play.players import load_agent
 from play.runtime.load import load
-from play.stand_in.stand_in import PIPE, Report, StandIn
+from play.stand_in.protocol import PIPE, Report
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.builders import random_run
 from tests.play.test_parity import Frames, differences, from_ingest
 

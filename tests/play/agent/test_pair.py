@@ -14,13 +14,13 @@ from ingest.replay.parse import parse_columns
 from play.agent.agent import Agent
 from play.agent.controller import as_read
 from play.agent.pair import Pair
-from play.dolphin.session import open_stand_in
 from play.launch import play_stand_in
 from play.loop.runner import Runner
 from play.play_options import PlayOptions
 from play.players import load_pair
 from play.runtime.load import load
-from play.stand_in.stand_in import OTHER_PIPE, PIPE, Report, StandIn
+from play.stand_in.protocol import OTHER_PIPE, PIPE, Report
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.dataset.builders import stack
 from tests.play.builders import random_run
 

@@ -15,9 +15,9 @@ from dataset.errors import DolphinError
 from play.dolphin import connection
 from play.dolphin.connection import connect, start_dolphin
 from play.dolphin.match import Match, MatchOptions, build_match
-from play.dolphin.session import open_stand_in
 from play.dolphin.start import open_match
-from play.stand_in.stand_in import OTHER_PIPE, PIPE, StandIn
+from play.stand_in.protocol import OTHER_PIPE, PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.builders import free_port
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 
