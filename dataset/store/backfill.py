@@ -15,7 +15,7 @@ import polars as pl
 
 from dataset.errors import ConfigError
 from dataset.io.lock import writing
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.schema import Columns
 from dataset.store.frame_table import REPLAY_SCHEMA, columns_from_table
 from dataset.store.location import frame_shard_path, replays_path, require_folder
@@ -74,7 +74,7 @@ def derive(folder: Path | str, compute: Compute, on_progress: Callable[[int, int
         if left_out(ok, manifest.where) != left:
             raise ConfigError(
                 f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "
-                f"by the new columns; run '{typed('encode', '--store', folder, '--where', '')}' first, this again, then "
+                f"by the new columns; run '{command_line('encode', '--store', folder, '--where', '')}' first, this again, then "
                 "encode with the condition"
             )
         save_replays(folder, rows, manifest, manifest)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import polars as pl
 
-from dataset.codecs.registry import Codec, get_codec
-from dataset.features.feature_groups import encoder_digest, parse_features
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
+from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.atomic import replacing, sha256_of
 from dataset.io.lock import writing
 from dataset.schema import SCHEMA_VERSION
