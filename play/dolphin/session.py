@@ -17,7 +17,7 @@ from melee.slippstream import EnetDisconnected
 
 from dataset.errors import DolphinError
 from dataset.melee.controller import Controllers
-from play.agent.controller import press
+from play.agent.libmelee import press
 from play.dolphin.connection import close_console
 
 POLL_S = 0.5
