@@ -18,8 +18,7 @@ from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.features.encoder import FRAME_ENCODERS
 from dataset.features.layout import FEATURES, INDICES
-from dataset.melee.controller import NEUTRAL, Classes, Controllers
-from dataset.melee.pad import game_stick, game_trigger
+from dataset.melee.controller import NEUTRAL, Classes, Controllers, game_stick, game_trigger
 
 Column = NDArray[np.float32]
 """The raw column of one frame, [len(RAW_NAMES)]."""

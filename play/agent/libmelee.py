@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from dataset.errors import DolphinError
 from dataset.features.layout import RAW_NAMES, RAW_ROW
-from dataset.melee.controller import BUTTONS, Controllers
+from dataset.melee.controller import BUTTONS, STICK_RANGE, TRIGGER_RANGE, Controllers
 from dataset.melee.ids import NUM_ITEM_KINDS, stage_index_from_libmelee
 from dataset.melee.item_slots import ItemSlots
-from dataset.melee.pad import STICK_RANGE, TRIGGER_RANGE
 from dataset.schema import NUM_ITEM_SLOTS, SIDES
 
 if TYPE_CHECKING:

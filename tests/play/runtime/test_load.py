@@ -27,6 +27,8 @@ from tests.play.builders import random_run
 from tests.play.loop.test_runner import CODEC, Counting
 from train.export.export import export_run
 
+pytestmark = pytest.mark.usefixtures("patient_budget")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
