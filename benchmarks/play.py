@@ -35,17 +35,14 @@ import torch
 from benchmarks.floor_graphs import one_node, weights_alone
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
-from play.agent.agent import Agent, Stepper
-from play.agent.controller import press
-from play.agent.live import LiveGame
-from play.agent.pair import Pair
-from play.dolphin.session import Frame, open_stand_in
+from play.agent.agent import Agent, Players, Stepper
+from play.agent.libmelee import LiveGame, press
+from play.dolphin.session import Frame
 from play.launch import play_stand_in
-from play.loop.runner import Players
-from play.play_options import PlayOptions
+from play.options import PlayOptions
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import StandIn
+from play.stand_in.stand_in import StandIn, open_stand_in
 from train.config.run_config import DataConfig, PolicyConfig, RunConfig
 from train.export.export import export_run, to_onnx
 from train.export.folded_step import as_state, leaves_of
@@ -80,7 +77,7 @@ class NoModel:
     def step(self, *frame: Any) -> Any:
         """The script's next controller."""
         self.frame += 1
-        return self.script[self.frame % len(self.script)]
+        return self.script[None, self.frame % len(self.script)]
 
 
 class Path60:
@@ -88,7 +85,7 @@ class Path60:
 
     def __init__(self, stepper: Stepper, zero_indices: Any, home: Path, *, is_pair: bool = False) -> None:
         agents = [Agent(stepper, get_codec("axis17"), delay=0, seed=seed) for seed in range(2 if is_pair else 1)]
-        self.players: Players = Pair(*agents) if is_pair else agents[0]
+        self.players = Players(*agents)
         self.players.start_game(1)
         self.live = LiveGame(zero_indices)
         console = melee.Console(is_remote=True, dolphin_home_path=str(home), blocking_input=False)
@@ -274,7 +271,7 @@ def at_game_speed(run: Path, folder: Path, seconds: float) -> dict[str, Any]:
     duel = folder / "long.slp"
     generate_replay(duel, seed=2, characters=("fox", "mewtwo"), frames=int(seconds * 60))
     export_run(run)
-    report = play_stand_in(PlayOptions(run=str(run)), duel, lambda line: None).report
+    report = play_stand_in(PlayOptions(policy=str(run), stand_in=duel), lambda line: None).report
     return report.summary()
 
 

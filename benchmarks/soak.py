@@ -24,16 +24,17 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
 from dataset.duels.generate import generate_replays
 from dataset.slippi import slp, ubjson
-from play.agent.agent import Agent
-from play.dolphin.ports import seat_in_replay
-from play.dolphin.session import Lost, open_stand_in
-from play.loop.observed import Watched
-from play.loop.runner import Report, Runner, warm_up
-from play.loop.session_log import SessionLog
-from play.runtime.load import load
-from play.stand_in.stand_in import PIPE, StandIn
+from play.agent.agent import Agent, Players
+from play.dolphin.session import Lost
+from play.launch import port_in_replay
+from play.loop.runner import Report, Runner
+from play.loop.session_log import SessionLog, logging
+from play.runtime.load import load, warm_up
+from play.stand_in.protocol import PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 
 ROLLBACK_EVERY, ROLLED_BACK = 120, 3
 PAUSES = {1800: 5.0, 3600: 32.0}
@@ -49,21 +50,21 @@ def main() -> None:
     parser.add_argument("--reconnects", type=int, default=2)
     options = parser.parse_args()
     loaded, stepper = load(options.run, 1.0)
-    agent = Agent(stepper, loaded.codec, delay=loaded.delay)
-    step_ms = warm_up(agent)
+    players = Players(Agent(stepper, loaded.codec, delay=loaded.delay))
+    step_ms = warm_up(players)
     memory = Memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         duels = [with_rollbacks(path) for path in generate_replays(folder / "duels", NUM_DUELS, seed=0)]
         num_games = 4 + int(options.minutes)  # no duel lasts less than a minute
         games = [duels[number % NUM_DUELS] for number in range(num_games)]
-        seat = seat_in_replay(slp.read_header(games[0]), "mewtwo", None)
+        agent_port = port_in_replay(slp.read_header(games[0]), "mewtwo", None)
         memory.start()
         sessions = []
         with StandIn(games, fps=60.0, controllers=(PIPE,), start_grace_s=0.0, pauses=PAUSES) as server:
             for number in range(options.reconnects + 1):
                 seconds = options.minutes * 60 / (options.reconnects + 1)
-                sessions.append(play(server, agent, seat, seconds, folder / f"session-{number}"))
+                sessions.append(play(server, players, agent_port, seconds, folder / f"session-{number}"))
                 print(json.dumps(sessions[-1]), flush=True)
             num_rollbacks = len(server.report().frames) - len(advancing(server.report().frames.tolist()))
     result = {
@@ -90,19 +91,17 @@ def advancing(frames: list[int]) -> list[int]:
     return new
 
 
-def play(server: StandIn, agent: Agent, seat: int, seconds: float, folder: Path) -> dict[str, Any]:
+def play(server: StandIn, players: Players, agent_port: int, seconds: float, folder: Path) -> dict[str, Any]:
     """One session, closed in mid-game when its time is over."""
     folder.mkdir()
     began = time.monotonic()
     with closing(open_stand_in(server, port=PIPE, is_blocking=False)) as session:
-        watched = Watched(session=Until(session, began + seconds), find_port=lambda game: seat)
-        runner = Runner(watched, agent, find_port=lambda game: seat, is_sync=False)
+        until = Until(session, began + seconds)
+        runner = Runner(until, players, find_port=lambda game: agent_port, is_sync=False)
         log = SessionLog(folder, {"soak": True}, runner.report)
-        watched.listeners.append(log)
-        report = runner.run()
-        watched.stop()
-        log.close()
-    return {"minutes": round((time.monotonic() - began) / 60, 2)} | told(report)
+        with logging(log, runner):
+            report = runner.run()
+    return {"minutes": round((time.monotonic() - began) / 60, 2)} | figures(report)
 
 
 class Until:
@@ -120,7 +119,7 @@ class Until:
         return Lost("time is over") if time.monotonic() > self._deadline else event
 
 
-def told(report: Report) -> dict[str, Any]:
+def figures(report: Report) -> dict[str, Any]:
     """A session's figures."""
     return {
         "games": len(report.games),
