@@ -34,9 +34,9 @@ from peppi_py import _peppi
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import ALL, FEATURES, INDICES
 from dataset.io.atomic import sha256_of
-from dataset.io.malloc import keep_freed_memory
 from dataset.store.frame_table import FrameWriter, rows_digest
 from dataset.store.rows import sample_of
+from dataset.stream.track_memory import keep_freed_memory
 from dataset.stream.window_shards import add_sample, open_shard
 from ingest.jobs.pipeline import IngestOptions, ingest
 from ingest.jobs.workers import KEPT_BYTES

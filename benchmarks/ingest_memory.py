@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset.duels.generate import generate_replay
-from dataset.io.malloc import keep_freed_memory
 from dataset.slippi.ubjson import RAW_PREFIX
+from dataset.stream.track_memory import keep_freed_memory
 from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
 from ingest.jobs.workers import KEPT_BYTES
 

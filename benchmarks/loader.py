@@ -48,12 +48,9 @@ from numpy.typing import NDArray
 
 from dataset.melee.ids import character_from_name
 from dataset.store.store import Store
-from dataset.stream.augment import PLAIN
-from dataset.stream.bank import Bank
-from dataset.stream.batch import Layout
-from dataset.stream.decode import decode
-from dataset.stream.lanes import Lanes
-from dataset.stream.sampler import Sampler
+from dataset.stream.bank import PLAIN, Bank, decode
+from dataset.stream.sampler import Lanes, Sampler
+from dataset.stream.track_memory import Layout
 from dataset.stream.window_shards import unpack
 from dataset.stream.windows import Windows
 

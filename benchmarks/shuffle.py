@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from dataset.melee.ids import character_from_name
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
-from dataset.stream.sampler import Sampler
+from dataset.stream.sampler import Lanes, Sampler
 from dataset.stream.windows import MEMORY, Windows
 
 FALCO = character_from_name("falco").internal

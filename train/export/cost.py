@@ -20,8 +20,7 @@ from torch import Tensor
 
 from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Batch, Lanes
 from train.data.batches import to_tensors
 from train.data.load import character_id, open_store
 from train.export.export import one_thread_session

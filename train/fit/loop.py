@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dataset.io.atomic import replacing
 from dataset.io.prefetch import prefetch
-from dataset.stream.batch import Batch
+from dataset.stream.sampler import Batch
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.batches import Tensors, to_tensors

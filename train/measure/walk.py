@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from dataset.io.prefetch import prefetch
-from dataset.stream.batch import Batch
-from dataset.stream.sampler import Sampler
+from dataset.stream.sampler import Batch, Sampler
 from train.data.batches import Tensors, to_tensors
 from train.measure.controls import Controls
 from train.measure.judged import Judged, judge

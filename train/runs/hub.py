@@ -11,7 +11,7 @@ from pathlib import Path
 from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
-from dataset.io.rclone import Copied
+from dataset.io.remote_folder import Copied
 from dataset.reporting.command_lines import command_line
 from dataset.store.readme import HUB_CARD_NAME, MARK
 from train.callbacks.run_page import METRICS, PAGE

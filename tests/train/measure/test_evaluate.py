@@ -7,7 +7,7 @@ import torch
 
 from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config, tiny_splits, write_store
 from train.fit.losses import component_nll
 from train.measure.evaluate import evaluate_policy, evaluate_run, parse_split

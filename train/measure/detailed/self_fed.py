@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Lanes
 from train.fit.losses import component_nll
 from train.measure.controls import Controls
 from train.measure.judged import Judged, judge

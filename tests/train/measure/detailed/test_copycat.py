@@ -3,7 +3,7 @@ import torch
 
 from dataset.melee.controller import NEUTRAL
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config
 from train.measure.detailed.copycat import measure_copycat
 from train.measure.walk import measuring, walk
