@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from dataset.duels.generate import generate_replay
-from play.loop.score import GameResult
+from play.loop.runner import GameResult
 from tests.play.games.test_find import log
 from tests.train.commands.test_doctor import found
 from tests.train.hub_double import Hub
@@ -192,7 +192,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         patch.chdir(folder)
         patch.setattr("train.compare.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
         patch.setattr("train.export.export.export_run", lambda run, **options: EXPORTED)
-        patch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
+        patch.setattr("play.runtime.load.FRAME_BUDGET_MS", 10_000.0)
         patch.setattr(
             "play.commands.demo.run_demo",
             lambda **options: [import_module("play.commands.demo").Stage("ingest", 1.0, {})],

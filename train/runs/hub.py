@@ -16,8 +16,7 @@ from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
 from dataset.reporting.command_lines import command_line
 from dataset.store.readme import HUB_CARD_NAME, MARK
-from train.callbacks.run_page import METRICS, PAGE
-from train.runs.run_folder import GRAPH, LOOKUP, features_of, find_run, load_record
+from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 

@@ -19,11 +19,17 @@ from train.config.run_config import STREAM, WINDOW
 RUNS = Path("runs")
 """Where run names are looked up, under the working directory."""
 
+METRICS = "metrics.jsonl"
+"""In a run folder: a line per epoch."""
+
+PAGE = "report.html"
+"""In a run folder: its page of curves."""
+
 GRAPH = "policy.onnx"
-"""The exported graph's name in a run folder."""
+"""In a run folder: the exported graph."""
 
 LOOKUP = "lookup.safetensors"
-"""The name in a run folder of what the lookup baseline remembers."""
+"""In a run folder: the counts of the lookup baseline."""
 
 GRAPH_VERSION = "2"
 """Changes whenever a graph's inputs or outputs mean something else."""

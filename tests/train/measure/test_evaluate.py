@@ -73,7 +73,7 @@ def test_the_val_split_gives_what_training_reported(run: Path, store: Path) -> N
 
 
 def test_replays_that_a_run_trained_on_are_refused_and_counted(run: Path, store: Path) -> None:
-    with pytest.raises(ConfigError, match=r"it trained on 3 of these 7; .* or say --allow-seen"):
+    with pytest.raises(ConfigError, match=r"it trained on 3 of these 7; .* or add --allow-seen"):
         evaluate(load_policy(run), store, split="all")
     assert evaluate(load_policy(run), store, split="all", is_seen_allowed=True)["replays"] == 7
 

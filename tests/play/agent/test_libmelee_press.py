@@ -9,7 +9,8 @@ import pytest
 
 from dataset.codecs.registry import get_codec
 from dataset.melee.controller import BUTTONS, Controllers, game_stick
-from play.agent.controller import as_read, press
+from play.agent.agent import as_read
+from play.agent.libmelee import press
 from play.stand_in.pipe_pad import PadState, PipePad
 
 CODEC = get_codec("axis17")

@@ -1,7 +1,6 @@
 """Every flag of ``exphil play`` in every one of its modes: it changes what is started, or it is refused by its name."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import typer
 from typer.testing import CliRunner
 
 from dataset.errors import ConfigError
-from play.check import CheckOptions, Verdict
+from play.check import Verdict
 from play.cli import register
-from play.dolphin.match import MatchOptions, build_match
+from play.dolphin.match import build_match
 from play.launch import Outcome
 from play.loop.runner import Report
-from play.play_options import PlayOptions
+from play.options import PlayOptions
 from tests.play.fake_dolphin import MELEE
 
 MODES = {
@@ -61,8 +60,31 @@ TOGGLES: dict[str, tuple[list[str], set[str]]] = {
 }
 """What toggles each flag, and the modes in which it must change what is started; in all others it must be refused."""
 
+CHECKED = ("policy", "dolphin", "iso", "dolphin_home", "replay_dir", "slippi_port", "headless")
+CHECKED += ("runtime", "openvino_device", "sync")
+PLAYED = (
+    "policy",
+    "opponent",
+    "temperature",
+    "seed",
+    "seconds",
+    "delay",
+    "runtime",
+    "openvino_device",
+    "sync",
+    "log_dir",
+)
+"""What ``play.check`` and ``play.launch`` read of the options; a match reads others by way of ``build_match``."""
+
 CHANGES = {"check", "opponent", "connect_code"}
 """Flags that choose a mode; ``test_a_kind_of_opponent_that_cannot_be_is_refused`` has them beside the others."""
+
+
+@pytest.mark.parametrize(
+    ("opponent", "run"), [(None, None), ("cpu", None), ("human", None), ("runs/rival", "runs/rival")]
+)
+def test_an_opponent_that_is_no_cpu_and_no_human_is_a_run(opponent: str | None, run: str | None) -> None:
+    assert PlayOptions(policy="own", opponent=opponent).runs == (("own",) if run is None else ("own", run))
 
 
 @pytest.fixture
@@ -74,22 +96,20 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
         started.append(what)
         return Outcome(report=Report())
 
-    def match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: object) -> Outcome:
-        rival = None if options.opponent is None else "fox"
-        settled = build_match(
-            wanted, trained_character="mewtwo", delay=2, is_blocking=options.is_sync, rival_character=rival
-        )
-        return start((told(options), settled, num_games))
+    def match(options: PlayOptions, say: object, console: object) -> Outcome:
+        match = build_match(options, trained_character="mewtwo", delay=2, rival_character="fox")
+        return start((heeded(options, *PLAYED, "games"), match))
 
-    def checked(options: CheckOptions) -> Verdict:
-        start(options)
+    def checked(options: PlayOptions) -> Verdict:
+        start(heeded(options, *CHECKED))
         return Verdict(findings=[], dolphin=None, iso=None)
+
+    def stand_in(options: PlayOptions, say: object, console: object) -> Outcome:
+        return start(heeded(options, *PLAYED, "stand_in", "fps", "port", "slippi_port"))
 
     monkeypatch.setattr("play.check.check", checked)
     monkeypatch.setattr("play.launch.play_match", match)
-    monkeypatch.setattr(
-        "play.launch.play_stand_in", lambda options, replay, say, **how: start((told(options), replay, how))
-    )
+    monkeypatch.setattr("play.launch.play_stand_in", stand_in)
     monkeypatch.chdir(tmp_path)
     for name in ("game.slp", "another.slp", "dolphin", "another"):
         Path(name).touch()
@@ -109,9 +129,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
     return run
 
 
-def told(options: PlayOptions) -> dict[str, Any]:
-    """The options, without the console, of which there is a new one each time."""
-    return {name: value for name, value in vars(options).items() if name != "console"}
+def heeded(options: PlayOptions, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
 
 
 def test_the_table_has_every_flag_of_play() -> None:
@@ -171,5 +190,5 @@ def test_who_asks_for_techniques_is_told_that_no_replay_was_kept(play: Callable[
 
 def test_what_is_checked_is_what_was_named(play: Callable[..., tuple[Any, str, str]]) -> None:
     started, *_ = play(*MODES["check a run"], "--dolphin", "dolphin", "--slippi-port", "51442", "--sync")
-    found = {name: value for name, value in asdict(started).items() if value != asdict(CheckOptions())[name]}
-    assert found == {"policy": "RUN", "dolphin": Path("dolphin"), "slippi_port": 51442, "is_sync": True}
+    found = {name: value for name, value in started.items() if value != getattr(PlayOptions, name)}
+    assert found == {"policy": "RUN", "dolphin": Path("dolphin"), "slippi_port": 51442, "sync": True}

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from play.stand_in.answer_time import answer_ms
-from play.stand_in.stand_in import NEVER, PIPE, Report
+from play.stand_in.protocol import NEVER, PIPE, Report
 
 
 def seen_by_stand_in(frames: list[int], sent_s: list[float], flush_s: list[float], poll_frame: list[int]) -> Report:
@@ -18,19 +17,19 @@ def seen_by_stand_in(frames: list[int], sent_s: list[float], flush_s: list[float
 
 def test_an_answer_that_comes_a_frame_late_counts_from_its_own_frame() -> None:
     seen = seen_by_stand_in([-123, -122, -121], [1.0, 1.016, 1.032], [0.5, 1.018, 1.034], [-123, -121, NEVER])
-    found = answer_ms(seen, [-123, -122], is_lock_step=False)
+    found = seen.answer_ms([-123, -122], is_lock_step=False)
     assert found == pytest.approx((18.0, 18.0))
 
 
 def test_the_first_copy_of_a_frame_is_the_one_that_is_answered() -> None:
     seen = seen_by_stand_in([-123, -122, -122], [1.0, 1.016, 1.020], [0.5, 1.001, 1.030], [-123, -122, NEVER])
-    assert answer_ms(seen, [-123, -122], is_lock_step=False) == pytest.approx((7.5, 13.87))
+    assert seen.answer_ms([-123, -122], is_lock_step=False) == pytest.approx((7.5, 13.87))
 
 
 def test_in_lock_step_every_flush_answers_the_frame_before_it() -> None:
     seen = seen_by_stand_in([-123, -122], [1.0, 2.0], [0.5, 1.002, 2.004], [-123, -122, NEVER])
-    assert answer_ms(seen, [-123, -122], is_lock_step=True) == pytest.approx((2.0, 2.0))
+    assert seen.answer_ms([-123, -122], is_lock_step=True) == pytest.approx((2.0, 2.0))
 
 
 def test_without_answers_there_is_nothing_to_measure() -> None:
-    assert answer_ms(seen_by_stand_in([-123], [1.0], [0.5], [-123]), [], is_lock_step=False) is None
+    assert seen_by_stand_in([-123], [1.0], [0.5], [-123]).answer_ms([], is_lock_step=False) is None

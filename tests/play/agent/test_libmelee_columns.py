@@ -7,7 +7,7 @@ from melee.gamestate import Projectile, UnknownAnimation, UnknownProjectileType
 
 from dataset.errors import DolphinError
 from dataset.features.layout import RAW_NAMES
-from play.agent.live import LiveGame, two_ports
+from play.agent.libmelee import LiveGame, two_ports
 
 FALCO_LASER = 0x37
 

@@ -1,4 +1,4 @@
-"""Technique statistics of kept replays, by the commands that a user would type."""
+"""Technique statistics of kept replays, by the commands that a user would give."""
 
 import json
 import subprocess
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from dataset.duels.generate import generate_replay
-from play.games.techniques import commands, technique_rows
+from play.commands.play import technique_commands, technique_rows
 
 REPLAYS = [Path("a.slp"), Path("b.slp")]
 
 
 def test_two_commands_make_a_store_and_ask_it() -> None:
-    assert commands(REPLAYS, Path("store"), "mewtwo", 2) == [
+    assert technique_commands(REPLAYS, Path("store"), "mewtwo", 2) == [
         [
             *("ingest", "a.slp", "b.slp", "--store", "store"),
             *("--include-cpu", "--min-frames", "600", "--workers", "1"),
@@ -38,20 +38,24 @@ class Shell:
         return subprocess.CompletedProcess(command, code, out, err)
 
 
-def test_the_rows_are_those_of_the_second_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rows_are_those_of_the_second_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"technique": "wavedash", "count": 3}]
     shell = Shell((0, '{"frames": 9}', ""), (0, "a table\n" + json.dumps({"rows": rows}), ""))
     monkeypatch.setattr(subprocess, "run", shell.run)
-    said: list[str] = []
-    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None, said.append) == rows
+    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None) == rows
+    said = capsys.readouterr().err.splitlines()
     assert [line.split()[:3] for line in said] == [["$", "exphil", "ingest"], ["$", "exphil", "stats"]]
 
 
-def test_a_command_that_fails_is_told_and_ends_the_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_fails_is_told_and_ends_the_matter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shell = Shell((1, "", "warning\nerror: peppi_py is not installed\n"))
     monkeypatch.setattr(subprocess, "run", shell.run)
-    said: list[str] = []
-    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None, said.append) is None
+    assert technique_rows(REPLAYS, Path("store"), "mewtwo", None) is None
+    said = capsys.readouterr().err.splitlines()
     assert said[-1] == "techniques: the command above must exit 0, found: error: peppi_py is not installed"
     assert shell.asked == 1
 
@@ -59,8 +63,7 @@ def test_a_command_that_fails_is_told_and_ends_the_matter(monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_a_duel_has_techniques(tmp_path: Path) -> None:
     generate_replay(tmp_path / "duel.slp", seed=1)
-    said: list[str] = []
-    rows = technique_rows([tmp_path / "duel.slp"], tmp_path / "store", "mewtwo", None, said.append)
-    assert rows is not None, said
+    rows = technique_rows([tmp_path / "duel.slp"], tmp_path / "store", "mewtwo", None)
+    assert rows is not None
     assert {row["character"] for row in rows} == {"mewtwo"}
     assert {"approach", "kill"} <= {row["technique"] for row in rows}
