@@ -32,6 +32,7 @@ from dataset.stream.bank import Bank, Rows
 from train.data.load import character_id
 from train.policy.components import Components, Persistence
 from train.runs.checkpoint import LoadedPolicy
+from train.runs.run_folder import LOOKUP
 
 OWN_STATE = INDEX_ROW["a_action_state"]
 """The place of the imitated player's action state among the embedding indices."""
