@@ -32,11 +32,10 @@ from peppi_py import _peppi
 from dataset.codecs.registry import get_codec
 from dataset.features.encoder import FEATURES, INDICES
 from dataset.features.feature_groups import ALL
-from dataset.io.atomic import sha256_of
 from dataset.io.malloc import keep_freed_memory
-from dataset.store.frame_table import FrameWriter, rows_digest
-from dataset.store.rows import sample_of
-from dataset.stream.window_shards import add_sample, open_shard
+from dataset.store.frame_table import rows_digest
+from dataset.store.manifest import ShardInfo
+from dataset.store.shard_writer import ShardWriter, sample_of
 from ingest.jobs.pipeline import IngestOptions, ingest
 from ingest.jobs.workers import KEPT_BYTES
 from ingest.replay.parse import ParsedReplay, parse_columns
@@ -79,12 +78,11 @@ class Rounds:
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
         self._paths, self._folder = paths, folder
         self._candidates = find_candidates(paths)
-        self._oldest = min(parse_columns(path, rollback="last").version for path in paths)
         self.frames = 0
 
     def run(self, count: int) -> tuple[dict[str, dict[str, float]], float]:
         """Median, least and greatest ratio of each path to peppi, and peppi's median seconds, after one warm-up round."""
-        ways: dict[str, Callable[[], None]] = {
+        ways: dict[str, Callable[[], object]] = {
             "peppi": self.peppi,
             "columns": lambda: self.ingest(False, False),
             "parquet": lambda: self.ingest(True, False),
@@ -109,15 +107,9 @@ class Rounds:
         for path in self._paths:
             peppi_py.read_slippi(str(path))
 
-    def ingest(self, with_frames: bool, with_windows: bool) -> None:
+    def ingest(self, with_frames: bool, with_windows: bool) -> tuple[ShardInfo, ...]:
         """Hash, parse, and write what is asked for, as a job does."""
-        table, shard = self._folder / "frames.parquet", self._folder / "windows.tar"
-        with (
-            FrameWriter(str(table), self._oldest) as writer,
-            shard.open("wb") as file,
-            open_shard(file) as tar,
-            Reader() as reader,
-        ):
+        with ShardWriter(self._folder, 0) as writer, Reader() as reader:
             self.frames = 0
             for candidate in self._candidates:
                 id_ = reader.content_id(candidate)
@@ -125,22 +117,21 @@ class Rounds:
                 self.frames += parsed.num_frames
                 if with_frames:
                     rows_digest(parsed.columns)
-                    writer.write(id_, parsed.columns)
+                    writer.add_frames(id_, parsed.columns)
                 if with_windows:
-                    add_sample(tar, sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL))
-        for is_written, path in ((with_frames, table), (with_windows, shard)):
-            if is_written:
-                sha256_of(path)
+                    sample = sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL)
+                    writer.add_window(sample, "train")
+        return writer.shards
 
     def sizes(self) -> dict[str, float]:
         """Bytes a frame of both files, windows also per feature."""
-        self.ingest(True, True)
-        table, shard = ((self._folder / name).stat().st_size for name in ("frames.parquet", "windows.tar"))
+        shards = self.ingest(True, True)
+        table, windows = (sum(one.bytes for one in shards if one.kind == kind) for kind in ("frames", "windows"))
         features = len(FEATURES) + len(INDICES) + 2 * len(CODEC.components)
         return {
             "frame_table": round(table / self.frames, 2),
-            "windows": round(shard / self.frames, 2),
-            "windows_per_feature": round(shard / self.frames / features, 4),
+            "windows": round(windows / self.frames, 2),
+            "windows_per_feature": round(windows / self.frames / features, 4),
         }
 
 

@@ -175,8 +175,7 @@ def encode_command(
 
     from dataset.errors import ConfigError
     from dataset.reporting import tables as report
-    from dataset.store.backfill import encode_quality
-    from dataset.store.reencode import encode_windows
+    from dataset.store.reencode import encode_quality, encode_windows
 
     lines = report.Lines()
     if quality:

@@ -96,7 +96,7 @@ def _parsed(replay: Path, rollback: str) -> "Columns":
 def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str, str]":
     """Id, columns, codec and feature groups of a store's replay, the first if none is named."""
     from dataset.errors import ConfigError
-    from dataset.store.rows import ingested_rows
+    from dataset.store.replay_table import ingested_rows
     from dataset.store.store import Store
 
     store = Store(folder)

@@ -13,7 +13,6 @@ import polars as pl
 from dataset.codecs.registry import BUTTONS
 from dataset.melee.ids import Character
 from dataset.schema import SIDES
-from dataset.store.played import played_frames
 from dataset.store.store import Store
 
 FRAMES_PER_MINUTE = 3600
@@ -100,7 +99,7 @@ def _presses(store: Store, character: Character | None) -> pl.DataFrame:
     """How often a minute each button goes down, of one player's play."""
     columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
     same = pl.col("replay") == pl.col("replay").shift(1)
-    told = played_frames(store, columns).with_columns(same=same.fill_null(value=False))
+    told = store.ok_frames(columns).with_columns(same=same.fill_null(value=False))
     sums = []
     for side in SIDES:
         buttons = pl.col(f"{side}_buttons")

@@ -15,7 +15,6 @@ from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_n
 from dataset.schema import SIDES
 from dataset.stats.quality import quality_table
 from dataset.stats.techniques.table import technique_table
-from dataset.store.played import played_frames
 from dataset.store.store import Store
 
 FRAMES_PER_HOUR = 60 * 60 * 60
@@ -109,7 +108,7 @@ def _matchups(store: Store, character: Character | None) -> pl.DataFrame:
 
 def _actions(store: Store, character: Character | None) -> pl.DataFrame:
     """Frames every character spends in every action state."""
-    frames = played_frames(store, [f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
+    frames = store.ok_frames([f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
     counts = pl.concat([_side_actions(frames, side, character) for side in SIDES])
     total = counts.group_by("character", "action_state").agg(pl.col("frames").sum())
     share = (pl.col("frames") / pl.col("frames").sum().over("character")).alias("share")

@@ -1,7 +1,7 @@
-"""The store's ``README.md``: what a dataset hub shows, and where it finds the Parquet to show.
+"""The store's ``README.md``, which a dataset hub shows as its card.
 
-In: the manifest. Out: Markdown with an explicit ``configs:`` block, so the hub does not guess at the window shards. The
-surprise: a README that somebody else wrote is left alone; ours is known by its last line.
+Its ``configs:`` block says where the Parquet files are, so that the hub does not try to read the window shards. A README that
+somebody else wrote is left alone; ours is recognized by its last line.
 """
 
 from pathlib import Path

@@ -15,10 +15,8 @@ from dataset.features.align import MIN_ONSETS, Leak
 from dataset.features.feature_groups import encoder_digest
 from dataset.melee.ids import character_from_name
 from dataset.schema import SCHEMA_VERSION, SIDES
-from dataset.store.manifest import Manifest, data_digest
-from dataset.store.row_filter import left_out
-from dataset.store.rows import ReplayRow, rows_by_shard
-from dataset.store.split import SPLITS, split_key, split_of
+from dataset.store.manifest import SPLITS, Manifest, split_of
+from dataset.store.replay_table import ReplayRow, left_out, rows_by_shard
 from dataset.verify.frame_audit import Faults
 
 _WORDS = {"None": "any", "False": "no", "True": "yes"}
@@ -74,14 +72,7 @@ def replay_check(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[Repla
     """
     faults = Faults()
     left = left_out(rows, manifest.where)
-    digest = data_digest(
-        ((row["id"], row["split"], row["rows_digest"]) for row in rows),
-        schema_version=manifest.schema_version,
-        encoder_digest=manifest.encoder_digest,
-        codec_digest=manifest.codec_digest,
-        rollback=manifest.rollback,
-        left=left,
-    )
+    digest = manifest.data_digest(rows, left)
     frames = sum(row["frames"] for row in rows)
     for what, found, listed in (
         ("replays", len(rows), manifest.replays),
@@ -126,7 +117,7 @@ def split_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
         for key, count in Counter(key for key, _ in pairs).items():
             faults.add(int(count > 1), f"{what} {key} is in {count} splits")
     for row in rows:
-        rule = split_of(split_key(row["match_id"], row["id"]), manifest.split_seed)
+        rule = split_of(row["match_id"], row["id"], manifest.split_seed)
         faults.add(int(row["split"] != rule), f"replay {row['id']} is in {row['split']}, the rule says {rule}")
     shares = Counter(row["split"] for row in rows)
     good = ", ".join(f"{split} {shares[split]}" for split in SPLITS)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import STICK_DEAD_ZONE, TRIGGER_DEAD_ZONE, Codec
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns, controller_matrix
-from dataset.store.rows import ReplayRow
+from dataset.store.replay_table import ReplayRow
 
 _LIMITS = {
     "action_state": (0, NUM_ACTION_STATES - 1),

@@ -11,7 +11,7 @@ import numpy as np
 
 from dataset.melee.ids import character_from_name
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
-from dataset.store.frame_table import required_columns
+from dataset.store.frame_table import missing_columns
 from dataset.store.quality import QUALITY_SCHEMA, damage_taken, quality_of
 
 FRAMES_PER_SECOND = 60
@@ -47,7 +47,7 @@ def _strange_columns(row: Mapping[str, Any], columns: Columns) -> list[str]:
     major, minor, patch = map(int, row["version"].split("."))
     version = (major, minor, patch)
     newer = [c.name for c in COLUMNS if c.since > version and c.name in columns]
-    lacking = sorted(required_columns(version) - columns.keys())
+    lacking = missing_columns(columns, version)
     found = [f"version is {row['version']}, which has no {newer[0]}"] if newer else []
     return found + ([f"version is {row['version']}, which has {lacking[0]}"] if lacking else [])
 

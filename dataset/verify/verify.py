@@ -22,11 +22,11 @@ from dataset.errors import SchemaError
 from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import typed
-from dataset.store.frame_table import FRAME_SCHEMA, columns_from_table, rows_digest, wrong_nulls
+from dataset.store.frame_table import FRAME_SCHEMA, columns_from_table, read_replays, rows_digest, wrong_nulls
 from dataset.store.location import replays_path, require_folder
 from dataset.store.manifest import Manifest, ShardInfo
-from dataset.store.row_filter import left_out
-from dataset.store.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
+from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, rows_by_shard
+from dataset.store.shard_writer import sample_of
 from dataset.stream.window_shards import read_shard
 from dataset.verify.checks import (
     Check,
@@ -195,8 +195,9 @@ def _audit_shard(
     content.add(
         int(metadata.num_rows != shard.frames), f"{shard.path} has {metadata.num_rows} rows, not {shard.frames}"
     )
-    content.add(int(schema.names != FRAME_SCHEMA.names), f"{shard.path} has other columns than the frame table")
-    for row, table in shard_tables(path, rows):
+    known = [name for name in FRAME_SCHEMA.names if name in schema.names]
+    content.add(int(schema.names != known), f"{shard.path} has other columns than the frame table")
+    for row, table in read_replays(path, rows):
         named = set(table["replay"].unique().to_pylist())
         content.add(int(named != {row["id"]}), f"rows of replay {row['id']} are marked {sorted(named, key=str)[:2]}")
         columns = columns_from_table(table)

@@ -6,9 +6,8 @@ between the two leaves a manifest whose table is the previous one. And since eac
 until there is enough that is new: what a kill takes is that share of the store at most, and the next run does it again.
 """
 
-import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +21,11 @@ from dataset.io.atomic import TEMPORARY_SUFFIX
 from dataset.io.lock import LOCK_NAME, writing
 from dataset.reporting.command_lines import typed
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.frame_table import REPLAY_SCHEMA
 from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
+from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema
 from dataset.store.readme import HUB_CARD_NAME, write_hub_card
-from dataset.store.replay_table import save_replays
-from dataset.store.row_filter import left_out
+from dataset.store.replay_table import REPLAY_SCHEMA, left_out, save_replays
+from dataset.store.shard_writer import next_number, shard_number
 from dataset.store.store import Store
 from ingest.jobs.job import JobResult, Row
 from ingest.options import DEFAULT_CODEC, IngestOptions
@@ -43,7 +41,6 @@ at most, and the last of every run the whole table once more."""
 PASSING = ("unreadable_file", "unreadable_folder", "changed")
 """Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
 
-_SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 _OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
 """What a store may hold before its first manifest."""
 
@@ -117,8 +114,7 @@ class OpenStore:
     def next_index(self) -> int:
         """The number of the next shards: above all that lie in the folder, or are listed and lie behind a URL."""
         listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
-        found = (_SHARD_NAME.fullmatch(name) for name in (*self._shard_files(), *listed))
-        return max((int(match[3]) + 1 for match in found if match), default=0)
+        return next_number((*self._shard_files(), *listed))
 
     def take(self, result: JobResult) -> list[Row]:
         """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
@@ -145,9 +141,9 @@ class OpenStore:
             frames=sum(row["frames"] for row in ok),
             left_replays=len(left),
             left_frames=sum(left.values()),
-            digest=self._digest(ok, left),
             shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
         )
+        self.manifest = replace(self.manifest, digest=self.manifest.data_digest(ok, left))
         self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
         if not self._is_dry:
             self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
@@ -166,7 +162,7 @@ class OpenStore:
             return
         listed = set() if self._on_disk is None else {shard.path for shard in self._on_disk.shards}
         for name in self._shard_files():
-            if name not in listed and (_SHARD_NAME.fullmatch(name) or name.endswith(TEMPORARY_SUFFIX)):
+            if name not in listed and (shard_number(name) is not None or name.endswith(TEMPORARY_SUFFIX)):
                 (self.folder / name).unlink()
         for path in self.folder.glob(f"*{TEMPORARY_SUFFIX}"):
             path.unlink()
@@ -196,17 +192,6 @@ class OpenStore:
             self._by_place.setdefault(_place(row), []).append(row)
         self.rows += fresh
         return fresh
-
-    def _digest(self, ok: list[Row], left: Collection[str]) -> str:
-        manifest = self.manifest
-        return data_digest(
-            ((row["id"], row["split"], row["rows_digest"]) for row in ok),
-            schema_version=manifest.schema_version,
-            encoder_digest=manifest.encoder_digest,
-            codec_digest=manifest.codec_digest,
-            rollback=manifest.rollback,
-            left=left,
-        )
 
 
 def _place(row: Row) -> _Place:
@@ -250,14 +235,7 @@ def _empty_manifest(options: IngestOptions) -> Manifest:
         digest="",
         shards=(),
     )
-    digest = data_digest(
-        (),
-        schema_version=SCHEMA_VERSION,
-        encoder_digest=ENCODER_DIGEST,
-        codec_digest=codec.digest,
-        rollback=options.rollback,
-    )
-    return replace(manifest, digest=digest)
+    return replace(manifest, digest=manifest.data_digest(()))
 
 
 def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:

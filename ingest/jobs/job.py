@@ -7,6 +7,7 @@ which files were found.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,14 +17,11 @@ import xxhash
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.feature_groups import ALL
-from dataset.schema import Version
 from dataset.slippi.slp import Header, read_header
-from dataset.store.frame_table import rows_digest
-from dataset.store.manifest import ShardInfo
-from dataset.store.row_filter import passing
-from dataset.store.rows import sample_of
-from dataset.store.split import split_key, split_of
-from ingest.jobs.shard_writer import ShardSet
+from dataset.store.frame_table import missing_columns, rows_digest
+from dataset.store.manifest import ShardInfo, split_of
+from dataset.store.replay_table import passing
+from dataset.store.shard_writer import ShardWriter, sample_of
 from ingest.replay.anonymize import Names
 from ingest.replay.columns import Rollback
 from ingest.replay.judge import Filters, judge, judge_header, outcome_of
@@ -38,8 +36,6 @@ GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
 
 Group = tuple[Candidate, ...]
-
-FIRST_VERSION: Version = (0, 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +73,6 @@ class Job:
     index: int
     """Number of its shards."""
     groups: tuple[Group, ...]
-    oldest: Version = FIRST_VERSION
-    """The oldest Slippi version among its replays, so far as their headers can be read."""
     deadly: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """(reason, message) of groups that killed a worker or kept it too long: counted as failed, not parsed again."""
 
@@ -116,9 +110,9 @@ def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[]
         if settings.store is None:
             rows = _Runner(reader, settings, known, None, before_each).run(job)
         else:
-            with ShardSet(settings.store, job.index, job.oldest) as shard_set:
-                rows = _Runner(reader, settings, known, shard_set, before_each).run(job)
-            shards = shard_set.shards
+            with ShardWriter(settings.store, job.index) as writer:
+                rows = _Runner(reader, settings, known, writer, before_each).run(job)
+            shards = writer.shards
     return JobResult(rows=rows, shards=shards, cpu_seconds=time.process_time() - start)
 
 
@@ -130,7 +124,7 @@ class _Runner:
         reader: Reader,
         settings: Settings,
         known: Known,
-        shards: ShardSet | None,
+        shards: ShardWriter | None,
         before_each: Callable[[], None] = _nothing,
     ) -> None:
         self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
@@ -224,30 +218,27 @@ class _Runner:
             if key is not None:
                 games.add(key)
         else:
-            row |= refusal_row(refusal) | (self._keep(row["id"], parsed) if self._settings.keep_all else {})
+            row |= refusal_row(refusal)
+            if self._settings.keep_all:
+                with suppress(ReplayError):  # it lacks columns, but its own refusal says more
+                    row |= self._write_frames(row["id"], parsed)
         return row
 
     def _write(self, row: Row, parsed: ParsedReplay) -> Row:
-        split = split_of(split_key(parsed.header.match_id, row["id"]), self._settings.split_seed)
-        written: Row = {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
-        if self._shards is None:
-            return written
-        if passing([row | written], self._settings.where)[0]:
-            sample = sample_of(row, parsed.columns, self._codec, self._settings.features)
-            shard, start = self._shards.add(parsed.columns, sample, split)
-        else:
-            shard, start = self._shards.keep(row["id"], parsed.columns)
-        return written | {"shard": shard, "row_start": start}
+        """Frames of a game that is let in, and its window if the store's condition lets it pass."""
+        split = split_of(parsed.header.match_id, row["id"], self._settings.split_seed)
+        written: Row = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
+        if self._shards is not None and passing([row | written], self._settings.where)[0]:
+            self._shards.add_window(sample_of(row, parsed.columns, self._codec, self._settings.features), split)
+        return written
 
-    def _keep(self, id_: str, parsed: ParsedReplay) -> Row:
-        """Only the frames of a game that is not let in, where they can be written."""
+    def _write_frames(self, id_: str, parsed: ParsedReplay) -> Row:
+        missing = ", ".join(missing_columns(parsed.columns, parsed.version))
+        if missing:
+            raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
         row: Row = {"rows_digest": rows_digest(parsed.columns)}
         if self._shards is not None:
-            try:
-                shard, start = self._shards.keep(id_, parsed.columns)
-            except ReplayError:  # it lacks columns: its own refusal says more
-                return {}
-            row |= {"shard": shard, "row_start": start}
+            row["shard"], row["row_start"] = self._shards.add_frames(id_, parsed.columns)
         return row
 
 

@@ -5,14 +5,13 @@ jobs depend on what was found alone, never on the number of workers, so shards d
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import xxhash
 
 from dataset.errors import ReplayError
-from dataset.schema import Version
 from dataset.slippi.slp import HEADER_BYTES, read_header
-from ingest.jobs.job import FIRST_VERSION, Job, Row, game_key
+from ingest.jobs.job import Job, Row, game_key
 from ingest.replay.anonymize import Names
 from ingest.sources.reader import Candidate, Reader
 
@@ -49,63 +48,50 @@ def _fingerprint_of(candidate: Candidate, names: Names) -> _Fingerprint:
 
 def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
     """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
-    kins = list(_kins(candidates).values())
-    total = sum(candidate.size for kin in kins for candidate in kin.candidates)
+    groups = list(_groups(candidates).values())
+    total = sum(candidate.size for group in groups for candidate in group)
     limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
     return [
         Job(
             index=first_index + i,
-            groups=tuple(tuple(kin.candidates) for kin in share),
-            oldest=min((kin.version for kin in share if kin.version is not None), default=FIRST_VERSION),
+            groups=tuple(map(tuple, share)),
         )
-        for i, share in enumerate(_shares(kins, limit))
+        for i, share in enumerate(_shares(groups, limit))
     ]
 
 
-@dataclass
-class _Kin:
-    """Candidates that may be the same game."""
-
-    candidates: list[Candidate]
-    version: Version | None
-    """Of the oldest; ``None`` if no header can be read, and then nothing comes of them."""
-
-
-def _kins(candidates: Iterable[Candidate]) -> dict[object, _Kin]:
-    """By what uploads of one game, or copies of one file, have in common; in the order given."""
-    kins: dict[object, _Kin] = {}
+def _groups(candidates: Iterable[Candidate]) -> dict[object, list[Candidate]]:
+    """Candidates by what uploads of one game, or copies of one file, have in common; in the order given."""
+    groups: dict[object, list[Candidate]] = {}
     with Reader() as reader:
         for candidate in candidates:
-            key, version = _look(candidate, reader)
-            kin = kins.setdefault(key, _Kin([], version))
-            kin.candidates.append(replace(candidate, head=None))  # no worker needs it
-            kin.version = min((found for found in (kin.version, version) if found is not None), default=None)
-    return kins
+            groups.setdefault(_group_key(candidate, reader), []).append(
+                replace(candidate, head=None)
+            )  # no worker needs it
+    return groups
 
 
-def _look(candidate: Candidate, reader: Reader) -> tuple[object, Version | None]:
+def _group_key(candidate: Candidate, reader: Reader) -> object:
     try:
         head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
     except ReplayError:
-        return candidate, None
+        return candidate
     content = xxhash.xxh3_128_hexdigest(head)
     try:
-        header = read_header(head)
+        return game_key(read_header(head)) or content
     except ReplayError:
-        return content, None
-    return game_key(header) or content, header.version
+        return content
 
 
-def _shares(kins: list[_Kin], limit: int) -> Iterator[list[_Kin]]:
-    share: list[_Kin] = []
+def _shares(groups: list[list[Candidate]], limit: int) -> Iterator[list[list[Candidate]]]:
+    share: list[list[Candidate]] = []
     held = 0
-    for kin in kins:
-        first = kin.candidates[0]
-        is_one_stream = bool(share) and first.is_sequential and first.source == share[-1].candidates[0].source
+    for group in groups:
+        is_one_stream = bool(share) and group[0].is_sequential and group[0].source == share[-1][0].source
         if held >= limit and not is_one_stream:
             yield share
             share, held = [], 0
-        share.append(kin)
-        held += sum(candidate.size for candidate in kin.candidates)
+        share.append(group)
+        held += sum(candidate.size for candidate in group)
     if share:
         yield share

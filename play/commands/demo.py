@@ -20,7 +20,7 @@ from dataset.duels.generate import generate_replays
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import typed
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS
 from ingest.jobs.job import content_id
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader

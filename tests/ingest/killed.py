@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dataset.store import shard_writer as shardset
 from dataset.store.manifest import Manifest
 from ingest.jobs import plan
-from ingest.jobs import shard_writer as shardset
 from ingest.jobs.pipeline import IngestOptions, Progress, ingest
 
 

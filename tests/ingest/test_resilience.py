@@ -22,10 +22,10 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError, ReplayError
 from dataset.io import atomic
 from dataset.store import replay_table
+from dataset.store import shard_writer as shardset
 from dataset.store.manifest import Manifest
 from dataset.store.store import Store
 from ingest.jobs import plan, workers
-from ingest.jobs import shard_writer as shardset
 from ingest.jobs.cached_store import cached_store
 from ingest.jobs.job import Job, Known, Settings
 from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import Classes, Controllers, get_codec
 from dataset.duels.generate import generate_replay
 from dataset.features.encoder import FEATURE_ROW, RAW_ROW, perspective
-from dataset.store.rows import sample_of
+from dataset.store.shard_writer import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns
 from play.agent.agent import Agent, Seen, Stepper
 from play.dolphin.session import open_stand_in

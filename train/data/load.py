@@ -13,7 +13,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.features.feature_groups import lacking
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import typed
-from dataset.store.split import Split
+from dataset.store.manifest import Split
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from train.data.subset import nested_subset

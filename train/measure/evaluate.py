@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dataset.errors import ConfigError
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Sampler

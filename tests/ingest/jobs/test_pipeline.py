@@ -20,7 +20,7 @@ from dataset.features.feature_groups import ALL
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA, quality_of
 from dataset.store.reencode import encode_windows
-from dataset.store.rows import sample_of
+from dataset.store.shard_writer import sample_of
 from dataset.store.store import Store
 from dataset.stream.window_shards import pack
 from dataset.verify.verify import verify
