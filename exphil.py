@@ -4,9 +4,10 @@ import errno
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 EXTRAS = {
     "peppi_py": "ingest",
@@ -20,6 +21,7 @@ EXTRAS = {
     "torch": "train",
     "wandb": "train",
 }
+"""The extra that installs each library."""
 
 NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full or closed to the user."""
@@ -28,20 +30,37 @@ INTERRUPTED = 130
 """How typer exits on Ctrl-C."""
 
 
+class _Command(TyperCommand):
+    """A command whose help shows no value beside a flag and no type beside an argument; typer would show both."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [_plain(param) for param in super().get_params(ctx)]
+
+
+class _Group(TyperGroup):
+    """All commands together, with the same help."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [_plain(param) for param in super().get_params(ctx)]
+
+
+def _plain(param: Any) -> Any:
+    if param.param_type_name == "argument":
+        param.display_type_rich = lambda ctx: None
+    elif param.is_flag:
+        param.metavar = ""
+    return param
+
+
 def build_app() -> typer.Typer:
     """Every command of every stage; importing a stage's cli imports nothing heavy."""
-    from dataset.reporting.help import Group, with_plain_help
-
-    app = typer.Typer(
-        name="exphil",
-        cls=Group,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-    )
+    app = typer.Typer(name="exphil", cls=_Group, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_options)
     for stage in ("ingest", "dataset", "train", "play"):
         import_module(f"{stage}.cli").register(app)
-    return with_plain_help(app)
+    for command in app.registered_commands:
+        command.cls = _Command
+    return app
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -77,10 +96,8 @@ def main() -> None:
         if error.errno not in NO_WRITING and not isinstance(error, PermissionError):  # polars gives no number
             raise
         place = "the disk" if error.filename is None else error.filename
-        _fail(
-            f"{place}: needs room and permission, found: {error.strerror or error}; mend that, or give another folder",
-            1,
-        )
+        found = error.strerror or error
+        _fail(f"{place}: needs room and permission, found: {found}; free or unlock it, or give another folder", 1)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

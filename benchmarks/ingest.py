@@ -30,8 +30,7 @@ import peppi_py
 from peppi_py import _peppi
 
 from dataset.codecs.registry import get_codec
-from dataset.features.encoder import FEATURES, INDICES
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL, FEATURES, INDICES
 from dataset.io.malloc import keep_freed_memory
 from dataset.store.frame_table import rows_digest
 from dataset.store.manifest import ShardInfo

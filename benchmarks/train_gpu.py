@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from dataset.codecs.registry import get_codec
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 from train.config.run_config import LossConfig, OptimConfig, PolicyConfig, has_attention
 from train.data.batches import Tensors
 from train.fit.losses import training_loss

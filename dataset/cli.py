@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.reporting.command_lines import typed
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import command_line, examples
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -59,14 +58,19 @@ def verify_command(
 
     Exit 1 if any check fails; too few jumps to tell a leak is a failure.
     """
-    from dataset.reporting import tables as report
+    from dataset.reporting.progress import ProgressLines
+    from dataset.reporting.tables import json_line, stdout_console
+    from dataset.verify.tables import verdict_json, verdict_table
     from dataset.verify.verify import verify
 
-    verdict = verify(store, quick=quick, on_progress=report.Lines())
+    lines = ProgressLines()
+    verdict = verify(
+        store, quick=quick, on_progress=lambda what, done, total: lines(f"{what}: {done} of {total} shards")
+    )
     if as_json:
-        typer.echo(report.json_line(report.verdict_json(verdict)))
+        typer.echo(json_line(verdict_json(verdict)))
     else:
-        report.stdout_console().print(report.verdict_table(verdict, str(store)))
+        stdout_console().print(verdict_table(verdict, str(store)))
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -136,7 +140,7 @@ def stats_command(
     else:
         report.show_frame(rows)
         if rows.is_empty():
-            typer.echo(f"no rows; '{typed('stats', '--store', store)}' says what the store holds", err=True)
+            typer.echo(f"no rows; '{command_line('stats', '--store', store)}' says what the store holds", err=True)
 
 
 def encode_command(
@@ -175,24 +179,25 @@ def encode_command(
 
     from dataset.errors import ConfigError
     from dataset.reporting import tables as report
+    from dataset.reporting.progress import ProgressLines
     from dataset.store.reencode import encode_quality, encode_windows
 
-    lines = report.Lines()
+    lines = ProgressLines()
     if quality:
         for name, given in (("--codec", codec), ("--features", features), ("--where", where)):
             if given is not None:
                 raise ConfigError(
                     f"{name}: concerns windows, so it cannot take effect beside --quality; run encode twice"
                 )
-        derived = encode_quality(store, lambda shards, total: lines("quality", shards, total))
+        derived = encode_quality(store, lambda done, total: lines(f"quality: {done} of {total} shards"))
         if as_json:
             typer.echo(report.json_line(asdict(derived)))
         else:
             typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
-            typer.echo(f"next: {typed('stats', '--store', store, '--query', 'quality')}", err=True)
+            typer.echo(f"next: {command_line('stats', '--store', store, '--query', 'quality')}", err=True)
         return
     done = encode_windows(
-        store, codec, lambda shards, total: lines("encode", shards, total), features=features, where=where
+        store, codec, lambda done, total: lines(f"encode: {done} of {total} shards"), features=features, where=where
     )
     if as_json:
         typer.echo(report.json_line(asdict(done)))
@@ -201,7 +206,7 @@ def encode_command(
             f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, features {done.features}, "
             f"encoder {done.encoder_digest}, {done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
-        typer.echo(f"next: {typed('verify', '--store', store)}", err=True)
+        typer.echo(f"next: {command_line('verify', '--store', store)}", err=True)
 
 
 def sync_command(

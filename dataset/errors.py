@@ -10,6 +10,8 @@ ExphilError
 └── DolphinError     the emulator, its pipes or the spectator stream failed
 """
 
+from collections.abc import Iterable
+
 
 class ExphilError(Exception):
     """Base of every error that is the user's to solve; the command line prints it without a traceback."""
@@ -45,3 +47,17 @@ class CheckpointError(ExphilError):
 
 class DolphinError(ExphilError):
     """Dolphin, its controller pipes, or the spectator stream failed."""
+
+
+def require_known(kind: str, name: str, known: Iterable[str]) -> str:
+    """``name`` itself; a ConfigError that lists the ``known`` ones if it is none of them.
+
+    Args:
+        kind: what ``name`` names, as the user gave it: ``codec`` or ``--preset``.
+        name: what was given.
+        known: every valid name, in the order in which to list them.
+    """
+    names = list(known)
+    if name not in names:
+        raise ConfigError(f"{kind} '{name}': unknown; use one of {', '.join(names)}")
+    return name

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 from ingest import inspect as show
 
 _MIN_FRAMES = 1800

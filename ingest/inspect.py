@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 
 if TYPE_CHECKING:
     from dataset.schema import Columns
@@ -53,7 +53,7 @@ def inspect_command(
     from dataset.codecs.registry import get_codec
     from dataset.errors import ConfigError
     from dataset.features import inspect as show
-    from dataset.features.feature_groups import ALL
+    from dataset.features.layout import ALL
     from dataset.reporting import tables as report
 
     if (store is None) == (replay is None):

@@ -4,7 +4,6 @@ In: ``Progress`` and ``IngestReport``. Out: a bar on a terminal, a plain line ev
 bar moves by finished jobs of about 20 games, not by single replays.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,41 +13,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
+from dataset.reporting.progress import ProgressLines
 from dataset.store.location import url_of
 from ingest.jobs.pipeline import IngestReport, Progress
 from ingest.replay.judge import SENTENCES
-
-LINE_EVERY_S = 5.0
 
 
 @contextmanager
 def showing_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     """Yield the function that ``ingest`` reports to."""
     if not console.is_terminal:
-        yield _Lines(console)
+        lines = ProgressLines(lambda line: console.print(line, highlight=False))
+        yield lambda progress: lines(
+            f"ingest: {progress.done} of {progress.total} replays, {progress.frames:,} frames",
+            is_last=progress.done >= progress.total,
+        )
         return
     columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task("", total=None)
         yield lambda progress: bar.update(
             task, completed=progress.done, total=progress.total, description=f"{progress.frames:,} frames"
-        )
-
-
-class _Lines:
-    """A line every few seconds, and one at the end."""
-
-    def __init__(self, console: Console) -> None:
-        self._console, self._last = console, time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last < LINE_EVERY_S and progress.done < progress.total:
-            return
-        self._last = now
-        self._console.print(
-            f"ingest: {progress.done} of {progress.total} replays, {progress.frames:,} frames", highlight=False
         )
 
 
@@ -96,4 +82,4 @@ def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
 def next_line(store: Path | str) -> str:
     """What to type after an ingest; the files behind a URL are verified whenever they are used."""
     url = url_of(store)
-    return f"next: {typed('verify', '--store', store) if url is None else typed('stats', '--store', url)}"
+    return f"next: {command_line('verify', '--store', store) if url is None else command_line('stats', '--store', url)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 from play.commands import options as flags
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
     """Look around and exit, 1 if a match cannot be played."""
     import json
 
-    from dataset.reporting.command_lines import typed
+    from dataset.reporting.command_lines import command_line
     from play.check import check
     from play.commands.tables import check_table, stdout_console
 
@@ -157,7 +157,7 @@ def _check(options: "CheckOptions", *, as_json: bool) -> NoReturn:
         stdout_console().print(check_table(verdict))
     if verdict.ok:
         named = ["--policy", options.policy or "RUN", "--dolphin", str(verdict.dolphin), "--iso", str(verdict.iso)]
-        _say(f"next: {typed('play', *named)}")
+        _say(f"next: {command_line('play', *named)}")
     raise typer.Exit(0 if verdict.ok else 1)
 
 

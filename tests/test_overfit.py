@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.schema import FIRST_FRAME, controller_matrix
 from dataset.store.shard_writer import sample_of
 from dataset.stream.bank import Bank

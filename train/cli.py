@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 
 if TYPE_CHECKING:
     from train.callbacks.base import Callback

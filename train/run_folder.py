@@ -11,7 +11,7 @@ from typing import Any
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError
-from dataset.features.feature_groups import ALL, encoder_digest
+from dataset.features.layout import ALL, encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 

@@ -1,1 +1,1 @@
-"""One way a file of turning controllers into classes and back; ``dataset.codecs.registry`` names them."""
+"""Codecs, one per file: ways to turn controllers into classes and back."""

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from dataset.duels.fighter import Arena
 from dataset.duels.player import Duelist, View, drill, view
 from dataset.duels.recorder import Recorder
 from dataset.duels.roster import TRAITS
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, require_known
 from dataset.melee import ids
 from dataset.melee.pad import NEUTRAL
 from dataset.slippi import slp
@@ -102,16 +102,14 @@ def generate_replays(folder: str | Path, count: int, seed: int) -> list[Path]:
 
 def _check(seed: int, characters: tuple[str, str], frames: int | None, ports: tuple[int, int], script: str) -> None:
     for name in characters:
-        if ids.character_from_name(name).name not in TRAITS:
-            raise ConfigError(f"character '{name}': no duelist plays it; use one of {', '.join(sorted(TRAITS))}")
+        require_known("character in a duel", ids.character_from_name(name).name, sorted(TRAITS))
     if len(set(ports)) != 2 or not set(ports) <= {1, 2, 3, 4}:
         raise ConfigError(f"ports {ports}: must be two different ports 1 to 4; pass for example (1, 2)")
     if seed < 0:
         raise ConfigError(f"seed {seed}: must be 0 or more; choose another")
     if frames is not None and not 1 <= frames <= LONGEST:
         raise ConfigError(f"frames {frames}: must be 1 to {LONGEST}; choose another")
-    if script not in ("duel", "drill"):
-        raise ConfigError(f"script '{script}': unknown; use 'duel' or 'drill'")
+    require_known("script", script, get_args(Script))
 
 
 def _players(duel: Duel, seed: int, script: Script) -> list[Any]:

@@ -1,163 +1,34 @@
 """The one encoder: frame-table columns in, the numbers a policy eats out, for replays and live frames alike.
 
-A replay comes in as its columns, live frames as a float32 matrix ``raw`` [len(RAW_NAMES), N] with a row for every column
-that is read; both pass through the same arithmetic. Out come ``continuous`` float16 [C, N] at fixed physical scales and
-``indices`` uint16 [I, N] for the embedding tables, both seen from side a; ``perspective`` turns them to the player's side.
-The surprise: the result has the *stored* dtype, so that a live frame is rounded exactly as a shard is; float16 errs by at
-most 0.08 units on |x| ≤ 200 and 0.02 on |x| < 80. A value the Slippi version lacks becomes 0, told by one ``has_…`` input
-per group.
+A replay comes in as its columns (``encode_columns``), live frames as a float32 matrix ``raw`` [len(RAW_NAMES), N] (``encode``),
+or one at a time (``FrameEncoder``); all pass through the same arithmetic. Out come ``continuous`` float16 [C, N] at fixed
+physical scales and ``indices`` uint16 [I, N] for the embedding tables, both seen from side a; ``perspective`` turns them to
+the player's side. The result has the *stored* dtype, so that a live frame is rounded exactly as a shard is; float16 errs by
+at most 0.08 units on |x| ≤ 200 and 0.02 on |x| < 80. A value the Slippi version lacks becomes 0, and the ``has_…`` input of
+its group says so.
 """
 
-import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.float16 import clipped_half_bits
-from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
+from dataset.features.layout import (
+    CLIP,
+    FEATURE_ROW,
+    FEATURES,
+    HITSTUN_STATES,
+    INDEX_ROW,
+    INDICES,
+    LEDGE_X,
+    RAW_NAMES,
+    RAW_ROW,
+    VERSION_GROUPS,
+)
+from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.schema import NUM_ITEM_SLOTS, SIDES, Columns
-
-ENCODER_VERSION = 1
-
-CLIP = 10.0
-"""Scaled values are held within ±10."""
-
-HITSTUN_STATES = (*range(75, 92), 185, 193, 247, 248)
-"""Action states in which ``misc`` counts hitstun: damage, damage fly, down damage and wall or ceiling bounces. In 71 real
-replays the recorded hitstun flag is set in exactly 75–91, 185, 193 and 247; 248 is the ceiling's twin of 247. The flag
-itself is not used: live play does not show it."""
-
-VERSION_GROUPS = {"misc": "misc", "hurtbox": "hurtbox", "speeds": "speed_air_x", "hitlag": "hitlag"}
-"""Version groups and the column whose presence tells."""
-
-_FIGHTER = (
-    ("percent", 0.01),
-    ("x", 0.05),
-    ("y", 0.05),
-    ("facing", 1.0),
-    ("shield", 1 / 60),
-    ("stocks", 0.25),
-    ("jumps", 1 / 6),
-    ("on_ground", 1.0),
-    ("hurtbox", 1.0),
-    ("action_frame", 1 / 60),
-    ("misc", 1 / 120),
-    ("hitlag", 0.1),
-    ("speed_air_x", 0.5),
-    ("speed_y", 0.5),
-    ("speed_attack_x", 0.5),
-    ("speed_attack_y", 0.5),
-    ("speed_ground_x", 0.5),
-)
-"""Columns of a fighter and their scales, in feature order."""
-
-_NANA = (
-    ("exists", 1.0),
-    ("percent", 0.01),
-    ("x", 0.05),
-    ("y", 0.05),
-    ("facing", 1.0),
-    ("on_ground", 1.0),
-    ("hurtbox", 1.0),
-    ("action_frame", 1 / 60),
-    ("misc", 1 / 120),
-)
-_ITEM = (("owner", 1.0), ("x", 0.05), ("y", 0.05), ("speed_x", 0.5), ("speed_y", 0.5))
-
-
-def _raw_names() -> tuple[str, ...]:
-    names = ["frame", "stage", *(f"has_{group}" for group in VERSION_GROUPS), "has_items"]
-    for side in SIDES:
-        names += [f"{side}_{column}" for column, _ in _FIGHTER]
-        names += [f"{side}_nana_{column}" for column, _ in _NANA]
-        names += [f"{side}_action_state", f"{side}_character", f"{side}_nana_action_state"]
-    for slot in range(NUM_ITEM_SLOTS):
-        names += [f"item{slot}_{column}" for column, _ in _ITEM] + [f"item{slot}_kind"]
-    return tuple(names)
-
-
-RAW_NAMES = _raw_names()
-"""Rows of the raw matrix: frame-table columns, plus one 0/1 row per version group."""
-
-RAW_ROW = {name: row for row, name in enumerate(RAW_NAMES)}
-"""Row of each raw name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One continuous input of a policy, seen from side a."""
-
-    name: str
-    scale: float
-    """What the raw value is multiplied by."""
-    raw: str | None = None
-    """The raw row it scales; ``None`` for a derived feature."""
-    is_mirrored: bool = False
-    """Whether exchanging left and right negates it."""
-    is_opposed: bool = False
-    """Whether exchanging the players negates it."""
-
-
-def _features() -> tuple[Feature, ...]:
-    features = [Feature(name="frame", raw="frame", scale=1 / 28800)]
-    features += [Feature(name=f"has_{g}", raw=f"has_{g}", scale=1.0) for g in (*VERSION_GROUPS, "items")]
-    features += [
-        Feature(name="dx", scale=1 / 200, is_mirrored=True, is_opposed=True),
-        Feature(name="dy", scale=1 / 100, is_opposed=True),
-        Feature(name="distance", scale=1 / 200),
-    ]
-    flips = ("x", "facing", "speed_air_x", "speed_attack_x", "speed_ground_x", "speed_x")
-
-    def scaled(prefix: str, columns: tuple[tuple[str, float], ...]) -> list[Feature]:
-        return [
-            Feature(
-                name=f"{prefix}_{name}",
-                raw=f"{prefix}_{name}",
-                scale=scale,
-                is_mirrored=name in flips,
-                is_opposed=name == "owner",
-            )
-            for name, scale in columns
-        ]
-
-    for side in SIDES:
-        features += [*scaled(side, _FIGHTER), Feature(name=f"{side}_ledge", scale=0.05), *scaled(f"{side}_nana", _NANA)]
-    for slot in range(NUM_ITEM_SLOTS):
-        features += [Feature(name=f"item{slot}_exists", scale=1.0), *scaled(f"item{slot}", _ITEM)]
-    return tuple(features)
-
-
-FEATURES = _features()
-"""Every continuous feature in stored order."""
-
-INDICES: tuple[tuple[str, int], ...] = (
-    ("stage", NUM_STAGES),
-    *(
-        (f"{side}_{name}", size)
-        for side in SIDES
-        for name, size in (
-            ("action_state", NUM_ACTION_STATES),
-            ("character", NUM_CHARACTERS),
-            ("nana_action_state", NUM_ACTION_STATES),
-        )
-    ),
-    *((f"item{slot}_kind", NUM_ITEM_KINDS) for slot in range(NUM_ITEM_SLOTS)),
-)
-"""(name, table size) of every embedding index in stored order."""
-
-FEATURE_ROW = {feature.name: row for row, feature in enumerate(FEATURES)}
-INDEX_ROW = {name: row for row, (name, _) in enumerate(INDICES)}
-
-_LEDGE_X = np.full(NUM_STAGES, np.nan, dtype=np.float32)
-_LEDGE_X[[stage.number for stage in STAGES]] = [stage.ledge_x for stage in STAGES]
-
-ENCODER_DIGEST = hashlib.sha256(
-    repr((ENCODER_VERSION, FEATURES, INDICES, HITSTUN_STATES, CLIP, _LEDGE_X.tolist())).encode()
-).hexdigest()[:16]
-"""Changes whenever the same frame would be encoded otherwise; stores and checkpoints carry it."""
-
 
 Row = NDArray[np.generic]
 
@@ -187,7 +58,7 @@ _SCALES = np.array([[feature.scale] for feature in FEATURES], dtype=np.float32)
 _SOURCES = {row: feature.raw for row, feature in enumerate(FEATURES) if feature.raw is not None}
 _EXISTS = {FEATURE_ROW[f"item{slot}_exists"]: f"item{slot}_kind" for slot in range(NUM_ITEM_SLOTS)}
 _SOURCES |= _EXISTS
-"""Raw row of each feature that stems from one; an item is there where its kind is not 0."""
+"""Raw row of each feature that is made of one; an item is there where its kind is not 0."""
 _SCALED = np.array(list(_SOURCES), dtype=np.intp)
 _SCALED_SOURCE = np.array([RAW_ROW[name] for name in _SOURCES.values()])
 _DERIVED = np.array([row for row in range(len(FEATURES)) if row not in _SOURCES])
@@ -209,6 +80,8 @@ _GATES = dict(
 """Where the action state that gates a feature stands among the indices."""
 _IS_SPECIAL = _IS_TRUNCATED | _IS_FLAG | np.isin(np.arange(len(FEATURES)), list(_GATES))
 """Features that are more than scaled values."""
+_GROUP_COLUMNS = {group: f"a_{column}" for group, column in VERSION_GROUPS.items()} | {"items": "item0_kind"}
+"""The column whose presence shows that a replay has a group."""
 _IS_HITSTUN = np.zeros(NUM_ACTION_STATES, dtype=np.bool_)
 _IS_HITSTUN[list(HITSTUN_STATES)] = True
 
@@ -235,8 +108,8 @@ def encode_columns(columns: Columns) -> Encoded:
     encoded = _zeros(num_frames)
     for row, (name, size) in enumerate(INDICES):
         np.minimum(columns.get(name, 0), np.uint16(size - 1), out=encoded.indices[row], casting="unsafe")
-    for mask, is_there in _masks(columns).items():
-        encoded.continuous[FEATURE_ROW[mask]] = is_there
+    for group, name in _GROUP_COLUMNS.items():
+        encoded.continuous[FEATURE_ROW[f"has_{group}"]] = name in columns
     nowhere = np.full(num_frames, np.nan, dtype=np.float32)
     _encode_derived(encoded, [columns.get(RAW_NAMES[row], nowhere) for row in _PLACES])
     live = _encode_bytes(encoded, columns)
@@ -260,14 +133,8 @@ def _zeros(num_frames: int) -> Encoded:
     return Encoded(continuous, np.empty((len(INDICES), num_frames), dtype=np.uint16))
 
 
-def _masks(columns: Columns) -> dict[str, bool]:
-    """The ``has_`` rows, each of one value throughout."""
-    tellers = {f"has_{group}": f"a_{column}" for group, column in VERSION_GROUPS.items()} | {"has_items": "item0_kind"}
-    return {mask: teller in columns for mask, teller in tellers.items()}
-
-
 def _encode_bytes(encoded: Encoded, columns: Columns) -> list[int]:
-    """Encode the features whose raw values are single bytes, by table or as flags; returns the others, but those of zeros."""
+    """Encode the features whose raw values are single bytes, by table or as flags; return the others unless all zero."""
     others = []
     for feature, name in _SOURCES.items():
         column = columns.get(name)
@@ -292,7 +159,7 @@ def _encode_derived(encoded: Encoded, places: Sequence[Row] | Row) -> None:
 
 
 def _encode_rows(encoded: Encoded, features: NDArray[np.intp], values: NDArray[np.float32]) -> None:
-    """Encode ``features`` [F], of which ``values`` [F, N] (overwritten) are the raw rows; the indices are already there."""
+    """Encode ``features`` [F] from their raw rows ``values`` [F, N] (overwritten); needs the indices to be encoded."""
     encoded.continuous.view(np.uint16)[features] = _finish(features, values, encoded.indices)
 
 
@@ -312,14 +179,45 @@ def _finish(features: NDArray[np.intp], values: NDArray[np.float32], indices: ND
     return clipped_half_bits(values, CLIP)
 
 
+_FLOAT16_BIAS = -((127 - 14 + 13) << 10) & 0xFFFF
+"""Brings float32's exponents, 13 too great, to float16's; it has fewer bits than the sum loses, so nothing of it is lost."""
+
+
+def clipped_half_bits(values: NDArray[np.float32], limit: float) -> NDArray[np.uint16]:
+    """The bits of ``values`` [R, N] (overwritten) as float16, rounded to even as numpy does in more than twice the time.
+
+    What is not finite becomes 0, the rest is held within ±``limit``, 2^15 at most. A sum with 2^13 times a value's own power of
+    two (2^-14 at least) loses just the bits that float16 lacks; the low 16 bits of what is left are the mantissa, its leading
+    one included, and ``_FLOAT16_BIAS``.
+    """
+    halves = np.signbit(values).astype(np.uint16)
+    halves *= np.uint16(1 << 15)  # a shift takes twice as long
+    np.abs(values, out=values)
+    bits = values.view(np.uint32)
+    highest = np.float32(limit)
+    for row in np.flatnonzero(bits.max(axis=1, initial=0) > highest.view(np.uint32)):  # NaN's and infinity's are higher
+        is_odd = ~np.isfinite(values[row])
+        values[row][is_odd], halves[row][is_odd] = 0, 0
+        np.minimum(values[row], highest, out=values[row])
+    exponents = bits & np.uint32(0x7F800000)
+    powers = exponents.view(np.float32)
+    np.clip(powers, np.float32(2**-14), np.float32(2**15), out=powers)  # np.maximum takes longer
+    exponents += np.uint32((13 << 23) + _FLOAT16_BIAS)
+    values += powers
+    exponents >>= np.uint32(13)
+    bits += exponents
+    halves += bits.astype(np.uint16)
+    return halves
+
+
 @np.errstate(invalid="ignore", over="ignore")
 def _derive(places: Sequence[Row] | Row, stages: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
-    """The features that no single raw row holds, in the order of ``_DERIVED``, unscaled."""
+    """Compute the features that no single raw row holds into ``out``, in the order of ``_DERIVED``, unscaled."""
     a_x, b_x, a_y, b_y = places
     np.subtract(b_x, a_x, out=out[0])
     np.subtract(b_y, a_y, out=out[1])
     out[2] = np.sqrt(out[0] * out[0] + out[1] * out[1])
-    ledge_x = _LEDGE_X.take(stages)
+    ledge_x = LEDGE_X.take(stages)
     np.subtract(ledge_x, np.abs(a_x), out=out[3])
     np.subtract(ledge_x, np.abs(b_x), out=out[4])
 
@@ -383,3 +281,69 @@ def _signed(continuous: NDArray[np.float16], signs: NDArray[np.float16]) -> NDAr
     for row in np.flatnonzero(signs < 0):
         bits[row] ^= 0x8000
     return continuous
+
+
+_FAR = 1e15
+"""Players further apart than this are encoded by ``encode``: the square of their distance might not be finite."""
+_HITSTUN = frozenset(HITSTUN_STATES)
+_STAGE = _INDEX_SOURCE[INDEX_ROW["stage"]]
+
+OneFrame = tuple[NDArray[np.float16], NDArray[np.uint16]]
+"""Features [C] and indices [I]."""
+
+
+class FrameEncoder:
+    """Encodes single frames as side 0 (a) or 1 (b) sees them: bit for bit ``encode`` and ``perspective``, in fewer calls.
+
+    In play an emulator has emptied the caches since the last frame, and each numpy call costs ten times what it costs in a
+    loop. So everything known beforehand lies in tables, in the order of the player's view. A frame with a number that is not
+    finite, or on a stage without known ledges, goes through ``encode`` itself.
+    """
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        # The value at a place of this view stands at ``shown`` of side a's.
+        shown = EXCHANGE_FEATURES if side else np.arange(len(FEATURES))
+        shown_indices = EXCHANGE_INDICES if side else np.arange(len(INDICES))
+        signs = EXCHANGE_SIGNS.astype(np.float32) if side else np.ones(len(FEATURES), np.float32)
+        place, index_place = np.argsort(shown), np.argsort(shown_indices) + len(FEATURES)
+        sources = np.zeros(len(FEATURES), np.intp)
+        sources[_SCALED] = _SCALED_SOURCE
+        self._sources = np.concatenate([sources[shown], np.array(_INDEX_SOURCE)[shown_indices]])
+        self._derived = place[_DERIVED]
+        self._gates = [(int(place[feature]), int(index_place[state])) for feature, state in _GATES.items()]
+        no_index = np.zeros(len(INDICES), np.bool_)
+        self._is_truncated = np.concatenate([_IS_TRUNCATED[shown], no_index])
+        self._is_flag = np.concatenate([_IS_FLAG[shown], no_index])
+        self._scales = np.concatenate([_SCALES[shown, 0] * signs, np.ones(len(INDICES), np.float32)])
+        self._low = np.repeat(np.array([-CLIP, 0], np.float32), [len(FEATURES), len(INDICES)])
+        last = _INDEX_LAST[shown_indices, 0].astype(np.float32)
+        self._high = np.concatenate([np.full(len(FEATURES), CLIP, np.float32), last])
+
+    def encode(self, raw: NDArray[np.float32]) -> OneFrame:
+        """Encode a raw column [len(RAW_NAMES)]."""
+        values = raw.take(self._sources)
+        if not math.isfinite(np.add.reduce(values)):
+            return self._encode_slowly(raw)
+        a_x, b_x, a_y, b_y = raw.take(_PLACES)
+        dx, dy, ledge_x = b_x - a_x, b_y - a_y, LEDGE_X[min(max(int(raw[_STAGE]), 0), len(LEDGE_X) - 1)]
+        if not (abs(dx) < _FAR and abs(dy) < _FAR and ledge_x > 0):
+            return self._encode_slowly(raw)
+        values[self._derived] = dx, dy, math.sqrt(dx * dx + dy * dy), ledge_x - abs(a_x), ledge_x - abs(b_x)
+        np.trunc(values, out=values, where=self._is_truncated)
+        values *= self._scales
+        np.not_equal(values, 0, out=values, where=self._is_flag, casting="unsafe")
+        np.maximum(values, self._low, out=values)
+        np.minimum(values, self._high, out=values)
+        for feature, state in self._gates:
+            if int(values[state]) not in _HITSTUN:
+                values[feature] *= 0
+        return values[: len(FEATURES)].astype(np.float16), values[len(FEATURES) :].astype(np.uint16)
+
+    def _encode_slowly(self, raw: NDArray[np.float32]) -> OneFrame:
+        encoded = perspective(encode(raw[:, None]), self.side)
+        return encoded.continuous[:, 0], encoded.indices[:, 0]
+
+
+FRAME_ENCODERS = (FrameEncoder(0), FrameEncoder(1))
+"""By side."""

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from dataset.codecs.registry import BUTTONS, NUM_CONTROLLER_FLOATS, Codec
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.features.align import align
-from dataset.features.encoder import CLIP, FEATURE_ROW, FEATURES, INDICES
-from dataset.features.feature_groups import encoder_digest, zeroed
+from dataset.features.layout import CLIP, FEATURE_ROW, FEATURES, INDICES, encoder_digest, zeroed
 from dataset.melee.action_states import action_state_name
+from dataset.melee.controller import BUTTONS, NUM_CONTROLLER_FLOATS
 from dataset.melee.ids import character_name, stage_name
 from dataset.schema import SIDES, Columns, controller_matrix
 

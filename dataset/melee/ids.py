@@ -7,7 +7,7 @@ index. The surprise: Mewtwo is 10 outside and 16 inside, while 10 inside is Popo
 
 from typing import NamedTuple
 
-from dataset.errors import ConfigError
+from dataset.errors import require_known
 
 
 class Character(NamedTuple):
@@ -120,9 +120,7 @@ def character_from_name(name: str) -> Character:
     """The character a person means by ``name`` (any case, spaces, dashes or common short forms)."""
     key = name.strip().lower().replace(" ", "_").replace("-", "_").replace(".", "")
     key = ALIASES.get(key, key)
-    if key not in _BY_NAME:
-        raise ConfigError(f"character '{name}': unknown; use one of {', '.join(sorted(_BY_NAME))}")
-    return _BY_NAME[key]
+    return _BY_NAME[require_known("character", key, sorted(_BY_NAME))]
 
 
 def internal_from_external(external: int) -> int | None:
@@ -155,6 +153,4 @@ def stage_name(index: int) -> str:
 def stage_from_name(name: str) -> Stage:
     """The legal stage a person means by ``name``."""
     key = name.strip().lower().replace(" ", "_").replace("-", "_").replace("'", "")
-    if key not in _STAGE_BY_NAME:
-        raise ConfigError(f"stage '{name}': unknown; use one of {', '.join(_STAGE_BY_NAME)}")
-    return _STAGE_BY_NAME[key]
+    return _STAGE_BY_NAME[require_known("stage", key, _STAGE_BY_NAME)]

@@ -1,22 +1,18 @@
-"""What the ground floor's commands print: tables to stdout, progress to stderr.
+"""Tables that commands print to stdout, and the JSON line of ``--json``.
 
-In: verdicts, polars frames, counts. Out: rich tables, CSV and JSON. Where no terminal is, tables are wide enough not to wrap
-and progress is a plain line every few seconds.
+Where stdout is no terminal, tables are wide enough not to wrap.
 """
 
 import json
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from dataset.verify.checks import Verdict  # with the encoder and the codecs, which a query needs none of
-
-LINE_EVERY_S = 5.0
 WIDTH_WITHOUT_TERMINAL = 180
 MOST_BOXED_ROWS = 200
 
@@ -26,42 +22,31 @@ def stdout_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
-class Lines:
-    """Progress as a line every few seconds: ``frames: 3 of 12 shards``."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Told how far the work is."""
-        if time.monotonic() - self._last >= LINE_EVERY_S:
-            self._last = time.monotonic()
-            print(f"{what}: {done} of {total} shards", file=sys.stderr)  # noqa: T201
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of numbers, narrow enough for 100 columns; its first column names the rows."""
+    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    made.add_column("")
+    for column in columns:
+        made.add_column(column, justify="right")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
-def verdict_table(verdict: "Verdict", store: str) -> Table:
-    """A row a check."""
-    table = Table(title=f"{store}: {'every check holds' if verdict.ok else 'NOT in order'}", title_justify="left")
-    table.add_column("check", no_wrap=True)
-    table.add_column("")
-    table.add_column("found", overflow="fold")
-    for check in verdict.checks:
-        table.add_row(check.name, "[green]ok[/]" if check.ok else "[bold red]FAILED[/]", check.detail)
-    return table
+def number(value: float | None) -> str:
+    """Four decimals of a float, a count in groups; ``none`` for what there is not."""
+    if value is None:
+        return "none"
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
 
 
-def verdict_json(verdict: "Verdict") -> dict[str, Any]:
-    """The verdict as scripts read it."""
-    leak = verdict.leak
-    return {
-        "ok": verdict.ok,
-        "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in verdict.checks],
-        "leak": {"own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets, "status": leak.status},
-    }
+def share(value: float) -> str:
+    """A share as a percentage."""
+    return f"{100 * value:.1f} %"
 
 
 def show_frame(frame: pl.DataFrame) -> None:
-    """Print a polars frame for people: boxed, or merely aligned where it is long, for boxes take 0.3 ms a row."""
+    """Print a polars frame: boxed, or merely aligned where it is long, because boxes take 0.3 ms a row."""
     if len(frame) > MOST_BOXED_ROWS:
         sys.stdout.write(aligned_text(frame))
     else:
@@ -79,7 +64,7 @@ def aligned_text(frame: pl.DataFrame) -> str:
 
 
 def frame_table(frame: pl.DataFrame) -> Table:
-    """A polars frame for people: one row becomes a column of facts, numbers are grouped."""
+    """A polars frame as a boxed table with grouped numbers; a single row becomes a column of facts."""
     table = Table()
     if len(frame) == 1:
         table.add_column("")

@@ -10,7 +10,7 @@ from collections import Counter
 
 import polars as pl
 
-from dataset.codecs.registry import BUTTONS
+from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import Character
 from dataset.schema import SIDES
 from dataset.store.store import Store

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import xxhash
 
 from dataset.errors import SchemaError
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
@@ -100,7 +100,7 @@ class Manifest:
         if not path.is_file():
             raise SchemaError(
                 f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run "
-                f"'{typed('ingest', 'SOURCE', '--store', folder)}'"
+                f"'{command_line('ingest', 'SOURCE', '--store', folder)}'"
             )
         return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), str(folder))
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.feature_groups import encoder_digest, parse_features
+from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.lock import writing
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.schema import Columns
 from dataset.store.frame_table import columns_from_table, read_replays
 from dataset.store.location import frame_shard_path, replays_path, require_folder
@@ -139,7 +140,7 @@ def encode_quality(folder: Path | str, on_progress: Progress | None = None) -> Q
         if left_out(ok, manifest.where) != left:
             raise ConfigError(
                 f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "
-                f"by the new columns; run '{typed('encode', '--store', folder, '--where', '')}' first, this again, then "
+                f"by the new columns; run '{command_line('encode', '--store', folder, '--where', '')}' first, this again, then "
                 "encode with the condition"
             )
         save_replays(folder, rows, manifest, manifest)

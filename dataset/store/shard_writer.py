@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.features.encoder import encode_columns
-from dataset.features.feature_groups import kept_columns
+from dataset.features.layout import kept_columns
 from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import SIDES, Columns, controller_matrix
 from dataset.store.frame_table import FrameWriter
@@ -44,7 +44,7 @@ def sample_of(row: Mapping[str, Any], columns: Columns, codec: Codec, features: 
         row: its row of the table of replays, or the id, ports, characters and stage of one.
         columns: its frame-table columns.
         codec: of the controllers.
-        features: choice of feature groups (``dataset.features.feature_groups``).
+        features: choice of feature groups (``dataset.features.layout``).
     """
     controllers = [controller_matrix(columns, side) for side in SIDES]
     return Sample(

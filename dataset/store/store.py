@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, SchemaError, ShardError
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.io.fetch import Patience
 from dataset.io.prefetch_folded import in_advance
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
 from dataset.store.location import open_files
@@ -167,7 +167,7 @@ class Store:
         if found.is_empty():
             raise ConfigError(
                 f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
-                f"list them with '{typed('stats', '--store', self.path, '--sql', 'SELECT id FROM replays')}'"
+                f"list them with '{command_line('stats', '--store', self.path, '--sql', 'SELECT id FROM replays')}'"
             )
         row = found.row(0, named=True)
         (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
@@ -193,7 +193,7 @@ def _check_versions(manifest: Manifest, path: Path | str) -> None:
         if found != here:
             raise SchemaError(
                 f"store {path}: {what} must be {here}, the one of this exphil, found {found}; "
-                f"run '{typed(*command.split(), '--store', path)}'"
+                f"run '{command_line(*command.split(), '--store', path)}'"
             )
 
 

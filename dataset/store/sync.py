@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from dataset.errors import ConfigError, ShardError
+from dataset.errors import ConfigError, ShardError, require_known
 from dataset.io import rclone
 from dataset.io.atomic import sha256_of
 from dataset.io.lock import writing
@@ -142,6 +142,4 @@ def _require_sound(store: Path, manifest: Manifest) -> None:
 
 
 def _is_up(direction: str) -> bool:
-    if direction not in ("up", "down"):
-        raise ConfigError(f"direction '{direction}': unknown; use 'exphil sync up' or 'exphil sync down'")
-    return direction == "up"
+    return require_known("direction", direction, ("up", "down")) == "up"

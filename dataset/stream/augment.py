@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset.codecs.registry import Classes, Codec
-from dataset.features.encoder import FEATURES, Encoded, mirror
+from dataset.codecs.base import Codec
+from dataset.features.encoder import Encoded, mirror
+from dataset.features.layout import FEATURES
+from dataset.melee.controller import Classes
 
 NOISE = 0.01
 """Standard deviation in scaled units: 0.2 units of position, 0.02 units a frame of speed."""

@@ -17,7 +17,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_name
 from dataset.stream.arena import Arena, mapping

@@ -17,7 +17,8 @@ import zstandard
 from numpy.typing import NDArray
 
 from dataset.errors import SchemaError
-from dataset.features.encoder import FEATURE_ROW, FEATURES, INDICES, Encoded
+from dataset.features.encoder import Encoded
+from dataset.features.layout import FEATURE_ROW, FEATURES, INDICES
 from dataset.schema import SIDES
 
 LAYOUT = 2

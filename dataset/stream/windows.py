@@ -11,7 +11,7 @@ Legend: T frames in the window.
 
 import numpy as np
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole

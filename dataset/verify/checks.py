@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset.codecs.registry import CODECS, NEUTRAL, Codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import CODECS
 from dataset.features.align import MIN_ONSETS, Leak
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
+from dataset.melee.controller import NEUTRAL
 from dataset.melee.ids import character_from_name
 from dataset.schema import SCHEMA_VERSION, SIDES
 from dataset.store.manifest import SPLITS, Manifest, split_of

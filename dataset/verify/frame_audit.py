@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import STICK_DEAD_ZONE, TRIGGER_DEAD_ZONE, Codec
+from dataset.codecs.base import Codec
+from dataset.melee.controller import STICK_DEAD_ZONE, TRIGGER_DEAD_ZONE
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns, controller_matrix
 from dataset.store.replay_table import ReplayRow

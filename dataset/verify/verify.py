@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from dataset.codecs.registry import CODECS, Codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import CODECS
 from dataset.errors import SchemaError
 from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.store.frame_table import FRAME_SCHEMA, columns_from_table, read_replays, rows_digest, wrong_nulls
 from dataset.store.location import replays_path, require_folder
 from dataset.store.manifest import Manifest, ShardInfo
@@ -76,7 +77,7 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         filter_check(manifest, rows),
     ]
     if not (manifest.shards or rows or kept):
-        more = f"; run '{typed('ingest', 'SOURCE', '--store', folder)}'"
+        more = f"; run '{command_line('ingest', 'SOURCE', '--store', folder)}'"
         nothing = Check("frames", False, f"none, so nothing about frames and windows can be checked{more}")
         return Verdict((*checks, nothing), leak_from_counts(np.zeros(3, int)))
     codec = CODECS.get(manifest.codec)

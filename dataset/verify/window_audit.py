@@ -10,9 +10,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.features.align import align, leak_counts
-from dataset.features.encoder import FEATURES, INDEX_ROW
+from dataset.features.layout import FEATURES, INDEX_ROW
 from dataset.schema import SIDES
 from dataset.stream.window_shards import Sample
 from dataset.verify.frame_audit import Faults

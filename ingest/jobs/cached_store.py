@@ -11,7 +11,7 @@ import xxhash
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.cache import cache_folder
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.manifest import MANIFEST_NAME

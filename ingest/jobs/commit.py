@@ -16,10 +16,10 @@ import polars as pl
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import TEMPORARY_SUFFIX
 from dataset.io.lock import LOCK_NAME, writing
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema
@@ -242,7 +242,7 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
     if options.codec not in (None, manifest.codec):
         raise ConfigError(
             f"store {folder}: its windows are of codec {manifest.codec!r}, found {options.codec!r}; leave --codec out, or run "
-            f"'{typed('encode', '--store', folder, '--codec', options.codec)}' first"
+            f"'{command_line('encode', '--store', folder, '--codec', options.codec)}' first"
         )
     bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed}
     wanted = {"rollback": options.rollback, "split_seed": options.split_seed}

@@ -16,7 +16,7 @@ import xxhash
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.slippi.slp import Header, read_header
 from dataset.store.frame_table import missing_columns, rows_digest
 from dataset.store.manifest import ShardInfo, split_of
@@ -52,9 +52,9 @@ class Settings:
     keep_all: bool = False
     """Keep the frames of two-player games that are not let in."""
     features: str = ALL
-    """Feature groups (``dataset.features.feature_groups``) that windows hold."""
+    """Feature groups (``dataset.features.layout``) that windows hold."""
     where: str = ""
-    """Condition (``dataset.store.row_filter``) that a replay must pass to be encoded into windows."""
+    """Condition (``dataset.store.replay_table``) that a replay must pass to be encoded into windows."""
     is_verbose: bool = False
 
 

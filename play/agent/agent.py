@@ -14,9 +14,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import NEUTRAL, Classes, Codec, Controllers
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
-from dataset.features.frame_encoder import FRAME_ENCODERS
+from dataset.features.encoder import FRAME_ENCODERS
+from dataset.melee.controller import NEUTRAL, Classes, Controllers
 from play.agent.controller import as_read
 
 _SMALLEST = 1e-6

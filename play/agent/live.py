@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import DolphinError
-from dataset.features.encoder import RAW_NAMES, RAW_ROW
+from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.ids import NUM_ITEM_KINDS, stage_index_from_libmelee
 from dataset.melee.item_slots import ItemSlots
 from dataset.schema import NUM_ITEM_SLOTS, SIDES

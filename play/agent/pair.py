@@ -7,7 +7,7 @@ a frame is then a single inference, which reads the weights once.
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Controllers
+from dataset.melee.controller import Controllers
 from play.agent.agent import Agent, Seen
 
 

@@ -19,7 +19,7 @@ from rich.console import Console, RenderableType
 from dataset.duels.generate import generate_replays
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.store.manifest import SPLITS
 from ingest.jobs.job import content_id
 from ingest.sources.find import find_candidates
@@ -132,7 +132,7 @@ class _Demo:
 
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
         """Run one exphil command and return its JSON."""
-        self._say(f"\n$ {typed(*arguments)}")
+        self._say(f"\n$ {command_line(*arguments)}")
         began = time.perf_counter()
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 
 
 def register(app: typer.Typer) -> None:

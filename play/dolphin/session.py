@@ -15,8 +15,8 @@ from typing import Any
 import melee
 from melee.slippstream import EnetDisconnected
 
-from dataset.codecs.registry import Controllers
 from dataset.errors import DolphinError
+from dataset.melee.controller import Controllers
 from play.agent.controller import press
 from play.dolphin.connection import close_console, closed_on_error, connect
 from play.stand_in.stand_in import OLDEST, StandIn

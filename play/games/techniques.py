@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 
 MIN_FRAMES = 600
 """Games of ten seconds and more count; a store for training asks for longer ones."""
@@ -42,7 +42,7 @@ def technique_rows(
     """
     result: dict[str, Any] = {}
     for arguments in commands(replays, store, character, port):
-        say(f"$ {typed(*arguments)}")
+        say(f"$ {command_line(*arguments)}")
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

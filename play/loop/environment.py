@@ -22,7 +22,7 @@ goes through here; async play has to see what has already come, which no simulat
 
 from typing import Any, Protocol
 
-from dataset.codecs.registry import Controllers
+from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop.runner import FrameSource
 

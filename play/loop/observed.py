@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dataset.codecs.registry import Controllers
+from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop.runner import FrameSource
 

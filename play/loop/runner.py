@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Controllers
 from dataset.errors import ConfigError, DolphinError
-from dataset.features.encoder import RAW_NAMES
+from dataset.features.layout import RAW_NAMES
+from dataset.melee.controller import Controllers
 from dataset.schema import FIRST_FRAME
 from play.agent.live import LiveGame, two_ports
 from play.dolphin.session import Event, Frame, Lost, Menu

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.encoder import RAW_ROW
+from dataset.features.layout import RAW_ROW
 from dataset.schema import SIDES
 
 _STOCKS = np.array([RAW_ROW[f"{side}_stocks"] for side in SIDES])

@@ -20,13 +20,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dataset.codecs.registry import BUTTONS, NEUTRAL
+from dataset.melee.controller import BUTTONS, NEUTRAL
 from dataset.melee.pad import STICK_RANGE, TRIGGER_RANGE
+from dataset.reporting.progress import LINE_EVERY_S
 from play.loop.observed import Watched
 from play.loop.runner import PAUSE_S, Report
 
 REFRESH_S = 0.1
-LINE_EVERY_S = 5.0
 """How often a plain line tells of the match where no terminal is."""
 LATENCY_EDGES_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 RECENT = 600

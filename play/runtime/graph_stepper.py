@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes
 from dataset.errors import CheckpointError
+from dataset.melee.controller import Classes
 from train.run_folder import GRAPH_VERSION
 
 FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset.codecs.registry import Codec, get_codec
-from dataset.errors import CheckpointError, ConfigError
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
+from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import sha256_of
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from play.agent.agent import Stepper
 from train.run_folder import GRAPH, STREAM, find_run, load_record
 
@@ -57,7 +58,9 @@ def load(
         )
     graph = folder / GRAPH
     if runtime in ("onnx", "openvino") and not graph.is_file():
-        raise ConfigError(f"--runtime {runtime}: needs {graph}, found no such file; run '{typed('export', run)}'")
+        raise ConfigError(
+            f"--runtime {runtime}: needs {graph}, found no such file; run '{command_line('export', run)}'"
+        )
     if runtime == "torch" or not graph.is_file():
         return _played(record, folder, _torch_name(graph, run)), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
@@ -68,8 +71,7 @@ def load(
 def _check(temperature: float, runtime: str, openvino_device: str | None) -> None:
     if not temperature > 0:
         raise ConfigError(f"--temperature {temperature}: must be above 0; 0.1 all but always plays the likeliest")
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"--runtime '{runtime}': unknown; use one of {', '.join(RUNTIMES)}")
+    require_known("--runtime", runtime, RUNTIMES)
     if openvino_device is not None and runtime != "openvino":
         raise ConfigError(
             f"--openvino-device {openvino_device}: has no effect with --runtime {runtime}; add --runtime openvino"
@@ -98,7 +100,7 @@ def _played(record: dict[str, Any], folder: Path, runtime: str) -> PlayedRun:
 
 
 def _torch_name(graph: Path, run: str) -> str:
-    return "PyTorch" if graph.is_file() else f"PyTorch; '{typed('export', run)}' makes it faster"
+    return "PyTorch" if graph.is_file() else f"PyTorch; '{command_line('export', run)}' makes it faster"
 
 
 def _torch_stepper(run: str, temperature: float, num_players: int) -> Stepper:
@@ -117,5 +119,5 @@ def _require_fresh(metadata: Mapping[str, str], graph: Path, weights: Path, run:
     if weights.is_file() and metadata["weights_sha256"] != (found := sha256_of(weights)):
         raise CheckpointError(
             f"{graph}: must be exported from {weights.name} ({found[:12]}), found one of other weights "
-            f"({metadata['weights_sha256'][:12]}); run '{typed('export', run)}', or play with --runtime torch"
+            f"({metadata['weights_sha256'][:12]}); run '{command_line('export', run)}', or play with --runtime torch"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes
+from dataset.melee.controller import Classes
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset import schema
-from dataset.codecs.registry import BUTTON_MASK, DIGITAL_SHOULDERS
-from dataset.features.encoder import RAW_NAMES, Encoded, encode_columns
-from dataset.features.feature_groups import zeroed
+from dataset.features.encoder import Encoded, encode_columns
+from dataset.features.layout import RAW_NAMES, zeroed
+from dataset.melee.controller import BUTTON_MASK, DIGITAL_SHOULDERS
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
 from dataset.stream.window_shards import Sample, add_sample, open_shard
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes, Controllers, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
-from dataset.features.encoder import FEATURE_ROW, RAW_ROW, perspective
+from dataset.features.encoder import perspective
+from dataset.features.layout import FEATURE_ROW, RAW_ROW
+from dataset.melee.controller import Classes, Controllers
 from dataset.store.shard_writer import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns
 from play.agent.agent import Agent, Seen, Stepper

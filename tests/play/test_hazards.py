@@ -31,9 +31,9 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.codecs.registry import Classes
 from dataset.duels.generate import generate_replay
 from dataset.errors import DolphinError
+from dataset.melee.controller import Classes
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
 from play.agent.agent import Agent

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes, Controllers, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError
 from dataset.features.encoder import encode
+from dataset.melee.controller import Classes, Controllers
 from play.agent.agent import Agent
 from play.agent.controller import as_read
 from play.agent.live import LiveGame

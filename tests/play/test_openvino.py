@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 from play.agent.agent import Seen
 from play.runtime import load as runtime
 from play.runtime.graph_stepper import GraphStepper

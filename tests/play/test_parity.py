@@ -16,7 +16,8 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
-from dataset.features.encoder import FEATURE_ROW, FEATURES, INDICES, Encoded, encode, encode_columns, perspective
+from dataset.features.encoder import Encoded, encode, encode_columns, perspective
+from dataset.features.layout import FEATURE_ROW, FEATURES, INDICES
 from ingest.replay.parse import parse_columns
 from play.agent.live import LiveGame
 from tests.conftest import replay_archive

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import Codec, get_codec
-from dataset.features.encoder import FEATURES, INDICES, Encoded
-from dataset.features.feature_groups import ALL, encoder_digest
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
+from dataset.features.encoder import Encoded
+from dataset.features.layout import ALL, FEATURES, INDICES, encoder_digest
 from dataset.melee.ids import KNEE_BEND
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.manifest import Manifest, ShardInfo

@@ -8,7 +8,7 @@ import torch
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError, SchemaError
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.store.reencode import encode_windows
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions

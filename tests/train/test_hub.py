@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dataset.errors import CheckpointError, ConfigError, ExphilError, ShardError
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import sha256_of
 from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
@@ -249,7 +249,7 @@ def test_a_pull_changes_no_run_that_is_here(hub: Hub, run: Path) -> None:
 
 def test_a_run_that_is_not_whole_stays_here(hub: Hub, run: Path) -> None:
     (run / "best.safetensors").write_bytes(b"other weights")
-    with pytest.raises(CheckpointError, match=r"must be exported from best\.safetensors, found one of other weights"):
+    with pytest.raises(CheckpointError, match=r"must be exported from best\.safetensors, found other weights"):
         done("push", run)
     (run / "best.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"found no best\.safetensors; train it first"):
@@ -280,10 +280,10 @@ def test_a_name_for_both_is_asked_about(hub: Hub, run: Path, store: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sideways", "x"], "use 'exphil hub push' or 'exphil hub pull'"),
+        (["sideways", "x"], "'sideways': unknown; use one of push, pull"),
         (["pull", "x", "--private"], "--private: is for a repository that is pushed to"),
         (["push", "x", "--repo-type", "model"], "--repo-type: a store is a dataset and a run is a model"),
-        (["pull", "x", "--repo-type", "space"], "--repo-type 'space': unknown; use dataset or model"),
+        (["pull", "x", "--repo-type", "space"], "--repo-type 'space': unknown; use one of dataset, model"),
         (["pull", "x", "--repo", "just-a-name"], "--repo: a user or organisation and a name, found 'just-a-name'"),
     ],
 )

@@ -1,32 +1,18 @@
 """What a person watching a training sees: first the facts, then a bar on a terminal or a plain line now and then elsewhere."""
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dataset.reporting.progress import ProgressLines
 from train.callbacks.base import Callback, Step
 from train.callbacks.collapse import collapse_signs
 from train.measure.metrics import summary_line
-
-LINE_EVERY_SECONDS = 10.0
-
-T = TypeVar("T")
-
-
-def tell_now_and_then(parts: Iterable[T], total: int, about: str, say: Callable[[str], None]) -> Iterator[T]:
-    """Pass the parts of some work on, with a line every ten seconds of how many of ``total`` came by."""
-    last = time.monotonic()
-    for number, part in enumerate(parts):
-        if time.monotonic() - last >= LINE_EVERY_SECONDS:
-            last = time.monotonic()
-            say(f"{about}: {number} of {total} batches measured")
-        yield part
 
 
 class ProgressReport(Callback):
@@ -34,7 +20,7 @@ class ProgressReport(Callback):
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._last_line = 0.0
+        self._lines = ProgressLines(self._say)
 
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
         """Versions, data, parameters, inputs, run folder."""
@@ -62,13 +48,12 @@ class ProgressReport(Callback):
         self._say(note)
 
     def on_step(self, step: Step) -> None:
-        """Moves the bar, or writes a line if the last one is old."""
+        """Moves the bar, or writes a line every few seconds."""
         text = f"epoch {step.epoch + 1}  loss {step.loss:.3f}  {step.frames_per_second:,.0f} frames/s"
         if self._bar is not None:
             self._bar.update(self._task, description=text, completed=step.step, total=step.steps_in_epoch)
-        elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
-            self._last_line = time.monotonic()
-            self._say(f"{text}  step {step.step}/{step.steps_in_epoch}")
+        else:
+            self._lines(f"{text}  step {step.step}/{step.steps_in_epoch}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
         """One line an epoch, and one for every sign that the policy is collapsing."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples, option_name
 from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store, make_callbacks
-from train.commands.train_options import PROCESS_FLAGS, given, spelled, with_train_flags
+from train.commands.train_options import PROCESS_FLAGS, given, with_train_flags
 
 if TYPE_CHECKING:
     from train.compare.plan import Plan
@@ -175,7 +175,7 @@ def require_one_length(said: dict[str, Any], minutes: float | None) -> None:
     for flag in ("epochs", "max_steps"):
         if flag in said:
             raise ConfigError(
-                f"{spelled(flag)} {said[flag]}: the minutes decide how long a run is, found --minutes-per-run {minutes:g} "
+                f"{option_name(flag)} {said[flag]}: the minutes decide how long a run is, found --minutes-per-run {minutes:g} "
                 "too; leave one away"
             )
 
@@ -185,7 +185,7 @@ def _require_nothing_to_train(
 ) -> None:
     from dataset.errors import ConfigError
 
-    used = [spelled(flag) for flag in said]
+    used = [option_name(flag) for flag in said]
     others = {"--preset": preset, "--minutes-per-run": minutes, "--backbones": backbones, "--seeds": seeds - 1 or None}
     used += [option for option, value in others.items() if value is not None]
     if used:

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.command_lines import typed
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import command_line, examples
 from train.cli import AsJson
 
 
@@ -58,6 +57,6 @@ def export(
             "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result),
             err=True,
         )
-    typer.echo(f"next: {typed('play', '--policy', run, '--stand-in', 'REPLAY')}", err=True)
+    typer.echo(f"next: {command_line('play', '--policy', run, '--stand-in', 'REPLAY')}", err=True)
     if as_json:
         typer.echo(json.dumps(result))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dataset.reporting.examples import examples
+from dataset.reporting.command_lines import examples
 
 if TYPE_CHECKING:
     from dataset.io.hub import Kind
@@ -65,14 +65,13 @@ def hub(
     """
     from dataclasses import asdict
 
-    from dataset.errors import ConfigError
+    from dataset.errors import ConfigError, require_known
     from dataset.io.hub import open_for_pull, open_for_push
     from dataset.store.sync import store_down, store_up
     from train.runs.checkpoint import load_policy
     from train.runs.hub import pull_run, push_run
 
-    if direction not in ("push", "pull"):
-        raise ConfigError(f"direction '{direction}': unknown; use 'exphil hub push' or 'exphil hub pull'")
+    require_known("direction", direction, ("push", "pull"))
     tell = None if as_json else _tell
     if direction == "push":
         if repo_type is not None:
@@ -113,17 +112,14 @@ def _local_kind(what: str) -> "Kind | None":
 
 def _kind_there(repo: str, what: str, asked: str | None) -> "Kind":
     """Whether to pull a store or a run: as asked, as the folder holds, or as the hub has it."""
-    from dataset.errors import ConfigError
+    from dataset.errors import ConfigError, require_known
     from dataset.io.hub import kinds_of
 
     known: dict[str, Kind] = {"dataset": "dataset", "model": "model"}
-    if asked is None:
-        here = _local_kind(what)
-        found = [here] if here else kinds_of(repo)
-    elif asked in known:
-        return known[asked]
-    else:
-        raise ConfigError(f"--repo-type '{asked}': unknown; use dataset or model")
+    if asked is not None:
+        return known[require_known("--repo-type", asked, known)]
+    here = _local_kind(what)
+    found = [here] if here else kinds_of(repo)
     if len(found) != 1:
         there = "both" if found else "neither that you may read"
         raise ConfigError(

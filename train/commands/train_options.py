@@ -42,8 +42,3 @@ def given(ctx: typer.Context, flags: Mapping[str, Any]) -> dict[str, Any]:
 def _is_typed(ctx: typer.Context, name: str) -> bool:
     source = ctx.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"  # by name: typer may bring a click of its own
-
-
-def spelled(flag: str) -> str:
-    """A flag as it is typed."""
-    return f"--{flag.replace('_', '-')}"

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from dataset.codecs.registry import CODECS
-from dataset.errors import ConfigError
-from dataset.features.feature_groups import parse_features
-from train.commands.train_options import spelled
+from dataset.errors import ConfigError, require_known
+from dataset.features.layout import parse_features
+from dataset.reporting.command_lines import option_name
 from train.compare.variants import require_seeds
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig
@@ -35,7 +35,7 @@ FEATURES: Mapping[str, Flags] = {
     "independent head": {"head": "independent"},
 }
 """Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``. A choice of feature groups
-(``dataset.features.feature_groups``) is a value of that axis too."""
+(``dataset.features.layout``) is a value of that axis too."""
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "size": ("64", "256", "512"),
@@ -84,12 +84,11 @@ def _resolved(label: str, preset: str | None, flags: Flags) -> RunConfig:
 
 
 def _variants(axis: str, values: str | None, preset: str | None, flags: Mapping[str, Any]) -> list[tuple[str, Flags]]:
-    if axis not in USUAL:
-        raise ConfigError(f"sweep '{axis}': unknown; use one of {', '.join(USUAL)}")
+    require_known("sweep", axis, USUAL)
     for flag in VARIED[axis]:
         if flag in flags:
             raise ConfigError(
-                f"{spelled(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
+                f"{option_name(flag)}: is what sweep {axis} varies, found it given; leave it away, see --values"
             )
     chosen = USUAL[axis] if values is None else tuple(value.strip() for value in values.split(","))
     variants = [_variant(axis, value, preset, flags) for value in chosen]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import ConfigError
-from dataset.features.feature_groups import joined
+from dataset.features.layout import union_of
 from train.compare.results import Finished
 from train.data.recoded_store import encoded_for
 from train.run_folder import features_of, find_run, load_record
@@ -55,7 +55,7 @@ def _stores(store: str, records: Collection[Mapping[str, Any]]) -> dict[str, str
     needed: defaultdict[str, list[str]] = defaultdict(list)
     for record in records:
         needed[record["codec"]].append(features_of(record))
-    return {codec: str(encoded_for(store, codec, joined(choices))) for codec, choices in needed.items()}
+    return {codec: str(encoded_for(store, codec, union_of(choices))) for codec, choices in needed.items()}
 
 
 def _label(folder: Path, config: dict[str, Any], variants: dict[str, list[dict[str, Any]]]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from dataset.codecs.registry import get_codec
-from dataset.features.feature_groups import BASE
+from dataset.features.layout import BASE
 from dataset.io.atomic import replacing
 from dataset.stats.card import write_card
 from dataset.store.manifest import MANIFEST_NAME

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dataset.features.feature_groups import joined
+from dataset.features.layout import union_of
 from dataset.store.store import Store
 from train.cli import find_store
 from train.compare.axes import within
@@ -32,7 +32,7 @@ def planned_on_stores(
     for codec in dict.fromkeys(config.policy.codec for _, config in configs):
         source = find_store(store, replays, first.data.character, codec)
         alike = [one for one in configs if one[1].policy.codec == codec]
-        path = str(encoded_for(source, codec, joined(config.policy.features for _, config in alike)))
+        path = str(encoded_for(source, codec, union_of(config.policy.features for _, config in alike)))
         planned |= {run.run: run for run in plan_runs(alike, path, Store(path).manifest.digest)}
     return tuple(planned[run.run] for run in plan_runs(configs, "", ""))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset.errors import ConfigError
-from train.commands.train_options import spelled
+from dataset.reporting.command_lines import option_name
 from train.compare.plan import Planned
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig, has_attention
@@ -72,7 +72,7 @@ def _require_attention(flags: Mapping[str, Any], backbones: Sequence[str]) -> No
     for flag in OF_ATTENTION:
         if flag in flags:
             raise ConfigError(
-                f"{spelled(flag)} {flags[flag]}: acts on backbones with attention, found none among {', '.join(backbones)}; "
+                f"{option_name(flag)} {flags[flag]}: acts on backbones with attention, found none among {', '.join(backbones)}; "
                 "leave it away, or add sliding_window or jamba"
             )
 

@@ -20,7 +20,7 @@ probabilities that play samples from, and smoothing by 0.1 cost 0.47 nats (``ben
 
 from collections.abc import Callable
 
-from dataset.errors import ConfigError
+from dataset.errors import require_known
 from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
 
 WINDOW = 60
@@ -73,6 +73,4 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
 
 def preset(name: str) -> RunConfig:
     """The config that ``--preset`` calls ``name``."""
-    if name not in PRESETS:
-        raise ConfigError(f"--preset '{name}': unknown; use one of {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    return PRESETS[require_known("--preset", name, PRESETS)]()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast, get_type_hints
 
 from dataset.codecs.registry import get_codec
-from dataset.errors import ConfigError
-from dataset.features.feature_groups import ALL, parse_features
+from dataset.errors import ConfigError, require_known
+from dataset.features.layout import ALL, parse_features
 from dataset.melee.ids import character_from_name
 from train.policy.backbones.base import Shape
 from train.policy.backbones.registry import get_backbone
@@ -72,7 +72,7 @@ class PolicyConfig:
         get_codec(self.codec)
         object.__setattr__(self, "features", parse_features(self.features))  # equal choices are equal configs
         is_temporal = get_backbone(self.backbone).is_temporal
-        _require(self.head in HEADS, f"head '{self.head}': unknown; use one of {', '.join(HEADS)}")
+        require_known("head", self.head, HEADS)
         _require(
             len(self.hidden_sizes) > 0 and min(self.hidden_sizes) > 0,
             f"--hidden-sizes: one or more widths above 0, found {self.hidden_sizes}; give e.g. 256,256",
@@ -85,7 +85,7 @@ class PolicyConfig:
         for flag, mode, known in zip(
             ("--action-mode", "--character-mode", "--stage-mode"), self.modes.values(), MODES.values(), strict=True
         ):
-            _require(mode in known, f"{flag} '{mode}': unknown; use one of {', '.join(known)}")
+            require_known(flag, mode, known)
         for name, share in (("--dropout", self.dropout), ("--prev-dropout", self.prev_dropout)):
             _require(0.0 <= share < 1.0, f"{name}: a probability from 0 to below 1, found {share}; give e.g. 0.1")
         self._check_attention()
@@ -190,7 +190,7 @@ class DataConfig:
             ("--sampling", self.sampling, SAMPLINGS),
             ("--supervise", self.supervise, SUPERVISIONS),
         ):
-            _require(value in known, f"{name} '{value}': unknown; use one of {', '.join(known)}")
+            require_known(name, value, known)
         for name, is_set in (("--supervise last", self.supervise == "last"), ("--burn-in", self.burn_in is not None)):
             _require(
                 not is_set or self.sampling == "windows",
@@ -247,10 +247,7 @@ class OptimConfig:
             f"--max-steps: at least 1, found {self.max_steps}; leave it away to train for all epochs",
         )
         _require(self.lr > 0, f"--lr: above 0, found {self.lr}; give e.g. 0.001")
-        _require(
-            self.lr_schedule in LR_SCHEDULES,
-            f"--lr-schedule '{self.lr_schedule}': unknown; use one of {', '.join(LR_SCHEDULES)}",
-        )
+        require_known("--lr-schedule", self.lr_schedule, LR_SCHEDULES)
         _require(
             0.0 < self.layer_lr_decay <= 1.0,
             f"--layer-lr-decay: above 0 to 1, found {self.layer_lr_decay}; 1 gives all layers one rate, try 0.8",
@@ -264,9 +261,7 @@ class OptimConfig:
         _require(
             0.0 <= self.ema_decay < 1.0, f"--ema-decay: from 0 to below 1, found {self.ema_decay}; give e.g. 0.999"
         )
-        _require(
-            self.precision in PRECISIONS, f"--precision '{self.precision}': unknown; use one of {', '.join(PRECISIONS)}"
-        )
+        require_known("--precision", self.precision, PRECISIONS)
         _require(
             self.grad_accumulation > 0,
             f"--grad-accumulation: at least 1 batch a step, found {self.grad_accumulation}; 1 steps after each",
@@ -296,9 +291,7 @@ class LossConfig:
         _require(
             self.button_pos_weight > 0, f"--button-pos-weight: above 0, found {self.button_pos_weight}; 1 is neutral"
         )
-        _require(
-            self.weight_by in WEIGHT_BY, f"--weight-by '{self.weight_by}': unknown; use one of {', '.join(WEIGHT_BY)}"
-        )
+        require_known("--weight-by", self.weight_by, WEIGHT_BY)
 
 
 @dataclass(frozen=True, kw_only=True)

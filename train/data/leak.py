@@ -10,10 +10,11 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import BUTTONS, Codec
+from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
 from dataset.features.align import Leak, leak_counts, leak_from_counts
-from dataset.features.encoder import INDEX_ROW
+from dataset.features.layout import INDEX_ROW
+from dataset.melee.controller import BUTTONS
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes
 

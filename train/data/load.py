@@ -10,9 +10,9 @@ from typing import Any
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, SchemaError
-from dataset.features.feature_groups import lacking
+from dataset.features.layout import missing_groups
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.store.manifest import Split
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
@@ -66,12 +66,12 @@ def open_store(path: Path | str, codec: str, features: str, tolerate_bad_shards:
     if store.manifest.codec_digest != get_codec(codec).digest:
         raise SchemaError(
             f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
-            f"run '{typed('encode', '--store', path, '--codec', codec)}'"
+            f"run '{command_line('encode', '--store', path, '--codec', codec)}'"
         )
-    if missing := lacking(store.manifest.features, features):
+    if missing := missing_groups(store.manifest.features, features):
         raise SchemaError(
             f"store {path}: its window shards must hold the features {features}, found {store.manifest.features}, without "
-            f"{', '.join(missing)}; run '{typed('encode', '--store', path, '--features', 'all')}', or train with "
+            f"{', '.join(missing)}; run '{command_line('encode', '--store', path, '--features', 'all')}', or train with "
             f"--features {store.manifest.features}"
         )
     return store
@@ -92,7 +92,7 @@ def load_data(
     Args:
         path: the store.
         codec: whose classes its window shards must hold.
-        features: feature groups (``dataset.features.feature_groups``) that they must hold.
+        features: feature groups (``dataset.features.layout``) that they must hold.
         character: whom to imitate; ``None`` imitates everyone.
         tolerate_bad_shards: so many may be missing or damaged.
         max_replays: so many of the train split are taken; ``None`` takes all.

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import SchemaError
-from dataset.features.encoder import ENCODER_DIGEST
-from dataset.features.feature_groups import ALL, lacking
+from dataset.features.layout import ALL, ENCODER_DIGEST, missing_groups
 from dataset.io.cache import cache_folder
 from dataset.store.location import replays_path, url_of
 from dataset.store.manifest import MANIFEST_NAME, Manifest
@@ -34,7 +33,7 @@ def encoded_for(store: Path | str, codec: str, features: str) -> Path | str:
         return store
     source = Path(store)
     manifest = Manifest.load(source)
-    missing = lacking(manifest.features, features)
+    missing = missing_groups(manifest.features, features)
     if manifest.codec_digest == get_codec(codec).digest and not missing:
         return store
     if not manifest.of_kind("frames"):

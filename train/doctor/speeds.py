@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset.duels.generate import generate_replay
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 
 NUM_DUELS, DUEL_FRAMES = 12, 2400
 """Enough for 16 lanes; of the first seeds some fall into each split."""

@@ -27,7 +27,7 @@ from onnxscript import opset23
 from torch import Tensor, nn
 
 from dataset.errors import CheckpointError
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 from dataset.io.atomic import replacing, sha256_of
 from train.export.folded_step import FoldedStep, as_state, leaves_of
 from train.export.sampler_graph import append_sampler

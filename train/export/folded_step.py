@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.features.encoder import FEATURES, INDICES
+from dataset.features.layout import FEATURES, INDICES
 from train.policy.backbones.base import State
 from train.policy.embed import Embed
 from train.policy.policy import Policy

@@ -15,9 +15,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import NEUTRAL, Codec
-from dataset.features.encoder import RAW_NAMES, encode, perspective
+from dataset.codecs.base import Codec
+from dataset.features.encoder import encode, perspective
+from dataset.features.layout import RAW_NAMES
 from dataset.io.atomic import sha256_of
+from dataset.melee.controller import NEUTRAL
 from train.export.export import export_run, one_thread_session
 from train.run_folder import GRAPH, GRAPH_VERSION
 from train.runs.checkpoint import LoadedPolicy

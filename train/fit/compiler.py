@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import torch
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, require_known
 
 COMPILE = ("auto", "off", "on")
 
@@ -21,8 +21,7 @@ def should_compile(asked: str, device: torch.device) -> bool:
     Raises:
         ConfigError: there is no such choice, or it is ``on`` and the device's compiler is not installed.
     """
-    if asked not in COMPILE:
-        raise ConfigError(f"--compile '{asked}': unknown; use one of {', '.join(COMPILE)}")
+    require_known("--compile", asked, COMPILE)
     if asked == "off" or (asked == "auto" and device.type != "cuda"):
         return False
     missing = _missing_compiler(device)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from dataset.errors import ExphilError
-from dataset.features.encoder import FEATURES
+from dataset.features.layout import FEATURES
 from train.data.batches import Tensors
 from train.runs.checkpoint import save_state
 

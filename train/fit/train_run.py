@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dataset.codecs.registry import get_codec
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
 from train.callbacks.base import Callback
 from train.config.run_config import RunConfig, from_json, to_json
@@ -134,8 +134,7 @@ def _skipped(data: Data) -> str | None:
 
 def find_device(name: str) -> torch.device:
     """The device that ``--device`` means; ``auto`` is CUDA where there is one, else the CPU."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device '{name}': unknown; use one of auto, cpu, cuda")
+    require_known("--device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: needs a CUDA device and a PyTorch built for it, found none; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import Codec
+from dataset.codecs.base import Codec
 from dataset.stream.bank import Bank, Rows
 from train.measure.controls import Controls
 from train.measure.intervals import bootstrap

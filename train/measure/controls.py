@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import NEUTRAL, Codec, controller_floats
-from dataset.melee.controller import BUTTONS, CONTROLS
+from dataset.codecs.base import Codec
+from dataset.melee.controller import BUTTONS, CONTROLS, NEUTRAL, controller_floats
 
 
 @dataclass(frozen=True, eq=False)

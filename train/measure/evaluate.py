@@ -12,12 +12,12 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, require_known
+from dataset.reporting.progress import with_progress
 from dataset.store.manifest import SPLITS
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Sampler
-from train.callbacks.progress import tell_now_and_then
 from train.data.load import character_id, open_store
 from train.data.sampling import build_sampler
 from train.measure.controls import Controls
@@ -44,9 +44,7 @@ Report = dict[str, Any]
 
 def parse_split(name: str) -> EvalSplit:
     """The split that ``--split`` means."""
-    if name not in get_args(EvalSplit):
-        raise ConfigError(f"--split '{name}': unknown; use one of {', '.join(get_args(EvalSplit))}")
-    return cast(EvalSplit, name)
+    return cast(EvalSplit, require_known("--split", name, get_args(EvalSplit)))
 
 
 def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
@@ -113,7 +111,7 @@ def evaluate_run(
     about = f"{loaded.run.name}, {split}"
     began, cpu = time.perf_counter(), time.process_time()
     with measuring(policy):
-        for seen in tell_now_and_then(walk(policy, sampler, device, lookup=lookup), sampler.num_steps(0), about, say):
+        for seen in with_progress(walk(policy, sampler, device, lookup=lookup), sampler.num_steps(0), about, say):
             ours.add(seen.judged, seen.track)
             if seen.lookup is not None:
                 theirs.add(seen.lookup, seen.track)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dataset.errors import CheckpointError
-from dataset.features.encoder import INDEX_ROW
+from dataset.features.layout import INDEX_ROW
 from dataset.io.atomic import replacing
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.stream.bank import Bank, Rows

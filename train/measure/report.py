@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from dataset.reporting.command_lines import typed
-from dataset.reporting.report_table import number, table
+from dataset.reporting.command_lines import command_line
+from dataset.reporting.tables import number, table
 from train.measure.detailed.tables import detailed_tables
 from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
 
@@ -152,4 +152,4 @@ def next_step(summary: Report, store: str, split: str) -> str:
     """What to type next."""
     if summary["is_interrupted"]:
         return "the same command with --resume goes on where this stopped"
-    return typed("eval", "--policy", summary["run"], "--store", store, "--split", split)
+    return command_line("eval", "--policy", summary["run"], "--store", store, "--split", split)

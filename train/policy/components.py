@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import NEUTRAL, Codec
+from dataset.codecs.base import Codec
+from dataset.melee.controller import NEUTRAL
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dataset.codecs.registry import NEUTRAL, Codec, controller_floats
+from dataset.codecs.base import Codec
+from dataset.melee.controller import NEUTRAL, controller_floats
 
 NUM_PROBES = 4096
 """Random controllers among which a component that matters to a float shows itself."""

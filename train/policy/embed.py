@@ -3,7 +3,7 @@
 An id is looked up in a trained table (``learned``) or expanded to a one among zeros, a column for each of its values
 (``one_hot``). Stages have two such expansions: ``compact`` has a column for each legal stage and one that all others share;
 ``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up. Feature
-groups (``dataset.features.feature_groups``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
+groups (``dataset.features.layout``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
 
 Numbers come in at their stored width (float16 features, 16-bit indices, 8-bit classes) and leave as one float row of the
 backbone's width. Player, opponent and both Nanas share one action-state table: the same animation means the same thing
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.codecs.registry import NUM_CONTROLLER_FLOATS, Codec
-from dataset.features.encoder import FEATURES, INDICES
-from dataset.features.feature_groups import ALL, zeroed
+from dataset.codecs.base import Codec
+from dataset.features.layout import ALL, FEATURES, INDICES, zeroed
+from dataset.melee.controller import NUM_CONTROLLER_FLOATS
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from train.policy.components import Components, one_hot
 from train.policy.controller_floats import ControllerFloats
@@ -63,7 +63,7 @@ class Embed(nn.Module):
             codec: of the previous controller.
             width: D.
             modes: the mode of each index in ``MODES`` that is not ``learned``.
-            features: feature groups (``dataset.features.feature_groups``) that are read; the others are 0.
+            features: feature groups (``dataset.features.layout``) that are read; the others are 0.
         """
         super().__init__()
         zeros, index_zeros = zeroed(features)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dataset.codecs.registry import Codec
-from dataset.errors import ConfigError
+from dataset.codecs.base import Codec
+from dataset.errors import require_known
 from train.policy.components import Components, one_hot
 from train.policy.persistence import Persistence
 
@@ -118,6 +118,4 @@ HEADS = {"autoregressive": True, "independent": False}
 
 def build_head(name: str, codec: Codec, width: int) -> Head:
     """The head that ``--head`` calls ``name``."""
-    if name not in HEADS:
-        raise ConfigError(f"head '{name}': unknown; use one of {', '.join(HEADS)}")
-    return Head(codec, width, is_autoregressive=HEADS[name])
+    return Head(codec, width, is_autoregressive=HEADS[require_known("head", name, HEADS)])

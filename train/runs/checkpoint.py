@@ -15,9 +15,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json

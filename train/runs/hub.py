@@ -12,7 +12,7 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
 from dataset.io.rclone import Copied
-from dataset.reporting.command_lines import typed
+from dataset.reporting.command_lines import command_line
 from dataset.store.readme import HUB_CARD_NAME, MARK
 from train.callbacks.run_page import METRICS, PAGE
 from train.run_folder import GRAPH, find_run, load_record
@@ -88,7 +88,7 @@ def _require_whole(folder: Path, run: str) -> None:
     # The graph's metadata hold the digest as plain text, so no ONNX library is needed to find it.
     if graph.is_file() and sha256_of(folder / WEIGHTS).encode() not in graph.read_bytes():
         raise CheckpointError(
-            f"{graph}: must be exported from {WEIGHTS}, found one of other weights; run '{typed('export', run)}' or delete it"
+            f"{graph}: must be exported from {WEIGHTS}, found other weights; run '{command_line('export', run)}' or delete it"
         )
 
 

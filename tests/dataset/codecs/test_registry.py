@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from dataset.codecs import registry as codecs
-from dataset.codecs.registry import BUTTONS, CODECS, Codec, Controllers, controller_floats, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import CODECS, get_codec
 from dataset.errors import ConfigError
+from dataset.melee import controller as melee
+from dataset.melee.controller import BUTTONS, Controllers, controller_floats
 
 
 @pytest.fixture(params=sorted(CODECS))
@@ -21,7 +23,7 @@ def _controllers(**columns: object) -> Controllers:
 def _stick_pairs() -> tuple[np.ndarray, np.ndarray]:
     """Every (x, y) that Melee can read: in the unit circle, outside the dead zone."""
     x, y = (v.ravel() for v in np.meshgrid(np.arange(-80, 81), np.arange(-80, 81)))
-    alive = [(np.abs(v) >= codecs.STICK_DEAD_ZONE) | (v == 0) for v in (x, y)]
+    alive = [(np.abs(v) >= melee.STICK_DEAD_ZONE) | (v == 0) for v in (x, y)]
     inside = (x * x + y * y <= 80 * 80) & alive[0] & alive[1]
     return x[inside], y[inside]
 
@@ -29,9 +31,9 @@ def _stick_pairs() -> tuple[np.ndarray, np.ndarray]:
 def _reachable() -> Controllers:
     """Every stick pair on both sticks, every trigger, every button mask with the trigger it forces."""
     x, y = _stick_pairs()
-    triggers = np.array([0, *range(codecs.TRIGGER_DEAD_ZONE, 141)])
+    triggers = np.array([0, *range(melee.TRIGGER_DEAD_ZONE, 141)])
     masks = np.arange(0x2000)
-    forced = np.where(masks & codecs.Z_BUTTON, 49, np.where(masks & codecs.DIGITAL_SHOULDERS, 140, 0))
+    forced = np.where(masks & melee.Z_BUTTON, 49, np.where(masks & melee.DIGITAL_SHOULDERS, 140, 0))
     return np.concatenate(
         [
             _controllers(main_x=x, main_y=y),
@@ -47,7 +49,7 @@ def test_the_lattice_has_the_8153_pairs_that_were_counted_in_real_replays() -> N
 
 
 def test_every_class_of_every_component_round_trips(codec: Codec) -> None:
-    neutral = codec.encode(codecs.NEUTRAL[None])
+    neutral = codec.encode(melee.NEUTRAL[None])
     for column, (name, size) in enumerate(codec.components):
         classes = np.repeat(neutral, size, axis=0)
         classes[:, column] = np.arange(size)
@@ -71,13 +73,13 @@ def test_full_deflection_and_full_press_are_reached(codec: Codec) -> None:
 
 
 def test_neutral_is_neutral(codec: Codec) -> None:
-    assert codec.decode(codec.encode(codecs.NEUTRAL)).tolist() == codecs.NEUTRAL.tolist()
+    assert codec.decode(codec.encode(melee.NEUTRAL)).tolist() == melee.NEUTRAL.tolist()
 
 
 def test_a_decoded_controller_lies_outside_the_games_dead_zones_wherever_it_was_recorded(codec: Codec) -> None:
     out = codec.decode(codec.encode(_reachable()))
-    assert ((out[:, :4] == 0) | (np.abs(out[:, :4]) >= codecs.STICK_DEAD_ZONE)).all()
-    assert ((out[:, 4] == 0) | (out[:, 4] >= codecs.TRIGGER_DEAD_ZONE)).all()
+    assert ((out[:, :4] == 0) | (np.abs(out[:, :4]) >= melee.STICK_DEAD_ZONE)).all()
+    assert ((out[:, 4] == 0) | (out[:, 4] >= melee.TRIGGER_DEAD_ZONE)).all()
 
 
 def test_mirror_is_an_involution_and_commutes_with_encoding(codec: Codec) -> None:
@@ -152,7 +154,7 @@ def test_joint_predicts_sticks_and_the_button_mask_whole() -> None:
 def test_joint_decodes_every_class_to_a_position_the_game_can_reach() -> None:
     joint, reachable = get_codec("joint"), set(zip(*(v.tolist() for v in _stick_pairs()), strict=True))
     for column, size, sticks in ((1, 92, slice(0, 2)), (0, 13, slice(2, 4))):
-        classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), size, axis=0)
+        classes = np.repeat(joint.encode(melee.NEUTRAL[None]), size, axis=0)
         classes[:, column] = np.arange(size)
         positions = {(int(x), int(y)) for x, y in joint.decode(classes)[:, sticks]}
         assert len(positions) == size
@@ -174,7 +176,7 @@ def test_joint_never_takes_a_main_stick_across_a_threshold_of_the_game() -> None
 def test_joint_takes_a_main_stick_to_the_nearest_position_between_the_same_thresholds() -> None:
     x, y = _stick_pairs()
     joint = get_codec("joint")
-    classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), 92, axis=0)
+    classes = np.repeat(joint.encode(melee.NEUTRAL[None]), 92, axis=0)
     classes[:, 1] = np.arange(92)
     centres = joint.decode(classes)[:, :2]
     chosen = joint.decode(joint.encode(_controllers(main_x=x, main_y=y)))[:, :2]
@@ -236,7 +238,7 @@ def test_joint_rounds_the_trigger_to_the_nearest_level_and_ties_go_up(value: int
 
 def test_joint_keeps_every_combination_of_buttons() -> None:
     joint = get_codec("joint")
-    classes = np.repeat(joint.encode(codecs.NEUTRAL[None]), 256, axis=0)
+    classes = np.repeat(joint.encode(melee.NEUTRAL[None]), 256, axis=0)
     classes[:, 3] = np.arange(256)
     pressed = joint.decode(classes)[:, 5]
     assert len(set(pressed.tolist())) == 256
@@ -259,4 +261,4 @@ def test_the_thirteen_numbers_of_a_controller() -> None:
     floats = controller_floats(np.array([80, -40, 0, 20, 70, 0x0100 | 0x0008], dtype=np.int32))
     assert floats.tolist() == [0, 0.25, 1, -0.5, 0.5, 1, 0, 0, 0, 0, 0, 0, 1]
     assert floats.dtype == np.float32
-    assert floats.shape == (codecs.NUM_CONTROLLER_FLOATS,)
+    assert floats.shape == (melee.NUM_CONTROLLER_FLOATS,)

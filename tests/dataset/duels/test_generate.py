@@ -359,12 +359,12 @@ def test_a_folder_of_replays_holds_mewtwo_distinct_matches_and_several_stages(tm
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"characters": ("mewtwo", "kirby")}, "no duelist plays it; use one of falco, fox"),
+        ({"characters": ("mewtwo", "kirby")}, "use one of falco, fox"),
         ({"ports": (1, 1)}, "two different ports"),
         ({"ports": (0, 1)}, "two different ports"),
         ({"seed": -1}, "must be 0 or more"),
         ({"frames": 0}, "must be 1 to 28800"),
-        ({"script": "dance"}, "use 'duel' or 'drill'"),
+        ({"script": "dance"}, "'dance': unknown; use one of duel, drill"),
         ({"stage": "moon"}, "moon"),
     ],
 )

@@ -1,24 +1,33 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.features import encoder
+from dataset.duels.generate import generate_replay
 from dataset.features.encoder import (
     EXCHANGE_FEATURES,
-    FEATURE_ROW,
-    FEATURES,
-    INDEX_ROW,
-    INDICES,
+    FRAME_ENCODERS,
     MIRROR_SIGNS,
-    RAW_NAMES,
-    RAW_ROW,
     Encoded,
+    clipped_half_bits,
     encode,
     encode_columns,
     perspective,
 )
+from dataset.features.layout import (
+    ENCODER_DIGEST,
+    FEATURE_ROW,
+    FEATURES,
+    HITSTUN_STATES,
+    INDEX_ROW,
+    INDICES,
+    RAW_NAMES,
+    RAW_ROW,
+)
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.schema import Columns, Version
+from ingest.replay.parse import parse_columns
 from tests.dataset.builders import exchange_sides, mirror_left_and_right, random_columns, stack
 
 SEEDS = range(3)
@@ -255,7 +264,7 @@ def test_every_raw_row_reaches_the_encoding() -> None:
 
 
 def test_hitstun_states_fit_the_action_state_table() -> None:
-    assert max(encoder.HITSTUN_STATES) < NUM_ACTION_STATES
+    assert max(HITSTUN_STATES) < NUM_ACTION_STATES
 
 
 def test_float16_errs_on_positions_by_no_more_than_is_documented() -> None:
@@ -267,7 +276,7 @@ def test_float16_errs_on_positions_by_no_more_than_is_documented() -> None:
 
 
 def test_the_digest_is_pinned() -> None:
-    assert encoder.ENCODER_DIGEST == "d062e6d0c0e5cdeb"
+    assert ENCODER_DIGEST == "d062e6d0c0e5cdeb"
 
 
 def test_values_are_rounded_to_float16_as_numpy_rounds() -> None:
@@ -287,3 +296,72 @@ def test_a_negative_zero_keeps_its_sign_alone_and_in_company() -> None:
     pair["a_percent"][1] = 1
     for encoded in (encode_columns(columns), encode_columns(pair)):
         assert np.signbit(encoded.continuous[FEATURE_ROW["a_percent"], 0])
+
+
+ODD = np.array([0.0, -0.0, 1.0, -1.0, 0.49, 75.0, 185.5, 3e4, -3e4, 1e20, -1e38, np.nan, np.inf, -np.inf], np.float32)
+
+
+def differing_frames(raw: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """(side, frame) wherever the two ways differ."""
+    found = []
+    for side, alone in enumerate(FRAME_ENCODERS):
+        whole = perspective(encode(raw), side)
+        for t in range(raw.shape[1]):
+            continuous, indices = alone.encode(np.ascontiguousarray(raw[:, t]))
+            same = np.array_equal(continuous.view(np.uint16), whole.continuous[:, t].view(np.uint16))
+            if not (same and np.array_equal(indices, whole.indices[:, t])):
+                found.append((side, t))
+    return found
+
+
+def replay_frames(path: Path) -> NDArray[np.float32]:
+    return stack(parse_columns(path, rollback="first").columns)
+
+
+def test_every_frame_of_a_generated_replay_is_encoded_alike(tmp_path: Path) -> None:
+    generate_replay(tmp_path / "duel.slp", seed=1, characters=("fox", "mewtwo"), frames=600)
+    raw = replay_frames(tmp_path / "duel.slp")
+    assert differing_frames(raw) == []
+    assert differing_frames(as_live(raw)) == []
+
+
+def test_every_frame_of_real_replays_is_encoded_alike(modern_replays: list[Path]) -> None:
+    for path in modern_replays[:2]:
+        assert differing_frames(as_live(replay_frames(path)[:, :3000])) == []
+
+
+def as_live(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As play fills a column: what is not there is 0."""
+    return np.nan_to_num(raw, nan=0.0)
+
+
+def test_numbers_that_no_game_shows_are_encoded_alike() -> None:
+    random = np.random.default_rng(0)
+    raw = random.normal(scale=100, size=(len(RAW_NAMES), 1000)).astype(np.float32)
+    odd = random.random(raw.shape) < 0.002
+    raw[odd] = random.choice(ODD, odd.sum())
+    raw[RAW_ROW["stage"]] = random.integers(0, 8, raw.shape[1])
+    for name, size in INDICES:
+        raw[RAW_ROW[name]] = np.where(random.random(raw.shape[1]) < 0.9, random.integers(0, size, raw.shape[1]), 5000)
+    raw[RAW_ROW["a_action_state"], ::3] = 80
+    assert differing_frames(raw) == []
+
+
+def test_shapes_and_types_are_the_stored_ones() -> None:
+    continuous, indices = FRAME_ENCODERS[0].encode(np.zeros(len(RAW_NAMES), np.float32))
+    assert (continuous.shape, continuous.dtype) == ((len(FEATURES),), np.dtype(np.float16))
+    assert (indices.shape, indices.dtype) == ((len(INDICES),), np.dtype(np.uint16))
+
+
+HIGH = np.arange(2**16, dtype=np.uint32) << 16
+"""Every sign, exponent and first seven bits of a mantissa."""
+
+
+@pytest.mark.parametrize("low", [0x0000, 0x0001, 0x0FFF, 0x1000, 0x1001, 0x2FFF, 0x3000, 0xFFFF])
+@pytest.mark.parametrize("limit", [10.0, 2.0**15])
+def test_halves_are_those_of_numpy_within_the_limit_and_zero_where_not_finite(low: int, limit: float) -> None:
+    values = (HIGH | np.uint32(low)).view(np.float32)
+    with np.errstate(invalid="ignore"):
+        expected = np.where(np.isfinite(values), np.clip(values, -limit, limit), 0).astype(np.float16)
+    found = clipped_half_bits(values.reshape(8, -1).copy(), limit)
+    np.testing.assert_array_equal(found.reshape(-1), expected.view(np.uint16))

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from dataset.codecs.registry import NUM_CONTROLLER_FLOATS, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.encoder import FEATURES, INDICES
-from dataset.features.feature_groups import ALL, BASE, encoder_digest, zeroed
 from dataset.features.inspect import (
     LEFT_OUT,
     controller_text,
@@ -15,6 +13,8 @@ from dataset.features.inspect import (
     layout_tables,
     parse_frames,
 )
+from dataset.features.layout import ALL, BASE, FEATURES, INDICES, encoder_digest, zeroed
+from dataset.melee.controller import NUM_CONTROLLER_FLOATS
 from tests.dataset.builders import random_columns
 
 CODEC = get_codec("axis17")

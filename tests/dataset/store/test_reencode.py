@@ -9,7 +9,7 @@ import pytest
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
-from dataset.features.feature_groups import encoder_digest, zeroed
+from dataset.features.layout import encoder_digest, zeroed
 from dataset.io.atomic import sha256_of
 from dataset.io.lock import locked
 from dataset.store import reencode, shard_writer

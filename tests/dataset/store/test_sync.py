@@ -147,5 +147,5 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         sync_runs("up", tmp_path / "runs", str(tmp_path / "remote"))
     with pytest.raises(ConfigError, match=r"holds a manifest\.json, found none"):
         sync_store("down", tmp_path / "duels", str(tmp_path / "remote"))
-    with pytest.raises(ConfigError, match="use 'exphil sync up' or 'exphil sync down'"):
+    with pytest.raises(ConfigError, match="'sideways': unknown; use one of up, down"):
         sync_store("sideways", tmp_path / "duels", str(tmp_path / "remote"))

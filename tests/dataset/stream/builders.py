@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from dataset.features.encoder import FEATURES, INDICES, Encoded
+from dataset.features.encoder import Encoded
+from dataset.features.layout import FEATURES, INDICES
 from dataset.stream.bank import Bank
 from dataset.stream.batch import Batch
 from dataset.stream.lanes import Lanes

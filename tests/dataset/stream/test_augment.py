@@ -1,7 +1,8 @@
 import numpy as np
 
 from dataset.codecs.registry import get_codec
-from dataset.features.encoder import FEATURE_ROW, FEATURES, MIRROR_SIGNS, Encoded
+from dataset.features.encoder import MIRROR_SIGNS, Encoded
+from dataset.features.layout import FEATURE_ROW, FEATURES
 from dataset.stream.augment import NOISY, PLAIN, Augment
 from tests.dataset.stream.builders import sample, sampler
 

@@ -4,9 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset.codecs.registry import Axis17, Classes, Controllers, get_codec
+from dataset.codecs.axis17 import Axis17
+from dataset.codecs.registry import get_codec
 from dataset.features.align import Leak
-from dataset.features.encoder import ENCODER_DIGEST
+from dataset.features.layout import ENCODER_DIGEST
+from dataset.melee.controller import Classes, Controllers
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.manifest import Manifest, ShardInfo, split_of
 from dataset.verify.checks import codec_check, filter_check, leak_check, replay_check, split_check, version_check

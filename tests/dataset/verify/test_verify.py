@@ -11,7 +11,7 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import SchemaError
-from dataset.features.feature_groups import encoder_digest
+from dataset.features.layout import encoder_digest
 from dataset.store.manifest import Manifest
 from dataset.stream.window_shards import Sample, read_shard
 from dataset.verify.verify import verify

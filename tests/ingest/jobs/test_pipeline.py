@@ -16,7 +16,7 @@ import zstandard
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA, quality_of
 from dataset.store.reencode import encode_windows

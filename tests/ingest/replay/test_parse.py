@@ -7,7 +7,7 @@ from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
 from dataset.features.encoder import encode_columns
-from dataset.features.feature_groups import ALL
+from dataset.features.layout import ALL
 from dataset.schema import COLUMNS, controller_matrix
 from dataset.slippi.slp import POST_FRAME, read_events, read_slp
 from dataset.store.shard_writer import sample_of

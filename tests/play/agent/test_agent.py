@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import NEUTRAL, Classes, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.encoder import FEATURE_ROW, RAW_NAMES, RAW_ROW
+from dataset.features.layout import FEATURE_ROW, RAW_NAMES, RAW_ROW
+from dataset.melee.controller import NEUTRAL, Classes
 from play.agent.agent import Agent
 from play.agent.controller import as_read
 

@@ -7,7 +7,8 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.codecs.registry import BUTTONS, Controllers, get_codec
+from dataset.codecs.registry import get_codec
+from dataset.melee.controller import BUTTONS, Controllers
 from dataset.melee.pad import game_stick
 from play.agent.controller import as_read, press
 from play.stand_in.pipe_pad import PadState, PipePad

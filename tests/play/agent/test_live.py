@@ -6,7 +6,7 @@ import pytest
 from melee.gamestate import Projectile, UnknownAnimation, UnknownProjectileType
 
 from dataset.errors import DolphinError
-from dataset.features.encoder import RAW_NAMES
+from dataset.features.layout import RAW_NAMES
 from play.agent.live import LiveGame, two_ports
 
 FALCO_LASER = 0x37

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
 from ingest.replay.parse import parse_columns

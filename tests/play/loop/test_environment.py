@@ -7,7 +7,7 @@ from typing import Any
 import melee
 import numpy as np
 
-from dataset.codecs.registry import Controllers
+from dataset.melee.controller import Controllers
 from play.agent.agent import Agent
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop import environment

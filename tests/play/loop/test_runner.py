@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import Classes, Controllers, get_codec
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, DolphinError
+from dataset.melee.controller import Classes, Controllers
 from play.agent.agent import Agent
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop.runner import FRAME_BUDGET_MS, Runner, check_budget, warm_up

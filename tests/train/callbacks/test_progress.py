@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dataset.errors import ExphilError
+from dataset.reporting import progress
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks import progress
 from train.callbacks.progress import ProgressReport
 from train.config.run_config import OptimConfig
 from train.fit.losses import training_loss
@@ -22,7 +22,7 @@ def fit(folder: Path) -> None:
 def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     fit(tmp_path)
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -36,19 +36,12 @@ def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
 def test_steps_are_counted_to_the_last_one_that_will_be_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     store = write_store(tmp_path / "store", tiny_splits())
     config = replace(tiny_config(), optim=OptimConfig(epochs=3, max_steps=17))
     train_run(config, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
     steps = [line.split(" step ")[1] for line in capsys.readouterr().err.splitlines() if " step " in line]
     assert steps == [*(f"{step}/15" for step in range(1, 16)), "1/2", "2/2"]
-
-
-def test_long_measuring_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.0)
-    told: list[str] = []
-    assert list(progress.tell_now_and_then("abc", 3, "first, test", told.append)) == ["a", "b", "c"]
-    assert told == [f"first, test: {done} of 3 batches measured" for done in range(3)]
 
 
 def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_taken_away(

@@ -10,7 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dataset.codecs.registry import Codec, get_codec
+from dataset.codecs.base import Codec
+from dataset.codecs.registry import get_codec
 from dataset.store.manifest import Manifest
 from tests.train.builders import CODEC, FALCO, FOX, sample, tiny_splits, write_store
 from train.callbacks.base import Callback

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from dataset.errors import CheckpointError, ConfigError
-from dataset.features.feature_groups import zeroed
+from dataset.features.layout import zeroed
 from dataset.io.atomic import sha256_of
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.cli import register

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
-from dataset.features.encoder import FEATURES
+from dataset.features.layout import FEATURES
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.callbacks.base import Callback, Step
 from train.config.run_config import DataConfig, OptimConfig, RunConfig

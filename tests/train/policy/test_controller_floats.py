@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dataset.codecs.registry import CODECS, controller_floats
+from dataset.codecs.registry import CODECS
+from dataset.melee.controller import controller_floats
 from train.policy.controller_floats import ControllerFloats
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dataset.features.encoder import FEATURES, INDICES, Encoded, encode_columns
-from dataset.features.feature_groups import GROUPS, kept_columns
+from dataset.features.encoder import Encoded, encode_columns
+from dataset.features.layout import FEATURES, GROUPS, INDICES, kept_columns
 from tests.dataset.builders import random_columns
 from tests.train.builders import CODEC, random_frames
 from train.policy.components import one_hot

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.codecs.registry import NEUTRAL
+from dataset.melee.controller import NEUTRAL
 from dataset.stream.sampler import Sampler
 from train.data.batches import Tensors
 from train.measure.walk import Replaced, Walked, measuring, walk

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.features.encoder import INDEX_ROW
+from dataset.features.layout import INDEX_ROW
 from dataset.melee.ids import NUM_CHARACTERS, character_name
 from dataset.stream.sampler import Sampler
 from train.measure.controls import Controls

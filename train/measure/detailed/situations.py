@@ -17,7 +17,7 @@ Legend: N frames, C features, I indices.
 import torch
 from torch import Tensor
 
-from dataset.features.encoder import FEATURE_ROW, HITSTUN_STATES, INDEX_ROW
+from dataset.features.layout import FEATURE_ROW, HITSTUN_STATES, INDEX_ROW
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.stats.techniques.conversions import HURT
 from dataset.stats.techniques.landings import LYING

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from dataset.reporting.report_table import number, share, table
+from dataset.reporting.tables import number, share, table
 
 Report = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
 """Every backbone by the name that ``--backbone`` calls it; a new one is a file beside this and a line below."""
 
-from dataset.errors import ConfigError
+from dataset.errors import require_known
 from train.policy.backbones.base import Backbone
 from train.policy.backbones.gru import Gru
 from train.policy.backbones.jamba import Jamba
@@ -21,6 +21,4 @@ BACKBONES: dict[str, type[Backbone]] = {
 
 def get_backbone(name: str) -> type[Backbone]:
     """The backbone of that name."""
-    if name not in BACKBONES:
-        raise ConfigError(f"backbone '{name}': unknown; use one of {', '.join(BACKBONES)}")
-    return BACKBONES[name]
+    return BACKBONES[require_known("backbone", name, BACKBONES)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dataset.codecs.registry import NEUTRAL
+from dataset.melee.controller import NEUTRAL
 from dataset.stream.bank import Bank
 from dataset.stream.lanes import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dataset.features.encoder import FEATURE_ROW, FEATURES, INDEX_ROW, INDICES
+from dataset.features.layout import FEATURE_ROW, FEATURES, INDEX_ROW, INDICES
 from train.measure.detailed.situations import SITUATIONS, find_situations
 
 WAIT, FALL, DAMAGE, GRABBED, LEDGE_HANG, LYING, DOWN_HIT, TECH, DEAD, RESPAWN, FALCO_SPECIAL = (

@@ -2,17 +2,20 @@ import numpy as np
 import pytest
 
 from dataset.errors import ConfigError
-from dataset.features.encoder import ENCODER_DIGEST, FEATURES, INDICES, Encoded, encode_columns
-from dataset.features.feature_groups import (
+from dataset.features.encoder import Encoded, encode_columns
+from dataset.features.layout import (
     ALL,
     BASE,
+    ENCODER_DIGEST,
+    FEATURES,
     GROUPS,
+    INDICES,
     encoder_digest,
-    joined,
     kept_columns,
-    lacking,
-    left_groups,
+    left_out_groups,
+    missing_groups,
     parse_features,
+    union_of,
     zeroed,
 )
 from dataset.schema import COLUMNS, NUM_ITEM_SLOTS, SIDES, Columns, Version
@@ -119,7 +122,7 @@ def test_every_choice_has_a_digest_of_its_own() -> None:
     ],
 )
 def test_equal_choices_have_one_spelling(text: str, spelling: str, left: tuple[str, ...]) -> None:
-    assert (parse_features(text), left_groups(text)) == (spelling, left)
+    assert (parse_features(text), left_out_groups(text)) == (spelling, left)
     assert parse_features(spelling) == spelling
 
 
@@ -142,17 +145,17 @@ def test_an_unknown_group_is_named_beside_the_known_ones() -> None:
 
 
 def test_what_a_store_lacks_for_a_run_is_what_it_leaves_out_and_the_run_takes_in() -> None:
-    assert lacking("all-items-nana", "all") == ("items", "nana")
-    assert lacking("all-items-nana", "all-items") == ("nana",)
-    assert lacking("all-items-nana", "base+speeds") == ()
-    assert lacking("all", "base") == lacking("base", "base") == ()
+    assert missing_groups("all-items-nana", "all") == ("items", "nana")
+    assert missing_groups("all-items-nana", "all-items") == ("nana",)
+    assert missing_groups("all-items-nana", "base+speeds") == ()
+    assert missing_groups("all", "base") == missing_groups("base", "base") == ()
 
 
 def test_choices_joined_take_in_what_one_of_them_does() -> None:
-    assert joined(["all-items-nana", "base+items"]) == "all-nana"
-    assert joined(["base+speeds", "base+hitlag"]) == "base+speeds+hitlag"
-    assert joined(["base", "base"]) == "base"
-    assert joined(["base", "all"]) == "all"
+    assert union_of(["all-items-nana", "base+items"]) == "all-nana"
+    assert union_of(["base+speeds", "base+hitlag"]) == "base+speeds+hitlag"
+    assert union_of(["base", "base"]) == "base"
+    assert union_of(["base", "all"]) == "all"
 
 
 def test_these_are_all_groups() -> None:
