@@ -1,1 +1,1 @@
-"""The ground floor: schema, ids, codecs, encoder, manifest, store, streaming and stats."""
+"""The data: schema, facts of the game, codecs, features, the store, streaming, checks and statistics."""

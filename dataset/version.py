@@ -1,3 +1,3 @@
-"""The version of exphil: the one place that says it; the package, ``exphil --version`` and every run's record read it here."""
+"""The version of exphil, read by the package, ``exphil --version`` and every run's record."""
 
 VERSION = "0.1.0"

@@ -1,7 +1,7 @@
 """``axis17``: four axes at 17 rounded levels, the trigger at five, eight independent buttons; 13 components.
 
-The surprise: a decoded controller is what the game will *read*, so levels inside its dead zones decode to the nearest value
-that gets through.
+A decoded controller is what the game will *read*, so levels inside its dead zones decode to the nearest value that gets
+through.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from dataset.melee.controller import (
     AXIS_SOURCE,
     BUTTONS,
     DIGITAL_SHOULDERS,
-    Z_BUTTON,
     Classes,
     Controllers,
+    Z,
     pressed_trigger,
 )
 
@@ -45,7 +45,7 @@ class Axis17:
     def digest(self) -> str:
         """Changes whenever any class means something else."""
         tables = f"{self.name}:{self.components}:{_STICK_LEVELS.tolist()}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}"
-        tables += f":{DIGITAL_SHOULDERS}:{Z_BUTTON}"
+        tables += f":{DIGITAL_SHOULDERS}:{Z}"
         return hashlib.sha256(tables.encode()).hexdigest()[:16]
 
     def encode(self, controllers: Controllers) -> Classes:

@@ -1,8 +1,8 @@
 """``joint``: a class for each stick position that means something in Melee, one for the trigger, one for all eight buttons.
 
-Four components, all by look-up: c-stick (13), main stick (92), trigger (25), button mask (256). A main stick position goes
+Four components, all by table lookup: c-stick (13), main stick (92), trigger (25), button mask (256). A main stick position goes
 to the nearest centre *on the same side of every threshold* at which the game acts differently, so a walk never decodes to a
-dash nor a platform drop to a spot dodge: that, not nearness alone, is the surprise.
+dash nor a platform drop to a spot dodge.
 
 Thresholds, in 1/80, measured on 129 Falco games (2.34 M player-frames): |x| ≥ 64 dashes (1,913 of 1,913 from standing, where
 walks begin at 23), y ≤ −53 drops through a platform out of shield (894 of 894), y ≤ −56 crouches (816 of 816 from standing)
@@ -19,9 +19,9 @@ from dataset.melee.controller import (
     BUTTONS,
     DIGITAL_SHOULDERS,
     STICK_DEAD_ZONE,
-    Z_BUTTON,
     Classes,
     Controllers,
+    Z,
     pressed_trigger,
 )
 
@@ -32,20 +32,9 @@ _Y_THRESHOLDS = (-55, -52, 0, 1, 53)
 """Where a band of y begins: platform drop, tilt down, rest, tilt up, tap jump; below them all is the crouch."""
 
 _RIM = (
-    (76, 23),
-    (73, 31),
-    (71, 36),
-    (68, 42),
-    (64, 47),
-    (61, 51),
-    (56, 56),
-    (51, 61),
-    (47, 64),
-    (42, 68),
-    (36, 71),
-    (31, 73),
-    (23, 76),
-)
+    (76, 23), (73, 31), (71, 36), (68, 42), (64, 47), (61, 51), (56, 56), (51, 61), (47, 64), (42, 68), (36, 71),
+    (31, 73), (23, 76),
+)  # fmt: skip
 """A quadrant's edge: the 45° notch; 16.8° and 73.2°, the extremes that leave the dead zone on both axes (16.8° down is the
 longest wavedash); between them every 4.4° from 23.0° to 67.0°, the recovery angles of box controllers (HayBox,
 ``Melee20Button.cpp``: 22.96, 27.37, 31.78, 36.19, 40.59 and their complements), each at the reachable point furthest out."""
@@ -55,11 +44,11 @@ _SHIELD_DROP = (58, -54)
 
 _UP, _DOWN = (27, 36, 47, 58, 68, 80), (-26, -35, -46, -54, -63, -72, -80)
 _SIDE = (27, 37, 47, 58, 70, 80)
-"""Tilts along the axes: the centres that leave least squared error on those games, both sides taken together, added one by
-one to the edge; but one class, 80, for what any worn stick reads at full deflection (75…80), since the game does the same."""
+"""Tilts along the axes: added to the edge one by one, the centres that leave least squared error on those games, both sides taken
+together. What any worn stick reads at full deflection (75…80) is one class, 80, since the game treats it alike."""
 
 _INSIDE = ((32, 28), (52, 31), (36, 37))
-"""Tilts off the axes, found likewise; up and down share them."""
+"""Tilts off the axes, found in the same way; up and down share them."""
 
 _RIGHT = (
     *((x, 0) for x in _SIDE),
@@ -155,7 +144,7 @@ class Joint:
     @property
     def digest(self) -> str:
         """Changes whenever any class means something else."""
-        facts = f"{self.name}:{_C}:{_MAIN}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}:{DIGITAL_SHOULDERS}:{Z_BUTTON}"
+        facts = f"{self.name}:{_C}:{_MAIN}:{_TRIGGER_LEVELS.tolist()}:{BUTTONS}:{DIGITAL_SHOULDERS}:{Z}"
         tables = (_C_CLASS, _MAIN_CLASS, _TRIGGER_CLASS, _MASK_CLASS)
         return hashlib.sha256(facts.encode() + b"".join(table.tobytes() for table in tables)).hexdigest()[:16]
 

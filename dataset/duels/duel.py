@@ -1,21 +1,43 @@
-"""One duel: two fighters and their projectiles, played a frame at a time; who is hit and who is out is decided here.
+"""A duel: two fighters and their projectiles on a stage, played frame by frame; it decides who is hit and who is out.
 
-In: both controllers of a frame. Out: the fighters and shots after it. What would surprise: both sides' hits are found
-before either is applied, so two attacks can trade.
+Nothing here reads or writes replays: ``dataset.duels.generate`` records what is played. Both sides' hits are found before
+either is applied, so two attacks can trade.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataset.duels.fighter import Arena, Fighter
-from dataset.duels.moves import BALL_FIRE, BALL_FIRE_AIR, BALL_LOOP, BLASTER, BLASTER_AIR, CATCH, ENTRY, REBIRTH_WAIT
-from dataset.duels.roster import TRAITS
-from dataset.melee.pad import NEUTRAL, Pad
-from dataset.slippi import slp
+from dataset.duels.moves import (
+    BALL_FIRE,
+    BALL_FIRE_AIR,
+    BALL_LOOP,
+    BLASTER,
+    BLASTER_AIR,
+    CATCH,
+    GONE,
+    SHADOW_BALL,
+    TRAITS,
+)
+from dataset.melee.controller import NEUTRAL_PAD, Pad
+from dataset.melee.ids import Stage
+from dataset.slippi.slp import FIRST_CONTROLLED_FRAME, FIRST_FRAME
 
 STOCKS = 4
-MEWTWO_BALL, FIRED_AT, BLASTER_FIRED_AT = 0x70, 8, 10
-"""Item type of Shadow Ball; frames after which it and a laser leave the hand."""
+ENTRY_FRAMES = FIRST_CONTROLLED_FRAME - FIRST_FRAME
+"""Frames before the game takes controllers into account."""
+WAIT_LOOP = 60
+"""Frames after which the animation of standing starts over."""
+FIRED_AT, BLASTER_FIRED_AT = 8, 10
+"""Frames after which Shadow Ball and a laser leave the hand."""
+_BLAST_ZONES = {  # left, right, bottom, top
+    "fountain_of_dreams": (-198.75, 198.75, -146.25, 202.5),
+    "pokemon_stadium": (-230.0, 230.0, -111.0, 180.0),
+    "yoshis_story": (-175.7, 173.6, -91.0, 168.0),
+    "dream_land": (-255.0, 255.0, -123.0, 250.0),
+    "battlefield": (-224.0, 224.0, -108.8, 200.0),
+    "final_destination": (-246.0, 246.0, -140.0, 188.0),
+}
 
 
 @dataclass
@@ -35,17 +57,24 @@ class Shot:
 
 
 class Duel:
-    """Two fighters and their projectiles; :meth:`step` plays one frame."""
+    """Two fighters and their projectiles; :meth:`step` plays one frame.
 
-    def __init__(self, traits: Sequence[str], arena: Arena, wait_loop: int) -> None:
-        entry = slp.FIRST_CONTROLLED_FRAME - slp.FIRST_FRAME
+    Args:
+        characters: names of ``TRAITS``, left fighter first.
+        stage: the stage, of which only the floor and the blast zones are there.
+        wait_loop: see ``WAIT_LOOP``.
+    """
+
+    def __init__(self, characters: Sequence[str], stage: Stage, wait_loop: int = WAIT_LOOP) -> None:
+        arena = Arena(stage.ledge_x - 2.9, *_BLAST_ZONES[stage.name])
         starts = (-0.5 * arena.edge, 0.5 * arena.edge)
         self.fighters = [
-            Fighter(TRAITS[name], arena, x, STOCKS, wait_loop, entry) for name, x in zip(traits, starts, strict=True)
+            Fighter(TRAITS[name], arena, x, STOCKS, wait_loop, ENTRY_FRAMES)
+            for name, x in zip(characters, starts, strict=True)
         ]
         self.shots: list[Shot] = []
         self.spawned = 0
-        self.before = [NEUTRAL, NEUTRAL]
+        self.before = [NEUTRAL_PAD, NEUTRAL_PAD]
 
     def step(self, pads: Sequence[Pad]) -> None:
         """Play one frame with both controllers."""
@@ -58,6 +87,11 @@ class Duel:
         for fighter in self.fighters:
             if fighter.has_left():
                 fighter.die()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a player has no stocks left."""
+        return any(fighter.stocks == 0 for fighter in self.fighters)
 
     def _exchange_hits(self) -> None:
         pairs = [(0, 1), (1, 0)]
@@ -78,7 +112,7 @@ class Duel:
     def _shoot(self) -> None:
         for owner, me in enumerate(self.fighters):
             if me.state == BALL_LOOP and not self._held_ball(owner):
-                self._spawn(owner, MEWTWO_BALL, me.charge, is_launched=False)
+                self._spawn(owner, SHADOW_BALL, me.charge, is_launched=False)
             elif me.state in (BALL_FIRE, BALL_FIRE_AIR) and me.time == FIRED_AT and not me.fired:
                 self._launch_ball(owner)
             elif me.state in (BLASTER, BLASTER_AIR) and me.time == BLASTER_FIRED_AT and not me.fired:
@@ -92,7 +126,7 @@ class Duel:
     def _launch_ball(self, owner: int) -> None:
         me = self.fighters[owner]
         me.fired = True
-        ball = self._held_ball(owner) or self._spawn(owner, MEWTWO_BALL, me.charge, is_launched=True)
+        ball = self._held_ball(owner) or self._spawn(owner, SHADOW_BALL, me.charge, is_launched=True)
         ball.is_launched, ball.charge, ball.timer = True, me.charge, 100
         ball.speed, ball.damage = 1.6 * me.facing, 4 + me.charge / 6
         me.charge = 0
@@ -127,4 +161,4 @@ class Duel:
     def _is_struck(self, shot: Shot, foe: Fighter) -> bool:
         reach = 6 + abs(shot.speed) / 2
         is_near = abs(shot.x - foe.x) < reach and -4 < shot.y - foe.y < 18
-        return is_near and not foe.invulnerable and foe.stocks > 0 and foe.state > REBIRTH_WAIT and foe.state != ENTRY
+        return is_near and not foe.invulnerable and foe.state not in GONE

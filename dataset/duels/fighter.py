@@ -1,18 +1,16 @@
-"""One fighter of the scripted duel: Melee's action states, roughly Melee's movement, and hits.
+"""One fighter of a duel: takes a controller a frame and moves through Melee's action states roughly as in Melee.
 
-In: a controller a frame. Out: the state Slippi would record after that frame. It is a stand-in for the game good enough
-to learn from and to test with, not a simulation of Melee: figures are only near the game's (floaty characters fall faster,
-so that they jump more often), platforms and throws are missing.
-What would surprise: ``state_age`` starts at 0 or 1 by action state, as in real replays, and standing repeats its ages.
+It is a stand-in for the game good enough to learn from and to test with, not a simulation of Melee: figures are only near
+the game's (floaty characters fall faster, so that they jump more often), platforms and throws are missing. A fighter's
+fields are what Slippi records after a frame. ``age`` starts at 0 or 1 by action state, as ``state_age`` does in real
+replays, and starts over while a fighter stands.
 """
 
 import math
 from typing import NamedTuple
 
 from dataset.duels import moves
-from dataset.duels.roster import Traits
-from dataset.melee import pad
-from dataset.melee.pad import Pad
+from dataset.melee.controller import A, B, Pad, X, Y, Z
 
 _STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
@@ -33,7 +31,9 @@ class Arena(NamedTuple):
 class Fighter:
     """State of one player; :meth:`step` advances it by one frame."""
 
-    def __init__(self, traits: Traits, arena: Arena, x: float, stocks: int, wait_loop: int, entry_frames: int) -> None:
+    def __init__(
+        self, traits: moves.Traits, arena: Arena, x: float, stocks: int, wait_loop: int, entry_frames: int
+    ) -> None:
         self.traits, self.arena, self.wait_loop, self.stocks = traits, arena, wait_loop, stocks
         self.x, self.y, self.facing = x, 0.0, 1.0 if x < 0 else -1.0
         self.percent, self.shield = 0.0, FULL_SHIELD
@@ -112,7 +112,7 @@ class Fighter:
 
     def _take_off(self, now: Pad) -> None:
         self.airborne, self.jumps = True, self.jumps - 1
-        self.speed_y = self.traits.jump if now.buttons & (pad.X | pad.Y) else self.traits.hop
+        self.speed_y = self.traits.jump if now.buttons & (X | Y) else self.traits.hop
         self.air_x = 0.7 * self.ground_x + 0.3 * self.traits.air_speed * now.x / 80
         self.ground_x = 0.0
         self.enter(moves.JUMP_B if now.x * self.facing < -TILT else moves.JUMP_F)
@@ -142,11 +142,11 @@ class Fighter:
                 self.enter(moves.CLIFF_CLIMB, 34)
         elif self.state == moves.BALL_LOOP:
             self.charge = min(self.charge + 1, 120)
-            if pressed & pad.B:
+            if pressed & B:
                 self.enter(moves.BALL_FIRE, 34)
             elif now.trigger:
                 self.enter(moves.WAIT)
-        elif pressed & (pad.X | pad.Y):
+        elif pressed & (X | Y):
             self.enter(moves.KNEE_BEND, self.traits.jump_squat)
         elif not now.trigger or self.shield <= 0:
             self.enter(moves.GUARD_OFF, 15)
@@ -155,18 +155,18 @@ class Fighter:
 
     def _obey_ground(self, now: Pad, before: Pad, pressed: int) -> None:
         forward = now.x * self.facing
-        if pressed & (pad.X | pad.Y):
+        if pressed & (X | Y):
             self.enter(moves.KNEE_BEND, self.traits.jump_squat)
-        elif pressed & pad.Z:
+        elif pressed & Z:
             self._attack(moves.CATCH)
         elif now.trigger:
             self.enter(moves.GUARD_ON, 8)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._smash(now.cstick_x, now.cstick_y)
-        elif pressed & pad.A:
+        elif pressed & A:
             self._attack(self._ground_attack(now, before, forward))
-        elif pressed & pad.B and self.traits.shot is not None:
-            is_ball = self.traits.shot == 0x70
+        elif pressed & B and self.traits.shot is not None:
+            is_ball = self.traits.shot == moves.SHADOW_BALL
             self.enter(moves.BALL_START if is_ball else moves.BLASTER, 13 if is_ball else 22)
         elif abs(now.x) >= SMASH:
             self._dash(now, before)
@@ -219,16 +219,16 @@ class Fighter:
     def _obey_air(self, now: Pad, before: Pad, pressed: int) -> None:
         if self.state == moves.FALL_SPECIAL:
             return
-        if pressed & (pad.X | pad.Y) and self.jumps > 0:
+        if pressed & (X | Y) and self.jumps > 0:
             self.jumps -= 1
             self.speed_y, self.is_fast_falling = 0.95 * self.traits.jump, False
             self.air_x = 0.9 * self.traits.air_speed * now.x / 80
             self.enter(moves.AIR_JUMP_B if now.x * self.facing < -TILT else moves.AIR_JUMP_F)
         elif _is_flick(now.cstick_x, now.cstick_y, before.cstick_x, before.cstick_y):
             self._attack(self._aerial(now.cstick_x, now.cstick_y))
-        elif pressed & pad.A:
+        elif pressed & A:
             self._attack(self._aerial(now.x, now.y))
-        elif pressed & pad.B:
+        elif pressed & B:
             self._air_special(now)
         elif now.y <= -53 < before.y and self.speed_y < 0:
             self.is_fast_falling = True
@@ -246,7 +246,7 @@ class Fighter:
         if now.y >= TILT:
             self.speed_y, self.air_x, self.is_fast_falling = 2.6, 1.5 * now.x / 80, False
             self.enter(moves.RISE, 30)
-        elif self.traits.shot == 0x70:
+        elif self.traits.shot == moves.SHADOW_BALL:
             self.enter(moves.BALL_FIRE_AIR, 34)
         elif self.traits.shot is not None:
             self.enter(moves.BLASTER_AIR, 22)

@@ -1,8 +1,9 @@
-"""What a fighter of the scripted duel can do: action states by Melee's ids, and attacks with their hits.
+"""What fighters can do and how each character moves: action states by Melee's ids, attacks with their hits, characters' figures.
 
-The surprise: frames, damage and reach are only near the game's; see ``dataset.duels.fighter``.
+Frames, damage, reach and speeds are only near the game's; see ``dataset.duels.fighter``.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 DEAD, REBIRTH, REBIRTH_WAIT, WAIT, WALK, TURN, DASH, RUN, KNEE_BEND = 0, 12, 13, 14, 15, 18, 20, 21, 24
@@ -12,23 +13,20 @@ UP_TILT, DOWN_TILT, FORWARD_SMASH, UP_SMASH, DOWN_SMASH = 56, 57, 60, 63, 64
 NEUTRAL_AIR, FORWARD_AIR, BACK_AIR, UP_AIR, DOWN_AIR = 65, 66, 67, 68, 69
 DAMAGE_GROUND, DAMAGE_AIR, DAMAGE_FLY, DAMAGE_FLY_TOP = 78, 84, 88, 90
 GUARD_ON, GUARD, GUARD_OFF, GUARD_HIT, CATCH, CLIFF_CATCH, CLIFF_WAIT, CLIFF_CLIMB = (
-    178,
-    179,
-    180,
-    181,
+    *range(178, 182),
     212,
     252,
     253,
     254,
 )
-ENTRY, BALL_START, BALL_LOOP, BALL_FIRE, BALL_FIRE_AIR, BLASTER, BLASTER_AIR, RISE = (
+ENTRY, BLASTER, BALL_START, BALL_LOOP, BLASTER_AIR, BALL_FIRE, BALL_FIRE_AIR, RISE = (
     322,
+    341,
     342,
     343,
+    344,
     345,
     350,
-    341,
-    344,
     356,
 )
 
@@ -36,6 +34,7 @@ JUMPING = frozenset({JUMP_F, JUMP_B, AIR_JUMP_F, AIR_JUMP_B})
 HURT = frozenset({*range(75, 92)})
 SHIELDING = frozenset({GUARD_ON, GUARD, GUARD_HIT})
 GONE = frozenset({DEAD, REBIRTH, REBIRTH_WAIT, ENTRY})
+"""Not on the stage yet, or not any more: nothing can be hit there, and inputs do nothing."""
 
 
 class Attack(NamedTuple):
@@ -68,3 +67,55 @@ ATTACKS = {
     DOWN_AIR: Attack(10, 16, 36, 12, 280, -10, 10, -24, 4),
     CATCH: Attack(7, 8, 30, 6, 60, 0, 12, -8, 10),
 }
+
+SHADOW_BALL = 0x70
+"""Item type of Mewtwo's projectile, which is charged in hand; lasers are 0x36 (Fox) and 0x37 (Falco)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """A character's figures in Melee units and frames, roughly those of the game."""
+
+    jump_squat: int
+    gravity: float
+    fall_speed: float
+    fast_fall: float
+    dash: float
+    walk: float
+    friction: float
+    air_speed: float
+    air_accel: float
+    jump: float
+    hop: float
+    weight: float
+    shot: int | None = None
+    """Item type of its projectile."""
+
+
+TRAITS = {
+    "mewtwo": Traits(
+        jump_squat=5, gravity=0.12, fall_speed=1.8, fast_fall=2.3, dash=1.4, walk=0.95, friction=0.04, air_speed=1.2,
+        air_accel=0.09, jump=2.1, hop=1.4, weight=85, shot=SHADOW_BALL,
+    ),
+    "fox": Traits(
+        jump_squat=3, gravity=0.23, fall_speed=2.8, fast_fall=3.4, dash=2.0, walk=1.6, friction=0.08, air_speed=0.83,
+        air_accel=0.08, jump=3.68, hop=2.1, weight=75, shot=0x36,
+    ),
+    "falco": Traits(
+        jump_squat=5, gravity=0.17, fall_speed=3.1, fast_fall=3.5, dash=1.7, walk=1.4, friction=0.08, air_speed=0.83,
+        air_accel=0.07, jump=4.1, hop=1.9, weight=80, shot=0x37,
+    ),
+    "marth": Traits(
+        jump_squat=4, gravity=0.12, fall_speed=2.2, fast_fall=2.5, dash=1.6, walk=1.6, friction=0.06, air_speed=0.9,
+        air_accel=0.05, jump=2.4, hop=1.5, weight=87,
+    ),
+    "sheik": Traits(
+        jump_squat=3, gravity=0.12, fall_speed=2.13, fast_fall=3.0, dash=1.7, walk=1.2, friction=0.08, air_speed=0.8,
+        air_accel=0.06, jump=2.8, hop=2.1, weight=90,
+    ),
+    "peach": Traits(
+        jump_squat=5, gravity=0.11, fall_speed=1.8, fast_fall=2.0, dash=1.3, walk=0.85, friction=0.1, air_speed=1.1,
+        air_accel=0.06, jump=2.5, hop=1.6, weight=90,
+    ),
+}  # fmt: skip
+"""Characters the duel can show."""

@@ -1,7 +1,7 @@
-"""The scripted player of a duel: sees its own fighter now and the other a few frames late, and holds plans of a few frames.
+"""The scripted player of a duel: sees its own fighter now and the other a few frames late, and follows plans of a few frames.
 
-In: the fighter and what was seen of the foe. Out: one controller a frame. What it does depends on distance, height, percent
-and the foe's action state, with seeded noise on top, so there is something to learn that copying the last controller misses.
+What it does depends on distance, height, percent and the foe's action state, with seeded noise on top, so there is something
+to learn that copying the last controller misses.
 """
 
 import random
@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from dataset.duels.fighter import Fighter
 from dataset.duels.moves import ATTACKS, BALL_LOOP, CLIFF_WAIT, GONE, HURT, RISE, SHIELDING
-from dataset.melee import pad
-from dataset.melee.pad import NEUTRAL, Pad, make_pad
+from dataset.melee.controller import NEUTRAL_PAD, A, B, L, Pad, R, X, Y, Z, make_pad
 
 Plan = Generator[Pad, None, None]
 FULL = 100
@@ -33,7 +32,7 @@ def view(fighter: Fighter) -> View:
     return View(fighter.x, fighter.y, fighter.state, fighter.percent, fighter.airborne)
 
 
-class Duelist:
+class ScriptedPlayer:
     """Chooses controllers for one fighter; equal seeds and equal duels give equal controllers."""
 
     def __init__(self, fighter: Fighter, rng: random.Random) -> None:
@@ -48,7 +47,7 @@ class Duelist:
         if self.me.state in GONE:
             self.plan = None
             self.stick = (0, 0)
-            return NEUTRAL
+            return NEUTRAL_PAD
         while True:
             if self.plan is None:
                 self.plan = self._decide()
@@ -111,16 +110,16 @@ class Duelist:
 
     def _up_close(self, roll: float) -> Plan:
         if self.foe.airborne and self.foe.y > 12:
-            return self._attack(0, 45, pad.A) if roll < 0.5 else self._jump(full=False)
+            return self._attack(0, 45, A) if roll < 0.5 else self._jump(full=False)
         if roll < 0.55:
             return self._jump(full=False)
         if roll < 0.6 + self.me.percent / 500:
             return self._retreat()
         if roll > 0.95:
-            return self._attack(0, 0, pad.Z)
+            return self._attack(0, 0, Z)
         if self.foe.percent > 70:
             return self._flick(self.toward * FULL, 0)
-        return self._attack(45 * self.toward, 0, pad.A) if roll < 0.75 else self._attack(0, -45, pad.A)
+        return self._attack(45 * self.toward, 0, A) if roll < 0.75 else self._attack(0, -45, A)
 
     def _near(self, raw: int) -> int:
         """Return a raw stick value as a hand would hold it: a few units off, and centre at centre."""
@@ -128,7 +127,7 @@ class Duelist:
 
     def _stand(self, frames: int) -> Plan:
         for _ in range(frames):
-            yield NEUTRAL
+            yield NEUTRAL_PAD
 
     def _hold(self, x: int, y: int, frames: int, buttons: int = 0, trigger: int = 0) -> Plan:
         held = make_pad((self._near(x), self._near(y)), l=trigger, buttons=buttons)
@@ -140,7 +139,7 @@ class Duelist:
         held = make_pad((self._near(-FULL if self.me.x > 0 else FULL), self._near(60 if up else 0)))
         while self.me.state in HURT and self.me.hitstun > 2:
             yield held
-        yield NEUTRAL
+        yield NEUTRAL_PAD
 
     def _approach(self) -> Plan:
         held = make_pad((self._near(self.toward * FULL), 0))
@@ -148,7 +147,7 @@ class Duelist:
         while self.toward == side and self.distance > 20 and patience and not self.me.airborne:
             patience -= 1
             yield held
-        yield NEUTRAL
+        yield NEUTRAL_PAD
 
     def _walk_to_center(self) -> Plan:
         side = -1 if self.me.x > 0 else 1
@@ -162,11 +161,11 @@ class Duelist:
     def _retreat(self) -> Plan:
         side = -self.toward if abs(self.me.x) < self.me.arena.edge - 25 else self.toward
         yield from self._hold(side * FULL, 0, self.rng.randint(8, 16))
-        yield NEUTRAL
+        yield NEUTRAL_PAD
 
     def _shield(self) -> Plan:
         is_light = self.rng.random() < 0.25
-        held = make_pad((0, 0), l=self.rng.randint(60, 130)) if is_light else make_pad((0, 0), buttons=pad.L)
+        held = make_pad((0, 0), l=self.rng.randint(60, 130)) if is_light else make_pad((0, 0), buttons=L)
         patience = self.rng.randint(6, 22)
         while patience > 0 and (self.foe.state in ATTACKS or patience > 14):
             patience -= 1
@@ -174,37 +173,37 @@ class Duelist:
         if self.rng.random() < 0.75:
             yield from self._jump(full=False)
         else:
-            yield NEUTRAL
+            yield NEUTRAL_PAD
 
     def _shoot(self) -> Plan:
-        yield from self._hold(0, 0, 3, pad.B)
+        yield from self._hold(0, 0, 3, B)
         yield from self._stand(16)
 
     def _release(self) -> Plan:
         patience = self.rng.randint(10, 40)
         while patience and self.distance > 35 and self.me.state == BALL_LOOP:
             patience -= 1
-            yield NEUTRAL
+            yield NEUTRAL_PAD
         if self.foe.state in ATTACKS:
-            yield from self._hold(0, 0, 4, pad.L)
+            yield from self._hold(0, 0, 4, L)
         else:
-            yield from self._hold(0, 0, 3, pad.B)
-        yield NEUTRAL
+            yield from self._hold(0, 0, 3, B)
+        yield NEUTRAL_PAD
 
     def _attack(self, x: int, y: int, button: int) -> Plan:
         if x * self.me.facing < 0:
             yield from self._hold(x, 0, 2)
         yield from self._hold(x, y, self.rng.randint(2, 4), button)
-        yield NEUTRAL
+        yield NEUTRAL_PAD
 
     def _flick(self, x: int, y: int) -> Plan:
         held = make_pad((0, 0), (self._near(x), self._near(y)))
         for _ in range(self.rng.randint(3, 5)):
             yield held
-        yield NEUTRAL
+        yield NEUTRAL_PAD
 
     def _jump(self, full: bool) -> Plan:
-        button = pad.Y if self.rng.random() < 0.7 else pad.X
+        button = Y if self.rng.random() < 0.7 else X
         x = self._near(self.toward * FULL) if self.distance > 12 else 0
         squat = self.me.traits.jump_squat
         for frame in range(squat + 3):
@@ -215,16 +214,16 @@ class Duelist:
     def _jump_again(self) -> Plan:
         while self.me.airborne and self.me.speed_y > 0.6 * self.me.traits.jump * 0.5:
             yield make_pad((self.toward * FULL, 0))
-        yield from self._hold(self.toward * FULL, 0, 4, pad.X)
+        yield from self._hold(self.toward * FULL, 0, 4, X)
 
     def _act_in_air(self, roll: float) -> Plan:
         me, up = self.me, self.foe.y - self.me.y
         if self.distance < 24 and -26 < up < 28:
             return self._aerial(up)
         if me.jumps and me.speed_y < 0.3 and roll < (0.5 if up > 10 or self.distance > 40 else 0.3):
-            return self._hold(self.toward * FULL, 0, 4, pad.Y)
+            return self._hold(self.toward * FULL, 0, 4, Y)
         if me.traits.shot is not None and self.distance > 60 and roll < 0.03:
-            return self._hold(0, 0, 3, pad.B)
+            return self._hold(0, 0, 3, B)
         if me.speed_y < 0 and up < 5 and not me.is_fast_falling and roll < 0.3:
             return self._hold(0, -FULL, 3)
         return self._hold(self.toward * (FULL if self.distance > 15 else 40), 0, 3)
@@ -236,12 +235,12 @@ class Duelist:
         elif up < -12:
             yield from self._flick(0, -FULL)
         elif self.rng.random() < 0.4:
-            yield from self._hold(0, 0, 2, pad.A)
+            yield from self._hold(0, 0, 2, A)
         else:
             yield from self._flick(side * FULL, 0)
         while self.me.airborne and self.me.state in ATTACKS:
             if self.me.y < 5 - 3 * self.me.speed_y and self.me.speed_y < 0:
-                yield from self._hold(0, 0, 3, pad.R)
+                yield from self._hold(0, 0, 3, R)
                 return
             yield make_pad((side * FULL, 0))
 
@@ -251,9 +250,9 @@ class Duelist:
             yield from self._stand(self.rng.randint(2, 12))
             yield from self._hold(side * FULL, 0, 4)
         elif self.me.y < -8 and self.me.jumps and self.me.state != RISE:
-            yield from self._hold(side * FULL, 0, 6, pad.Y)
+            yield from self._hold(side * FULL, 0, 6, Y)
         elif self.me.y < -30 and self.me.is_free:
-            yield from self._hold(side * 60, 80, 4, pad.B)
+            yield from self._hold(side * 60, 80, 4, B)
         else:
             yield from self._hold(side * FULL, 0, 2)
 
@@ -266,21 +265,21 @@ def drill(facing: int) -> Plan:
     """
     forward, back = make_pad((facing * FULL, 0)), make_pad((-facing * FULL, 0))
     steps: list[tuple[Pad, int]] = [
-        (NEUTRAL, 20),
-        (make_pad((0, 0), buttons=pad.A), 3),
-        (NEUTRAL, 33),
+        (NEUTRAL_PAD, 20),
+        (make_pad((0, 0), buttons=A), 3),
+        (NEUTRAL_PAD, 33),
         (forward, 4),
-        (make_pad((0, 0), buttons=pad.X), 9),
+        (make_pad((0, 0), buttons=X), 9),
         (make_pad((0, 0), (facing * FULL, 0)), 4),
-        (NEUTRAL, 18),
+        (NEUTRAL_PAD, 18),
         (make_pad((0, -FULL)), 4),
-        (NEUTRAL, 26),
-        (make_pad((0, 0), buttons=pad.L), 16),
-        (NEUTRAL, 30),
+        (NEUTRAL_PAD, 26),
+        (make_pad((0, 0), buttons=L), 16),
+        (NEUTRAL_PAD, 30),
         (back, 6),
-        (NEUTRAL, 20),
-        (make_pad((0, 45), buttons=pad.A), 3),
-        (NEUTRAL, 33),
+        (NEUTRAL_PAD, 20),
+        (make_pad((0, 45), buttons=A), 3),
+        (NEUTRAL_PAD, 33),
     ]
     while True:
         for held, frames in steps:

@@ -1,4 +1,4 @@
-"""The same-row contract: which controller is seen and which is predicted at each row, and the check that screams.
+"""The same-row contract: which controller is seen and which is predicted at each row, and the leak check that proves it.
 
 Row t holds state t and the controller that produced it. With delay d a policy is given state t and p = controller t+d, the
 newest *committed* controller, and predicts controller t+d+1. This shift is written here and nowhere else.
@@ -40,13 +40,13 @@ def align(classes: NDArray[np.uint8], frames: NDArray[np.int32], delay: int) -> 
     ahead = delay + 1
     mask = np.zeros(len(classes), dtype=np.bool_)
     if ahead < len(classes):
-        # Near the end a row may, across a gap, repeat the right frame by chance; it still has no p.
+        # Near the end, a row may hit the right frame number across a gap by chance; it still has no p.
         mask[:-ahead] = frames[ahead:] - frames[:-ahead] == ahead
     return Aligned(_later(classes, delay), _later(classes, ahead), mask)
 
 
 def _later(classes: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
-    """Each row's ``rows``-th next; past the end the last."""
+    """For each row the one ``rows`` later; past the end, the last one."""
     return np.concatenate([classes[rows:], classes[-1:].repeat(min(rows, len(classes)), axis=0)])
 
 
@@ -62,7 +62,7 @@ class Leak:
 
     @property
     def status(self) -> str:
-        """``ok``, ``failed``, or ``insufficient`` when there are too few onsets to tell."""
+        """``ok``, ``failed``, or ``insufficient`` when there are too few onsets."""
         if self.onsets < MIN_ONSETS:
             return "insufficient"
         return "ok" if self.own_row >= 0.40 and self.row_before <= 0.05 else "failed"

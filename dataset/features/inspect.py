@@ -1,7 +1,6 @@
 """State, previous controller and target of single frames side by side, and what every number of an encoded frame is.
 
-In: frame-table columns of one replay, from a store or fresh from a file, and a codec. Out: rows of plain values and rich
-tables of them. A fault in alignment is *seen* here: a jump stands in the target one row above the first knee bend.
+Faults in alignment can be *seen* here: a jump must stand in the target one row above the first knee bend.
 """
 
 import math
@@ -16,16 +15,28 @@ from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.features.align import align
 from dataset.features.layout import CLIP, FEATURE_ROW, FEATURES, INDICES, encoder_digest, zeroed
-from dataset.melee.action_states import action_state_name
-from dataset.melee.controller import BUTTONS, NUM_CONTROLLER_FLOATS
-from dataset.melee.ids import character_name, stage_name
+from dataset.melee.controller import BUTTONS, NUM_CONTROLLER_FLOATS, X, Y
+from dataset.melee.ids import action_state_name, character_name, stage_name
 from dataset.schema import SIDES, Columns, controller_matrix
 
 NEUTRAL_TEXT = "·"
-JUMP_BITS = 0x0400 | 0x0800
-"""X and Y."""
 DEFAULT_SPAN = 12
 """Frames shown if none are chosen."""
+
+STATE_NAMES = (
+    "action_state",
+    "action_frame",
+    "x",
+    "y",
+    "facing",
+    "percent",
+    "shield",
+    "stocks",
+    "jumps",
+    "on_ground",
+    "hitlag",
+)
+"""Columns of a player that are shown as they are."""
 
 FrameRow = dict[str, Any]
 """One player in one frame, by column name."""
@@ -42,7 +53,7 @@ def parse_frames(text: str) -> tuple[int, int]:
 def first_jump(columns: Columns) -> tuple[int, int]:
     """Frames around the first jump either player presses, or the first frames if nobody does."""
     frames = columns["frame"]
-    pressed = [(columns[f"{side}_buttons"].astype(np.int64) & JUMP_BITS) != 0 for side in SIDES]
+    pressed = [(columns[f"{side}_buttons"].astype(np.int64) & (X | Y)) != 0 for side in SIDES]
     onsets = np.flatnonzero(np.any([jump[1:] & ~jump[:-1] for jump in pressed], axis=0))
     first = int(frames[max(onsets[0] - DEFAULT_SPAN // 2, 0)]) if len(onsets) else int(frames[0])
     return first, first + DEFAULT_SPAN
@@ -67,38 +78,19 @@ def _side_rows(columns: Columns, codec: Codec, side: str, chosen: NDArray[np.int
     controllers = controller_matrix(columns, side)
     aligned = align(codec.encode(controllers), columns["frame"].astype(np.int32), 0)
     previous, target = codec.decode(aligned.previous), codec.decode(aligned.target)
-    rows = []
-    for t in chosen.tolist():
-        state = {name: _value(columns, f"{side}_{name}", t) for name in STATE_NAMES}
-        rows.append(
-            {
-                "frame": int(columns["frame"][t]),
-                "side": side,
-                "character": character_name(int(columns[f"{side}_character"][t])),
-                "action": action_state_name(int(columns[f"{side}_action_state"][t])),
-                **state,
-                "controller": controller_text(controllers[t]),
-                "previous": controller_text(previous[t]),
-                "target": controller_text(target[t]) if aligned.mask[t] else None,
-            }
-        )
-    return rows
-
-
-STATE_NAMES = (
-    "action_state",
-    "action_frame",
-    "x",
-    "y",
-    "facing",
-    "percent",
-    "shield",
-    "stocks",
-    "jumps",
-    "on_ground",
-    "hitlag",
-)
-"""Columns of a player that are shown as they are."""
+    return [
+        {
+            "frame": int(columns["frame"][t]),
+            "side": side,
+            "character": character_name(int(columns[f"{side}_character"][t])),
+            "action": action_state_name(int(columns[f"{side}_action_state"][t])),
+            **{name: _value(columns, f"{side}_{name}", t) for name in STATE_NAMES},
+            "controller": controller_text(controllers[t]),
+            "previous": controller_text(previous[t]),
+            "target": controller_text(target[t]) if aligned.mask[t] else None,
+        }
+        for t in chosen.tolist()
+    ]
 
 
 def _value(columns: Columns, name: str, row: int) -> float | int | bool | None:
@@ -110,7 +102,7 @@ def _value(columns: Columns, name: str, row: int) -> float | int | bool | None:
 
 
 def controller_text(controller: NDArray[np.int32]) -> str:
-    """A controller [6] in words: ``main -1.00 0  trigger 0.35  B Z``; what rests is left out."""
+    """A controller [6] in words: ``main -1.00 0  trigger 0.35  B Z``; controls at rest are left out."""
     main_x, main_y, c_x, c_y, trigger, buttons = controller.tolist()
     parts = [f"{stick} {_axis(x)} {_axis(y)}" for stick, x, y in (("main", main_x, main_y), ("c", c_x, c_y)) if x or y]
     parts += [f"trigger {trigger / 140:.2f}"] if trigger else []
@@ -123,7 +115,7 @@ def _axis(value: int) -> str:
 
 
 def frame_tables(rows: list[FrameRow], columns: Columns) -> list[Table]:
-    """One table a player: state of frame t, controller t, and the p and target a policy meets at delay 0."""
+    """One table per player: state of frame t, controller t, and the p and target a policy meets at delay 0."""
     return [_side_table([row for row in rows if row["side"] == side], side, columns) for side in SIDES]
 
 
@@ -185,7 +177,7 @@ LEFT_OUT = "left out"
 def layout_tables(codec: Codec, choice: str) -> list[Table]:
     """The continuous features with their scales, the indices with their tables, the codec with its classes.
 
-    What the choice of feature groups leaves out has ``left out`` for its scale or table: it is 0.
+    Features and indices that the choice of feature groups leaves out, which are 0, have ``left out`` for scale or table size.
     """
     zeros, index_zeros = zeroed(choice)
     one_hot = len(FEATURES) + NUM_CONTROLLER_FLOATS + sum(size for _, size in INDICES)
@@ -217,8 +209,8 @@ def _sizes(title: str, heads: tuple[str, str, str], rows: dict[str, tuple[int, s
     table = Table(title=title, title_justify="left")
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left")
-    for name, numbers in rows.items():
-        table.add_row(name, *map(str, numbers))
+    for name, (count, size) in rows.items():
+        table.add_row(name, str(count), size)
     return table
 
 

@@ -32,37 +32,17 @@ VERSION_GROUPS = {"misc": "misc", "hurtbox": "hurtbox", "speeds": "speed_air_x",
 """Groups of columns that one Slippi version brought, each with the column whose presence shows that it is there."""
 
 _FIGHTER = (
-    ("percent", 0.01),
-    ("x", 0.05),
-    ("y", 0.05),
-    ("facing", 1.0),
-    ("shield", 1 / 60),
-    ("stocks", 0.25),
-    ("jumps", 1 / 6),
-    ("on_ground", 1.0),
-    ("hurtbox", 1.0),
-    ("action_frame", 1 / 60),
-    ("misc", 1 / 120),
-    ("hitlag", 0.1),
-    ("speed_air_x", 0.5),
-    ("speed_y", 0.5),
-    ("speed_attack_x", 0.5),
-    ("speed_attack_y", 0.5),
+    ("percent", 0.01), ("x", 0.05), ("y", 0.05), ("facing", 1.0), ("shield", 1 / 60), ("stocks", 0.25),
+    ("jumps", 1 / 6), ("on_ground", 1.0), ("hurtbox", 1.0), ("action_frame", 1 / 60), ("misc", 1 / 120),
+    ("hitlag", 0.1), ("speed_air_x", 0.5), ("speed_y", 0.5), ("speed_attack_x", 0.5), ("speed_attack_y", 0.5),
     ("speed_ground_x", 0.5),
-)
+)  # fmt: skip
 """Columns of a fighter and their scales, in feature order."""
 
 _NANA = (
-    ("exists", 1.0),
-    ("percent", 0.01),
-    ("x", 0.05),
-    ("y", 0.05),
-    ("facing", 1.0),
-    ("on_ground", 1.0),
-    ("hurtbox", 1.0),
-    ("action_frame", 1 / 60),
-    ("misc", 1 / 120),
-)
+    ("exists", 1.0), ("percent", 0.01), ("x", 0.05), ("y", 0.05), ("facing", 1.0), ("on_ground", 1.0),
+    ("hurtbox", 1.0), ("action_frame", 1 / 60), ("misc", 1 / 120),
+)  # fmt: skip
 _ITEM = (("owner", 1.0), ("x", 0.05), ("y", 0.05), ("speed_x", 0.5), ("speed_y", 0.5))
 
 

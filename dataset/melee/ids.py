@@ -1,10 +1,11 @@
-"""Every mapping between the id schemes of Melee, Slippi and libmelee lives here.
+"""Every mapping between the id schemes of Melee, Slippi and libmelee, and readable names of characters, stages and action states.
 
 Slippi's Game Start block uses *external* character and stage ids, post-frames use *internal* character ids, and libmelee's
 enums use internal characters and stage numbers of its own. exphil stores internal character ids and its own compact stage
-index. The surprise: Mewtwo is 10 outside and 16 inside, while 10 inside is Popo.
+index. Mistaking one for the other goes unnoticed: Mewtwo is 10 outside and 16 inside, while 10 inside is Popo.
 """
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from dataset.errors import require_known
@@ -19,33 +20,15 @@ class Character(NamedTuple):
 
 
 CHARACTERS: tuple[Character, ...] = (
-    Character("captain_falcon", 0, 2),
-    Character("donkey_kong", 1, 3),
-    Character("fox", 2, 1),
-    Character("game_and_watch", 3, 24),
-    Character("kirby", 4, 4),
-    Character("bowser", 5, 5),
-    Character("link", 6, 6),
-    Character("luigi", 7, 17),
-    Character("mario", 8, 0),
-    Character("marth", 9, 18),
-    Character("mewtwo", 10, 16),
-    Character("ness", 11, 8),
-    Character("peach", 12, 9),
-    Character("pikachu", 13, 12),
-    Character("ice_climbers", 14, 10),
-    Character("jigglypuff", 15, 15),
-    Character("samus", 16, 13),
-    Character("yoshi", 17, 14),
-    Character("zelda", 18, 19),
-    Character("sheik", 19, 7),
-    Character("falco", 20, 22),
-    Character("young_link", 21, 20),
-    Character("doctor_mario", 22, 21),
-    Character("roy", 23, 26),
-    Character("pichu", 24, 23),
-    Character("ganondorf", 25, 25),
-)
+    Character("captain_falcon", 0, 2), Character("donkey_kong", 1, 3), Character("fox", 2, 1),
+    Character("game_and_watch", 3, 24), Character("kirby", 4, 4), Character("bowser", 5, 5), Character("link", 6, 6),
+    Character("luigi", 7, 17), Character("mario", 8, 0), Character("marth", 9, 18), Character("mewtwo", 10, 16),
+    Character("ness", 11, 8), Character("peach", 12, 9), Character("pikachu", 13, 12),
+    Character("ice_climbers", 14, 10), Character("jigglypuff", 15, 15), Character("samus", 16, 13),
+    Character("yoshi", 17, 14), Character("zelda", 18, 19), Character("sheik", 19, 7), Character("falco", 20, 22),
+    Character("young_link", 21, 20), Character("doctor_mario", 22, 21), Character("roy", 23, 26),
+    Character("pichu", 24, 23), Character("ganondorf", 25, 25),
+)  # fmt: skip
 """The 26 playable characters, by external id. Ice Climbers are led by Popo (internal 10)."""
 
 NANA = 11
@@ -154,3 +137,36 @@ def stage_from_name(name: str) -> Stage:
     """The legal stage a person means by ``name``."""
     key = name.strip().lower().replace(" ", "_").replace("-", "_").replace("'", "")
     return _STAGE_BY_NAME[require_known("stage", key, _STAGE_BY_NAME)]
+
+
+FIRST_SPECIAL = 341
+"""Action states from here on are a character's own specials; those below mean the same for every character."""
+
+_ACTION_STATES = (
+    (0, "dead"), (11, "absent"), (12, "respawn"), (14, "wait"), (15, "walk"), (18, "turn"), (19, "run turn"),
+    (20, "dash"), (21, "run"), (23, "run brake"), (24, "knee bend"), (25, "jump"), (27, "double jump"), (29, "fall"),
+    (35, "helpless fall"), (38, "tumble"), (39, "crouch"), (42, "landing"), (43, "special landing"), (44, "jab"),
+    (50, "dash attack"), (51, "forward tilt"), (56, "up tilt"), (57, "down tilt"), (58, "forward smash"),
+    (63, "up smash"), (64, "down smash"), (65, "neutral air"), (66, "forward air"), (67, "back air"), (68, "up air"),
+    (69, "down air"), (70, "aerial landing"), (75, "hitstun"), (87, "knocked away"), (92, "item"), (178, "shield"),
+    (181, "shield hit"), (182, "powershield"), (183, "lying"), (186, "getup"), (187, "getup attack"),
+    (188, "getup roll"), (191, "lying"), (194, "getup"), (195, "getup attack"), (196, "getup roll"), (199, "tech"),
+    (200, "tech roll"), (202, "wall tech"), (204, "ceiling tech"), (205, "shield break"), (212, "grab"),
+    (216, "holding"), (217, "pummel"), (218, "grab break"), (219, "throw"), (223, "grabbed"), (233, "roll"),
+    (235, "spot dodge"), (236, "air dodge"), (237, "rebound"), (239, "thrown"), (244, "platform drop"),
+    (245, "teeter"), (247, "wall bounce"), (248, "ceiling bounce"), (249, "bump"), (251, "edge slip"),
+    (252, "ledge catch"), (253, "ledge hang"), (254, "ledge getup"), (256, "ledge attack"), (258, "ledge roll"),
+    (260, "ledge jump"), (264, "taunt"), (266, "carried"), (271, "thrown"), (275, "captured"), (293, "other"),
+    (294, "buried"), (297, "asleep"), (300, "disabled"), (301, "captured"), (305, "item"), (322, "entry"),
+    (325, "frozen"), (327, "captured"), (335, "other"),
+)  # fmt: skip
+"""(first state, name) of every family of action states, in order: all five forward tilts are "forward tilt"."""
+
+_FIRST_STATES = [first for first, _ in _ACTION_STATES]
+
+
+def action_state_name(state: int) -> str:
+    """The family of an action state, for people only; ``special 350`` for a character's own."""
+    if state >= FIRST_SPECIAL:
+        return f"special {state}"
+    return _ACTION_STATES[bisect_right(_FIRST_STATES, state) - 1][1]

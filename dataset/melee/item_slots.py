@@ -1,7 +1,7 @@
 """Item slots: which of the five an item sits in, decided once for replays and live frames.
 
-An item keeps its slot for as long as it lives, known by its spawn id. New items take the lowest free slots in the order in
-which Slippi lists them; one that finds no free slot waits for one. The surprise: assignment has memory, so frames must come
+An item, recognized by its spawn id, keeps its slot for as long as it lives. New items take the lowest free slots in the order
+in which Slippi lists them; one that finds no free slot waits for one. Slots depend on the frames before, so frames must come
 in order, and a new game needs a new ``ItemSlots``.
 """
 
@@ -73,9 +73,9 @@ def _starts_of_runs(spawn_ids: NDArray[np.uint32], offsets: NDArray[np.int64]) -
     counts = np.diff(offsets)
     is_new = np.ones(len(counts), dtype=np.bool_)
     is_new[1:] = counts[1:] != counts[:-1]
-    # An item is compared with the one as many places before as its frame has items: in a frame that has as many as the
-    # one before, that is its like; in others, which are new anyway, it is any item.
-    likes = np.arange(len(spawn_ids)) - np.repeat(counts, counts)
-    differing = np.flatnonzero(spawn_ids != spawn_ids[likes])
+    # Each item is compared with the one as many places before as its frame has items. If the frame before has as many, that is
+    # the item in the same place of its list; if not, the frame starts a run anyway.
+    counterparts = np.arange(len(spawn_ids)) - np.repeat(counts, counts)
+    differing = np.flatnonzero(spawn_ids != spawn_ids[counterparts])
     is_new[np.searchsorted(offsets, differing, side="right") - 1] = True
     return np.flatnonzero(is_new)

@@ -1,35 +1,48 @@
-"""Questions to a store, answered by polars without loading it.
+"""Questions to a store, answered by polars without loading it: named queries, and SQL over ``replays`` and ``frames``.
 
-In: an open store, the name of a query or SQL over the tables ``replays`` and ``frames``, and a character. Out: a small
-polars frame with names in place of ids. The surprise: a game counts twice wherever players are counted, once for each side,
-and a win is known only where ingest could tell (``winner``).
+Answers are small polars frames with names in place of ids. A game counts twice wherever players are counted, once for each
+side, and a win is known only where ingest found out who won (``winner``).
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable
 
 import polars as pl
 
 from dataset.errors import ConfigError
-from dataset.melee.action_states import action_state_name
-from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, character_name, stage_name
+from dataset.melee.controller import BUTTONS
+from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
 from dataset.schema import SIDES
-from dataset.stats.quality import quality_table
 from dataset.stats.techniques.table import technique_table
 from dataset.store.store import Store
 
-FRAMES_PER_HOUR = 60 * 60 * 60
+FRAMES_PER_MINUTE = 3600
+FRAMES_PER_HOUR = 60 * FRAMES_PER_MINUTE
 
 _OTHER_SHAPE = {"zelda": "sheik", "sheik": "zelda"}
-"""Who turns into whom in mid-game, unpicked."""
+"""Who turns into whom in mid-game: counts as picked though nobody picked it."""
+
+QUALITY_SCHEMA = {
+    "about": pl.String,
+    "name": pl.String,
+    "count": pl.Int64,
+    "share": pl.Float64,
+    "per_minute": pl.Float64,
+    "mean": pl.Float64,
+}
+
+SIDE_MEANS = ("idle_share", "inputs_per_minute", "damage_per_minute", "sds", "quality")
+"""Columns of the table of replays about one player, with the suffixes ``_a`` and ``_b``; older stores have none."""
 
 
 def query(
     store: Store, name: str, character: Character | None = None, *, by_player: bool = False, port: int | None = None
 ) -> pl.DataFrame:
-    """The answer of a named query, told of one character only if given; techniques also of each player by hash, or of one port.
+    """The answer of a named query, about one character if given; techniques also by each player's hash, or of one port.
 
     Raises:
-        ConfigError: there is no such query, it is not one that tells players apart, or nobody picked the character.
+        ConfigError: there is no such query, it does not distinguish players, or nobody picked the character.
     """
     if name not in QUERIES:
         raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
@@ -39,9 +52,7 @@ def query(
         return QUERIES[name](store, character)
     if name != "techniques":
         flag = "--by-player" if by_player else f"--port {port}"
-        raise ConfigError(
-            f"{flag}: tells the players' techniques apart, found the query {name}; add --query techniques"
-        )
+        raise ConfigError(f"{flag}: separates the players' techniques, found the query {name}; add --query techniques")
     return _named(technique_table(store, character, by_player=by_player, port=port))
 
 
@@ -123,6 +134,86 @@ def _techniques(store: Store, character: Character | None) -> pl.DataFrame:
     return _named(technique_table(store, character))
 
 
+def quality_table(store: Store, character: Character | None = None) -> pl.DataFrame:
+    """Files by status and reason, frames that are resimulated, missing or odd, players' idleness and presses.
+
+    One row per finding: what it is ``about``, its ``name``, a ``count``, its ``share``, how often ``per_minute`` of one player's
+    play, and a ``mean``. What a store was ingested without (idle share, scores) has no row rather than a zero.
+    """
+    replays = _with_character(store.replays(), character).collect()
+    games = replays.filter(pl.col("status") == "ok")
+    parts = [_file_outcomes(replays), _frame_faults(games), _player_means(games, character)]
+    if store.manifest.frames:
+        parts.append(_presses(store, character))
+    return pl.concat([pl.DataFrame(schema=QUALITY_SCHEMA), *parts], how="diagonal_relaxed")
+
+
+def _file_outcomes(replays: pl.DataFrame) -> pl.DataFrame:
+    """Files by what became of them, then the reasons why not, most frequent first."""
+    whole = {"share": pl.len() / len(replays), "count": pl.len()}
+    status = replays.group_by(name="status").agg(**whole).with_columns(about=pl.lit("files"))
+    reasons = replays.filter(pl.col("reason").is_not_null()).group_by(about="status", name="reason").agg(**whole)
+    rows = pl.concat([status, reasons], how="diagonal")
+    return rows.sort(pl.col("about") != "files", "about", "count", "name", descending=[False, False, True, False])
+
+
+def _frame_faults(games: pl.DataFrame) -> pl.DataFrame:
+    """Resimulated frames and gaps as shares of all frames; values off the controllers' lattice and non-finite ones."""
+    frames, gaps = int(games["frames"].sum()), int(games["frame_gaps"].sum())
+    resimulated = int(games["frames_resimulated"].sum())
+    odd: Counter[str] = Counter()
+    for text in games["non_finite"].drop_nulls():
+        odd.update(json.loads(text))
+    rows = [
+        {"name": "all", "count": frames},
+        {"name": "resimulated", "count": resimulated, "share": resimulated / frames if frames else None},
+        {"name": "missing", "count": gaps, "share": gaps / (frames + gaps) if frames else None},
+        {"name": "off the lattice", "count": int(games["off_lattice"].sum())},
+        *({"name": f"not finite: {column}", "count": count} for column, count in sorted(odd.items())),
+    ]
+    return pl.DataFrame(rows, schema=QUALITY_SCHEMA).with_columns(about=pl.lit("frames"))
+
+
+def _player_means(games: pl.DataFrame, character: Character | None) -> pl.DataFrame:
+    """Means over players' games, by frames, of what ingest measured of each player."""
+    found = [name for name in SIDE_MEANS if f"{name}_a" in games.columns]
+    sides = [
+        games.select("frames", character=f"character_{side}", **{name: f"{name}_{side}" for name in found})
+        for side in SIDES
+    ]
+    players = pl.concat(sides).filter(*_of(character))
+    weights = pl.col("frames").cast(pl.Float64)
+    means = [
+        (pl.col(n).cast(pl.Float64) * weights).sum() / weights.filter(pl.col(n).is_not_null()).sum() for n in found
+    ]
+    rows = [
+        {"name": name.replace("_", " "), "mean": players.select(mean).item()}
+        for name, mean in zip(found, means, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=QUALITY_SCHEMA).with_columns(about=pl.lit("players"), count=pl.lit(len(players)))
+
+
+def _presses(store: Store, character: Character | None) -> pl.DataFrame:
+    """How often a minute each button goes down, of one player's play."""
+    columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
+    same = pl.col("replay") == pl.col("replay").shift(1)
+    frames = store.ok_frames(columns).with_columns(same=same.fill_null(value=False))
+    sums = []
+    for side in SIDES:
+        buttons = pl.col(f"{side}_buttons")
+        onsets = buttons & ~pl.when("same").then(buttons.shift(1)).otherwise(buttons)
+        of_side = frames.select(onsets=onsets, character=f"{side}_character").filter(*_of(character))
+        downs = ((pl.col("onsets") & bit != 0).sum().alias(name) for name, bit in BUTTONS)
+        sums.append(of_side.select(pl.len().alias("frames"), *downs))
+    totals = pl.concat(sums).sum().collect(engine="streaming").row(0, named=True)
+    minutes = totals["frames"] / FRAMES_PER_MINUTE
+    rows = [
+        {"name": name, "count": totals[name], "per_minute": totals[name] / minutes if minutes else None}
+        for name, _ in BUTTONS
+    ]
+    return pl.DataFrame(rows, schema=QUALITY_SCHEMA).with_columns(about=pl.lit("presses"))
+
+
 QUERIES: dict[str, Callable[[Store, Character | None], pl.DataFrame]] = {
     "summary": _summary,
     "characters": _characters,
@@ -136,9 +227,9 @@ QUERIES: dict[str, Callable[[Store, Character | None], pl.DataFrame]] = {
 
 
 def _require_picked(store: Store, character: Character) -> None:
-    """Say who is there, instead of a table of nothing."""
-    told = _named(_players(store, None).group_by("character").len("games").sort("games", descending=True))
-    games = dict(told.iter_rows())
+    """Name the characters that are there, instead of answering with an empty table."""
+    picks = _players(store, None).group_by("character").len("games").sort("games", descending=True)
+    games = dict(_named(picks).iter_rows())
     shape = _OTHER_SHAPE.get(character.name)
     if not {character.name, shape} & games.keys():
         found = ", ".join(f"{name} ({count})" for name, count in games.items()) or "no game at all"
@@ -158,8 +249,13 @@ def _with_character(replays: pl.LazyFrame, character: Character | None) -> pl.La
     return replays.filter(pl.any_horizontal(pl.col(f"character_{side}") == character.internal for side in SIDES))
 
 
+def _of(character: Character | None) -> list[pl.Expr]:
+    """The condition that rows of players are of one character, if one is given."""
+    return [] if character is None else [pl.col("character") == character.internal]
+
+
 def _players(store: Store, character: Character | None) -> pl.LazyFrame:
-    """One row a player of every ingested game, with the opponent and who won."""
+    """One row per player of every ingested game, with the opponent and who won."""
     replays = _ok(store.replays())
     sides = [
         replays.select(
@@ -173,8 +269,7 @@ def _players(store: Store, character: Character | None) -> pl.LazyFrame:
         )
         for side, other in (SIDES, SIDES[::-1])
     ]
-    players = pl.concat(sides)
-    return players if character is None else players.filter(pl.col("character") == character.internal)
+    return pl.concat(sides).filter(*_of(character))
 
 
 def _length() -> list[pl.Expr]:
@@ -182,7 +277,7 @@ def _length() -> list[pl.Expr]:
 
 
 def _record() -> list[pl.Expr]:
-    minutes = pl.col("frames").sum() / 3600
+    minutes = pl.col("frames").sum() / FRAMES_PER_MINUTE
     return [
         pl.len().alias("games"),
         pl.col("won").sum().alias("wins"),
@@ -194,9 +289,8 @@ def _record() -> list[pl.Expr]:
 
 
 def _side_actions(frames: pl.LazyFrame, side: str, character: Character | None) -> pl.LazyFrame:
-    named = frames.select(character=f"{side}_character", action_state=f"{side}_action_state")
-    kept = named if character is None else named.filter(pl.col("character") == character.internal)
-    return kept.group_by("character", "action_state").agg(pl.len().alias("frames"))
+    named = frames.select(character=f"{side}_character", action_state=f"{side}_action_state").filter(*_of(character))
+    return named.group_by("character", "action_state").agg(pl.len().alias("frames"))
 
 
 def _named(table: pl.LazyFrame) -> pl.DataFrame:

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dataset.melee.controller import BUTTONS, Controllers
-from dataset.melee.pad import STICK_RANGE, TRIGGER_RANGE, game_stick, game_trigger
+from dataset.melee.controller import BUTTONS, STICK_RANGE, TRIGGER_RANGE, Controllers, game_stick, game_trigger
 
 DOLPHIN_BUTTONS: tuple[tuple[str, int], ...] = tuple((name.upper(), bit) for name, bit in BUTTONS)
 """Dolphin's name of every button a policy may press, with Slippi's bit."""

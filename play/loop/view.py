@@ -20,8 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dataset.melee.controller import BUTTONS, NEUTRAL
-from dataset.melee.pad import STICK_RANGE, TRIGGER_RANGE
+from dataset.melee.controller import BUTTONS, NEUTRAL, STICK_RANGE, TRIGGER_RANGE
 from dataset.reporting.progress import LINE_EVERY_S
 from play.loop.observed import Watched
 from play.loop.runner import PAUSE_S, Report

@@ -7,21 +7,21 @@ quantise them. What would surprise: nothing is reset by a FLUSH; what was presse
 import math
 from typing import NamedTuple
 
-from dataset.melee import pad
+from dataset.melee import controller
 
 BUTTONS = {
-    "A": pad.A,
-    "B": pad.B,
-    "X": pad.X,
-    "Y": pad.Y,
-    "Z": pad.Z,
-    "L": pad.L,
-    "R": pad.R,
-    "START": pad.START,
-    "D_UP": pad.D_UP,
-    "D_DOWN": pad.D_DOWN,
-    "D_LEFT": pad.D_LEFT,
-    "D_RIGHT": pad.D_RIGHT,
+    "A": controller.A,
+    "B": controller.B,
+    "X": controller.X,
+    "Y": controller.Y,
+    "Z": controller.Z,
+    "L": controller.L,
+    "R": controller.R,
+    "START": controller.START,
+    "D_UP": controller.D_UP,
+    "D_DOWN": controller.D_DOWN,
+    "D_LEFT": controller.D_LEFT,
+    "D_RIGHT": controller.D_RIGHT,
 }
 
 
@@ -88,11 +88,11 @@ class PipePad:
         """Return what the game would see now."""
         (left,), (right,) = self._axes["L"], self._axes["R"]
         return PadState(
-            *pad.game_stick(*self._axes["MAIN"]),
-            *pad.game_stick(*self._axes["C"]),
-            pad.game_trigger(left, right, self._buttons),
-            min(left, pad.TRIGGER_RANGE),
-            min(right, pad.TRIGGER_RANGE),
+            *controller.game_stick(*self._axes["MAIN"]),
+            *controller.game_stick(*self._axes["C"]),
+            controller.game_trigger(left, right, self._buttons),
+            min(left, controller.TRIGGER_RANGE),
+            min(right, controller.TRIGGER_RANGE),
             self._buttons,
         )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dataset import schema
 from dataset.features.encoder import Encoded, encode_columns
 from dataset.features.layout import RAW_NAMES, zeroed
-from dataset.melee.controller import BUTTON_MASK, DIGITAL_SHOULDERS
+from dataset.melee.controller import BUTTONS, DIGITAL_SHOULDERS
 from dataset.schema import COLUMNS, FIRST_FRAME, NUM_ITEM_SLOTS, SIDES, Columns, Version
 from dataset.stream.window_shards import Sample, add_sample, open_shard
 
@@ -68,7 +68,7 @@ def _put_controllers(columns: dict[str, NDArray[np.generic]], side: str, rng: np
         for axis, direction in (("x", np.cos(angle)), ("y", np.sin(angle))):
             value = np.trunc(radius * direction).astype(np.int8)
             columns[f"{side}_{stick}_{axis}"] = np.where(np.abs(value) < 23, 0, value).astype(np.int8)
-    buttons = (rng.integers(0, 0x2000, num_frames) & BUTTON_MASK).astype(np.uint16)
+    buttons = (rng.integers(0, 0x2000, num_frames) & sum(bit for _, bit in BUTTONS)).astype(np.uint16)
     columns[f"{side}_buttons"] = buttons
     trigger = rng.integers(42, 141, num_frames)
     trigger[trigger == 42] = 0

@@ -1,4 +1,4 @@
-"""Hand-made frame tables for techniques: games as stays of both players."""
+"""Hand-made frame tables for techniques: games as spans of both players."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,17 +9,17 @@ from dataset.schema import FIRST_FRAME, SIDES
 
 FALCO, MEWTWO = 22, 16
 
-Stay = tuple[Any, ...]
+Span = tuple[Any, ...]
 """(action state, frames) and, where they matter, a dict of columns: ``l_cancel`` on the first frame; ``percent``, ``x`` and
 ``character`` throughout, or a list with one value a frame."""
 
 
-def game(a: Sequence[Stay], b: Sequence[Stay] = (), replay: str = "r1") -> pl.DataFrame:
-    """The frames of one game; a side with no stays, or too few, stands still to the end (14)."""
-    length = max(sum(stay[1] for stay in side) for side in (a, b))
+def game(a: Sequence[Span], b: Sequence[Span] = (), replay: str = "r1") -> pl.DataFrame:
+    """The frames of one game; a side with no spans, or too few, stands still to the end (14)."""
+    length = max(sum(span[1] for span in side) for side in (a, b))
     columns: dict[str, Any] = {"replay": [replay] * length, "frame": range(FIRST_FRAME, FIRST_FRAME + length)}
-    for side, stays in zip(SIDES, (a, b), strict=True):
-        rows = [row for stay in stays for row in _rows(stay)]
+    for side, spans in zip(SIDES, (a, b), strict=True):
+        rows = [row for span in spans for row in _rows(span)]
         rows += _rows((14, length - len(rows)))
         columns |= {f"{side}_{name}": [row[name] for row in rows] for name in _TYPES}
     types = {f"{side}_{name}": kind for side in SIDES for name, kind in _TYPES.items()}
@@ -35,8 +35,8 @@ _TYPES = {
 }
 
 
-def _rows(stay: Stay) -> list[dict[str, Any]]:
-    state, frames, *rest = stay
+def _rows(span: Span) -> list[dict[str, Any]]:
+    state, frames, *rest = span
     given = rest[0] if rest else {}
     base = {"character": FALCO, "action_state": state, "x": 0.0, "percent": 0.0, "l_cancel": 0}
     rows = []

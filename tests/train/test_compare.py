@@ -77,7 +77,7 @@ def compared(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         patch.setattr("train.commands.compare.make_callbacks", lambda wandb: [stop])
         stopped = exphil(line)
     assert isinstance(stopped.exception, ExphilError)
-    assert "stopped with 2 of 4 runs done; the same command goes on" in str(stopped.exception)
+    assert "stopped with 2 of 4 runs done" in str(stopped.exception)
     finished = (runs / "compare-tiny" / "mlp-s0" / "config.json").stat().st_mtime_ns
     result = exphil(line)
     assert result.exit_code == 0, result.stderr
@@ -202,23 +202,23 @@ def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
 def test_one_failing_run_is_recorded_and_stops_no_other(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import train.compare.series
+    import train.compare.execute
 
-    real = train.compare.series.train_run
+    real = train.compare.execute.train_run
 
     def fails(config: Any, *args: Any, **options: Any) -> dict[str, Any]:
         if config.policy.backbone == "lstm":
             raise RuntimeError("out of memory")
         return real(config, *args, **options)
 
-    monkeypatch.setattr("train.compare.series.train_run", fails)
+    monkeypatch.setattr("train.compare.execute.train_run", fails)
     line = f"compare --store {store} --runs {tmp_path} --backbones lstm,mlp {TINY} --json"
     result = exphil(line)
     told = json.loads(result.stdout.splitlines()[-1])
     assert result.exit_code == 1
     assert [row["backbone"] for row in told["rows"]] == ["mlp"]
     assert told["failed"] == [{"run": "lstm-s0", "error": "RuntimeError: out of memory"}]
-    monkeypatch.setattr("train.compare.series.train_run", real)
+    monkeypatch.setattr("train.compare.execute.train_run", real)
     again = json.loads(exphil(line).stdout.splitlines()[-1])
     assert ([row["backbone"] for row in again["rows"]], again["failed"]) == (["lstm", "mlp"], [])
 

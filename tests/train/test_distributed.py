@@ -18,7 +18,7 @@ from tests.train.fit.test_train_run import Losses, fit, metrics, weights
 from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.distributed import Ranks, joined
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 600
 
 CONFIG = tiny_config(
     data=DataConfig(character="falco", lanes=3, window_size=10),  # an odd lane: one rank has an idle one

@@ -14,9 +14,8 @@ from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from tests.train.commands.test_train_options import digest
-from train.compare.axes import sweep_configs
-from train.compare.finished_runs import fold_runs
-from train.compare.stores import planned_on_stores
+from train.compare.stores import fold_runs, planned_on_stores
+from train.compare.variants import sweep_configs
 from train.data.recoded_store import encoded_for
 from train.fit.train_run import train_run
 from train.measure.evaluate import evaluate_run

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from train.cli import register
-from train.compare.axes import FEATURES, USUAL, sweep_configs, within
+from train.compare.variants import FEATURES, USUAL, sweep_configs, within
 from train.config.run_config import RunConfig
 
 TINY = (

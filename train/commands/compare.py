@@ -124,9 +124,9 @@ def carry_out_and_show(
 
 
 def _fold(finished: list[str], folder: Path, store: str, device: str, is_detailed: bool, as_json: bool) -> None:
-    from train.compare.finished_runs import fold_runs
     from train.compare.page.page import write_page
     from train.compare.results import make_results
+    from train.compare.stores import fold_runs
     from train.fit.train_run import find_device
 
     runs = fold_runs(finished, store)

@@ -1,4 +1,4 @@
-"""``exphil sweep``: arguments only; what an axis varies is decided in ``train.compare.axes``."""
+"""``exphil sweep``: arguments only; what an axis varies is decided in ``train.compare.variants``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,9 +68,9 @@ def sweep(
 
     Goes on where it was stopped when it is given again. data: val NLL against the frames trained on, with a power law.
     """
-    from train.compare.axes import sweep_configs
     from train.compare.plan import Plan
     from train.compare.stores import fit_to_split, planned_on_stores
+    from train.compare.variants import sweep_configs
 
     said, chosen = given(ctx, flags), choose_preset(preset, quick)
     require_one_length(said, minutes_per_run)

@@ -1,26 +1,107 @@
-"""A plan carried out: its runs trained, measured and reported, going on wherever it was stopped.
+"""Carries out the plan of a comparison: trains its runs one after another, measures them and writes the report.
 
-In: a plan and its folder. Out: the results. The surprise: what is planned before the first run, a number of steps for every run
-of a budget in minutes, is planned once; who gives the command again gets the very same runs.
+The same command continues where it was stopped: finished runs are kept, interrupted ones resume exactly, and failed ones are
+tried again from their last checkpoint. A failure stops no other run. A budget in minutes becomes a number of steps for every
+run once, before the first run, and stays.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dataset.errors import ConfigError, ExphilError
+from dataset.io.atomic import replacing
 from train.callbacks.base import Callback
 from train.compare.page.page import write_page
 from train.compare.plan import Plan, Planned, keep_plan, kept_runs
 from train.compare.results import Finished, Results, make_results
-from train.compare.series import Outcomes, train_series
 from train.data.load import load_data
 from train.distributed import num_ranks
 from train.fit.pace import within_minutes
-from train.fit.train_run import find_device
+from train.fit.train_run import find_device, train_run
+
+OUTCOMES = "outcomes.json"
+
+
+@dataclass
+class Outcomes:
+    """How far a series has come."""
+
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Summaries by run."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Errors by run."""
+    is_interrupted: bool = False
+
+    def save(self, folder: Path) -> None:
+        """Write ``outcomes.json``."""
+        with replacing(folder / OUTCOMES) as temporary:
+            temporary.write_text(json.dumps({"done": self.done, "failed": self.failed}, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Outcomes":
+        """What ``save`` wrote, or nothing yet."""
+        path = folder / OUTCOMES
+        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else cls()
+
+
+def train_series(
+    folder: Path,
+    runs: Sequence[Planned],
+    *,
+    device: str,
+    callbacks: Callable[[], Iterable[Callback]],
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> Outcomes:
+    """Train what is not finished.
+
+    Args:
+        folder: where the run folders lie.
+        runs: the plan's.
+        device: as of ``exphil train``.
+        callbacks: new ones for every run.
+        options: of ``train_run`` that are no settings.
+        say: receives a line when a run begins or fails.
+    """
+    outcomes = Outcomes.load(folder)
+    outcomes.failed.clear()
+    for place, planned in enumerate(runs):
+        if planned.run in outcomes.done:
+            continue
+        say(f"run {place + 1} of {len(runs)}: {planned.run}")
+        try:
+            summary = _train(folder, planned, device, callbacks(), options)
+        except Exception as error:  # noqa: BLE001 (whatever stops one run, the others go on and its reason is kept)
+            kind = "" if isinstance(error, ExphilError) else f"{type(error).__name__}: "
+            outcomes.failed[planned.run] = f"{kind}{error}"
+            say(f"{planned.run} failed: {error}")
+        else:
+            if summary["is_interrupted"]:
+                outcomes.is_interrupted = True
+                return outcomes
+            outcomes.done[planned.run] = summary
+        outcomes.save(folder)
+    return outcomes
+
+
+def _train(
+    folder: Path, planned: Planned, device: str, callbacks: Iterable[Callback], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    return train_run(
+        planned.config,
+        planned.store,
+        planned.run,
+        runs=folder,
+        device=device,
+        callbacks=callbacks,
+        is_resumed=(folder / planned.run / "config.json").is_file(),
+        **options,
+    )
 
 
 def carry_out(
@@ -42,7 +123,7 @@ def carry_out(
         options: of ``train_run`` that are no settings; ``tolerate_bad_shards`` acts on measuring too.
         is_detailed: whether test replays are measured in detail.
         callbacks: new ones for every run.
-        say: told how far it has come.
+        say: receives lines about progress.
 
     Raises:
         ConfigError: the folder holds a plan for something else, or several processes were started.
@@ -50,7 +131,7 @@ def carry_out(
     """
     if num_ranks() > 1:
         raise ConfigError(
-            f"{folder.name}: its runs are trained one after another by one process, found {num_ranks()}; leave torchrun away, or "
+            f"{folder.name}: its runs are trained one after another by one process, found {num_ranks()}; leave out torchrun, or "
             "train each with 'exphil train' and fold them with 'exphil compare RUN RUN'"
         )
     target, tolerated = find_device(device), options["tolerate_bad_shards"]
@@ -103,9 +184,11 @@ def _planned(
 def _require_results(folder: Path, runs: Sequence[Planned], outcomes: Outcomes) -> None:
     if outcomes.is_interrupted:
         raise ExphilError(
-            f"{folder.name}: stopped with {len(outcomes.done)} of {len(runs)} runs done; the same command goes on"
+            f"{folder.name}: stopped with {len(outcomes.done)} of {len(runs)} runs done; the same command continues"
         )
     if not outcomes.done:
         errors = set(outcomes.failed.values())
-        told = errors if len(errors) == 1 else (f"{run}: {error}" for run, error in outcomes.failed.items())
-        raise ExphilError(f"{folder.name}: needs a run that ends, found that all {len(runs)} failed: {'; '.join(told)}")
+        named = errors if len(errors) == 1 else (f"{run}: {error}" for run, error in outcomes.failed.items())
+        raise ExphilError(
+            f"{folder.name}: needs a run that ends, found that all {len(runs)} failed: {'; '.join(named)}"
+        )

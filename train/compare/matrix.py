@@ -1,9 +1,8 @@
 """The results matrix: a row for every variant, averaged over its seeds, and which differences between variants are real.
 
-In: measured runs (``train.compare.measured``) with the variant and seed of each. Out: plain rows and differences. In a row
-two kinds of doubt stay apart: a *spread* is the standard deviation over seeds, an *interval* the bootstrap over replays of
-the mean over seeds. A difference counts both, once any variant has two seeds. The surprise: what was not measured is
-``None``, and one seed has no spread.
+Rows keep two kinds of doubt apart: a *spread* is the standard deviation over seeds, an *interval* the bootstrap over replays of
+the mean over seeds. A difference counts both, once any variant has two seeds. Values that were not measured are ``None``, and
+one seed has no spread.
 """
 
 import statistics
@@ -45,7 +44,7 @@ class Subject:
 
 
 def build_rows(subjects: Sequence[Subject]) -> list[Row]:
-    """A row a variant, in the order of their first runs."""
+    """One row per variant, in the order of their first runs."""
     return [_row(label, [one for one in subjects if one.label == label]) for label in labels(subjects)]
 
 

@@ -1,8 +1,8 @@
-"""What a comparison knows of one finished run: its reports on val and test, its speed, its curve. Measured once and kept.
+"""What a comparison knows about one finished run: its reports on val and test, its speed and its curve.
 
-In: a run folder and a store. Out: plain values, also in ``measured/RUN.json`` beside the comparison. They are measured again when
-the weights, the store or the meaning of reports have changed. The surprise: what could not be measured is told by its reason,
-never left out silently: a store without test replays, a graph that does not export.
+Measurements are kept in ``measured/RUN.json`` beside the comparison and made again when the weights, the store or the meaning
+of reports have changed. A part that cannot be measured (a store without test replays, a graph that does not export) holds the
+reason instead.
 """
 
 import json
@@ -42,7 +42,7 @@ class Measuring:
     tolerate_bad_shards: int = 0
     """Window shards of the store that may be skipped."""
     say: Callable[[str], None] = lambda line: None
-    """Told how far measuring has come."""
+    """Receives lines about progress."""
 
 
 def measure_run(run: Path | str, store: Path | str, how: Measuring) -> Measured:

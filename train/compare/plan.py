@@ -1,7 +1,7 @@
-"""The plan of a comparison or sweep: which runs, each with its whole config, kept in its folder so that it is resumed, not mixed.
+"""The plan of a comparison or sweep: its runs, each with its whole config, kept as ``plan.json`` so that it can be resumed.
 
-In: variants, seeds and a store. Out: ``plan.json`` and, from it, the runs. The surprise: the plan that was *asked for* is kept
-beside the plan that is *carried out*, since a budget in minutes becomes a number of steps once, and then stays.
+The file holds the plan that was *asked for* and the one that is *carried out*: a budget in minutes becomes a number of steps
+once, and then stays.
 """
 
 import json
@@ -68,7 +68,7 @@ def kept_runs(folder: Path, asked: Plan) -> tuple[Planned, ...] | None:
         if not any((folder / run["run"]).exists() for run in plan["runs"]):
             return None
         raise ConfigError(
-            f"{folder.name}: goes on with what was asked for at first, found other {', '.join(differing)}; give the same, "
+            f"{folder.name}: continues what was asked for first, found a different {', '.join(differing)}; give the same, "
             "or another --name"
         )
     stores = {run.run: run.store for run in asked.runs}

@@ -1,18 +1,21 @@
-"""What more data is worth: the power law L(n) = a + b·n^−c through a few measured losses, with a bootstrap interval.
+"""What more data is worth: the power law L(n) = a + b·n^−c through the losses of ``exphil sweep data``, with intervals.
 
-In: amounts of data, losses, and draws of the losses (other replays, other seeds). Out: the law, its interval at any n, and
-whether these points pin it down at all. For each exponent on a grid a and b are linear least squares, neither below 0; the best
-exponent wins. The surprise: three numbers fit any three points, so a law is only called *identified* when there are more amounts
-than that and the draws agree on an exponent inside the grid (Hestness et al. 2017, arXiv:1712.00409, for the form).
+For each exponent on a grid, a and b are linear least squares, neither below 0; the best exponent wins. The intervals come from
+a bootstrap that draws other val replays, the same for every amount of data, and other seeds. Three numbers fit any three points,
+so a law only counts as *identified* if there are more amounts and the draws agree on an exponent inside the grid (Hestness et
+al. 2017, arXiv:1712.00409, for the form). It uses val and not test, because it only guides what to record next.
 
-Legend: P points, D draws, E exponents.
+Legend: P points (amounts of data), D draws, E exponents, R replays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from train.compare.matrix import Subject, labels
 
 EXPONENTS = np.geomspace(0.01, 4.0, 600)
 """Candidates for c."""
@@ -24,6 +27,13 @@ MOST_SPREAD = 4.0
 """How many times its lower end the upper end of the exponent's interval may be; beyond that a law foretells little."""
 
 PERCENTILES = (2.5, 97.5)
+
+DRAWS, SEED = 1_000, 20_013
+
+EXTRAPOLATED = (500, 2_000)
+"""Replays."""
+
+CURVE_POINTS = 40
 
 Floats = NDArray[np.float64]
 
@@ -109,3 +119,62 @@ def _doubt(amounts: Sequence[float], law: PowerLaw, drawn: PowerLaw) -> str | No
     if low <= EXPONENTS[0] or high >= EXPONENTS[-1] or high > MOST_SPREAD * low:
         return f"the exponent could be anything from {low:.2g} to {high:.2g}; measure more amounts, or more seeds"
     return None
+
+
+def data_law(subjects: Sequence[Subject]) -> dict[str, Any] | None:
+    """The law with ``points``, ``curve``, ``extrapolated`` and ``doubt``; ``None`` where a run has no val report."""
+    parts = [[one for one in subjects if one.label == label] for label in labels(subjects)]
+    if any("per_replay" not in one.measured["val"] for one in subjects) or len(parts) < 2:
+        return None
+    frames = [float(np.mean([_trained_on(one)["frames"] for one in seeds])) for seeds in parts]
+    replays = [float(np.mean([_trained_on(one)["replays"] for one in seeds])) for seeds in parts]
+    losses = [float(np.mean([one.measured["val"]["nll"] for one in seeds])) for seeds in parts]
+    draws = _draws([[_sums(one) for one in seeds] for seeds in parts])
+    found = fit_law(frames, losses, draws)
+    most = int(np.argmax(frames))
+    length = frames[most] / replays[most]
+    bounds = np.percentile(draws, [2.5, 97.5], axis=0)
+    amounts = np.geomspace(min(frames), max(EXTRAPOLATED[-1] * length, max(frames)), CURVE_POINTS)
+    return {
+        "points": [
+            {"frames": n, "replays": m, "val_nll": loss, "low": low, "high": high}
+            for n, m, loss, low, high in zip(frames, replays, losses, *bounds.tolist(), strict=True)
+        ],
+        "curve": [_at(found, amount, length) for amount in amounts.tolist()],
+        "extrapolated": [_at(found, wanted * length, length) for wanted in EXTRAPOLATED],
+        "floor": float(found.law.a[0]),
+        "exponent": dict(zip(("value", "low", "high"), found.exponent, strict=True)),
+        "doubt": found.doubt,
+    }
+
+
+def _trained_on(subject: Subject) -> dict[str, Any]:
+    trained: dict[str, Any] = subject.measured["record"]["data"]["train"]
+    return trained
+
+
+def _at(law: FittedLaw, frames: float, length: float) -> dict[str, float]:
+    value, low, high = law.at(frames)
+    return {"frames": frames, "replays": frames / length, "value": value, "low": low, "high": high}
+
+
+def _sums(subject: Subject) -> Floats:
+    """Of a run's val replays in the order of their ids, [R, 2]: nats, and frames."""
+    part = subject.measured["val"]["per_replay"]
+    order = np.argsort(part["ids"])
+    frames = np.asarray(part["frames"], dtype=np.float64)
+    return np.stack([np.asarray(part["nll"]) * frames, frames], axis=1)[order]
+
+
+def _draws(sums: Sequence[Sequence[Floats]]) -> Floats:
+    """[D, P] losses over replays and seeds drawn with replacement."""
+    random = np.random.default_rng(SEED)
+    num_replays = len(sums[0][0])
+    times = random.multinomial(num_replays, np.full(num_replays, 1 / num_replays), size=DRAWS)
+    columns = []
+    for seeds in sums:
+        totals = np.stack([times @ one for one in seeds])  # [seeds, D, 2]
+        losses = totals[..., 0] / totals[..., 1]
+        chosen = random.integers(len(seeds), size=(len(seeds), DRAWS))
+        columns.append(np.take_along_axis(losses, chosen, axis=0).mean(axis=0))
+    return np.stack(columns, axis=1)

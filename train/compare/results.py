@@ -1,8 +1,8 @@
-"""The results of a comparison or sweep: every finished run measured, the matrix, the baselines, what differs, written as JSON.
+"""The results of a comparison or sweep: the matrix, the baselines and the differences of all finished runs, written as JSON.
 
-In: finished runs with the variant and seed of each. Out: one plain dict, in ``results.json`` of the comparison's folder, from
-which table and page are drawn. The surprise: likelihoods are only compared between variants of one task and one codec. Where
-delays, codecs or characters differ, ``notes`` say so and differences are taken of what means the same everywhere.
+``results.json`` in the comparison's folder is one plain dict, from which the table and the page are drawn. Likelihoods are
+only compared between variants of one task and one codec. Where delays, codecs or characters differ, ``notes`` say so, and
+differences are taken only of values that mean the same everywhere.
 """
 
 import json
@@ -22,9 +22,9 @@ from dataset.stats.card import write_card
 from dataset.store.manifest import MANIFEST_NAME
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
-from train.compare.data_law import data_law
 from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
+from train.compare.power_law import data_law
 from train.config.run_config import RunConfig, from_json
 from train.data.load import character_id, load_bank, open_store
 from train.measure.baselines import measure_baselines
@@ -76,7 +76,7 @@ def make_results(
         device: where reports are computed.
         is_detailed: whether test replays are measured in detail (``train.measure.detailed.gather``).
         tolerate_bad_shards: window shards of a store that may be skipped.
-        say: told how far measuring has come.
+        say: receives lines about progress.
 
     Raises:
         CheckpointError: a run cannot be loaded.
@@ -169,7 +169,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[Task], split: str, luck: Luck | 
     if len(delays) > 1:
         yield OTHER_DELAYS
     if split == "val":
-        yield "Not every run could be measured on test replays: val is shown, by which the weights were chosen too."
+        yield "Not every run could be measured on test replays, so val is shown, although the weights were chosen by it."
     if all(row["seeds"] == 1 for row in rows):
         yield "One seed each: intervals cover the choice of replays, not the luck of a seed."
     elif luck is not None:

@@ -1,22 +1,27 @@
-"""Which store each run of a sweep trains on: one for all, but for codecs, whose classes need window shards of their own.
+"""The store that each run of a comparison uses: its own, or a copy in the cache with another codec or more features.
 
-In: configs, and what ``--store`` or ``--replays`` says. Out: planned runs. The surprise: a store of another codec, or without
-features that a run is given, is not touched; a twin of it is encoded in the cache (``train.data.recoded_store``).
+Runs of one codec share a store, and so they share its baselines. A store with another codec, or without features that a run
+needs, is left as it is; a copy of it is encoded in the cache (``train.data.recoded_store``). Finished runs that are compared
+count as seeds of one variant only if nothing but the seed differs between them; otherwise each is a variant under its own name.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from dataset.errors import ConfigError
 from dataset.features.layout import union_of
 from dataset.store.store import Store
 from train.cli import find_store
-from train.compare.axes import within
 from train.compare.plan import Planned
-from train.compare.variants import plan_runs
+from train.compare.results import Finished
+from train.compare.variants import plan_runs, within
 from train.config.run_config import RunConfig
 from train.data.load import load_bank, open_store
 from train.data.recoded_store import encoded_for
+from train.run_folder import features_of, find_run, load_record
 
 
 def planned_on_stores(
@@ -48,3 +53,51 @@ def fit_to_split(planned: Sequence[Planned], say: Callable[[str], None]) -> tupl
         say(f"left out, the train split has {num_replays} replays: {', '.join(left)}")
     runs = {(label, config.seed): config for label, config in kept}
     return tuple(replace(one, config=runs[one.label, one.config.seed]) for one in planned if one.label in labels)
+
+
+def fold_runs(runs: Sequence[str], store: str) -> list[Finished]:
+    """The runs as seeds of variants, to be measured on ``store``.
+
+    Raises:
+        CheckpointError: there is no such run.
+        ConfigError: one is named twice, two have the same name, or weights other than a run's best are meant.
+    """
+    found = [find_run(run) for run in runs]
+    folders = [folder for folder, _ in found]
+    if others := [str(weights) for _, weights in found if weights.stem != "best"]:
+        raise ConfigError(
+            f"runs to compare: are measured by their best weights, found {', '.join(others)}; name the folders, or use "
+            "'exphil eval --compare'"
+        )
+    names = [folder.name for folder in folders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(
+            f"runs to compare: each needs a name of its own, found {', '.join(twice)} twice; rename a folder"
+        )
+    records = {folder: load_record(folder) for folder in folders}
+    variants: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records.values():
+        variants[record["config"]["policy"]["backbone"]].append({**record["config"], "seed": None})
+    stores = _stores(store, records.values())
+    return [
+        Finished(
+            label=_label(folder, record["config"], variants),
+            run=folder,
+            store=stores[record["codec"]],
+        )
+        for folder, record in records.items()
+    ]
+
+
+def _stores(store: str, records: Collection[Mapping[str, Any]]) -> dict[str, str]:
+    """Where the replays lie in each codec, with the features of all its runs: one place, so they share their baselines."""
+    needed: defaultdict[str, list[str]] = defaultdict(list)
+    for record in records:
+        needed[record["codec"]].append(features_of(record))
+    return {codec: str(encoded_for(store, codec, union_of(choices))) for codec, choices in needed.items()}
+
+
+def _label(folder: Path, config: dict[str, Any], variants: dict[str, list[dict[str, Any]]]) -> str:
+    backbone: str = config["policy"]["backbone"]
+    alike = variants[backbone]
+    return backbone if all(one == alike[0] for one in alike) else folder.name

@@ -1,7 +1,7 @@
-"""The results matrix for a terminal: a row a variant, baselines below, then which differences are real; at most 110 columns."""
+"""The results matrix for a terminal, at most 110 columns wide: variants, baselines, then which differences are real."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -72,7 +72,7 @@ def cells(row: Mapping[str, Any], split: str) -> list[str]:
 
 
 def ranking(results: Results) -> list[str]:
-    """How each variant differs from the next better one, best first."""
+    """How much each variant differs from the next better one, best first."""
     metric = "nll" if any(one["metric"] == "nll" for one in results["differences"]) else "accuracy"
     sign = 1 if metric == "nll" else -1
     key = f"{results['split']}_{metric}"
@@ -84,8 +84,8 @@ def ranking(results: Results) -> list[str]:
         if found is not None:
             value, low, high = found
             verdict = "real" if low > 0 or high < 0 else "could be chance"
-            told = f"{worse} - {better} = {value:+.4f} [{low:+.4f}, {high:+.4f}]: {verdict}"
-            lines.append(f"{results['split']} {metric.replace('nll', 'NLL')}: {told}")
+            shown = f"{worse} - {better} = {value:+.4f} [{low:+.4f}, {high:+.4f}]: {verdict}"
+            lines.append(f"{results['split']} {metric.replace('nll', 'NLL')}: {shown}")
     return lines
 
 
@@ -128,8 +128,3 @@ def with_spread(value: float | None, spread: float | None, form: str) -> str:
 def short(count: float) -> str:
     """A count in thousands or millions."""
     return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
-
-
-def headers(split: str) -> Sequence[str]:
-    """The titles of ``cells``."""
-    return [title.format(split=split) for title in COLUMNS]

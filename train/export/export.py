@@ -186,7 +186,11 @@ def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:
 
 
 def quantized(front: onnx.ModelProto) -> onnx.ModelProto:
-    """``front`` with its large matrices in 8 bits, one scale a column."""
+    """``front`` with its large matrices in 8 bits, one scale and zero point a column.
+
+    The weights are unsigned, as the activations are. ONNX Runtime adds products of unsigned activations and signed weights in
+    pairs of 16 bits that saturate on x86 processors without VNNI; benchmarks/results/play.md has what that did.
+    """
     weights = {tensor.name: int(np.prod(tensor.dims)) for tensor in front.graph.initializer}
     large = [
         f"{node.name}_MatMul"
@@ -198,7 +202,7 @@ def quantized(front: onnx.ModelProto) -> onnx.ModelProto:
     with TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder, "f32.onnx"), Path(folder, "int8.onnx")
         onnx.save(front, source)
-        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=large)
+        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QUInt8, nodes_to_quantize=large)
         return onnx.load(target)
 
 

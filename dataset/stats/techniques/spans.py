@@ -1,8 +1,8 @@
-"""Stays: a player's unbroken time in one action state, the grain at which techniques are told.
+"""Spans: a player's unbroken time in one action state, from which techniques are found.
 
-In: the frame table. Out: one row a stay of either player, a tenth of the frames, each player's of a game together and in
-order. Techniques are expressions over neighbouring stays; ``earlier`` and ``later`` never look past the game. The surprise:
-a stay is cut by a change of action state only, so a second hit in the same hurt state lengthens it.
+The frame table becomes one row per span of either player, a tenth as many rows, each player's of a game together and in
+order. Techniques are expressions over neighbouring spans; ``earlier`` and ``later`` never look past the game. Only a change of
+action state ends a span, so a second hit in the same hurt state lengthens it.
 """
 
 from typing import NamedTuple
@@ -17,60 +17,60 @@ APPROACH_FRAMES = 30
 _STATE = ("character", "action_state", "x", "percent", "l_cancel")
 
 FRAME_COLUMNS = ("replay", "frame", *(f"{side}_{name}" for side in SIDES for name in _STATE))
-"""Columns of the frame table that stays are made of."""
+"""Columns of the frame table that spans are made of."""
 
 
 class Games(NamedTuple):
-    """What finders look at; both were found once and lie in memory."""
+    """What techniques are found in; both tables lie in memory."""
 
-    stays: pl.LazyFrame
-    """See ``find_stays``."""
+    spans: pl.LazyFrame
+    """See ``find_spans``."""
     conversions: pl.LazyFrame
     """See ``dataset.stats.techniques.conversions.find_conversions``."""
 
 
-def find_stays(frames: pl.LazyFrame) -> pl.DataFrame:
-    """Stays of both players of every replay in ``frames`` (whole replays, in order).
+def find_spans(frames: pl.LazyFrame) -> pl.DataFrame:
+    """Spans of both players of every replay in ``frames`` (whole replays, in order).
 
     Columns: ``player`` (2 × the replay's number here, + 1 for side b), ``replay``, ``side``, ``character`` (internal id),
     ``state``, ``start`` and ``end`` (first and last frame), ``percent_before`` and ``percent_after`` (on the frame before
-    the stay and on its last), ``hits_before`` (percent rises so far, this stay's excluded) and ``hits_after``, ``l_cancel``
+    the span and on its last), ``hits_before`` (percent rises so far, this span's excluded) and ``hits_after``, ``l_cancel``
     on the first frame, ``x`` and ``other_x`` on it, and ``x_earlier``, 30 frames before it (null that early in a game).
     """
     marks = _marks(frames).collect(engine="streaming")
     marks = marks.with_columns(game=(~pl.col("same")).cum_sum().cast(pl.Int64))
-    return pl.concat([_side_stays(marks, side, number) for number, side in enumerate(SIDES)])
+    return pl.concat([_side_spans(marks, side, number) for number, side in enumerate(SIDES)])
 
 
 def earlier(name: str, count: int = 1) -> pl.Expr:
-    """A column of the stay ``count`` stays before, null at the start of a game."""
+    """A column of the span ``count`` spans before, null at the start of a game."""
     return pl.when(pl.col("player").shift(count) == pl.col("player")).then(pl.col(name).shift(count))
 
 
 def later(name: str, count: int = 1) -> pl.Expr:
-    """A column of the stay ``count`` stays after, null at the end of a game."""
+    """A column of the span ``count`` spans after, null at the end of a game."""
     return earlier(name, -count)
 
 
 def enters(first: int, last: int) -> pl.Expr:
-    """Whether a stay is in the action states ``first`` to ``last`` and the one before it is not."""
+    """Whether a span is in the action states ``first`` to ``last`` and the one before it is not."""
     before = earlier("state").is_between(first, last).fill_null(value=False)
     return pl.col("state").is_between(first, last) & ~before
 
 
 def length() -> pl.Expr:
-    """Frames of a stay."""
+    """Frames of a span."""
     return pl.col("end") - pl.col("start") + 1
 
 
 def events(
-    stays: pl.LazyFrame, technique: str, success: pl.Expr | None = None, value: pl.Expr | None = None
+    spans: pl.LazyFrame, technique: str, success: pl.Expr | None = None, value: pl.Expr | None = None
 ) -> pl.LazyFrame:
-    """One row a stay as the finders hand them out: ``player, frame, technique, success, value``.
+    """One row per span as every technique's function returns them: ``player, frame, technique, success, value``.
 
     ``success`` is null where a technique is only counted; ``value`` is what its mean is taken of, null where there is none.
     """
-    return stays.select(
+    return spans.select(
         "player",
         frame="start",
         technique=pl.lit(technique),
@@ -80,13 +80,14 @@ def events(
 
 
 def _marks(frames: pl.LazyFrame) -> pl.LazyFrame:
-    """Frames on which a stay of either side starts or the game ends; all that the stays need lies on them."""
+    """Frames on which a span of either side starts or the game ends; all that the spans need lies on them."""
     same = pl.col("replay") == pl.col("replay").shift(1)
-    told = frames.select(FRAME_COLUMNS).with_columns(
-        same=same.fill_null(value=False), is_last=(pl.col("replay") != pl.col("replay").shift(-1)).fill_null(value=True)
-    )
-    return told.with_columns(expr for side in SIDES for expr in _side_marks(side)).filter(
-        pl.col("a_starts") | pl.col("b_starts") | pl.col("is_last")
+    is_last = (pl.col("replay") != pl.col("replay").shift(-1)).fill_null(value=True)
+    return (
+        frames.select(FRAME_COLUMNS)
+        .with_columns(same=same.fill_null(value=False), is_last=is_last)
+        .with_columns(expr for side in SIDES for expr in _side_marks(side))
+        .filter(pl.col("a_starts") | pl.col("b_starts") | pl.col("is_last"))
     )
 
 
@@ -103,7 +104,7 @@ def _side_marks(side: str) -> list[pl.Expr]:
     ]
 
 
-def _side_stays(marks: pl.DataFrame, side: str, number: int) -> pl.DataFrame:
+def _side_spans(marks: pl.DataFrame, side: str, number: int) -> pl.DataFrame:
     own = {name: f"{side}_{name}" for name in ("character", "l_cancel", "x", "x_earlier")}
     percent, hits = pl.col(f"{side}_percent"), pl.col(f"{side}_hits")
     ends = marks.lazy().filter("is_last").select("game", last="frame", last_percent=percent, last_hits=hits)

@@ -1,8 +1,8 @@
-"""The table of techniques: every finder, and how often and how well each character or player does what it finds.
+"""The table of techniques: how often and how well each character or player of a store does what the finders find.
 
-In: a store. Out: one row a character (or player) and technique. Finders take stays and conversions and hand out events
-(``dataset.stats.techniques.spans.events``); they are run over a few million frames at a time, so memory does not grow with the
-store. The surprise: a technique's ``count`` is of its successes, ``tries`` of all its events.
+A finder takes spans and conversions and returns events (``dataset.stats.techniques.spans.events``). Finders run over a few
+million frames at a time, so memory does not grow with the store. A technique's ``count`` is of its successes, ``tries`` of all
+its events.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ import polars as pl
 
 from dataset.melee.ids import Character
 from dataset.schema import SIDES
-from dataset.stats.techniques import characters, landings, movement, punishes
+from dataset.stats.techniques import conversions, movement
 from dataset.stats.techniques.conversions import find_conversions
-from dataset.stats.techniques.spans import Games, earlier, find_stays
+from dataset.stats.techniques.spans import Games, earlier, find_spans
 from dataset.store.store import Store
 
 BATCH_FRAMES = 2_000_000
@@ -24,26 +24,26 @@ FRAMES_PER_MINUTE = 3600
 Finder = Callable[[Games], pl.LazyFrame]
 
 TECHNIQUES: dict[str, Finder] = {
-    "l-cancel": landings.l_cancels,
-    "tech in place": landings.techs_in_place,
-    "tech roll": landings.tech_rolls,
-    "missed tech": landings.missed_techs,
+    "l-cancel": movement.l_cancels,
+    "tech in place": movement.techs_in_place,
+    "tech roll": movement.tech_rolls,
+    "missed tech": movement.missed_techs,
     "wavedash": movement.wavedashes,
     "waveland": movement.wavelands,
     "dash-dance": movement.dash_dances,
     "ledgedash": movement.ledgedashes,
-    "djc aerial": characters.double_jump_cancels,
-    "teleport": characters.teleports,
-    "teleport ledge cancel": characters.teleport_ledge_cancels,
-    "shadow ball": characters.shadow_balls,
-    "approach": punishes.approaches,
-    "neutral win": punishes.neutral_wins,
-    "counter-attack": punishes.counter_attacks,
-    "trade": punishes.trades,
-    "opening": punishes.openings,
-    "conversion": punishes.conversions,
-    "kill": punishes.kills,
-    "self-destruct": punishes.self_destructs,
+    "djc aerial": movement.double_jump_cancels,
+    "teleport": movement.teleports,
+    "teleport ledge cancel": movement.teleport_ledge_cancels,
+    "shadow ball": movement.shadow_balls,
+    "approach": conversions.approaches,
+    "neutral win": conversions.neutral_wins,
+    "counter-attack": conversions.counter_attacks,
+    "trade": conversions.trades,
+    "opening": conversions.openings,
+    "conversion": conversions.conversions,
+    "kill": conversions.kills,
+    "self-destruct": conversions.self_destructs,
 }
 """Every finder by the technique it finds, in the order in which people read them."""
 
@@ -72,7 +72,7 @@ def technique_table(
     counts = pl.concat([_count(frames, players, by) for frames in _batches(store)]).lazy()
     sums = counts.group_by(*by, "technique").agg(pl.col("count", "tries", "rated", "value", "valued").sum())
     minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
-    told = sums.join(minutes, on=by, nulls_equal=True).select(
+    rows = sums.join(minutes, on=by, nulls_equal=True).select(
         *by,
         "technique",
         "count",
@@ -82,7 +82,7 @@ def technique_table(
         per_minute=pl.col("count") / pl.col("minutes"),
         mean=pl.when(pl.col("valued") > 0).then(pl.col("value") / pl.col("valued")),
     )
-    rows = pl.concat([told, _openings_per_kill(told)], how="diagonal_relaxed")
+    rows = pl.concat([rows, _openings_per_kill(rows)], how="diagonal_relaxed")
     order = pl.col("technique").replace_strict({name: number for number, name in enumerate(_NAMES)})
     return (
         rows.sort(pl.col("minutes"), *by, order, descending=[True, *[False] * len(by), False])
@@ -92,15 +92,15 @@ def technique_table(
 
 
 def find_games(frames: pl.LazyFrame) -> Games:
-    """What the finders look at, of whole replays."""
-    stays = find_stays(frames).lazy()
-    return Games(stays, find_conversions(stays).collect().lazy())
+    """What the finders look at; ``frames`` are whole replays."""
+    spans = find_spans(frames).lazy()
+    return Games(spans, find_conversions(spans).collect().lazy())
 
 
 def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
     """Every event of every technique in whole replays: ``replay, side, frame, technique, success, value``."""
     games = find_games(frames)
-    who = games.stays.filter(earlier("start").is_null()).select("player", "replay", "side")
+    who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side")
     found = pl.concat([finder(games) for finder in TECHNIQUES.values()])
     return found.join(who, on="player").drop("player").collect()
 
@@ -108,9 +108,9 @@ def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
 _NAMES = [name for known in TECHNIQUES for name in ((known, "openings per kill") if known == "kill" else (known,))]
 
 
-def _openings_per_kill(told: pl.LazyFrame) -> pl.LazyFrame:
+def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
     """A row beside every row of kills: how many openings a stock took."""
-    kills = told.filter(pl.col("technique") == "kill", pl.col("count") > 0)
+    kills = rows.filter(pl.col("technique") == "kill", pl.col("count") > 0)
     mean = pl.col("tries") / pl.col("count")
     return kills.with_columns(
         technique=pl.lit("openings per kill"),
@@ -122,10 +122,10 @@ def _openings_per_kill(told: pl.LazyFrame) -> pl.LazyFrame:
 
 def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Sums over the events of a batch that more batches may be added to."""
-    told = find_events(frames).lazy().join(players.lazy(), on=["replay", "side"])
+    found = find_events(frames).lazy().join(players.lazy(), on=["replay", "side"])
     success, value = pl.col("success"), pl.col("value")
     return (
-        told.group_by(*by, "technique")
+        found.group_by(*by, "technique")
         .agg(
             count=success.fill_null(value=True).sum(),
             tries=pl.len(),
@@ -151,7 +151,7 @@ def _batches(store: Store) -> Iterator[pl.LazyFrame]:
 
 
 def _players(store: Store, character: Character | None, port: int | None) -> pl.DataFrame:
-    """One row a player of every ingested game: ``replay, side, character, player, frames``."""
+    """One row per player of every ingested game: ``replay, side, character, player, frames``."""
     replays = store.replays().filter(pl.col("status") == "ok")
     sides = [
         replays.select(

@@ -33,7 +33,7 @@ def _reachable() -> Controllers:
     x, y = _stick_pairs()
     triggers = np.array([0, *range(melee.TRIGGER_DEAD_ZONE, 141)])
     masks = np.arange(0x2000)
-    forced = np.where(masks & melee.Z_BUTTON, 49, np.where(masks & melee.DIGITAL_SHOULDERS, 140, 0))
+    forced = np.where(masks & melee.Z, 49, np.where(masks & melee.DIGITAL_SHOULDERS, 140, 0))
     return np.concatenate(
         [
             _controllers(main_x=x, main_y=y),

@@ -7,10 +7,11 @@ import pytest
 
 from dataset.duels.generate import generate_replay, generate_replays
 from dataset.errors import ConfigError
-from dataset.melee import ids, pad
+from dataset.melee import ids
+from dataset.melee.controller import START, A, B, L, R, X, Y, Z, game_stick, game_trigger
 from dataset.slippi import slp
 
-LATTICE = {pad.game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
+LATTICE = {game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
 
 
 def events(path: Path) -> dict[int, slp.Table]:
@@ -163,7 +164,16 @@ def _assert_player(console: Any, player: Any, pre: np.void, post: np.void) -> No
     assert controller.c_stick == (pre["cstick_x"] * half + half, pre["cstick_y"] * half + half)
     assert controller.raw_main_stick == (pre["raw_x"], pre["raw_y"])
     assert controller.l_shoulder == controller.r_shoulder == pre["trigger"]
-    bits = {"A": pad.A, "B": pad.B, "X": pad.X, "Y": pad.Y, "Z": pad.Z, "L": pad.L, "R": pad.R, "START": pad.START}
+    bits = {
+        "A": A,
+        "B": B,
+        "X": X,
+        "Y": Y,
+        "Z": Z,
+        "L": L,
+        "R": R,
+        "START": START,
+    }
     pressed = {button.value: is_on for button, is_on in controller.button.items()}
     processed = {button.value: is_on for button, is_on in controller.processed_button.items()}
     for name, bit in bits.items():
@@ -184,13 +194,13 @@ def test_controllers_are_what_the_game_makes_of_their_raw_bytes(fountain: Path) 
     pre = events(fountain)[slp.PRE_FRAME]
     raw = np.stack([pre[name] for name in ["raw_x", "raw_y", "raw_cstick_x", "raw_cstick_y"]], axis=1).tolist()
     assert stick_steps(pre).tolist() == [
-        [*pad.game_stick(x, y), *pad.game_stick(cstick_x, cstick_y)] for x, y, cstick_x, cstick_y in raw
+        [*game_stick(x, y), *game_stick(cstick_x, cstick_y)] for x, y, cstick_x, cstick_y in raw
     ]
     triggers = np.stack([pre[name] for name in ["l_physical", "r_physical", "trigger"]], axis=1).astype(float)
     for (left, right, trigger), buttons in zip(triggers * 140, pre["buttons_physical"].tolist(), strict=True):
-        assert round(trigger) == pad.game_trigger(round(left), round(right), buttons)
+        assert round(trigger) == game_trigger(round(left), round(right), buttons)
     low = pre["buttons"] & 0xFFFF
-    np.testing.assert_array_equal(low, pre["buttons_physical"] | np.where(pre["buttons_physical"] & pad.Z, pad.A, 0))
+    np.testing.assert_array_equal(low, pre["buttons_physical"] | np.where(pre["buttons_physical"] & Z, A, 0))
 
 
 def test_a_game_uses_the_whole_lattice_and_every_kind_of_button(game: Path) -> None:
@@ -204,7 +214,7 @@ def test_a_game_uses_the_whole_lattice_and_every_kind_of_button(game: Path) -> N
     assert len(triggers) > 10
     assert {0, 49, 140} <= triggers
     used = int(np.bitwise_or.reduce(pre["buttons_physical"]))
-    assert used == pad.A | pad.B | pad.X | pad.Y | pad.Z | pad.L | pad.R
+    assert used == A | B | X | Y | Z | L | R
 
 
 def test_the_row_of_a_jump_press_already_shows_the_jump(tmp_path: Path) -> None:
@@ -214,7 +224,7 @@ def test_the_row_of_a_jump_press_already_shows_the_jump(tmp_path: Path) -> None:
         frames += len(tables[slp.FRAME_START])
         for port in (1, 2):
             pre, post = of_port(tables[slp.PRE_FRAME], port), of_port(tables[slp.POST_FRAME], port)
-            presses = (pre["buttons_physical"] & (pad.X | pad.Y)) > 0
+            presses = (pre["buttons_physical"] & (X | Y)) > 0
             onsets = np.flatnonzero(presses[1:] & ~presses[:-1]) + 1
             own.append(post["state"][onsets] == ids.KNEE_BEND)
             before.append(post["state"][onsets - 1] == ids.KNEE_BEND)
@@ -229,7 +239,7 @@ def test_a_jump_press_on_the_ground_crouches_and_in_the_air_takes_a_jump(game: P
     kinds = {"crouch": 0, "air jump": 0}
     for port in (1, 2):
         pre, post = of_port(tables[slp.PRE_FRAME], port), of_port(tables[slp.POST_FRAME], port)
-        presses = (pre["buttons_physical"] & (pad.X | pad.Y)) > 0
+        presses = (pre["buttons_physical"] & (X | Y)) > 0
         for row in np.flatnonzero(presses[1:] & ~presses[:-1]) + 1:
             was, now = post[row - 1], post[row]
             if now["state"] == ids.KNEE_BEND:

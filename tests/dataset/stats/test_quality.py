@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from dataset.melee.ids import character_from_name
-from dataset.stats.quality import quality_table
+from dataset.stats.queries import quality_table
 from dataset.store.store import Store
 
 MEWTWO = character_from_name("mewtwo")

@@ -21,7 +21,7 @@ from ingest.sources.remote import fetched
 from tests.dataset import servers
 from tests.dataset.servers import Fault, FaultyServer, Handler, serving
 
-PATIENCE = Patience(attempts=3, backoff_s=0.01, stall_s=2.0)
+PATIENCE = Patience(attempts=3, backoff_s=0.01)
 
 
 def options() -> IngestOptions:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dataset.codecs.registry import get_codec
-from dataset.melee.controller import BUTTONS, Controllers
-from dataset.melee.pad import game_stick
+from dataset.melee.controller import BUTTONS, Controllers, game_stick
 from play.agent.controller import as_read, press
 from play.stand_in.pipe_pad import PadState, PipePad
 

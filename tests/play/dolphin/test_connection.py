@@ -56,19 +56,22 @@ def test_a_dolphin_that_its_appimage_only_waits_for_is_ended_too(duel: Path, tmp
     dolphin = int(pid.read_text())
     assert not has_ended(dolphin)
     session.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not has_ended(dolphin) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert has_ended(dolphin)
     assert active_children() == []
 
 
-def test_a_dolphin_that_exits_at_once_is_told_of_by_its_code(duel: Path, tmp_path: Path) -> None:
+def test_a_dolphin_that_exits_at_once_is_told_of_by_its_code(
+    duel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "START_S", 600.0)
     dolphin = script(tmp_path / "dolphin", 'test "$1" = --version && echo mainline && exit 0; exit 3')
     begin = time.monotonic()
     with pytest.raises(DolphinError, match="found that Dolphin exited with code 3"):
         open_match(match_with(dolphin, duel, tmp_path))
-    assert time.monotonic() - begin < 9, "libmelee alone waits for ten seconds"
+    assert time.monotonic() - begin < 300, "one that still runs has ten minutes here"
     assert active_children() == []
 
 

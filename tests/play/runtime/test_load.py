@@ -25,6 +25,8 @@ from tests.dataset.builders import stack
 from tests.play.builders import random_run
 from train.export.export import export_run
 
+pytestmark = pytest.mark.usefixtures("patient_budget")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dataset.melee import pad
+from dataset.melee import controller
 from play.stand_in.pipe_pad import PadState, PipePad, pad_axis, pad_trigger
 
 melee_controller = pytest.importorskip("melee.controller")
@@ -26,9 +26,9 @@ def test_a_trigger_becomes_a_byte_as_in_dolphin(value: float, raw: int) -> None:
 def test_what_libmelee_sends_for_any_of_the_8153_stick_positions_arrives_exactly() -> None:
     sent = {i: pad_axis(float(str(melee_controller.fix_analog_stick(i / 160 + 0.5)))) for i in range(-80, 81)}
     assert sent == {i: i for i in range(-80, 81)}
-    positions = {pad.game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
+    positions = {controller.game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
     assert len(positions) == 8153
-    assert all(pad.game_stick(sent[x], sent[y]) == (x, y) for x, y in positions)
+    assert all(controller.game_stick(sent[x], sent[y]) == (x, y) for x, y in positions)
 
 
 def test_what_libmelee_sends_for_any_trigger_arrives_exactly() -> None:
@@ -38,8 +38,8 @@ def test_what_libmelee_sends_for_any_trigger_arrives_exactly() -> None:
 
 def test_lines_are_understood() -> None:
     held = fed("PRESS A\nPRESS D_UP\nSET MAIN 1 0.5\nSET C 0.5 0\nSET L 0.3\nSET R .6\nRELEASE A\nPRESS X\n")
-    assert held == PadState(80, 0, 0, -80, 140, 76, 140, pad.D_UP | pad.X)
-    assert fed("PRESS L\nPRESS Z\n") == REST._replace(trigger=49, buttons=pad.L | pad.Z)
+    assert held == PadState(80, 0, 0, -80, 140, 76, 140, controller.D_UP | controller.X)
+    assert fed("PRESS L\nPRESS Z\n") == REST._replace(trigger=49, buttons=controller.L | controller.Z)
 
 
 def test_a_pad_stays_as_it_is_until_told_otherwise() -> None:
@@ -47,7 +47,7 @@ def test_a_pad_stays_as_it_is_until_told_otherwise() -> None:
     assert found.feed(b"PRESS B\nFLUSH\nFLUSH\n")
     assert found.feed(b"")
     assert not found.feed(b"")
-    assert found.state() == REST._replace(buttons=pad.B)
+    assert found.state() == REST._replace(buttons=controller.B)
 
 
 def test_bytes_may_be_cut_anywhere() -> None:
@@ -56,11 +56,11 @@ def test_bytes_may_be_cut_anywhere() -> None:
     for byte in data:
         if found.feed(bytes([byte])):
             states.append(found.state())
-    assert states == [REST._replace(main_x=80, buttons=pad.A), REST._replace(main_x=80)]
+    assert states == [REST._replace(main_x=80, buttons=controller.A), REST._replace(main_x=80)]
 
 
 @pytest.mark.parametrize("line", ["PRESS Q", "SET MAIN 1", "SET MAIN a b", "SET L nan", "JUMP", "PRESS", ""])
 def test_lines_dolphin_would_not_understand_change_nothing_and_are_counted(line: str) -> None:
     found = PipePad()
     found.feed(f"PRESS A\n{line}\nFLUSH\n".encode())
-    assert (found.num_bad_lines, found.state()) == (1, REST._replace(buttons=pad.A))
+    assert (found.num_bad_lines, found.state()) == (1, REST._replace(buttons=controller.A))

@@ -1,10 +1,9 @@
 import json
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks.run_page import RunPage, chart
+from train.callbacks.run_page import RunPage
 from train.fit.train_run import train_run
 
 METRICS = ("nll", "accuracy", "change_accuracy")
@@ -26,14 +25,3 @@ def test_a_run_keeps_a_page_that_loads_nothing(tmp_path: Path) -> None:
     assert 'name="viewport"' in page
     assert page.count("<polyline") == 6
     assert "&quot;hidden_sizes&quot;" in page
-
-
-def test_a_chart_runs_from_the_least_value_below_to_the_most_above() -> None:
-    root = ElementTree.fromstring(chart([("a", "red", [1.0, 3.0]), ("b", "blue", [2.0, 2.0])]))
-    points = [line.attrib["points"] for line in root.findall("polyline")]
-    assert points == ["48.0,192.0 592.0,48.0", "48.0,120.0 592.0,120.0"]
-    assert [text.text for text in root.findall("text")] == ["3.000", "1.000", "a", "b", "epoch 2"]
-
-
-def test_a_chart_of_one_value_is_drawn() -> None:
-    assert 'points="48.0,192.0 48.0,192.0"' in chart([("a", "red", [1.0])])

@@ -178,9 +178,10 @@ def test_int8_keeps_large_matrices_in_a_quarter_and_errs_a_little(
     run = write_run(tmp_path / "run", tiny_policy_config(backbone="mlp", hidden_sizes=(256, 256)))
     exported = export_run(run, is_int8=True)
     kinds = [tensor.data_type for tensor in onnx.load(exported.path).graph.initializer if np.prod(tensor.dims) > 60_000]
-    assert kinds.count(onnx.TensorProto.INT8) == 3, "two layers and the head's hidden one"
-    assert 1e-5 < exported.max_abs_error < 0.5
-    assert exported.different_frames < export.CHECKED_FRAMES / 10
+    assert kinds.count(onnx.TensorProto.UINT8) == 3, "two layers and the head's hidden one"
+    assert onnx.TensorProto.INT8 not in kinds, "signed weights saturate on processors without VNNI"
+    assert 1e-5 < exported.max_abs_error < 0.1
+    assert exported.different_frames < export.CHECKED_FRAMES / 5
 
 
 def test_components_that_make_a_float_together_share_a_table() -> None:

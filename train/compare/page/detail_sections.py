@@ -1,7 +1,7 @@
 """The sections of the results page that come from ``--detailed``: situations, the main stick on its disc, reliability.
 
-In: the results. Out: lists of HTML sections, empty where the runs were not measured so. The surprise: the stick's confusion is
-drawn where the stick is. Each field of a disc is as dark as the share of a player's sticks there that the policy's samples share.
+Each function returns a list of HTML sections, which is empty for runs that were not measured in detail. The confusion of
+the main stick is drawn on the stick's own disc: the darker a field, the more often the policy's samples agree with players there.
 
 Legend: R regions of the disc: rest, and eight directions, each near and far.
 """
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from dataset.reporting.charts import heat_map
-from dataset.reporting.plots import Dot, Series, lines, rows_of_dots
-from train.compare.page.sections import Colours, section
+from dataset.reporting.charts import Dot, Series, heat_map, lines, rows_of_dots
+from dataset.reporting.page import section, table
+from train.compare.page.sections import Colours
 from train.compare.results import Results
 from train.compare.terminal_table import number, percent
 
@@ -52,20 +52,27 @@ def across_codecs(results: Results) -> list[str]:
     if not any("policy.codec" in values for values in results["settings"]["differing"].values()):
         return []
     split = results["split"]
-    heads = ("accuracy %", "button F1", "stick within 22.5° %", "stick error °", "stick at rest %", "NLL, own classes")
-    body = "".join(
-        f"<tr><td>{escape(run['label'])}</td>{''.join(f'<td>{cell}</td>' for cell in _same_for_all(report))}</tr>"
+    heads = (
+        "",
+        "accuracy %",
+        "button F1",
+        "stick within 22.5° %",
+        "stick error °",
+        "stick at rest %",
+        "NLL, own classes",
+    )
+    rows = [
+        [run["label"], *_same_for_all(report)]
         for run in results["runs"]
         for report in [run["reports"].get(split, {})]
         if "accuracy" in report
-    )
-    table = f"<table><tr><th></th>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{body}</table>"
+    ]
     caption = (
-        "A run a row. Accuracy, button F1 (at a probability of one half, buttons weighed by how often they are held) and the "
+        "One row per run. Accuracy, button F1 (at a probability of one half, buttons weighed by how often they are held) and the "
         "angle of the sampled main stick beside the player's mean the same under every codec; a likelihood is over the "
         "codec's own classes, so more of them cost more nats."
     )
-    return [section("Across codecs", f'<div class="scroll">{table}</div>', caption, is_wide=True)]
+    return [section("Across codecs", table(heads, rows), caption, is_wide=True)]
 
 
 def _same_for_all(report: Mapping[str, Any]) -> list[str]:
@@ -107,7 +114,7 @@ def _situations(results: Results, reports: Reports, colours: Colours) -> list[st
         rows.append((f"{name} {100 * about['share']:.0f}%", dots))
     shown = [*lookups[:1], *reports] if len(lookups) == 1 else [*reports]
     caption = "Beside each situation its share of all frames."
-    return [section("By situation", colours.legend(shown) + rows_of_dots(rows, "NLL, nats a frame"), caption)]
+    return [section("By situation", colours.legend(shown) + rows_of_dots(rows, "NLL, nats per frame"), caption)]
 
 
 def _confusions(reports: Reports, colours: Colours) -> list[str]:
@@ -129,14 +136,14 @@ def confusion_disc(stick: Mapping[str, Any], colour: int) -> str:
     for place, (name, row) in enumerate(zip(stick["regions"], stick["confusion"], strict=True)):
         total = sum(row)
         share = row[place] / total if total else 0.0
-        told = f"{name}: {total:,} frames"
+        hover = f"{name}: {total:,} frames"
         if total:
             others = [(count, other) for other, count in zip(stick["regions"], row, strict=True) if other != name]
             count, other = max(others)
-            told += f", {share:.0%} the same, {count / total:.0%} {other}"
+            hover += f", {share:.0%} the same, {count / total:.0%} {other}"
         x, y = _middle(place)
         shade = f'fill="var(--c{colour})" fill-opacity="{0.85 * share:.2f}"'
-        parts.append(f'<path d="{_field(place)}" {shade}><title>{escape(told)}</title></path>')
+        parts.append(f'<path d="{_field(place)}" {shade}><title>{escape(hover)}</title></path>')
         if total:
             parts.append(
                 f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" class="name">{100 * share:.0f}</text>'
@@ -203,12 +210,12 @@ def _cells(points: Sequence[Sequence[float]], column: int) -> dict[tuple[int, in
 
 
 def _reliability(reports: Reports, colours: Colours) -> list[str]:
-    told = {
+    titles = {
         "components": ("Reliability of components", "confidence in the likeliest class", "share right"),
         "buttons": ("Reliability of presses", "probability of a press", "share pressed"),
     }
     drawn = []
-    for kind, (title, x_label, y_label) in told.items():
+    for kind, (title, x_label, y_label) in titles.items():
         series = [Series(name="perfect", colour=8, points=[(0.0, 0.0), (1.0, 1.0)], is_dashed=True)]
         series += [
             Series(name=label, colour=colours.of_label[label], points=_pooled(report["calibration"][kind]))
@@ -223,8 +230,9 @@ def _pooled(calibration: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, f
     """Mean confidence and share that came true in every bin, over all decisions of a kind."""
     sums: dict[int, list[float]] = {}
     for about in calibration.values():
-        for count, said, came in about["bins"]:
-            total = sums.setdefault(min(int(said * 15), 14), [0.0, 0.0, 0.0])
-            for place, value in enumerate((count, count * said, count * came)):
+        for count, predicted, observed in about["bins"]:
+            total = sums.setdefault(min(int(predicted * 15), 14), [0.0, 0.0, 0.0])
+            for place, value in enumerate((count, count * predicted, count * observed)):
                 total[place] += value
-    return [(said / count, came / count) for _, (count, said, came) in sorted(sums.items()) if count >= LEAST_FRAMES]
+    bins = (total for _, total in sorted(sums.items()))
+    return [(predicted / count, observed / count) for count, predicted, observed in bins if count >= LEAST_FRAMES]

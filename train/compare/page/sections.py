@@ -1,7 +1,7 @@
 """The sections of the results page: tables and plots of what was measured.
 
-In: the results, and the colour of every variant. Out: lists of HTML sections, empty where nothing is there to show. The surprise:
-a variant is one colour everywhere, baselines are grey, and every plot has a table's number beside it or in it.
+Each function returns a list of HTML sections, which is empty where there is nothing to show. A variant has one colour
+everywhere, and baselines are grey.
 """
 
 import statistics
@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from dataset.reporting.plots import Dot, Series, intervals, legend, lines, rows_of_dots, scatter
+from dataset.reporting.charts import Dot, Series, intervals, legend, lines, rows_of_dots, scatter
+from dataset.reporting.page import NUM_COLOURS, scrolling, section, table
 from train.compare.results import Results
 from train.compare.terminal_table import DASH, difference, number, percent, short, with_spread
-
-NUM_COLOURS, BASELINE_COLOUR = 8, 8
-"""Colours of variants; those of baselines follow them."""
 
 TASK = ("policy.codec", "data.delay", "data.character")
 """Settings that decide what is predicted: runs that differ in one are not better or worse by their metrics."""
@@ -31,19 +29,12 @@ class Colours:
     def of(cls, results: Results) -> "Colours":
         """Variants in order, then baselines in grey."""
         variants = {row["label"]: place % NUM_COLOURS for place, row in enumerate(results["rows"])}
-        greys = {row["label"]: BASELINE_COLOUR + place % 2 for place, row in enumerate(results["baselines"])}
+        greys = {row["label"]: NUM_COLOURS + place % 2 for place, row in enumerate(results["baselines"])}
         return cls({**greys, **variants})
 
     def legend(self, labels: Iterable[str]) -> str:
         """Labels with their colours."""
         return legend([(label, self.of_label[label]) for label in labels])
-
-
-def section(title: str, body: str, caption: str = "", *, is_wide: bool = False) -> str:
-    """One sheet of the page."""
-    kind = ' class="wide"' if is_wide else ""
-    told = f"<p>{escape(caption)}</p>" if caption else ""
-    return f"<section{kind}><h2>{escape(title)}</h2>{told}{body}</section>"
 
 
 def matrix(results: Results) -> list[str]:
@@ -73,13 +64,12 @@ def matrix(results: Results) -> list[str]:
     heads = "".join(f"<th>{escape(title)}</th>" for title, *_ in columns)
     body = "".join(_matrix_row(row, columns, rows, split) for row in rows)
     grey = "".join(_matrix_row(row, columns, [], split, ' class="baseline"') for row in results["baselines"])
-    table = f'<div class="scroll"><table><tr><th></th>{heads}</tr>{body}{grey}</table></div>'
     caption = (
-        "NLL: nats a frame over the whole controller, lower is better; change frames are those whose controller differs from the "
+        "NLL: nats per frame over the whole controller, lower is better; on change frames the controller differs from the "
         "previous one. Intervals: bootstrap over replays. ±: standard deviation over seeds. A step is one frame through encoder, "
         "exported graph, sampling and decoder on one thread; the machine's other work shows in the 99 % column."
     )
-    return [section("Results", table, caption, is_wide=True)]
+    return [section("Results", scrolling(f"<tr><th></th>{heads}</tr>{body}{grey}"), caption, is_wide=True)]
 
 
 def quality(results: Results, colours: Colours) -> list[str]:
@@ -101,13 +91,13 @@ def quality(results: Results, colours: Colours) -> list[str]:
     return [
         section(
             "Likelihood",
-            intervals(known, f"{split} NLL, nats a frame"),
+            intervals(known, f"{split} NLL, nats per frame"),
             "Dots with 95 % intervals over replays; lower is better.",
         ),
         section(
             "Beside the baselines",
-            intervals(dots, f"{split} NLL, nats a frame"),
-            "Copying the controller, and a look-up.",
+            intervals(dots, f"{split} NLL, nats per frame"),
+            "Copying the controller, and a lookup.",
         ),
     ]
 
@@ -133,7 +123,7 @@ def differences(results: Results) -> list[str]:
     return [
         section(
             "Which differences are real",
-            f'<div class="scroll"><table><tr><th></th>{heads}</tr>{body}</table></div>',
+            scrolling(f"<tr><th></th>{heads}</tr>{body}"),
             caption,
             is_wide=True,
         )
@@ -157,12 +147,15 @@ def law(results: Results) -> list[str]:
             name="measured", colour=1, points=[(p["frames"], p["val_nll"]) for p in found["points"]], is_dotted=True
         ),
     ]
-    rows = "".join(
-        f"<tr><td>{point['replays']:,.0f} replays</td><td>{point['frames'] / 1e6:.2f}M</td><td>{point['value']:.3f}</td>"
-        f"<td>{point['low']:.3f} to {point['high']:.3f}</td></tr>"
+    rows = [
+        (
+            f"{point['replays']:,.0f} replays",
+            f"{point['frames'] / 1e6:.2f}M",
+            f"{point['value']:.3f}",
+            f"{point['low']:.3f} to {point['high']:.3f}",
+        )
         for point in found["extrapolated"]
-    )
-    heads = "<tr><th></th><th>frames</th><th>val NLL by the law</th><th>95 %</th></tr>"
+    ]
     exponent = found["exponent"]
     caption = (
         f"NLL = {found['floor']:.3f} + b / frames^{exponent['value']:.2f} (exponent {exponent['low']:.2f} to "
@@ -170,8 +163,8 @@ def law(results: Results) -> list[str]:
         + (f"Not identified: {found['doubt']}." if found["doubt"] else "The points identify it.")
     )
     body = legend([("power law", 0), ("measured", 1)]) + lines(series, "frames trained on", "val NLL", is_log_x=True)
-    table = f'<div class="scroll"><table>{heads}{rows}</table></div>'
-    return [section("What more replays bring", body + table, caption)]
+    amounts = table(["", "frames", "val NLL by the law", "95 %"], rows)
+    return [section("What more replays bring", body + amounts, caption)]
 
 
 def curves(results: Results, colours: Colours) -> list[str]:
@@ -190,7 +183,7 @@ def curves(results: Results, colours: Colours) -> list[str]:
         drawn.append(
             section(
                 f"Learning over {name}",
-                colours.legend(labels) + lines(series, name, "nats a frame", is_log_x=True),
+                colours.legend(labels) + lines(series, name, "nats per frame", is_log_x=True),
                 "Val NLL after each epoch; dashed, the mean training loss of the epoch. Bands: lowest and highest seed.",
             )
         )
@@ -216,7 +209,7 @@ def speed(results: Results, colours: Colours) -> list[str]:
         for row in known
     ]
     caption = "Down and to the left is better. A dot's area goes by its parameters; 16.7 ms is a frame."
-    return [section("Speed and quality", scatter(dots, "ms a step, median", f"{split} NLL", is_log_x=True), caption)]
+    return [section("Speed and quality", scatter(dots, "ms per step, median", f"{split} NLL", is_log_x=True), caption)]
 
 
 def components(results: Results, colours: Colours) -> list[str]:
@@ -282,28 +275,17 @@ def settings(results: Results) -> list[str]:
     drawn = []
     names = list(next(iter(differing.values()), {}))
     if names:
-        heads = "".join(f"<th>{escape(name.split('.')[-1].replace('_', ' '))}</th>" for name in names)
-        body = "".join(
-            f"<tr><td>{escape(run)}</td>{''.join(f'<td>{escape(_setting(values[name]))}</td>' for name in names)}</tr>"
-            for run, values in differing.items()
-        )
-        table = f'<div class="scroll"><table><tr><th>run</th>{heads}</tr>{body}</table></div>'
-        drawn.append(section("What differs between the runs", table, is_wide=True))
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in shared.items()
-    )
-    drawn.append(section("What they share", f'<div class="scroll"><table>{rows}</table></div>'))
-    return drawn
+        heads = ["run", *(name.split(".")[-1].replace("_", " ") for name in names)]
+        rows = [[run, *(_setting(values[name]) for name in names)] for run, values in differing.items()]
+        drawn.append(section("What differs between the runs", table(heads, rows), is_wide=True))
+    return [*drawn, section("What they share", table([], [(name, _setting(value)) for name, value in shared.items()]))]
 
 
 def failures(results: Results) -> list[str]:
-    """Runs that did not end, and why."""
+    """Runs that did not finish, and why."""
     if not results["failed"]:
         return []
-    rows = "".join(
-        f"<tr><td>{escape(one['run'])}</td><td>{escape(one['error'])}</td></tr>" for one in results["failed"]
-    )
-    return [section("Failed", f'<div class="scroll"><table>{rows}</table></div>', is_wide=True)]
+    return [section("Failed", table([], [(one["run"], one["error"]) for one in results["failed"]]), is_wide=True)]
 
 
 def _matrix_row(

@@ -6,16 +6,16 @@ import pytest
 
 from dataset.schema import FIRST_FRAME, SIDES
 from dataset.stats.techniques.conversions import CONTROL, HURT, find_conversions
-from dataset.stats.techniques.spans import find_stays
+from dataset.stats.techniques.spans import find_spans
 from dataset.stats.techniques.table import find_events
-from tests.dataset.games import Stay, game
+from tests.dataset.games import Span, game
 
 P: dict[str, Any] = {"percent": 12.0}
-DEAD: list[Stay] = [(0, 60), (12, 60)]
+DEAD: list[Span] = [(0, 60), (12, 60)]
 
 
 def conversions(*games: pl.DataFrame) -> pl.DataFrame:
-    told = find_conversions(find_stays(pl.concat(games).lazy()).lazy())
+    told = find_conversions(find_spans(pl.concat(games).lazy()).lazy())
     return told.with_columns(pl.col("start", "end") - FIRST_FRAME).sort("start").collect()
 
 
@@ -24,13 +24,13 @@ def told(technique: str, table: pl.DataFrame) -> list[tuple[str, int, bool | Non
     return rows.select("side", pl.col("frame") - FIRST_FRAME, "success").rows()
 
 
-def hit(*stays: Stay) -> pl.DataFrame:
+def hit(*spans: Span) -> pl.DataFrame:
     """b is hit for 12 percent on frame 10, for 20 frames, and then …"""
-    return game([], [(14, 10), (88, 20, P), *stays])
+    return game([], [(14, 10), (88, 20, P), *spans])
 
 
 def test_a_conversion_tells_what_its_opening_led_to() -> None:
-    second: Stay = (88, 10, {"percent": [12.0, *[20.0] * 9]})
+    second: Span = (88, 10, {"percent": [12.0, *[20.0] * 9]})
     table = hit((29, 30, P), second, (14, 90, {"percent": 20.0}))
     columns = ["player", "victim", "start", "end", "damage", "hits", "percent", "is_kill"]
     assert conversions(table).select(columns).rows() == [(2, 3, 10, 70 + 45, 20.0, 2, 20.0, False)]
@@ -120,7 +120,7 @@ def approach(
     """a stands for 40 frames, moves for 30 and attacks; b is hit ``then`` frames later."""
     end = start + moved
     path = [start + moved * number / frames for number in range(1, frames + 1)]
-    mine: list[Stay] = [
+    mine: list[Span] = [
         (14, 40, {"x": start}),
         (20, frames - 1, {"x": path[:-1]}),
         (state, 40, {"x": end}),
@@ -149,12 +149,12 @@ def test_who_stays_away_or_attacks_from_afar_does_not_approach() -> None:
 def test_an_attack_within_a_conversion_is_no_approach() -> None:
     dash = (20, 40, {"x": [float(number) for number in range(40)]})
     attack, where = (50, 20, {"x": 40.0}), {"x": 70.0}
-    mine: list[Stay] = [(14, 40), dash, attack]
+    mine: list[Span] = [(14, 40), dash, attack]
     assert told("approach", game(mine, [(14, 100, where)])) == [("a", 80, False)]
     assert told("approach", game(mine, [(14, 20, where), (88, 50, where), (14, 30, where)])) == []
-    hurt: list[Stay] = [(14, 16), (88, 20), (14, 4), dash, attack]
+    hurt: list[Span] = [(14, 16), (88, 20), (14, 4), dash, attack]
     assert told("approach", game(hurt, [(14, 100, where)])) == []
-    past: list[Stay] = [(14, 5), (88, 30), (14, 5), dash, attack]
+    past: list[Span] = [(14, 5), (88, 30), (14, 5), dash, attack]
     assert told("approach", game(past, [(14, 100, where)])) == [("a", 80, False)]
 
 
@@ -182,16 +182,16 @@ def frame_by_frame(table: pl.DataFrame, side: str) -> list[tuple[int, int | None
 def random_game(seed: int) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     states = (14, 20, 24, 29, 44, 45, 50, 66, 88, 90, 38, 185, 212, 223, 240, 293, 0, 4, 12)
-    sides: list[list[Stay]] = []
+    sides: list[list[Span]] = []
     for _ in SIDES:
         percents = np.cumsum(rng.integers(0, 9, 150)).astype(float)
         sides.append([(int(rng.choice(states)), int(rng.integers(1, 60)), {"percent": p}) for p in percents])
     return game(sides[0], sides[1], replay=f"r{seed}")
 
 
-def test_stays_tell_the_conversions_that_a_loop_over_frames_tells() -> None:
+def test_spans_tell_the_conversions_that_a_loop_over_frames_tells() -> None:
     games = [random_game(seed) for seed in range(6)]
-    found = find_conversions(find_stays(pl.concat(games).lazy()).lazy()).collect()
+    found = find_conversions(find_spans(pl.concat(games).lazy()).lazy()).collect()
     number = 0
     for player, (table, side) in enumerate(((table, side) for table in games for side in SIDES), start=2):
         mine = found.filter(victim=player).sort("start")

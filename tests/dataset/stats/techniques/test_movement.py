@@ -7,10 +7,9 @@ import pytest
 
 from dataset.melee.ids import character_from_name
 from dataset.schema import FIRST_FRAME
-from dataset.stats.techniques import spans as stays_module
-from dataset.stats.techniques.spans import find_stays
+from dataset.stats.techniques.spans import APPROACH_FRAMES, find_spans
 from dataset.stats.techniques.table import TECHNIQUES, find_events, find_games
-from tests.dataset.games import FALCO, MEWTWO, Stay, game
+from tests.dataset.games import FALCO, MEWTWO, Span, game
 
 PEACH = character_from_name("peach").internal
 Event = tuple[str, str, int, bool | None]
@@ -26,11 +25,11 @@ def found(technique: str, *games: pl.DataFrame) -> list[Event]:
     return rows
 
 
-def successes(technique: str, a: Sequence[Stay]) -> list[bool | None]:
+def successes(technique: str, a: Sequence[Span]) -> list[bool | None]:
     return [row[3] for row in found(technique, game(a))]
 
 
-def test_stays_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
+def test_spans_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
     table = pl.concat(
         [
             game([(14, 3), (88, 2, {"percent": [5.0, 9.0]}), (14, 2, {"percent": 9.0})], [(20, 7, {"x": 8.0})]),
@@ -49,7 +48,7 @@ def test_stays_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
         "hits_after",
     ]
     rows = (
-        find_stays(table.lazy())
+        find_spans(table.lazy())
         .sort("player", "start")
         .with_columns(pl.col("start", "end") - FIRST_FRAME)
         .select(columns)
@@ -66,11 +65,11 @@ def test_stays_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
     ]
 
 
-def test_a_stay_remembers_where_its_player_was_half_a_second_before_unless_the_game_is_younger() -> None:
+def test_a_span_remembers_where_its_player_was_half_a_second_before_unless_the_game_is_younger() -> None:
     walk = [float(number) for number in range(40)]
     table = game([(15, 20, {"x": walk[:20]}), (20, 15, {"x": walk[20:35]}), (44, 5, {"x": walk[35:]})], replay="r2")
-    told = find_stays(pl.concat([game([(14, 50)]), table]).lazy()).filter(replay="r2", side="a")
-    assert told["x_earlier"].to_list() == [None, None, 35.0 - stays_module.APPROACH_FRAMES]
+    told = find_spans(pl.concat([game([(14, 50)]), table]).lazy()).filter(replay="r2", side="a")
+    assert told["x_earlier"].to_list() == [None, None, 35.0 - APPROACH_FRAMES]
 
 
 L_CANCELS = [(65, 9), (70, 5, {"l_cancel": 1}), (14, 4), (66, 9), (71, 9, {"l_cancel": 2}), (14, 3)]
@@ -113,7 +112,7 @@ def test_a_wavedash_is_an_air_dodge_right_out_of_a_knee_bend_into_the_ground() -
 
 
 @pytest.mark.parametrize(
-    "stays",
+    "spans",
     [
         [(24, 4), (25, 3), (236, 4), (43, 10)],  # the knee bend is too long ago
         [(24, 4), (236, 2), (42, 4), (14, 3)],  # no special landing
@@ -121,8 +120,8 @@ def test_a_wavedash_is_an_air_dodge_right_out_of_a_knee_bend_into_the_ground() -
         [(24, 4), (44, 2), (43, 10)],
     ],
 )
-def test_what_is_nearly_a_wavedash_is_none(stays: list[Stay]) -> None:
-    assert successes("wavedash", stays) == []
+def test_what_is_nearly_a_wavedash_is_none(spans: list[Span]) -> None:
+    assert successes("wavedash", spans) == []
 
 
 def test_a_waveland_is_a_short_air_dodge_into_the_ground_without_a_knee_bend() -> None:
@@ -141,10 +140,10 @@ def test_every_change_of_direction_between_dashes_is_a_dash_dance() -> None:
 
 
 @pytest.mark.parametrize(
-    "stays", [[(20, 6), (18, 2), (20, 6)], [(21, 6), (18, 1), (20, 6)], [(20, 6), (14, 1), (20, 6)], [(20, 6), (18, 1)]]
+    "spans", [[(20, 6), (18, 2), (20, 6)], [(21, 6), (18, 1), (20, 6)], [(20, 6), (14, 1), (20, 6)], [(20, 6), (18, 1)]]
 )
-def test_what_is_nearly_a_dash_dance_is_none(stays: list[Stay]) -> None:
-    assert successes("dash-dance", stays) == []
+def test_what_is_nearly_a_dash_dance_is_none(spans: list[Span]) -> None:
+    assert successes("dash-dance", spans) == []
 
 
 LEDGEDASH = [(252, 7), (253, 8), (29, 2), (27, 6), (236, 3), (43, 10), (14, 5)]
@@ -158,7 +157,7 @@ def test_a_ledgedash_lands_out_of_an_air_dodge_soon_after_letting_the_ledge_go()
 
 
 @pytest.mark.parametrize(
-    "stays",
+    "spans",
     [
         [(253, 8), (29, 2), (27, 36), (236, 3), (43, 10)],  # one frame too slow
         [(253, 8), (29, 2), (27, 6), (66, 5), (236, 3), (43, 10)],  # an aerial on the way
@@ -167,8 +166,8 @@ def test_a_ledgedash_lands_out_of_an_air_dodge_soon_after_letting_the_ledge_go()
         [(253, 8), (29, 2), (27, 6), (252, 7)],
     ],
 )
-def test_letting_go_without_landing_so_is_a_try(stays: list[Stay]) -> None:
-    assert successes("ledgedash", stays)[0] is False
+def test_letting_go_without_landing_so_is_a_try(spans: list[Span]) -> None:
+    assert successes("ledgedash", spans)[0] is False
 
 
 @pytest.mark.parametrize("state", [254, 256, 258, 260, 88])
@@ -187,7 +186,7 @@ def test_a_djc_aerial_comes_early_out_of_the_double_jump_of_those_who_can() -> N
     assert djc(FALCO, 5) == []
 
 
-TELEPORT: list[Stay] = [(29, 9, M), (356, 7, M), (357, 10, M), (358, 9, M), (43, 6, M), (29, 4, M)]
+TELEPORT: list[Span] = [(29, 9, M), (356, 7, M), (357, 10, M), (358, 9, M), (43, 6, M), (29, 4, M)]
 
 
 def test_a_teleport_is_counted_once_in_the_air_and_on_the_ground() -> None:
@@ -203,7 +202,7 @@ def test_a_teleport_is_cancelled_by_sliding_off_an_edge_into_a_fall() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stays", "tries"),
+    ("spans", "tries"),
     [
         ([(357, 9, M), (358, 9, M), (43, 20, M), (14, 9, M)], [False]),
         ([(357, 9, M), (358, 9, M), (43, 20, M), (35, 9, M)], [False]),
@@ -213,12 +212,12 @@ def test_a_teleport_is_cancelled_by_sliding_off_an_edge_into_a_fall() -> None:
         ([(24, 4, M), (236, 3, M), (43, 9, M), (29, 9, M)], []),
     ],
 )
-def test_other_ends_of_a_teleport_are_no_ledge_cancels(stays: list[Stay], tries: list[bool]) -> None:
-    assert successes("teleport ledge cancel", stays) == tries
+def test_other_ends_of_a_teleport_are_no_ledge_cancels(spans: list[Span], tries: list[bool]) -> None:
+    assert successes("teleport ledge cancel", spans) == tries
 
 
 def test_a_shadow_ball_is_one_use_however_it_changes_and_is_let_fly_kept_or_lost() -> None:
-    fired: list[Stay] = [(14, 5, M), (341, 9, M), (342, 30, M), (347, 12, M), (350, 20, M), (29, 9, M)]
+    fired: list[Span] = [(14, 5, M), (341, 9, M), (342, 30, M), (347, 12, M), (350, 20, M), (29, 9, M)]
     assert found("shadow ball", game(fired)) == [("r1", "a", 5, True)]
     assert find_events(game(fired).lazy()).filter(technique="shadow ball")["value"].to_list() == [42.0]
     assert successes("shadow ball", [(341, 9, M), (342, 30, M), (344, 5, M), (14, 9, M)]) == [False]
@@ -227,7 +226,7 @@ def test_a_shadow_ball_is_one_use_however_it_changes_and_is_let_fly_kept_or_lost
     assert successes("shadow ball", [(341, 9), (342, 30), (345, 5)]) == []
 
 
-SEQUENCES: dict[str, Sequence[Stay]] = {
+SEQUENCES: dict[str, Sequence[Span]] = {
     "wavedash": WAVEDASH[1:4],
     "waveland": [(236, 6), (43, 10)],
     "dash-dance": [(20, 6), (18, 1), (20, 6)],
@@ -239,11 +238,11 @@ SEQUENCES: dict[str, Sequence[Stay]] = {
 
 @pytest.mark.parametrize("technique", SEQUENCES)
 def test_no_technique_reaches_across_replays_or_from_one_player_to_the_other(technique: str) -> None:
-    stays = SEQUENCES[technique]
-    assert successes(technique, stays)[0] in (True, None)
-    for cut in range(1, len(stays)):
-        halves = game(stays[:cut]), game(stays[cut:], replay="r2")
-        crossed = game(stays[:cut], [(14, sum(stay[1] for stay in stays[:cut])), *stays[cut:]])
+    spans = SEQUENCES[technique]
+    assert successes(technique, spans)[0] in (True, None)
+    for cut in range(1, len(spans)):
+        halves = game(spans[:cut]), game(spans[cut:], replay="r2")
+        crossed = game(spans[:cut], [(14, sum(span[1] for span in spans[:cut])), *spans[cut:]])
         for table in (halves, (crossed,)):
             assert not [row for row in found(technique, *table) if row[3] is not False], (cut, table)
 
@@ -261,14 +260,14 @@ def frame_by_frame(states: list[int]) -> Counter[str]:
     return found
 
 
-def test_stays_tell_the_movement_that_a_loop_over_frames_tells() -> None:
+def test_spans_tell_the_movement_that_a_loop_over_frames_tells() -> None:
     rng = np.random.default_rng(0)
     states, lengths = (
         rng.choice([18, 18, 18, 20, 20, 20, 24, 27, 35, 43, 236], 4000),
         rng.choice([1, 1, 1, 2, 4, 6, 7], 4000),
     )
-    stays: list[Stay] = [(int(state), int(length)) for state, length in zip(states, lengths, strict=True)]
-    table = game([part for stay in stays for part in ((stay, (14, 8)) if stay[0] == 43 else (stay,))])
+    spans: list[Span] = [(int(state), int(length)) for state, length in zip(states, lengths, strict=True)]
+    table = game([part for span in spans for part in ((span, (14, 8)) if span[0] == 43 else (span,))])
     expected = frame_by_frame(table["a_action_state"].to_list())
     assert min(expected.values()) > 9
     assert {technique: len(found(technique, table)) for technique in expected} == expected
