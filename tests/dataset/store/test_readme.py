@@ -1,7 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
 
 from dataset.store.manifest import Manifest
 from dataset.store.readme import HUB_CARD_NAME, hub_card, write_hub_card
@@ -9,7 +9,7 @@ from dataset.store.readme import HUB_CARD_NAME, hub_card, write_hub_card
 
 def test_the_card_of_an_ingested_store_lists_its_parquet_files_and_nothing_else(store: Path) -> None:
     _, head, body = (store / HUB_CARD_NAME).read_text().split("---\n", 2)
-    files = {config["config_name"]: config["data_files"] for config in yaml.safe_load(head)["configs"]}
+    files = {config["config_name"]: config["data_files"] for config in YAML(typ="safe").load(head)["configs"]}
     assert files == {
         "frames": [{"split": "data", "path": "frames/*.parquet"}],
         "replays": [{"split": "data", "path": "replays.parquet"}],
@@ -20,7 +20,7 @@ def test_the_card_of_an_ingested_store_lists_its_parquet_files_and_nothing_else(
 
 def test_a_store_without_frames_lists_only_its_replays(store: Path) -> None:
     empty = replace(Manifest.load(store), shards=())
-    found = yaml.safe_load(hub_card(empty).split("---\n")[1])["configs"]
+    found = YAML(typ="safe").load(hub_card(empty).split("---\n")[1])["configs"]
     assert [config["config_name"] for config in found] == ["replays"]
 
 
