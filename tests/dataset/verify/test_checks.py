@@ -52,7 +52,12 @@ def _manifest(rows: list[dict[str, Any]]) -> Manifest:
 
 def test_an_honest_manifest_holds() -> None:
     manifest = _manifest(ROWS)
-    checks = [version_check(manifest), replay_check(manifest, ROWS), split_check(manifest, ROWS), codec_check(CODEC)]
+    checks = [
+        version_check(manifest, CODEC),
+        replay_check(manifest, ROWS),
+        split_check(manifest, ROWS),
+        codec_check(CODEC),
+    ]
     assert [check.ok for check in checks] == [True] * 4
 
 

@@ -15,7 +15,8 @@ from dataset.features.layout import encoder_digest
 from dataset.store.manifest import Manifest
 from dataset.stream.window_shards import Sample, read_shard
 from dataset.verify.verify import verify
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from tests.dataset.builders import shard_of
 
 FRAMES, OTHER_FRAMES = "frames/frames-00000.parquet", "frames/frames-00001.parquet"
