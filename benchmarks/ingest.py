@@ -35,8 +35,9 @@ from dataset.io.malloc import keep_freed_memory
 from dataset.store.frame_table import rows_digest
 from dataset.store.manifest import ShardInfo
 from dataset.store.shard_writer import ShardWriter, sample_of
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
 from ingest.jobs.workers import KEPT_BYTES
+from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay, parse_columns
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader

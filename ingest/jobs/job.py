@@ -1,8 +1,7 @@
-"""One job: a share of the candidates read, parsed, judged and written as shards, in this process or a worker.
+"""One job: a share of the replays read, parsed, judged and written as shards, in this process or a worker.
 
-In: groups of candidates that may be the same game. Out: one row a candidate for ``replays.parquet``, and the shards. The
-surprise: of a group the first acceptable replay *by content hash* is kept, so the result does not depend on the order in
-which files were found.
+Candidates that may be the same game come as a group. Of several uploads of one game, the acceptable one with the lowest content
+hash is kept, so results do not depend on file order.
 """
 
 import time
@@ -22,12 +21,10 @@ from dataset.store.frame_table import missing_columns, rows_digest
 from dataset.store.manifest import ShardInfo, split_of
 from dataset.store.replay_table import passing
 from dataset.store.shard_writer import ShardWriter, sample_of
-from ingest.replay.anonymize import Names
-from ingest.replay.columns import Rollback
-from ingest.replay.judge import Filters, judge, judge_header, outcome_of
+from ingest.options import DEFAULT_CODEC, IngestOptions
+from ingest.replay.judge import judge, judge_header, outcome_of
 from ingest.replay.parse import ParsedReplay, parse_columns
-from ingest.replay.table_row import Row as Row  # a job's result is made of them
-from ingest.replay.table_row import file_row, header_row, parsed_row, refusal_row
+from ingest.replay.table_row import Names, Row, file_row, header_row, parsed_row, refusal_row
 from ingest.sources.reader import Candidate, Reader
 
 T = TypeVar("T")
@@ -44,18 +41,14 @@ class Settings:
 
     store: Path | None
     """Where to write; ``None`` only parses and judges."""
-    filters: Filters
-    rollback: Rollback
-    codec: str
-    split_seed: int
+    options: IngestOptions
     names: Names
-    keep_all: bool = False
-    """Keep the frames of two-player games that are not let in."""
+    codec: str = DEFAULT_CODEC
+    """Of the store, as are features and condition."""
     features: str = ALL
     """Feature groups (``dataset.features.layout``) that windows hold."""
     where: str = ""
     """Condition (``dataset.store.replay_table``) that a replay must pass to be encoded into windows."""
-    is_verbose: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class Job:
     index: int
     """Number of its shards."""
     groups: tuple[Group, ...]
-    deadly: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """(reason, message) of groups that killed a worker or kept it too long: counted as failed, not parsed again."""
 
 
@@ -98,11 +91,7 @@ def game_key(header: Header) -> GameKey | None:
     return header.match_id, header.game_number, header.tiebreaker or 0
 
 
-def _nothing() -> None:
-    """What is done before each group by default."""
-
-
-def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = _nothing) -> JobResult:
+def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = lambda: None) -> JobResult:
     """Read, parse, judge and write a job's replays; ``before_each`` is called before each of its groups."""
     start = time.process_time()
     shards: tuple[ShardInfo, ...] = ()
@@ -125,24 +114,24 @@ class _Runner:
         settings: Settings,
         known: Known,
         shards: ShardWriter | None,
-        before_each: Callable[[], None] = _nothing,
+        before_each: Callable[[], None],
     ) -> None:
         self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
         self._before_each = before_each
-        self._codec = get_codec(settings.codec)
+        self._codec, self._filters = get_codec(settings.codec), settings.options.filters
 
     def run(self, job: Job) -> list[Row]:
         """Rows of all candidates, group by group."""
         rows: list[Row] = []
         numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
         self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
-        for number, group in numbered:  # the archive's stream has come by the whole of a group when its last is reached
+        for number, group in numbered:  # by the last of a group, so that a stream has passed all of it
             self._before_each()
-            rows += self._group(group, job.deadly.get(number))
+            rows += self._group(group, job.given_up.get(number))
             self._reader.let_go(group)
         return rows
 
-    def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
+    def _group(self, group: Group, given_up: tuple[str, str] | None) -> list[Row]:
         read, rows = self._read(group)
         seen: set[str] = set()
         games: set[GameKey] = set()
@@ -154,8 +143,8 @@ class _Runner:
                 continue
             seen.add(id_)
             try:
-                if deadly is not None:
-                    raise ReplayError(*deadly)
+                if given_up is not None:
+                    raise ReplayError(*given_up)
                 row |= self._replay(row, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
                 row |= refusal_row(error)
@@ -194,17 +183,17 @@ class _Runner:
         key = game_key(header)
         if key in games or key in self._known.games:
             return row | {"status": "duplicate", "reason": "same_game"}
-        filters = self._settings.filters
-        refusal = _refused(judge_header, header, filters)
-        if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
+        options = self._settings.options
+        refusal = _refused(judge_header, header, self._filters)
+        if refusal is not None and not (options.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
             parsed = _while_it_is_there(
                 parse_columns,
                 source,
-                rollback=self._settings.rollback,
+                rollback=options.rollback,
                 header=header,
-                is_verbose=self._settings.is_verbose,
+                is_verbose=options.is_verbose,
             )
         except ReplayError as error:
             return row | refusal_row(refusal or error)
@@ -212,21 +201,21 @@ class _Runner:
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
-        refusal = refusal or _refused(judge, parsed, filters, outcome)
+        refusal = refusal or _refused(judge, parsed, self._filters, outcome)
         if refusal is None:
             row |= self._write(row, parsed)
             if key is not None:
                 games.add(key)
         else:
             row |= refusal_row(refusal)
-            if self._settings.keep_all:
+            if options.keep_all:
                 with suppress(ReplayError):  # it lacks columns, but its own refusal says more
                     row |= self._write_frames(row["id"], parsed)
         return row
 
     def _write(self, row: Row, parsed: ParsedReplay) -> Row:
         """Frames of a game that is let in, and its window if the store's condition lets it pass."""
-        split = split_of(parsed.header.match_id, row["id"], self._settings.split_seed)
+        split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
         written: Row = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
         if self._shards is not None and passing([row | written], self._settings.where)[0]:
             self._shards.add_window(sample_of(row, parsed.columns, self._codec, self._settings.features), split)
@@ -249,7 +238,7 @@ def _as_it_is_now(candidate: Candidate) -> Candidate:
     try:
         size, mtime = _state(candidate.source)
     except OSError:
-        return candidate  # whoever opens it is told
+        return candidate  # whoever opens it will see the error
     return replace(candidate, size=size, mtime=mtime)
 
 
@@ -259,7 +248,7 @@ def _state(source: str) -> tuple[int, int]:
 
 
 def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: Any) -> T:
-    """What ``read`` makes of a replay whose file may go away at any time."""
+    """What ``read`` returns for a replay whose file may go away at any time."""
     try:
         return read(source, **others)
     except OSError as error:
@@ -269,7 +258,7 @@ def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: An
 
 
 def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:
-    """What a judgement raises."""
+    """The error that a check raises."""
     try:
         check(*arguments)
     except ReplayError as error:
@@ -278,7 +267,5 @@ def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | No
 
 
 def probe(groups: Sequence[Group], settings: Settings) -> None:
-    """Parse every replay of the groups and keep nothing: shows which one kills a worker."""
-    with Reader() as reader:
-        runner = _Runner(reader, settings, Known(), None)
-        runner.run(Job(index=0, groups=tuple(groups)))
+    """Parse every replay of the groups and keep nothing, to see which one kills a worker."""
+    run_job(Job(index=0, groups=tuple(groups)), replace(settings, store=None), Known())

@@ -1,9 +1,4 @@
-"""Which replays are let in, and how their games ended.
-
-In: a header or a parsed replay, and the filters. Out: a ``ReplayError`` whose reason the tally counts, or an ``Outcome``.
-The surprise: damage is what a side *dealt*, summed over every rise of the other's percent, so heals and deaths do not
-lower it.
-"""
+"""Which replays are let in, with a sentence for every reason against one, and how their games ended."""
 
 from dataclasses import dataclass
 
@@ -52,7 +47,7 @@ SENTENCES = {
     "worker_died": "the process that read it died",
     "worker_timeout": "reading it took too long and was stopped",
 }
-"""What each reason means, for tables; reasons without a sentence speak for themselves."""
+"""What each reason means, for tables."""
 
 REJECTIONS = ("not_two_players", "teams", "cpu_player", "character_absent", "too_short", "no_damage", "not_playable")
 """Reasons for which a readable replay is left out."""
@@ -73,11 +68,11 @@ class Outcome:
     """How a game went."""
 
     winner: str | None
-    """Side, or ``None`` where nobody won or nobody can tell."""
+    """Side, or ``None`` where nobody won or the recording does not show who."""
     stocks: tuple[int, int]
     """Left at the end."""
     damage: tuple[float, float]
-    """Percent dealt by each side."""
+    """Percent that each side dealt: every rise of the other's, so heals and deaths do not lower it."""
     seconds: float
 
 
@@ -117,7 +112,7 @@ def outcome_of(parsed: ParsedReplay) -> Outcome:
 
 
 def _winner(parsed: ParsedReplay, stocks: list[int]) -> str | None:
-    """The last with stocks, else who did not quit, else who was placed first; on a time-out stocks, then percent."""
+    """Who alone has stocks left, else who did not quit, else who was placed first; after a time-out by stocks, then percent."""
     if min(stocks) == 0 < max(stocks):
         return SIDES[int(stocks[1] > 0)]
     if parsed.quitter in parsed.ports:

@@ -1,18 +1,23 @@
-"""The row of ``replays.parquet`` for one candidate, piece by piece: from its file, its header, its frames, its refusal.
+"""The row of ``replays.parquet`` for one replay, piece by piece: from its file, its header, its frames, its refusal.
 
-In: what each step of the work knows. Out: parts of the row to be merged. The surprise: a replay that is refused carries all
-that was known when it was, so filters can be weighed without reading it again.
+A refused replay's row holds all that was known when it was refused, so that filters can be compared without reading it again.
+Names of people and files are written as hashes salted by the store's own secret, unless the user asked to keep names.
 """
 
+import hashlib
 import json
+import os
 import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dataset.errors import ReplayError
+from dataset.io.atomic import replacing
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.quality import quality_of
-from ingest.replay.anonymize import Names
 from ingest.replay.judge import REJECTIONS, Outcome
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import Candidate
@@ -20,12 +25,43 @@ from ingest.sources.reader import Candidate
 Row = dict[str, Any]
 """One row of ``replays.parquet``; absent keys are null."""
 
+SALT_NAME = "salt"
+"""The file of a store that holds its secret (mode 600). It is in no digest; leave it out when you publish a store."""
+
 _RANK = "(?:unranked|bronze|silver|gold|platinum|diamond|master|grandmaster)"
 _RANKS = re.compile(rf"({_RANK}-{_RANK})(?![a-z])")
 
 
+@dataclass(frozen=True)
+class Names:
+    """How one store writes names."""
+
+    salt: bytes
+    is_kept: bool
+    """Whether names are written as they are."""
+
+    def of(self, name: str | None) -> str | None:
+        """What to write for ``name``."""
+        if name is None:
+            return None
+        if self.is_kept:  # Parquet takes only Unicode, which a name in another encoding is not
+            return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), key=self.salt, digest_size=12).hexdigest()
+
+
+def store_salt(folder: Path) -> bytes:
+    """The salt of a store, made on first use."""
+    path = folder / SALT_NAME
+    if not path.exists():
+        with replacing(path) as temporary:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
 def file_row(candidate: Candidate, names: Names) -> Row:
-    """Where the replay lies, and what tells whether it was touched."""
+    """Where the replay lies, and by what a later run sees whether it was touched."""
     return {
         "source": names.of(candidate.source),
         "member": names.of(candidate.member),

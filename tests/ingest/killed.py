@@ -8,8 +8,9 @@ from typing import Any
 
 from dataset.store import shard_writer as shardset
 from dataset.store.manifest import Manifest
-from ingest.jobs import plan
-from ingest.jobs.pipeline import IngestOptions, Progress, ingest
+from ingest.jobs import pipeline
+from ingest.jobs.pipeline import Progress, ingest
+from ingest.options import IngestOptions
 
 
 def _die(*_: Any, **__: Any) -> None:
@@ -18,7 +19,7 @@ def _die(*_: Any, **__: Any) -> None:
 
 def main(source: str, store: str, point: str, rebuild: str) -> None:
     """Ingest ``source`` until ``point`` comes up after the second commit (the first for a manifest)."""
-    plan.MIN_JOB_BYTES = plan.MAX_JOB_BYTES = 1
+    pipeline.MIN_JOB_BYTES = pipeline.MAX_JOB_BYTES = 1
 
     def on_progress(progress: Progress) -> None:
         if progress.done < 2:

@@ -25,12 +25,12 @@ from dataset.store import replay_table
 from dataset.store import shard_writer as shardset
 from dataset.store.manifest import Manifest
 from dataset.store.store import Store
-from ingest.jobs import plan, workers
+from ingest.jobs import pipeline, workers
 from ingest.jobs.cached_store import cached_store
 from ingest.jobs.job import Job, Known, Settings
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
+from ingest.jobs.pipeline import IngestReport, ingest
 from ingest.jobs.workers import run_jobs
-from ingest.replay.judge import Filters
+from ingest.options import IngestOptions
 from ingest.sources import limits
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
@@ -79,8 +79,8 @@ def test_a_hundred_kills_lose_and_double_nothing(duels: Path, tmp_path: Path) ->
 def test_a_full_disk_leaves_the_store_as_it_was_and_the_next_run_finishes(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int
 ) -> None:
-    monkeypatch.setattr(plan, "MIN_JOB_BYTES", 1)
-    monkeypatch.setattr(plan, "MAX_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MIN_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MAX_JOB_BYTES", 1)
     whole = ingest([duels], tmp_path / "whole", options())
     first = min(duels.iterdir())
     store = tmp_path / "store"
@@ -295,10 +295,7 @@ def test_a_replay_that_hangs_its_worker_is_lost_alone(tmp_path: Path, monkeypatc
         generate_replay(tmp_path / f"{seed}.slp", seed=seed, frames=300, ports=ports)
     settings = Settings(
         store=tmp_path / "store",
-        filters=Filters(min_frames=1),
-        rollback="last",
-        codec="axis17",
-        split_seed=0,
+        options=IngestOptions(min_frames=1),
         names=HangingNames(b"", True, "Duelist 4"),
     )
     jobs = [Job(index=i, groups=((candidate,),)) for i, candidate in enumerate(find_candidates([tmp_path]))]

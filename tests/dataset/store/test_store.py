@@ -14,7 +14,8 @@ from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.store.manifest import Manifest
 from dataset.store.reencode import encode_quality, encode_windows
 from dataset.store.store import Store
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 
 
 def test_a_store_hands_out_replays_frames_and_samples(generated_store: Path) -> None:
