@@ -32,11 +32,10 @@ from peppi_py import _peppi
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import ALL, FEATURES, INDICES
 from dataset.io.malloc import keep_freed_memory
-from dataset.store.frame_table import rows_digest
+from dataset.store.frame_table import ShardWriter, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo
-from dataset.store.shard_writer import ShardWriter, sample_of
+from ingest.jobs.job import KEPT_BYTES
 from ingest.jobs.pipeline import ingest
-from ingest.jobs.workers import KEPT_BYTES
 from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay, parse_columns
 from ingest.sources.find import find_candidates

@@ -22,8 +22,8 @@ from pathlib import Path
 from dataset.duels.generate import generate_replay
 from dataset.io.malloc import keep_freed_memory
 from dataset.slippi.ubjson import RAW_PREFIX
+from ingest.jobs.job import KEPT_BYTES
 from ingest.jobs.pipeline import IngestReport, ingest
-from ingest.jobs.workers import KEPT_BYTES
 from ingest.options import IngestOptions
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)

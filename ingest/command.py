@@ -22,7 +22,7 @@ from dataset.errors import BusyError, ConfigError
 from dataset.reporting.command_lines import command_line, option_name
 from dataset.reporting.progress import ProgressLines
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
 from ingest.jobs.pipeline import IngestReport, Progress, ingest, ingest_candidates
 from ingest.options import IngestOptions

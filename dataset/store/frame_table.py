@@ -1,4 +1,4 @@
-"""The frame table as Parquet: one row a frame, replay after replay, both players as flat columns.
+"""The frame table as Parquet, one row a frame and replay after replay, and the writer of all shards of a store.
 
 A frame shard holds replays that record the same columns. What their Slippi version lacks is left out of the file, since null
 columns would double the time it takes to write. Readers insert it as null: ``scan_frames`` here, ``union_by_name`` in DuckDB.
@@ -6,8 +6,10 @@ Row groups never cut a replay, so that one replay can be read without the others
 """
 
 import re
+import tarfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +21,14 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
+from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
-from dataset.schema import COLUMNS, SIDES, Columns, Version
+from dataset.features.encoder import encode_columns
+from dataset.features.layout import kept_columns
+from dataset.io.atomic import replacing, sha256_of
+from dataset.schema import COLUMNS, SIDES, Columns, Version, controller_matrix
+from dataset.store.manifest import ShardInfo
+from dataset.stream.window_shards import Sample, add_sample, open_shard
 
 ROW_GROUP_ROWS = 65_536
 """A row group is closed by the replay that fills it to this many rows."""
@@ -52,6 +60,9 @@ _BYTE_STREAM_SPLIT = re.compile(
 )
 """Columns stored as all first bytes, then all second ones, and so on. With these 22.6 bytes a frame of Falco games, with none
 26.2, with all 23.4. Dictionaries, Arrow's default, take half as long again, and floats take more bytes in them."""
+
+SHARD_NAME = re.compile(r"(?:frames/frames|windows/(?:train|val|test))-(\d+)(?:_\d+)?\.(?:parquet|tar)")
+"""Path of a shard below its store, with its number; a frame shard after the first of one number has a second one."""
 
 
 def missing_columns(columns: Columns, version: Version) -> list[str]:
@@ -184,3 +195,103 @@ def _shard_schema(names: frozenset[str]) -> pa.Schema:
 def _array(name: str, columns: Columns) -> pa.Array:
     flag = _PRESENT_WHERE.get(name)
     return pa.array(columns[name], type=_TYPES[name], mask=None if flag is None else ~columns[flag].astype(np.bool_))
+
+
+def shard_number(path: str) -> int | None:
+    """The number of the shard at ``path`` below its store; ``None`` where that is no shard's name."""
+    found = SHARD_NAME.fullmatch(path)
+    return None if found is None else int(found[1])
+
+
+def next_number(paths: Iterable[str]) -> int:
+    """The least number above those of all shards among ``paths``."""
+    return max((number + 1 for number in map(shard_number, paths) if number is not None), default=0)
+
+
+def sample_of(row: Mapping[str, Any], columns: Columns, codec: Codec, features: str) -> Sample:
+    """A replay as window shards hold it.
+
+    Args:
+        row: its row of the table of replays, or the id, ports, characters and stage of one.
+        columns: its frame-table columns.
+        codec: of the controllers.
+        features: choice of feature groups (``dataset.features.layout``).
+    """
+    controllers = [controller_matrix(columns, side) for side in SIDES]
+    return Sample(
+        id=row["id"],
+        ports=(row["port_a"], row["port_b"]),
+        characters=(row["character_a"], row["character_b"]),
+        stage=row["stage"],
+        frames=columns["frame"].astype(np.int32, copy=False),
+        encoded=encode_columns(kept_columns(columns, features)),
+        classes=np.stack([codec.encode(side).T for side in controllers]),
+    )
+
+
+class ShardWriter:
+    """Writes the shards of one number: a frame shard for each set of columns, a window shard for each split.
+
+    A context manager that leaves nothing behind on an error. The files are whole and durable when it closes, but readers ignore
+    them until the manifest lists them.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        """Write into the store at ``folder``."""
+        self._folder, self._number = folder, number
+        self._files = ExitStack()
+        self._frames: dict[frozenset[str], tuple[str, FrameWriter]] = {}
+        self._windows: dict[str, tuple[str, tarfile.TarFile]] = {}
+        self._lengths: dict[str, list[int]] = {}
+        self.shards: tuple[ShardInfo, ...] = ()
+        """What was written; filled when the context closes."""
+
+    def add_frames(self, replay: str, columns: Columns) -> tuple[str, int]:
+        """Append a replay to the frame shard of its columns; returns the shard's path and the row at which it starts."""
+        names = frozenset(columns)
+        if names not in self._frames:
+            more = f"_{len(self._frames)}" if self._frames else ""
+            name = f"frames/frames-{self._number:05d}{more}.parquet"
+            self._frames[names] = name, self._files.enter_context(FrameWriter(self._open(name), names))
+        name, writer = self._frames[names]
+        self._lengths[name].append(len(columns["frame"]))
+        return name, writer.write(replay, columns)
+
+    def add_window(self, sample: Sample, split: str) -> None:
+        """Append an encoded replay to the window shard of its split."""
+        if split not in self._windows:
+            name = f"windows/{split}-{self._number:06d}.tar"
+            file = self._files.enter_context(self._open(name).open("wb"))
+            self._windows[split] = name, self._files.enter_context(open_shard(file))
+        name, shard = self._windows[split]
+        self._lengths[name].append(sample.num_frames)
+        add_sample(shard, sample)
+
+    def _open(self, name: str) -> Path:
+        """Where to write the shard of that name until it is whole."""
+        self._lengths[name] = []
+        return self._files.enter_context(replacing(self._folder / name))
+
+    def _info(self, name: str, split: str | None) -> ShardInfo:
+        path = self._folder / name
+        return ShardInfo(
+            path=name,
+            kind="frames" if split is None else "windows",
+            split=split,
+            sha256=sha256_of(path),
+            bytes=path.stat().st_size,
+            samples=len(self._lengths[name]),
+            frames=sum(self._lengths[name]),
+        )
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._files.__exit__(kind, error, traceback)
+        if kind is None:
+            frames = [self._info(name, None) for name, _ in self._frames.values()]
+            windows = [self._info(name, split) for split, (name, _) in self._windows.items()]
+            self.shards = (*frames, *windows)

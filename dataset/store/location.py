@@ -1,24 +1,15 @@
 """Where a store's files lie: in a folder of this machine (``Folder``), or behind a URL and through the cache (``Remote``)."""
 
-import hashlib
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dataset.errors import ConfigError, SchemaError, ShardError
+from dataset.errors import SchemaError, ShardError
 from dataset.io.atomic import sha256_of
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo
-
-REPLAYS_NAME = "replays.parquet"
-PREVIOUS_REPLAYS_NAME = "replays.previous.parquet"
-"""The table of replays before the latest commit; the true one if a kill fell between that table and its manifest."""
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-"""Two letters at least: ``C:/replays`` is a folder."""
+from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 
 
 def open_files(store: Path | str, patience: Patience | None = None) -> "Folder | Remote":
@@ -37,42 +28,6 @@ def open_files(store: Path | str, patience: Patience | None = None) -> "Folder |
     if url.startswith("file://"):
         return Folder(Path("/" + url.removeprefix("file://")))
     return Remote(url, patience or Patience())
-
-
-def url_of(store: Path | str) -> str | None:
-    """The URL that a user gave as STORE or SOURCE; ``None`` for a folder.
-
-    It is recognized even if ``pathlib`` has taken one of its slashes (``s3:/bucket``).
-
-    Raises:
-        ConfigError: it carries credentials or a query, which would end up in logs and records.
-    """
-    found = _SCHEME.match(str(store))
-    if found is None:
-        return None
-    url = f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query:
-        raise ConfigError(
-            f"{parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "
-            "keep credentials in ~/.netrc (https) or the environment (s3)"
-        )
-    return url
-
-
-def require_folder(store: Path | str) -> Path:
-    """The folder of a store that is written to, or checked file by file.
-
-    Raises:
-        ConfigError: it is a URL.
-    """
-    url = url_of(store)
-    if url is not None:
-        raise ConfigError(
-            f"store {url}: this command works in a folder on this machine, found a URL; "
-            "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
-        )
-    return Path(store)
 
 
 class Folder:
@@ -172,18 +127,6 @@ class Remote:
 def wanted(shard: ShardInfo) -> Wanted:
     """What the manifest says of a shard's bytes."""
     return Wanted(path=shard.path, sha256=shard.sha256, size=shard.bytes)
-
-
-def replays_path(folder: Path, manifest: Manifest) -> Path:
-    """Where the table of replays lies that ``manifest`` belongs to."""
-    for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
-        path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
-            return path
-    raise SchemaError(
-        f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
-        "found another or none; copy the store again or run 'exphil ingest --rebuild'"
-    )
 
 
 def frame_shard_path(folder: Path, shard: ShardInfo) -> Path:

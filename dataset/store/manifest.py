@@ -3,19 +3,21 @@
 It is replaced last and atomically, so that a store is always the one its manifest describes; readers ignore files that it does
 not list. Its ``digest`` is that of the replays (id, split and rows) and not of the shards, so it does not depend on their order,
 the number of workers or the runs in which they arrived. The settings that a store keeps for life have a digest of their own,
-which shows when one was changed by hand.
+which shows when one was changed by hand. A dataset hub shows the ``README.md`` that is made from the manifest.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import xxhash
 
-from dataset.errors import SchemaError
+from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
 from dataset.reporting.command_lines import command_line
@@ -27,6 +29,41 @@ _SETTINGS_KEY = "settings_digest"
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _VAL_FROM, _TEST_FROM = 0.8, 0.9
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
+"""Two letters at least: ``C:/replays`` is a folder."""
+
+HUB_CARD_NAME = "README.md"
+MARK = "<!-- written by exphil; without this line exphil leaves the file alone -->"
+
+_CONFIG = """- config_name: {name}
+  data_files:
+  - split: data
+    path: {path}
+"""
+
+_CARD = """---
+pretty_name: Frames of Super Smash Bros. Melee
+tags:
+- slippi
+- imitation-learning
+configs:
+{configs}---
+
+# Frames of {replays:,} Melee games
+
+{frames:,} frames ({hours:,.1f} hours at 60 frames a second) of games of two players, taken from Slippi replays by exphil.
+
+- `frames/*.parquet`: one row a frame, both players side by side (`a_…` on the lower port, `b_…` on the higher). Row *t* holds
+  the state after the controller of the same row has acted.
+- `replays.parquet`: one row for every file looked at: players, stage, how it ended, quality, split, or why it was left out.
+- `windows/*.tar`: the same games encoded for training, split by match; read them with exphil.
+- `manifest.json`: SHA-256 of every file. Data digest `{digest}`.
+
+Before publishing leave out `salt`: with it the hashes of names and codes can be guessed back.
+
+{mark}
+"""
 
 
 def split_of(match_id: str | None, content_hash: str, seed: int) -> Split:
@@ -171,3 +208,68 @@ def check_schema(folder: Path, manifest: Manifest) -> None:
             f"store {folder}: the frame table must be there to be read again or added to, found window shards only; "
             "take the whole store, or ingest its replays into another"
         )
+
+
+def url_of(store: Path | str) -> str | None:
+    """The URL that a user gave as STORE or SOURCE; ``None`` for a folder.
+
+    It is recognized even if ``pathlib`` has taken one of its slashes (``s3:/bucket``).
+
+    Raises:
+        ConfigError: it carries credentials or a query, which would end up in logs and records.
+    """
+    found = _SCHEME.match(str(store))
+    if found is None:
+        return None
+    url = f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query:
+        raise ConfigError(
+            f"{parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "
+            "keep credentials in ~/.netrc (https) or the environment (s3)"
+        )
+    return url
+
+
+def require_folder(store: Path | str) -> Path:
+    """The folder of a store that is written to, or checked file by file.
+
+    Raises:
+        ConfigError: it is a URL.
+    """
+    url = url_of(store)
+    if url is not None:
+        raise ConfigError(
+            f"store {url}: this command works in a folder on this machine, found a URL; "
+            "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
+        )
+    return Path(store)
+
+
+def hub_card(manifest: Manifest) -> str:
+    """The text of a store's ``README.md``, which a dataset hub shows as its card.
+
+    Its ``configs:`` block says where the Parquet files are, so that the hub does not try to read the window shards.
+    """
+    listed = [("replays", "replays.parquet")]
+    if manifest.of_kind("frames"):
+        listed.insert(0, ("frames", "frames/*.parquet"))
+    return _CARD.format(
+        configs="".join(_CONFIG.format(name=name, path=path) for name, path in listed),
+        replays=manifest.replays,
+        frames=manifest.frames,
+        hours=manifest.frames / 216_000,
+        digest=manifest.digest,
+        mark=MARK,
+    )
+
+
+def write_hub_card(folder: Path, manifest: Manifest) -> None:
+    """Write the card or bring it up to date, unless somebody else wrote the one that is there: ours end in ``MARK``."""
+    path = folder / HUB_CARD_NAME
+    found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    text = hub_card(manifest)
+    if found == text or (found is not None and MARK not in found):
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

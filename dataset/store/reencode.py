@@ -19,12 +19,26 @@ from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.lock import writing
 from dataset.reporting.command_lines import command_line
 from dataset.schema import Columns
-from dataset.store.frame_table import columns_from_table, read_replays
-from dataset.store.location import frame_shard_path, replays_path, require_folder
-from dataset.store.manifest import Manifest, ShardInfo, check_schema
+from dataset.store.frame_table import (
+    ShardWriter,
+    columns_from_table,
+    next_number,
+    read_replays,
+    sample_of,
+    shard_number,
+)
+from dataset.store.location import frame_shard_path
+from dataset.store.manifest import Manifest, ShardInfo, check_schema, require_folder
 from dataset.store.quality import quality_of
-from dataset.store.replay_table import ReplayRow, check_where, ingested_rows, left_out, rows_by_shard, save_replays
-from dataset.store.shard_writer import ShardWriter, next_number, sample_of, shard_number
+from dataset.store.replay_table import (
+    ReplayRow,
+    check_where,
+    ingested_rows,
+    left_out,
+    replays_path,
+    rows_by_shard,
+    save_replays,
+)
 
 Progress = Callable[[int, int], None]
 """Called with the frame shards done and their total."""

@@ -3,6 +3,7 @@
 It has a row for every file ever looked at, and is always replaced together with the manifest that lists its hash.
 """
 
+import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -14,12 +15,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, SchemaError
 from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import SIDES
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA
+
+REPLAYS_NAME = "replays.parquet"
+PREVIOUS_REPLAYS_NAME = "replays.previous.parquet"
+"""The table of replays before the latest commit; the true one if a kill fell between that table and its manifest."""
 
 ReplayRow = dict[str, Any]
 """One row of the table by column name."""
@@ -77,6 +81,18 @@ the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON obj
 that pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``, which does not
 say which side has which). The columns after ``is_frozen_stadium`` are ``dataset.store.quality``'s.
 """
+
+
+def replays_path(folder: Path, manifest: Manifest) -> Path:
+    """Where the table of replays lies that ``manifest`` belongs to."""
+    for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
+        path = folder / name
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
+            return path
+    raise SchemaError(
+        f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
+        "found another or none; copy the store again or run 'exphil ingest --rebuild'"
+    )
 
 
 def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:

@@ -22,11 +22,16 @@ from dataset.errors import SchemaError
 from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import command_line
-from dataset.store.frame_table import FRAME_SCHEMA, columns_from_table, read_replays, rows_digest, wrong_nulls
-from dataset.store.location import replays_path, require_folder
-from dataset.store.manifest import Manifest, ShardInfo
-from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, rows_by_shard
-from dataset.store.shard_writer import sample_of
+from dataset.store.frame_table import (
+    FRAME_SCHEMA,
+    columns_from_table,
+    read_replays,
+    rows_digest,
+    sample_of,
+    wrong_nulls,
+)
+from dataset.store.manifest import Manifest, ShardInfo, require_folder
+from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, replays_path, rows_by_shard
 from dataset.stream.window_shards import read_shard
 from dataset.verify.checks import (
     Check,

@@ -19,15 +19,21 @@ from dataset.io.atomic import TEMPORARY_SUFFIX
 from dataset.io.lock import LOCK_NAME, writing
 from dataset.reporting.command_lines import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema
-from dataset.store.readme import HUB_CARD_NAME, write_hub_card
-from dataset.store.replay_table import REPLAY_SCHEMA, left_out, save_replays
-from dataset.store.shard_writer import next_number, shard_number
+from dataset.store.frame_table import next_number, shard_number
+from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest, ShardInfo, check_schema, write_hub_card
+from dataset.store.replay_table import (
+    PREVIOUS_REPLAYS_NAME,
+    REPLAY_SCHEMA,
+    REPLAYS_NAME,
+    ReplayRow,
+    left_out,
+    replays_path,
+    save_replays,
+)
 from dataset.store.store import Store
 from ingest.jobs.job import JobResult
 from ingest.options import DEFAULT_CODEC, IngestOptions
-from ingest.replay.table_row import SALT_NAME, Names, Row, store_salt
+from ingest.replay.judge import SALT_NAME, Names, store_salt
 
 _Place = tuple[str | None, str | None]
 _State = tuple[int, int]
@@ -92,7 +98,7 @@ class OpenStore:
         self._is_dry = options.dry_run
         self.names = Names(_salt(folder, options.dry_run), options.keep_names)
         self._on_disk = _manifest_on_disk(folder, options.rebuild)
-        self.rows: list[Row] = []
+        self.rows: list[ReplayRow] = []
         self.manifest = new_manifest(options)
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
@@ -100,7 +106,7 @@ class OpenStore:
             _check_settings(self.manifest, options, folder)
             rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
             self.rows = [row for row in rows if row["reason"] not in PASSING]
-        self._by_place: dict[_Place, list[Row]] = {}
+        self._by_place: dict[_Place, list[ReplayRow]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
         self._outdated: set[int] = set()
@@ -114,7 +120,7 @@ class OpenStore:
         listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
         return next_number((*self._shard_files(), *listed))
 
-    def take(self, result: JobResult) -> list[Row]:
+    def take(self, result: JobResult) -> list[ReplayRow]:
         """Take a job's rows and shards, which are committed once there are enough; returns the rows that are new."""
         passing = [row for row in result.rows if row.get("reason") in PASSING]
         lasting = [row for row in result.rows if row.get("reason") not in PASSING]
@@ -168,9 +174,9 @@ class OpenStore:
     def _shard_files(self) -> list[str]:
         return [f"{kind}/{path.name}" for kind in ("frames", "windows") for path in (self.folder / kind).glob("*")]
 
-    def _merge(self, rows: list[Row]) -> list[Row]:
+    def _merge(self, rows: list[ReplayRow]) -> list[ReplayRow]:
         """Add rows and return them, but for those of touched files whose content did not change: these update the old row."""
-        fresh: list[Row] = []
+        fresh: list[ReplayRow] = []
         states: dict[_Place, _State] = {}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
@@ -192,11 +198,11 @@ class OpenStore:
         return fresh
 
 
-def _place(row: Row) -> _Place:
+def _place(row: ReplayRow) -> _Place:
     return row["source"], row["member"]
 
 
-def _state(row: Row) -> _State:
+def _state(row: ReplayRow) -> _State:
     """What a touch changes, of the file or of the archive in which it lies."""
     return row["mtime"], row["size"] if row["archive_size"] is None else row["archive_size"]
 

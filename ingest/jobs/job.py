@@ -5,7 +5,7 @@ hash is kept, so results do not depend on file order.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,18 +16,20 @@ import xxhash
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.layout import ALL
+from dataset.io.malloc import keep_freed_memory
 from dataset.slippi.slp import Header, read_header
-from dataset.store.frame_table import missing_columns, rows_digest
+from dataset.store.frame_table import ShardWriter, missing_columns, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo, split_of
-from dataset.store.replay_table import passing
-from dataset.store.shard_writer import ShardWriter, sample_of
+from dataset.store.replay_table import ReplayRow, passing
 from ingest.options import DEFAULT_CODEC, IngestOptions
-from ingest.replay.judge import judge, judge_header, outcome_of
+from ingest.replay.judge import Names, file_row, header_row, judge, judge_header, outcome_of, parsed_row, refusal_row
 from ingest.replay.parse import ParsedReplay, parse_columns
-from ingest.replay.table_row import Names, Row, file_row, header_row, parsed_row, refusal_row
 from ingest.sources.reader import Candidate, Reader
 
 T = TypeVar("T")
+
+KEPT_BYTES = 2**28
+"""Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
 
 GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
@@ -74,7 +76,7 @@ class Job:
 class JobResult:
     """What became of a job."""
 
-    rows: list[Row]
+    rows: list[ReplayRow]
     shards: tuple[ShardInfo, ...]
     cpu_seconds: float
 
@@ -89,6 +91,12 @@ def game_key(header: Header) -> GameKey | None:
     if header.match_id is None or header.game_number is None:
         return None
     return header.match_id, header.game_number, header.tiebreaker or 0
+
+
+def run_jobs(jobs: Iterable[Job], settings: Settings, known: Known) -> Iterator[JobResult]:
+    """Results of all jobs, run in this process, which a replay may kill or keep forever (``ingest.jobs.workers`` does not)."""
+    keep_freed_memory(KEPT_BYTES)
+    yield from (run_job(job, settings, known) for job in jobs)
 
 
 def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = lambda: None) -> JobResult:
@@ -120,18 +128,21 @@ class _Runner:
         self._before_each = before_each
         self._codec, self._filters = get_codec(settings.codec), settings.options.filters
 
-    def run(self, job: Job) -> list[Row]:
+    def run(self, job: Job) -> list[ReplayRow]:
         """Rows of all candidates, group by group."""
-        rows: list[Row] = []
+        rows: list[ReplayRow] = []
         numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
         self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
-        for number, group in numbered:  # by the last of a group, so that a stream has passed all of it
+        for (
+            number,
+            group,
+        ) in numbered:  # in the order of their last members, when an archive's stream has passed the others
             self._before_each()
             rows += self._group(group, job.given_up.get(number))
             self._reader.let_go(group)
         return rows
 
-    def _group(self, group: Group, given_up: tuple[str, str] | None) -> list[Row]:
+    def _group(self, group: Group, given_up: tuple[str, str] | None) -> list[ReplayRow]:
         read, rows = self._read(group)
         seen: set[str] = set()
         games: set[GameKey] = set()
@@ -150,13 +161,13 @@ class _Runner:
                 row |= refusal_row(error)
         return rows
 
-    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[Row]]:
+    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[ReplayRow]]:
         """(id, candidate, source) of those that can be read, rows of those that cannot.
 
         The source is a path, or the bytes of a lone replay, or ``None`` where the bytes must be read again.
         """
         read: list[tuple[str, Candidate, str | bytes | None]] = []
-        rows: list[Row] = []
+        rows: list[ReplayRow] = []
         ids: dict[object, str] = {}
         is_lone = len({candidate.content_place for candidate in group}) == 1
         for candidate in map(_as_it_is_now, group):
@@ -176,7 +187,7 @@ class _Runner:
                 rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows
 
-    def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
+    def _replay(self, file: ReplayRow, source: str | bytes, games: set[GameKey]) -> ReplayRow:
         """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
         header = _while_it_is_there(read_header, source)
         row = file | header_row(header, self._settings.names)
@@ -213,19 +224,19 @@ class _Runner:
                     row |= self._write_frames(row["id"], parsed)
         return row
 
-    def _write(self, row: Row, parsed: ParsedReplay) -> Row:
+    def _write(self, row: ReplayRow, parsed: ParsedReplay) -> ReplayRow:
         """Frames of a game that is let in, and its window if the store's condition lets it pass."""
         split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
-        written: Row = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
+        written: ReplayRow = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
         if self._shards is not None and passing([row | written], self._settings.where)[0]:
             self._shards.add_window(sample_of(row, parsed.columns, self._codec, self._settings.features), split)
         return written
 
-    def _write_frames(self, id_: str, parsed: ParsedReplay) -> Row:
+    def _write_frames(self, id_: str, parsed: ParsedReplay) -> ReplayRow:
         missing = ", ".join(missing_columns(parsed.columns, parsed.version))
         if missing:
             raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
-        row: Row = {"rows_digest": rows_digest(parsed.columns)}
+        row: ReplayRow = {"rows_digest": rows_digest(parsed.columns)}
         if self._shards is not None:
             row["shard"], row["row_start"] = self._shards.add_frames(id_, parsed.columns)
         return row

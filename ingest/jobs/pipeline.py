@@ -16,13 +16,14 @@ import xxhash
 
 from dataset.errors import ConfigError, ReplayError
 from dataset.slippi.slp import HEADER_BYTES, read_header
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
+from dataset.store.replay_table import ReplayRow
 from ingest.jobs.commit import OpenStore, open_store
-from ingest.jobs.job import Job, JobResult, Known, Settings, game_key
+from ingest.jobs.job import Job, JobResult, Known, Settings, game_key, run_jobs
 from ingest.jobs.remote_store import staged
-from ingest.jobs.workers import run_jobs, run_jobs_on_ray
+from ingest.jobs.workers import run_jobs_in_pool, run_jobs_on_ray
 from ingest.options import IngestOptions
-from ingest.replay.table_row import Names, Row, file_row
+from ingest.replay.judge import Names, file_row
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
 
@@ -150,13 +151,13 @@ def _ingest(
     )
 
 
-def without_known(candidates: Iterable[Candidate], rows: Iterable[Row], names: Names) -> list[Candidate]:
+def without_known(candidates: Iterable[Candidate], rows: Iterable[ReplayRow], names: Names) -> list[Candidate]:
     """Candidates that no row describes: files that are new, were touched since, or could not be opened."""
     known = set(map(_fingerprint, rows))
     return [candidate for candidate in candidates if _fingerprint(file_row(candidate, names)) not in known]
 
 
-def _fingerprint(row: Row) -> tuple[Any, ...]:
+def _fingerprint(row: ReplayRow) -> tuple[Any, ...]:
     """By what an unchanged file is recognized without reading it."""
     return tuple(row[name] for name in ("source", "member", "size", "mtime", "archive_size", "crc"))
 
@@ -214,9 +215,9 @@ def _shares(groups: list[list[Candidate]], limit: int) -> Iterator[list[list[Can
 
 def _results(jobs: Sequence[Job], options: IngestOptions, opened: OpenStore, workers: int) -> Iterator[JobResult]:
     settings, known = _settings(options, opened), _known(opened)
-    if options.ray is None:
-        return run_jobs(jobs, settings, known, workers)
-    return run_jobs_on_ray(jobs, settings, known, options.ray)
+    if options.ray is not None:
+        return run_jobs_on_ray(jobs, settings, known, options.ray)
+    return run_jobs(jobs, settings, known) if workers == 1 else run_jobs_in_pool(jobs, settings, known, workers)
 
 
 def _settings(options: IngestOptions, opened: OpenStore) -> Settings:

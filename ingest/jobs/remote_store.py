@@ -17,9 +17,9 @@ from dataset.io.atomic import replacing
 from dataset.io.cache import cache_folder
 from dataset.io.fetch import Patience
 from dataset.io.lock import writing
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, Remote
-from dataset.store.manifest import MANIFEST_NAME, Manifest
-from dataset.store.readme import HUB_CARD_NAME
+from dataset.store.location import Remote
+from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
-"""Runs jobs in this process, in a pool or on a Ray cluster, and survives workers that die.
+"""Runs jobs in a pool of processes or on a Ray cluster, and survives workers that die.
 
 A worker that dies takes the whole pool with it and does not say which replay killed it. So the jobs that were running are tried
 again replay by replay, and only the fatal replay is lost. A worker that hangs is killed by SIGALRM, because the parser holds
-Python's lock and no thread could stop it. One worker means this process, which has neither guard.
+Python's lock and no thread could stop it.
 
 On Ray nothing but paths and rows travel: sources and store must lie under the same paths on every node, where exphil must be
 installed. A job whose worker died there is run again in a local pool.
@@ -23,7 +23,7 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from dataset.io.malloc import keep_freed_memory
-from ingest.jobs.job import Group, Job, JobResult, Known, Settings, probe, run_job
+from ingest.jobs.job import KEPT_BYTES, Group, Job, JobResult, Known, Settings, probe, run_job
 
 TIME_LIMIT_S = 120.0
 """Longest that a worker may take for one replay (and its copies); the longest games take two seconds."""
@@ -31,16 +31,9 @@ TIME_LIMIT_S = 120.0
 LOCAL_RAY = "local"
 """The address that starts a Ray cluster of this machine alone, for a run."""
 
-KEPT_BYTES = 2**28
-"""Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
 
-
-def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
-    """Results of all jobs, in the order in which they finish; one worker means this process."""
-    if workers == 1:
-        keep_freed_memory(KEPT_BYTES)
-        yield from (run_job(job, settings, known) for job in jobs)
-        return
+def run_jobs_in_pool(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
+    """Results of all jobs, in the order in which they finish."""
     waiting = deque(jobs)
     while waiting:
         with _pool(min(workers, len(waiting)), settings, known) as pool:
@@ -232,4 +225,4 @@ def _ray_result(ray: Any, reference: Any, job: Job, settings: Settings, known: K
             ) from error
         raise
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
-        yield from run_jobs([job], settings, known, 2)  # in a pool, because the replay may kill this process too
+        yield from run_jobs_in_pool([job], settings, known, 1)

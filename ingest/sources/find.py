@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dataset.errors import ConfigError
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from ingest.sources.members import ARCHIVE_SUFFIXES, is_archive
 from ingest.sources.reader import REPLAY_SUFFIXES, Candidate, is_replay, list_archive
 

@@ -4,7 +4,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from ingest.replay.table_row import Names
+from ingest.replay.judge import Names
 
 
 @dataclass(frozen=True)

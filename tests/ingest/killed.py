@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dataset.store import shard_writer as shardset
+from dataset.store import frame_table
 from dataset.store.manifest import Manifest
 from ingest.jobs import pipeline
 from ingest.jobs.pipeline import Progress, ingest
@@ -29,9 +29,9 @@ def main(source: str, store: str, point: str, rebuild: str) -> None:
         elif point == "before the manifest":
             Manifest.save = _die  # type: ignore[method-assign]
         elif point == "within a shard":
-            shardset.add_sample = _die
+            frame_table.add_sample = _die
         elif point == "before the shards are listed":
-            shardset.sha256_of = _die  # type: ignore[assignment]
+            frame_table.sha256_of = _die  # type: ignore[assignment]
 
     ingest(
         [source],

@@ -24,8 +24,8 @@ from pathlib import Path
 import polars as pl
 
 from dataset.io.atomic import sha256_of
-from dataset.store.location import REPLAYS_NAME
 from dataset.store.manifest import MANIFEST_NAME, Manifest
+from dataset.store.replay_table import REPLAYS_NAME
 from dataset.store.store import Store
 from dataset.verify.verify import verify
 from ingest.jobs import commit, pipeline

@@ -15,9 +15,9 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import SchemaError
 from dataset.features.layout import ALL, ENCODER_DIGEST, missing_groups
 from dataset.io.cache import cache_folder
-from dataset.store.location import replays_path, url_of
-from dataset.store.manifest import MANIFEST_NAME, Manifest
+from dataset.store.manifest import MANIFEST_NAME, Manifest, url_of
 from dataset.store.reencode import encode_windows
+from dataset.store.replay_table import replays_path
 
 FOLDER = "recoded"
 PARTIAL = ".partial"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from train.config.run_config import RunConfig

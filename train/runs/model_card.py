@@ -7,7 +7,7 @@ measured here; the figures are those of the epoch whose weights were kept, on th
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dataset.store.readme import MARK
+from dataset.store.manifest import MARK
 from train.run_folder import features_of
 
 _ROWS = (

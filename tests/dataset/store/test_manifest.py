@@ -4,9 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from dataset.errors import SchemaError
-from dataset.store.manifest import MANIFEST_NAME, SPLITS, Manifest, ShardInfo, split_of
+from dataset.store.manifest import (
+    HUB_CARD_NAME,
+    MANIFEST_NAME,
+    SPLITS,
+    Manifest,
+    ShardInfo,
+    hub_card,
+    split_of,
+    write_hub_card,
+)
 
 KEYS = [f"mode.unranked-2022-12-20T00:{n:05d}" for n in range(20_000)]
 PINNED = [
@@ -156,3 +166,29 @@ def test_games_of_one_match_stay_together() -> None:
 def test_a_replay_without_a_match_goes_by_its_content() -> None:
     by_content = [split_of("", f"match-{n}", seed=0) for n in range(12)]
     assert [split_of(None, f"match-{n}", seed=0) for n in range(12)] == by_content == PINNED
+
+
+def test_the_card_of_an_ingested_store_lists_its_parquet_files_and_nothing_else(store: Path) -> None:
+    _, head, body = (store / HUB_CARD_NAME).read_text().split("---\n", 2)
+    files = {config["config_name"]: config["data_files"] for config in YAML(typ="safe").load(head)["configs"]}
+    assert files == {
+        "frames": [{"split": "data", "path": "frames/*.parquet"}],
+        "replays": [{"split": "data", "path": "replays.parquet"}],
+    }
+    assert {path.suffix for entry in files.values() for path in store.glob(entry[0]["path"])} == {".parquet"}
+    assert "# Frames of 6 Melee games" in body
+
+
+def test_a_store_without_frames_lists_only_its_replays(store: Path) -> None:
+    empty = replace(Manifest.load(store), shards=())
+    found = YAML(typ="safe").load(hub_card(empty).split("---\n")[1])["configs"]
+    assert [config["config_name"] for config in found] == ["replays"]
+
+
+def test_a_card_of_ours_is_renewed_and_somebodys_own_is_left_alone(store: Path) -> None:
+    grown = replace(Manifest.load(store), replays=7)
+    write_hub_card(store, grown)
+    assert (store / HUB_CARD_NAME).read_text() == hub_card(grown)
+    (store / HUB_CARD_NAME).write_text("# My games\n")
+    write_hub_card(store, grown)
+    assert (store / HUB_CARD_NAME).read_text() == "# My games\n"

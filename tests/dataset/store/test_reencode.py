@@ -12,12 +12,11 @@ from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import encoder_digest, zeroed
 from dataset.io.atomic import sha256_of
 from dataset.io.lock import locked
-from dataset.store import reencode, shard_writer
-from dataset.store.location import REPLAYS_NAME
+from dataset.store import frame_table, reencode
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA
 from dataset.store.reencode import encode_quality, encode_windows
-from dataset.store.replay_table import save_replays
+from dataset.store.replay_table import REPLAYS_NAME, save_replays
 from dataset.store.store import Store
 from dataset.stream.window_shards import pack
 from dataset.verify.verify import verify
@@ -96,7 +95,7 @@ def test_a_run_killed_in_the_middle_leaves_no_half_written_shard(store: Path, mo
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shard_writer, "add_sample", killed)
+    monkeypatch.setattr(frame_table, "add_sample", killed)
     with pytest.raises(KeyboardInterrupt):
         encode_windows(store)
     assert _files(store) == before

@@ -10,9 +10,9 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, SchemaError
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.store.manifest import Manifest
 from dataset.store.reencode import encode_quality, encode_windows
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.store.store import Store
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions

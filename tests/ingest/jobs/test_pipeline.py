@@ -17,10 +17,10 @@ import zstandard
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import ALL
+from dataset.store.frame_table import sample_of
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA, quality_of
 from dataset.store.reencode import encode_windows
-from dataset.store.shard_writer import sample_of
 from dataset.store.store import Store
 from dataset.stream.window_shards import pack
 from dataset.verify.verify import verify

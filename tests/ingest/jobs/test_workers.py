@@ -15,11 +15,11 @@ import pytest
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
 from ingest.jobs import workers
-from ingest.jobs.job import Job, JobResult, Known, Settings
+from ingest.jobs.job import Job, JobResult, Known, Settings, run_jobs
 from ingest.jobs.pipeline import ingest
-from ingest.jobs.workers import run_jobs
+from ingest.jobs.workers import run_jobs_in_pool
 from ingest.options import IngestOptions
-from ingest.replay.table_row import Names
+from ingest.replay.judge import Names
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate
 
@@ -53,7 +53,7 @@ def settings(store: Path, victim: str = "") -> Settings:
 
 def test_a_replay_that_kills_its_worker_is_lost_alone(candidates: list[Candidate], tmp_path: Path) -> None:
     jobs = [Job(index=0, groups=((candidates[0],), (candidates[1],))), Job(index=1, groups=((candidates[2],),))]
-    results = list(run_jobs(jobs, settings(tmp_path, "Duelist 4"), Known(), workers=2))
+    results = list(run_jobs_in_pool(jobs, settings(tmp_path, "Duelist 4"), Known(), workers=2))
     rows = {Path(row["source"]).name: row for result in results for row in result.rows}
     assert {name: (row["status"], row.get("reason")) for name, row in rows.items()} == {
         "0.slp": ("ok", None),
@@ -66,10 +66,10 @@ def test_a_replay_that_kills_its_worker_is_lost_alone(candidates: list[Candidate
     ]
 
 
-def test_one_worker_and_a_pool_give_the_same_rows(candidates: list[Candidate], tmp_path: Path) -> None:
+def test_this_process_and_a_pool_give_the_same_rows(candidates: list[Candidate], tmp_path: Path) -> None:
     jobs = [Job(index=i, groups=((candidate,),)) for i, candidate in enumerate(candidates[:2])]
-    here = list(run_jobs(jobs, settings(tmp_path / "here"), Known(), workers=1))
-    pooled = list(run_jobs(jobs, settings(tmp_path / "pooled"), Known(), workers=2))
+    here = list(run_jobs(jobs, settings(tmp_path / "here"), Known()))
+    pooled = list(run_jobs_in_pool(jobs, settings(tmp_path / "pooled"), Known(), workers=2))
     pooled.sort(key=lambda result: result.shards[0].path)
     assert [(result.rows, result.shards) for result in here] == [(result.rows, result.shards) for result in pooled]
 

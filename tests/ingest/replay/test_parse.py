@@ -10,7 +10,7 @@ from dataset.features.encoder import encode_columns
 from dataset.features.layout import ALL
 from dataset.schema import COLUMNS, controller_matrix
 from dataset.slippi.slp import POST_FRAME, read_events, read_slp
-from dataset.store.shard_writer import sample_of
+from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns, read_game
 from tests.ingest.naive import naive_rows
 

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from dataset.errors import ConfigError, ReplayError
-from ingest.replay.table_row import Names
+from ingest.replay.judge import Names
 from ingest.sources import sevenzip
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
