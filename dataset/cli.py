@@ -1,4 +1,4 @@
-"""``exphil verify``, ``stats``, ``encode`` and ``sync``: arguments only; the work is that of the modules they name."""
+"""``exphil verify``, ``stats``, ``encode`` and ``sync``: arguments only; the modules they import do the work."""
 
 from pathlib import Path
 from typing import Annotated
@@ -50,13 +50,13 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     store: StoreOption,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Do not read the frame table: no hash, no row, no encoding again.")
+        bool, typer.Option("--quick", help="Skip the frame table: no hashes, rows or fresh encodings of it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything a store claims: files, counts, order, ids, lattices, splits, windows, and the leak.
 
-    Exit 1 if any check fails; too few jumps to tell a leak is a failure.
+    Exit 1 if any check fails; too few jumps to detect a leak are a failure too.
     """
     from dataset.reporting.progress import ProgressLines
     from dataset.reporting.tables import json_line, stdout_console
@@ -95,7 +95,7 @@ def stats_command(
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=4, help="Techniques of who sits on this port, as in dittos.", show_default="all"),
+        typer.Option(min=1, max=4, help="Techniques of the player on this port, as in dittos.", show_default="all"),
     ] = None,
     html: Annotated[
         Path | None,
@@ -104,24 +104,23 @@ def stats_command(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a store: how much there is, how sound it is, who plays whom where, what they do and how well."""
+    """Ask a store how much it holds, how sound it is, who plays whom where, what players do and how well."""
     from dataset.errors import ConfigError
     from dataset.melee.ids import character_from_name
-    from dataset.reporting import tables as report
-    from dataset.stats.queries import query as ask
-    from dataset.stats.queries import sql as ask_sql
+    from dataset.reporting.tables import json_line, plain_rows, show_frame
+    from dataset.stats import queries
     from dataset.store.store import Store
 
-    is_told_apart = by_player or port is not None
-    if sql is not None and (query is not None or character is not None or is_told_apart):
+    is_narrowed = character is not None or by_player or port is not None
+    if sql is not None and (query is not None or is_narrowed):
         raise ConfigError(
-            "--sql: asks for itself, so --query, --character, --by-player and --port cannot take effect beside it; drop them"
+            "--sql: replaces --query, --character, --by-player and --port, so they cannot take effect beside it; drop them"
         )
     if as_csv and as_json:
         raise ConfigError("--csv and --json: one output at a time; drop one")
     opened = Store(store)
     if html is not None:
-        if sql is not None or query is not None or character is not None or is_told_apart or as_csv:
+        if sql is not None or query is not None or is_narrowed or as_csv:
             raise ConfigError(
                 "--html: shows the whole store, so --query, --sql, --character, --by-player, --port and --csv cannot take "
                 "effect beside it; drop them"
@@ -129,16 +128,19 @@ def stats_command(
         from dataset.stats.card import write_card
 
         size = write_card(opened, html)
-        typer.echo(report.json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
+        typer.echo(json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
         return
-    who = None if character is None else character_from_name(character)
-    rows = ask(opened, query or "summary", who, by_player=by_player, port=port) if sql is None else ask_sql(opened, sql)
+    if sql is not None:
+        rows = queries.sql(opened, sql)
+    else:
+        who = None if character is None else character_from_name(character)
+        rows = queries.query(opened, query or "summary", who, by_player=by_player, port=port)
     if as_json:
-        typer.echo(report.json_line({"rows": report.plain_rows(rows)}))
+        typer.echo(json_line({"rows": plain_rows(rows)}))
     elif as_csv:
         typer.echo(rows.write_csv(), nl=False)
     else:
-        report.show_frame(rows)
+        show_frame(rows)
         if rows.is_empty():
             typer.echo(f"no rows; '{command_line('stats', '--store', store)}' says what the store holds", err=True)
 
@@ -152,7 +154,7 @@ def encode_command(
             metavar="CHOICE",
             help="Feature groups that windows hold, now and when replays are added: all, all less some (all-items-nana), or the "
             "base and some (base+speeds). Groups: misc (hitstun, jumps left, on the ground), hurtbox, speeds, hitlag, items, "
-            "nana. What is left out is 0, as if no replay had recorded it.",
+            "nana. Features left out are 0, as if no replay had recorded them.",
             show_default="the store's",
         ),
     ] = None,
@@ -173,13 +175,13 @@ def encode_command(
 ) -> None:
     """Write the window shards again from the frame table, for another codec, encoder, choice of features or of replays.
 
-    No replay is read, and all of them stay in the frame table.
+    No replay file is read, and the frame table keeps all replays.
     """
     from dataclasses import asdict
 
     from dataset.errors import ConfigError
-    from dataset.reporting import tables as report
     from dataset.reporting.progress import ProgressLines
+    from dataset.reporting.tables import json_line
     from dataset.store.reencode import encode_quality, encode_windows
 
     lines = ProgressLines()
@@ -191,7 +193,7 @@ def encode_command(
                 )
         derived = encode_quality(store, lambda done, total: lines(f"quality: {done} of {total} shards"))
         if as_json:
-            typer.echo(report.json_line(asdict(derived)))
+            typer.echo(json_line(asdict(derived)))
         else:
             typer.echo(f"quality of {derived.replays:,} replays, {derived.frames:,} frames, {derived.seconds:.1f} s")
             typer.echo(f"next: {command_line('stats', '--store', store, '--query', 'quality')}", err=True)
@@ -200,7 +202,7 @@ def encode_command(
         store, codec, lambda done, total: lines(f"encode: {done} of {total} shards"), features=features, where=where
     )
     if as_json:
-        typer.echo(report.json_line(asdict(done)))
+        typer.echo(json_line(asdict(done)))
     else:
         typer.echo(
             f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, features {done.features}, "
@@ -222,24 +224,22 @@ def sync_command(
             show_default=False,
         ),
     ] = ...,  # type: ignore[assignment]  # typer's way to say that an option must be given
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be copied.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be copied.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy runs or a store to a remote or back through rclone; nothing is deleted, and a broken copy goes on where it stopped.
+    """Copy runs or a store to a remote or back through rclone; nothing is deleted, and an interrupted copy resumes.
 
     Runs lie in REMOTE/runs, a store in REMOTE/NAME. Credentials come from rclone's configuration or environment.
     """
     from dataclasses import asdict
 
-    from dataset.reporting import tables as report
+    from dataset.reporting.progress import to_stderr
+    from dataset.reporting.tables import json_line
     from dataset.store.sync import sync_runs, sync_store
 
-    def tell(line: str) -> None:
-        typer.echo(line, err=True)
-
     copy = sync_runs if what.name == "runs" else sync_store
-    done = copy(direction, what, remote, is_dry=dry_run, on_progress=None if as_json else tell)
+    done = copy(direction, what, remote, is_dry=dry_run, on_progress=None if as_json else to_stderr)
     if as_json:
-        typer.echo(report.json_line(asdict(done)))
+        typer.echo(json_line(asdict(done)))
     else:
         typer.echo(f"{done.files:,} files, {done.bytes / 1e6:,.1f} MB {'would be ' if dry_run else ''}copied")

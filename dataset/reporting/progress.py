@@ -10,14 +10,15 @@ LINE_EVERY_S = 5.0
 T = TypeVar("T")
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr)  # noqa: T201
 
 
 class ProgressLines:
     """Passes on a line every few seconds and drops those between; called with each state of the work as a line."""
 
-    def __init__(self, say: Callable[[str], None] = _to_stderr) -> None:
+    def __init__(self, say: Callable[[str], None] = to_stderr) -> None:
         self._say, self._last = say, time.monotonic()
 
     def __call__(self, line: str, *, is_last: bool = False) -> None:

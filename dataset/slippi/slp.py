@@ -1,8 +1,8 @@
-"""Slippi's event stream: one big-endian numpy dtype an event, used to read and to write; no peppi, no libmelee.
+"""Slippi's event stream, read and written with one big-endian numpy dtype per event, without peppi or libmelee.
 
-In: ``.slp`` files (paths, bytes or open files). Out: headers for the index, event tables, the messages Slippi's Dolphin
-sends to spectators, and new 3.18.0 files. Offsets follow Slippi's SPEC.md. What would surprise: fields only ever get
-appended, so an older replay's event is a *prefix* of the layout here, and a newer one's ends in bytes without a name.
+It reads ``.slp`` files (paths, bytes or open files) into headers for the index, event tables, and the messages Slippi's Dolphin
+sends to spectators, and writes new 3.18.0 files. Offsets follow Slippi's SPEC.md. Slippi only ever appends fields, so an
+older replay's event is a *prefix* of the layout here, and a newer one's ends in bytes without a name.
 """
 
 import unicodedata
@@ -223,9 +223,8 @@ def _player(start: np.void, names: tuple[str, ...], port: int) -> HeaderPlayer:
 
 
 def _text(field: bytes) -> str | None:
-    return (
-        bytes(field).split(b"\0")[0].decode("cp932", "replace") or None
-    )  # Windows' Shift-JIS, as the game writes and peppi reads it
+    # Windows' Shift-JIS, as the game writes and peppi reads it
+    return bytes(field).split(b"\0")[0].decode("cp932", "replace") or None
 
 
 def payload_sizes(raw: bytes | memoryview) -> dict[int, int]:
@@ -269,7 +268,7 @@ def _spans(raw: memoryview) -> Iterator[tuple[int, int, int]]:
 
 
 def read_events(raw: bytes | memoryview) -> Events:
-    """Return every event after the table of sizes as one structured table a command."""
+    """Return every event after the table of sizes, as one structured table per command."""
     view, sizes = memoryview(raw), payload_sizes(raw)
     spans = np.array(list(_spans(view)), np.int64).reshape(-1, 3)
     order, stream = spans[:, 0].astype(np.uint8), np.frombuffer(view, np.uint8)

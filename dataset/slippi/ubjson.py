@@ -1,8 +1,8 @@
 """The UBJSON container of a ``.slp`` file: raw event bytes first, then a small metadata object.
 
-In: a file's bytes. Out: plain Python values, and back to the very bytes Slippi's Dolphin writes (lengths as ``U``,
-numbers as four-byte ``l``). What would surprise: the raw element is cut out by its stated length, never parsed; only
-the metadata is, and damaged metadata is a ReplayError.
+Files become plain Python values, and these become the very bytes Slippi's Dolphin writes (lengths as ``U``, numbers as
+four-byte ``l``). The raw element is cut out by its stated length and not parsed; only the metadata is, and damaged metadata is
+a ReplayError.
 """
 
 import struct

@@ -78,10 +78,10 @@ def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generate
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sql", "select 1", "--query", "stages"], "--sql: asks for itself"),
-        (["--sql", "select 1", "--character", "fox"], "--sql: asks for itself"),
+        (["--sql", "select 1", "--query", "stages"], "--sql: replaces"),
+        (["--sql", "select 1", "--character", "fox"], "--sql: replaces"),
         (["--csv", "--json"], "one output at a time"),
-        (["--sql", "select 1", "--by-player"], "--sql: asks for itself"),
+        (["--sql", "select 1", "--by-player"], "--sql: replaces"),
         (["--port", "1"], "--port 1: separates the players' techniques"),
         (["--by-player"], "--by-player: separates the players' techniques"),
         (["--query", "vibes"], "query 'vibes': unknown; use one of summary"),

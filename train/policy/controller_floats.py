@@ -3,8 +3,10 @@
 Most floats follow from one component; a few (in ``axis17`` the trigger, which L, R and Z press too) from several. Which ones
 is found by asking the codec, so any codec works. The surprise: one matrix product gives the place in the table.
 
-Legend: K components; 13 floats, in the order of ``dataset.codecs.registry.controller_floats``.
+Legend: K components; 13 floats, in the order of ``dataset.melee.controller.controller_floats``.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -65,7 +67,7 @@ def _influences(codec: Codec) -> NDArray[np.bool_]:
 def _float_table(codec: Codec, components: NDArray[np.intp], j: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Float ``j`` for every combination of ``components``: the stride of each component [K], and the values."""
     sizes = [size for _, size in codec.components]
-    grid = np.indices([sizes[k] for k in components]).reshape(len(components), -1)
+    grid = np.indices([sizes[k] for k in components]).reshape(len(components), math.prod(sizes[k] for k in components))
     classes = np.repeat(codec.encode(NEUTRAL[None]), grid.shape[1], axis=0)
     classes[:, components] = grid.T
     strides = np.zeros(len(sizes), dtype=np.float32)
