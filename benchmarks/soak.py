@@ -1,11 +1,14 @@
-"""Whether play holds for half an hour: memory, processes and frames, through rollbacks, pauses and reconnects.
+"""Whether play holds up for half an hour through rollbacks, pauses and reconnects: memory, processes and frames.
 
-One stand-in serves generated duels at 60 frames a second, menus between them, without end. Every two seconds of a duel the
-last three frames are simulated again, twice. In every duel the game pauses twice, for 5 s and for 32 s, which is longer than a
-silent Dolphin is waited for where nobody can pause. The session is closed and opened anew, in mid-game, as often as asked:
-Dolphin then sends the game from its start, and the policy steps all of it. A log is written as in a match. Reported by session:
-frames played, late and never arrived; and the resident memory of this process at minute 2 and at the end, and which processes
-are left. A policy that was exported makes this the path of a real match.
+One stand-in serves generated duels at 60 frames per second without end, with menus between them. Every two seconds of a
+duel the last three frames are simulated again, twice. In every duel the game pauses twice, for 5 s and for 32 s, which
+is longer than exphil waits for a silent Dolphin where nobody can pause. The session is closed and reopened in mid-game
+as often as asked. Dolphin then sends the game from its start, and the policy steps all of it. A log is written as in a
+match.
+
+The benchmark reports, per session, the frames that were played, late and missing. It also reports the resident memory
+of this process at minute 2 and at the end, and which processes are left. Use an exported policy to test the path of a
+real match.
 
     python -m benchmarks.soak --run runs/mewtwo --minutes 30 --reconnects 2
 """
@@ -43,7 +46,7 @@ MEMORY_EVERY_S = 30.0
 
 
 def main() -> None:
-    """Soak and print."""
+    """Play for the given time, and print a line of JSON per session and one for the whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
@@ -82,7 +85,7 @@ def main() -> None:
 
 
 def advancing(frames: list[int]) -> list[int]:
-    """Frames that advance a game or begin one, of all that were sent."""
+    """The sent frames that begin a game or advance it, without copies."""
     new, newest = [], -(2**31)
     for frame in frames:
         if frame > newest or frame == slp.FIRST_FRAME:
@@ -92,7 +95,7 @@ def advancing(frames: list[int]) -> list[int]:
 
 
 def play(server: StandIn, players: Players, agent_port: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """One session, closed in mid-game when its time is over."""
+    """Play one session and close it in mid-game when its time is over."""
     folder.mkdir()
     began = time.monotonic()
     with closing(open_stand_in(server, port=PIPE, is_blocking=False)) as session:
@@ -101,11 +104,11 @@ def play(server: StandIn, players: Players, agent_port: int, seconds: float, fol
         log = SessionLog(folder, {"soak": True}, runner.report)
         with logging(log, runner):
             report = runner.run()
-    return {"minutes": round((time.monotonic() - began) / 60, 2)} | figures(report)
+    return {"minutes": round((time.monotonic() - began) / 60, 2)} | session_figures(report)
 
 
 class Until:
-    """A session that is lost when its time is over: the loop's own limit would not count pauses and menus."""
+    """A session that counts as lost when its time is over; the loop's own limit would not count pauses and menus."""
 
     def __init__(self, session: Any, deadline: float) -> None:
         self._session, self._deadline = session, deadline
@@ -114,13 +117,13 @@ class Until:
         return getattr(self._session, name)
 
     def next(self, *, wait: bool = True) -> Any:
-        """What comes next, or the end."""
+        """The next event, or the end."""
         event = self._session.next(wait=wait)
         return Lost("time is over") if time.monotonic() > self._deadline else event
 
 
-def figures(report: Report) -> dict[str, Any]:
-    """A session's figures."""
+def session_figures(report: Report) -> dict[str, Any]:
+    """The figures of one session."""
     return {
         "games": len(report.games),
         "stocks": sum(game.stocks_taken + game.stocks_lost for game in report.games),
@@ -130,7 +133,7 @@ def figures(report: Report) -> dict[str, Any]:
 
 
 def with_rollbacks(path: Path) -> Path:
-    """The replay with its frames simulated again now and then."""
+    """Rewrite a replay so that every two seconds its last frames are simulated again."""
     raw, metadata = slp.read_slp(path)
     messages, out, frames = slp.split_messages(raw), [], []
     for message in messages:
@@ -144,36 +147,36 @@ def with_rollbacks(path: Path) -> Path:
 
 
 class Memory:
-    """Resident memory of this process, looked at now and then."""
+    """Samples the resident memory of this process in a thread."""
 
     def __init__(self) -> None:
-        self._looks: list[tuple[float, float]] = []
+        self._samples: list[tuple[float, float]] = []
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="memory")
+        self._thread = threading.Thread(target=self._sample, name="memory")
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start sampling."""
         self._began = time.monotonic()
         self._thread.start()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         while True:
-            self._looks.append((time.monotonic() - self._began, resident_mb()))
+            self._samples.append((time.monotonic() - self._began, resident_mb()))
             if self._is_over.wait(MEMORY_EVERY_S):
                 return
 
     def stop(self) -> dict[str, float]:
-        """Megabytes at minute 2, at the end, and the most there ever were."""
+        """Stop sampling; megabytes every five minutes, at minute 2, at the end and at the peak."""
         self._is_over.set()
         self._thread.join()
-        early = next((size for at, size in self._looks if at >= 120), self._looks[-1][1])
+        early = next((size for at, size in self._samples if at >= 120), self._samples[-1][1])
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        by_five = {f"minute_{int(at // 60)}": size for at, size in self._looks if at % 300 < MEMORY_EVERY_S}
+        by_five = {f"minute_{int(at // 60)}": size for at, size in self._samples if at % 300 < MEMORY_EVERY_S}
         return by_five | {"minute_2": early, "end": resident_mb(), "peak": round(peak, 1)}
 
 
 def resident_mb() -> float:
-    """Of this process, now."""
+    """Resident memory of this process now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 

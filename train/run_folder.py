@@ -24,6 +24,12 @@ STREAM = "stream"
 WINDOW = "window"
 """The contract of a policy trained on windows that begin with no memory: it is measured so, and not played."""
 
+METRICS = "metrics.jsonl"
+"""In a run folder: a line per epoch."""
+
+PAGE = "report.html"
+"""In a run folder: its page of curves."""
+
 GRAPH = "policy.onnx"
 """The exported graph's name in a run folder."""
 

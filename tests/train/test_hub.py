@@ -14,7 +14,7 @@ from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import sha256_of
 from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from tests.train.hub_double import CommitOperationAdd, HfApi, Hub, Repo
+from tests.train.hub_double import HfApi, Hub, Repo
 from train.cli import register
 from train.run_folder import save_record
 from train.runs.checkpoint import run_record
@@ -107,8 +107,6 @@ def test_the_double_has_the_errors_and_values_of_the_library() -> None:
         assert [base.__name__ for base in theirs.__mro__ if hasattr(double.errors, base.__name__)] == [
             base.__name__ for base in ours.__mro__ if hasattr(double.errors, base.__name__)
         ]
-    operation = inspect.signature(library.CommitOperationAdd).parameters
-    assert list(inspect.signature(CommitOperationAdd).parameters) == list(operation)
     entry = import_module("huggingface_hub.hf_api").RepoFile(
         path="a.tar", size=3, oid="0", lfs={"size": 3, "oid": "abc", "pointerSize": 1}
     )
@@ -174,15 +172,11 @@ def test_a_shard_that_came_down_wrong_is_named_and_the_manifest_stays_away(
     assert not (tmp_path / "there" / "manifest.json").exists()
 
 
-def test_many_files_go_in_several_commits(hub: Hub, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dataset.io.hub.FILES_A_COMMIT", 2)
+def test_a_file_that_a_download_leaves_out_is_named(hub: Hub, store: Path, tmp_path: Path) -> None:
     done("push", store)
-    assert hub.repos["dataset", REPO].messages == [
-        "Add windows/train-000000.tar and 1 more",
-        "Add windows/test-000000.tar",
-        "Add README.md and 1 more",
-        "Add manifest.json",
-    ]
+    hub.lost = {"manifest.json"}
+    with pytest.raises(ExphilError, match=r"manifest\.json must be the same on both sides"):
+        done("pull", tmp_path / "there")
 
 
 def test_a_store_with_names_is_only_published_privately(hub: Hub, store: Path) -> None:

@@ -47,8 +47,8 @@ def evaluate(
     """Measure trained policies on replays they never saw."""
     from train.data.recoded_store import encoded_for
     from train.fit.train_run import find_device
-    from train.measure.differences import differences
     from train.measure.evaluate import evaluate_run, parse_split
+    from train.measure.intervals import differences
     from train.measure.report import show_reports
     from train.runs.checkpoint import load_policy
 

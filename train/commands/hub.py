@@ -72,7 +72,6 @@ def hub(
     from train.runs.hub import pull_run, push_run
 
     require_known("direction", direction, ("push", "pull"))
-    tell = None if as_json else _tell
     if direction == "push":
         if repo_type is not None:
             raise ConfigError(
@@ -83,7 +82,7 @@ def hub(
             load_policy(what)  # a run's name, or the error that lists the known ones
             kind = "model"
         _require_fit_to_publish(what, kind, private)
-        away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run, on_progress=tell)
+        away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run)
         is_store = kind == "dataset"
         done = store_up(Path(what), away, is_dry=dry_run) if is_store else push_run(what, away, is_dry=dry_run)
     else:
@@ -91,7 +90,7 @@ def hub(
             raise ConfigError(
                 "--private: is for a repository that is pushed to, so it cannot take effect on a pull; drop it"
             )
-        away = open_for_pull(repo, _kind_there(repo, what, repo_type), revision=revision, on_progress=tell)
+        away = open_for_pull(repo, _kind_there(repo, what, repo_type), revision=revision)
         down = store_down if away.kind == "dataset" else pull_run
         done = down(Path(what), away, is_dry=dry_run)
     if as_json:
@@ -139,7 +138,3 @@ def _require_fit_to_publish(what: str, kind: "Kind", is_private: bool) -> None:
             f"store {what}: what is published may not hold players' names, found one made with --keep-names; add --private, or "
             "ingest again without it"
         )
-
-
-def _tell(line: str) -> None:
-    typer.echo(line, err=True)

@@ -15,10 +15,10 @@ import torch
 
 from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import replacing, sha256_of
-from train.callbacks.run_page import METRICS
 from train.data.load import open_store
-from train.export.latency import measure_latency
+from train.export.cost import measure_latency
 from train.measure.evaluate import EvalSplit, evaluate_run
+from train.run_folder import METRICS
 from train.runs.checkpoint import LoadedPolicy, load_policy
 
 VERSION = 1

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.stream.batch import Batch, Layout
+from dataset.stream.sampler import Batch
+from dataset.stream.track_memory import Layout
 from train.data.weights import Floats
 
 

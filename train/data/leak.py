@@ -15,8 +15,7 @@ from dataset.errors import SchemaError
 from dataset.features.align import Leak, leak_counts, leak_from_counts
 from dataset.features.layout import INDEX_ROW
 from dataset.melee.controller import BUTTONS
-from dataset.stream.batch import Batch
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Batch, Lanes
 
 ENOUGH_ONSETS = 1000
 """Reading stops here."""

@@ -6,8 +6,7 @@ but where only a window's last frame is predicted, each of them costs a window: 
 
 from dataset.codecs.registry import get_codec
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
-from dataset.stream.sampler import Sampler
+from dataset.stream.sampler import Lanes, Sampler
 from dataset.stream.windows import Windows
 from train.config.run_config import RunConfig
 from train.distributed import Ranks

@@ -106,7 +106,7 @@ def _train(folder: Path) -> float:
     )
     watch = Stopwatch(time.perf_counter)
     train_run(config, folder / "store", "gru", runs=folder, device=device.type, callbacks=[watch], compile_mode="off")
-    return LANES * WINDOW / watch.seconds_a_step
+    return LANES * WINDOW / watch.seconds_per_step
 
 
 def _step(folder: Path) -> float:

@@ -11,11 +11,10 @@ from pathlib import Path
 from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
-from dataset.io.rclone import Copied
+from dataset.io.remote_folder import Copied
 from dataset.reporting.command_lines import command_line
 from dataset.store.readme import HUB_CARD_NAME, MARK
-from train.callbacks.run_page import METRICS, PAGE
-from train.run_folder import GRAPH, find_run, load_record
+from train.run_folder import GRAPH, METRICS, PAGE, find_run, load_record
 from train.runs.model_card import model_card
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"

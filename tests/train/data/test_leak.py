@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from dataset.errors import SchemaError
 from dataset.features.align import Aligned, align
-from dataset.stream import decode
+from dataset.stream import bank as bank_module
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, sample
 from train.data.leak import TINY_FRAMES, measure_leak, require_no_leak
 
@@ -37,7 +37,7 @@ def shifted(rows: int) -> Callable[..., Aligned]:
 
 @pytest.mark.parametrize("rows", [1, -1])
 def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(decode, "align", shifted(rows))
+    monkeypatch.setattr(bank_module, "align", shifted(rows))
     leak = measure_leak(lanes(), CODEC)
     with pytest.raises(SchemaError, match=r"leak check: at least 40 % .* run 'exphil verify'"):
         require_no_leak(leak, 100)
@@ -45,7 +45,7 @@ def test_a_target_one_frame_early_or_late_aborts_training(monkeypatch: pytest.Mo
 
 def test_states_of_the_other_player_abort_training(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_FEATURES", "_INDICES", "_FLIPS"):
-        monkeypatch.setattr(decode, name, getattr(decode, name)[::-1])
+        monkeypatch.setattr(bank_module, name, getattr(bank_module, name)[::-1])
     with pytest.raises(SchemaError, match="leak check"):
         require_no_leak(measure_leak(lanes(), CODEC), 100)
 

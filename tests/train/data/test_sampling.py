@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
+from dataset.stream.sampler import Batch
 from tests.train.builders import FALCO, sample
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig

@@ -7,7 +7,7 @@ import torch
 
 from dataset.errors import ConfigError, SchemaError
 from dataset.stream.bank import Bank
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, FOX, replay_rows, sample, tiny_config, tiny_splits, write_store
 from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import LossConfig, OptimConfig

@@ -31,7 +31,7 @@ from train.export.export import (
     random_frame,
     with_sampler,
 )
-from train.export.folded_step import FoldedStep, as_state, leaves_of, together
+from train.export.folded_step import FoldedStep, as_state, joint_components, leaves_of
 from train.export.sampler_graph import class_table
 from train.policy.backbones.registry import BACKBONES
 from train.policy.components import one_hot
@@ -186,7 +186,7 @@ def test_int8_keeps_large_matrices_in_a_quarter_and_errs_a_little(
 
 def test_components_that_make_a_float_together_share_a_table() -> None:
     names = [name for name, _ in trained_looking(tiny_policy_config()).codec.components]
-    groups = together(trained_looking(tiny_policy_config()).embed)
+    groups = joint_components(trained_looking(tiny_policy_config()).embed)
     assert [[names[k] for k in group] for group in groups if len(group) > 1] == [["trigger", "z", "l", "r"]]
     assert sorted(k for group in groups for k in group) == list(range(len(names)))
 

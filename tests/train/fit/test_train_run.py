@@ -218,7 +218,7 @@ def test_resuming_refuses_other_settings_and_other_replays(store: Path, tmp_path
     config = tiny_config()
     fit(store, tmp_path, config, Losses(stop_after=3))
     other = replace(config, optim=replace(config.optim, lr=0.02), seed=4)
-    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed\.; give the same"):
+    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed; give the same"):
         fit(store, tmp_path, other, Losses(), is_resumed=True)
     grown = write_store(tmp_path / "grown", tiny_splits(train=4))
     with pytest.raises(ConfigError, match="found other data; give the same"):

@@ -37,9 +37,9 @@ def of(played: list[PlayedOut], track: int, first: int, last: int) -> dict[str, 
         for n, (one, row) in enumerate(zip(part.track.tolist(), part.row.tolist(), strict=True)):
             if one == track and first <= row < last:
                 rows[row] = {
-                    "held": part.judged.previous[n],
-                    "chosen": part.judged.sampled[n],
-                    "nll": part.judged.nll[n],
+                    "held": part.scored.previous[n],
+                    "chosen": part.scored.sampled[n],
+                    "nll": part.scored.nll[n],
                     "given": part.given_nll[n],
                     "age": part.age[n],
                 }

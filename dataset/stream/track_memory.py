@@ -1,22 +1,26 @@
-"""An arena: the decoded tracks that are needed now, side by side in one array, so that a batch is gathered in one go.
+"""Decoded tracks as rows of bytes, one row a frame, and the memory for those that are needed now.
 
-In: which tracks to hold. Out: windows of T consecutive rows, copied by their first row. The surprises: T rows of zeros follow
-every track and open the array, so a window that runs over its track's end is padded, and a row with nothing to do reads
-zeros, without a special case; and an arena that is given back leaves its memory to the next one, whoever makes it.
+Everything that a policy is given of a frame lies side by side (``Layout``), and tracks side by side in one array, so that a
+window is one copy of consecutive bytes. ``window`` rows of zeros follow every track and open the array: so a window that runs
+over its track's end is padded, and a row with nothing to do reads zeros, without a special case. Memory that is given back
+passes to the next ``TrackMemory`` in this process.
 
-Legend: B rows of a batch, T frames in the window, W bytes of a frame.
+Legend: B rows of a batch, T frames in the window, C features, I indices, K components, W bytes of a frame.
 """
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.io.malloc import keep_freed_memory
-from dataset.stream.batch import Bytes
+from dataset.features.layout import FEATURES, INDICES
 
 SLACK = 1.125
 """Room beyond what is needed, so that a freed place is soon found and tracks are rarely moved."""
@@ -24,11 +28,57 @@ SLACK = 1.125
 KEPT_BYTES = 2**26
 """A few freed batches: fresh pages for each would cost as much as the gather."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+Bytes = NDArray[np.uint8]
+
 Run = Callable[[Callable[[int], None], list[int]], Iterable[None]]
 """``map``, or that of a pool."""
 
 _spare: list[Bytes] = []
-"""The memory of the arena given back last, at most one in a process: taking it again from the system would cost more."""
+"""The memory given back last, at most one array in a process: taking it from the system again would cost more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a frame's parts lie in its W bytes; the arrays it returns are views."""
+
+    components: int
+    """K"""
+
+    @cached_property
+    def parts(self) -> dict[str, slice]:
+        """Bytes of each part of a frame; zeros pad the last to whole 8-byte words, so that equal frames are equal bytes."""
+        sizes = {
+            "continuous": 2 * len(FEATURES),
+            "indices": 2 * len(INDICES),
+            "previous": self.components,
+            "target": self.components,
+        }
+        ends = list(accumulate(sizes.values()))
+        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    @property
+    def width(self) -> int:
+        """W."""
+        used: int = self.parts["target"].stop
+        return -(-used // 8) * 8
+
+    def continuous(self, rows: Bytes) -> NDArray[np.float16]:
+        """Features [..., C]."""
+        return rows[..., self.parts["continuous"]].view(np.float16)
+
+    def indices(self, rows: Bytes) -> NDArray[np.uint16]:
+        """Embedding indices [..., I]."""
+        return rows[..., self.parts["indices"]].view(np.uint16)
+
+    def previous(self, rows: Bytes) -> Bytes:
+        """Classes of the newest committed controller [..., K]."""
+        return rows[..., self.parts["previous"]]
+
+    def target(self, rows: Bytes) -> Bytes:
+        """Classes to predict [..., K]."""
+        return rows[..., self.parts["target"]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +87,7 @@ class _Place:
     size: int
 
 
-class Arena:
+class TrackMemory:
     """Room for decoded tracks."""
 
     def __init__(self, num_rows: int, width: int, window: int) -> None:
@@ -54,7 +104,7 @@ class Arena:
         keep_freed_memory(KEPT_BYTES)
 
     def close(self) -> None:
-        """Leave the memory to the next arena, after the last ``gather``."""
+        """Give the memory to the next ``TrackMemory``; ``gather`` may not be called any more."""
         _spare[:] = [self._memory]
 
     def hold(
@@ -63,11 +113,11 @@ class Arena:
         decode: Callable[[int, Bytes], NDArray[np.bool_]],
         run: Run = map,
     ) -> None:
-        """Hold exactly the tracks ``needed`` (rows by track); ``decode`` fills a new one and returns which rows count.
+        """Hold exactly the tracks ``needed``.
 
         Args:
             needed: rows by track.
-            decode: fills the rows of a track.
+            decode: fills the rows of a new track and returns which of them count.
             run: ``map``, or that of a pool, whose threads then decode several tracks at once.
         """
         self._held = {track: place for track, place in self._held.items() if track in needed}
@@ -119,12 +169,24 @@ class Arena:
 
 @contextmanager
 def mapping(threads: int) -> Iterator[Run]:
-    """What ``Arena.hold`` runs decoding with: so many threads (which zstd and numpy do not hold up), or none besides this one."""
+    """``map``, or that of a pool of so many threads (zstd and numpy release Python's lock while they decode)."""
     if threads == 1:
         yield map
         return
     with ThreadPoolExecutor(threads, "decode") as pool:
         yield pool.map
+
+
+def keep_freed_memory(kept_bytes: int) -> None:
+    """Let glibc keep up to ``kept_bytes`` of what is freed; elsewhere nothing changes.
+
+    A process that takes and frees the same megabytes over and over pays for fresh pages otherwise, which the kernel zeroes.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_M_TRIM_THRESHOLD, kept_bytes)
+            libc.mallopt(_M_MMAP_THRESHOLD, kept_bytes)
 
 
 def _memory(num_bytes: int) -> Bytes:

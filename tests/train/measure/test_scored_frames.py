@@ -4,7 +4,7 @@ import torch
 
 from dataset.codecs.registry import CODECS, get_codec
 from dataset.melee.controller import CONTROLS, controller_floats
-from train.measure.controls import Controls
+from train.measure.scored_frames import Controls
 from train.policy.components import Components
 
 

@@ -1,6 +1,6 @@
 from typing import Any
 
-from train.measure.criteria import judge_criteria
+from train.measure.detailed.gather import judge_criteria
 
 
 def part(held: dict[str, tuple[float, float]], rest: tuple[float, float]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import OptimConfig
-from train.fit.compiler import should_compile
+from train.fit.train_run import should_compile
 from train.policy.backbones.registry import BACKBONES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -29,19 +29,19 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def test_auto_compiles_where_it_pays_and_on_wherever_it_can(
     monkeypatch: pytest.MonkeyPatch, asked: str, device: torch.device, has_compilers: bool, expected: bool
 ) -> None:
-    monkeypatch.setattr("train.fit.compiler._missing_compiler", lambda device: None if has_compilers else "Triton")
+    monkeypatch.setattr("train.fit.train_run._missing_compiler", lambda device: None if has_compilers else "Triton")
     assert should_compile(asked, device) is expected
 
 
 def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.fit.compiler.shutil.which", lambda name: None)
-    monkeypatch.setattr("train.fit.compiler.find_spec", lambda name: None)
+    monkeypatch.setattr("train.fit.train_run.shutil.which", lambda name: None)
+    monkeypatch.setattr("train.fit.train_run.find_spec", lambda name: None)
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(ConfigError, match=r"--compile on: needs a C\+\+ compiler \(g\+\+\) for cpu, found none;"):
         should_compile("on", CPU)
     with pytest.raises(ConfigError, match="--compile on: needs Triton for cuda, found none;"):
         should_compile("on", CUDA)
-    monkeypatch.setattr("train.fit.compiler.find_spec", lambda name: object())
+    monkeypatch.setattr("train.fit.train_run.find_spec", lambda name: object())
     with pytest.raises(ConfigError, match=r"--compile on: needs a C compiler \(gcc\) for cuda, found none;"):
         should_compile("on", CUDA)
     with pytest.raises(ConfigError, match="--compile 'yes': unknown; use one of auto, off, on"):
