@@ -66,7 +66,7 @@ def test_what_is_no_replay_is_named_before_anything_is_loaded(run: str, tmp_path
 
 def test_people_read_the_same_figures_as_a_sentence_and_a_table(run: str, replay: str) -> None:
     out, err = play("--policy", run, "--stand-in", replay, "--fps", "240")
-    sentence = rf"^{FRAMES} frames at {NUMBER} a second: {NUMBER} % came late, 0 never arrived(; paused for \d+ s)?$"
+    sentence = rf"^{FRAMES} frames at {NUMBER} per second: {NUMBER} % came late, 0 never arrived(; paused for \d+ s)?$"
     assert re.search(sentence, out, re.MULTILINE), out
     for what in ("one policy step", "game state to controller", "frame sent to controller read"):
         assert re.search(rf"{what} +│ +{NUMBER} ms │ +{NUMBER} ms", out), out

@@ -312,7 +312,6 @@ def test_a_stand_in_ends_with_a_parent_that_was_killed(replay: Path) -> None:
     script = f"""
         import os
         from play.stand_in.stand_in import StandIn
-from tests.play.builders import wait_until_over
         if __name__ == "__main__":
             print(StandIn({str(replay)!r}).pid, flush=True)
             os._exit(9)
