@@ -32,8 +32,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.fit.train_run import origin
-from train.policy.backbones.base import RMSNorm, Shape
+from train.policy.backbones.base import RMSNorm
 from train.policy.backbones.mamba import Mamba
+from train.policy.config import Shape
 
 NUM_BLOCKS, STATE_SIZE, CONV_WIDTH = 2, 16, 4
 

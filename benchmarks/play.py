@@ -48,13 +48,14 @@ from play.options import PlayOptions
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import StandIn, open_stand_in
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, RunConfig
 from train.export.export import export_run, to_onnx
 from train.export.folded_step import as_state, leaves_of
-from train.policy.persistence import Persistence
+from train.policy.components import Persistence
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 LEAST_EVICTED = 64 << 20
 """Bytes read between frames if the last cache is smaller than half of this, or its size is unknown."""

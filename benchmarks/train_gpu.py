@@ -27,14 +27,14 @@ from torch import Tensor, nn
 
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import FEATURES, INDICES
-from train.config.run_config import LossConfig, OptimConfig, PolicyConfig, has_attention
+from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import Tensors
 from train.fit.losses import training_loss
 from train.fit.optim import build_optimizer
 from train.fit.train_run import origin
 from train.policy.backbones.base import State, map_state
-from train.policy.backbones.registry import BACKBONES
 from train.policy.components import Components
+from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.policy.policy import Policy
 
 WARM_UP = 5

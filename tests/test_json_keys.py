@@ -16,9 +16,8 @@ from typer.testing import CliRunner
 from dataset.duels.generate import generate_replay
 from play.loop.runner import GameResult
 from tests.play.games.test_find import log
-from tests.train.doctor.test_diagnose import found
+from tests.train.commands.test_doctor import found
 from tests.train.hub_double import Hub
-from train.doctor.speeds import Speeds
 
 EXPORTED = SimpleNamespace(path=Path("policy.onnx"), bytes=1, max_abs_error=0.0, different_frames=0)
 
@@ -200,8 +199,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         )
         hub = Hub()
         patch.setattr("dataset.io.hub.library", lambda: hub)
-        patch.setattr("train.doctor.diagnose.diagnose", found)
-        patch.setattr("train.doctor.speeds.measure_speeds", lambda whole: Speeds())
+        patch.setattr("train.commands.doctor.diagnose", found)
+        patch.setattr("train.commands.doctor.usable_extras", lambda facts: [])
         app = typer.Typer()
         for stage in ("ingest", "dataset", "train", "play"):
             import_module(f"{stage}.cli").register(app)

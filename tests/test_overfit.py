@@ -19,7 +19,7 @@ from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.features.layout import ALL
 from dataset.schema import FIRST_FRAME, controller_matrix
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns
@@ -28,13 +28,13 @@ from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.protocol import NEVER
 from play.stand_in.stand_in import StandIn, open_stand_in
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
-from train.run_folder import save_record
+from train.policy.components import Components, fit_persistence
+from train.policy.config import PolicyConfig
 from train.runs.checkpoint import load_policy, run_record
+from train.runs.run_folder import save_record
 
 CODEC = get_codec("axis17")
 SIDE = 0

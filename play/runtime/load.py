@@ -23,7 +23,8 @@ from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import command_line
 from play.agent.agent import Agent, Players, Stepper
 from play.options import PlayOptions
-from train.run_folder import GRAPH, STREAM, find_run, load_record
+from train.config.run_config import STREAM
+from train.runs.run_folder import GRAPH, find_run, load_record
 
 if TYPE_CHECKING:
     from play.runtime.onnx_stepper import GraphStepper

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dataset.errors import CheckpointError
 from dataset.melee.controller import Classes
-from train.run_folder import GRAPH_BATCH, GRAPH_VERSION
+from train.runs.run_folder import GRAPH_BATCH, GRAPH_VERSION
 
 FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")
 """Inputs that are given anew at every frame; all others are states."""

@@ -14,10 +14,11 @@ from play.agent.agent import Agent, Players
 from play.dolphin.match import Match, build_match
 from play.options import PlayOptions
 from play.stand_in.stand_in import StandIn
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, RunConfig
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 
 def random_run(

@@ -13,7 +13,7 @@ from dataset.io.atomic import replacing
 from dataset.reporting.charts import Series, legend, lines
 from dataset.reporting.page import page, section, table
 from train.callbacks.base import Callback
-from train.run_folder import METRICS, PAGE
+from train.runs.run_folder import METRICS, PAGE
 
 GREY = 8
 

@@ -28,13 +28,13 @@ from dataset.melee.controller import NEUTRAL
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Batch, Lanes
 from train.data.batches import to_tensors
-from train.data.load import character_id, open_store
+from train.data.load import character_id
+from train.data.stores import open_store
 from train.export.export import Feed, export_run, graph_facts, one_thread_session
-from train.fit.losses import component_nll
 from train.measure.evaluate import parse_split
-from train.policy.components import Components, one_hot
-from train.run_folder import GRAPH
+from train.policy.components import Components, component_nll, one_hot
 from train.runs.checkpoint import LoadedPolicy
+from train.runs.run_folder import GRAPH
 
 WINDOW = 256
 """Frames read at once; the state is carried from one window to the next."""

@@ -33,8 +33,8 @@ from train.export.folded_step import FoldedStep, leaves_of
 from train.export.sampler_graph import append_sampler
 from train.policy.backbones.base import State
 from train.policy.policy import Policy
-from train.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
 from train.runs.checkpoint import load_policy
+from train.runs.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
 
 OPSET = 23
 """The first version with RMS norms and attention as single nodes."""

@@ -24,19 +24,17 @@ from dataset.io.prefetch import prefetch
 from dataset.stream.sampler import Batch
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
-from train.data.batches import Tensors, to_tensors
+from train.data.batches import Tensors, build_sampler, to_tensors
 from train.data.load import Data
-from train.data.sampling import build_sampler
 from train.distributed import Ranks
 from train.fit.losses import non_finite_loss, training_loss
 from train.fit.optim import Ema, build_optimizer, count_steps, learning_rate
 from train.measure.evaluate import evaluate_policy
 from train.policy.backbones.base import State, map_state
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 from train.policy.policy import Policy
-from train.run_folder import METRICS
 from train.runs.checkpoint import load_state, save_state, save_weights
+from train.runs.run_folder import METRICS
 
 REPORT_EVERY = 20
 """Steps between reads of the loss on an accelerator, because each read waits for the device."""

@@ -1,4 +1,4 @@
-"""The training loss, the plain likelihood that reports use, and the error that ends a run whose loss is not finite.
+"""The training loss, and the error that ends a run whose loss is not finite.
 
 Losses are computed in float32 whatever precision the logits have. Reports always give ``component_nll`` without smoothing or
 weights, so runs with different training losses compare.
@@ -12,31 +12,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from dataset.errors import ExphilError
 from dataset.features.layout import FEATURES
 from train.config.run_config import LossConfig
 from train.data.batches import Tensors
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 from train.runs.checkpoint import save_state
 
 BATCH_FILE = "bad-batch.pt"
 
 _LEAST_ERROR = 1e-8
 """Floor of 1 − p in the focal factor: keeps its gradient finite for gamma below 1."""
-
-
-def component_nll(logits: Tensor, target: Tensor, components: Components, label_smoothing: float = 0.0) -> Tensor:
-    """Nats of every component, float32 [..., K]; smoothing applies to sticks and trigger, not to buttons."""
-    parts: list[Tensor] = []
-    for group in components.groups:
-        classes = target[..., group.first : group.first + group.count].long()
-        smoothing = 0.0 if group.is_button else label_smoothing
-        rows = group.of(logits).float().reshape(-1, group.size)
-        nll = F.cross_entropy(rows, classes.reshape(-1), reduction="none", label_smoothing=smoothing)
-        parts.append(nll.reshape(classes.shape))
-    return torch.cat(parts, dim=-1)
 
 
 def training_loss(

@@ -13,13 +13,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from dataset.codecs.registry import get_codec
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, fit_persistence
 
 WARM_STEPS, TIMED_STEPS = 3, 12
 
@@ -52,7 +50,7 @@ def within_minutes(config: RunConfig, data: Data, minutes: float, device: torch.
     """``config`` with the number of steps that takes so many minutes on ``device``."""
     unbounded = replace(config, optim=replace(config.optim, epochs=10**6, max_steps=None))
     stopwatch = Stopwatch(time.process_time if device.type == "cpu" else time.perf_counter)
-    persistence = fit_persistence(data.train, Components.of(get_codec(config.policy.codec)).sizes, config.data.delay)
+    persistence = fit_persistence(data.train, Components.of(config.policy.controller_codec).sizes, config.data.delay)
     with TemporaryDirectory() as folder:
         fit = Fit(
             unbounded,

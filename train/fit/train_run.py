@@ -19,22 +19,18 @@ from typing import Any
 
 import torch
 
-from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
 from train.callbacks.base import Callback
 from train.config.run_config import RunConfig, from_json, to_json
-from train.data.leak import measure_leak, require_no_leak
+from train.data.batches import measure_leak, require_no_leak
 from train.data.load import load_data
-from train.data.sampling import plain_lanes
 from train.distributed import Ranks, joined
 from train.fit.loop import Fit
-from train.measure.lookup import LOOKUP, count_transitions
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
-from train.run_folder import RUNS, load_record, save_record
-from train.runs.checkpoint import run_record
-from train.runs.init_from import inherited, load_initial, require_unseen
+from train.measure.lookup import count_transitions
+from train.policy.components import Components, fit_persistence
+from train.runs.checkpoint import inherited, load_initial, require_unseen, run_record
+from train.runs.run_folder import LOOKUP, RUNS, load_record, save_record
 
 COMPILE = ("auto", "off", "on")
 
@@ -76,21 +72,11 @@ def train_run(
     require_precision(config.optim.precision, target)
     is_compiled = should_compile(compile_mode, target)
     initial = None if init_from is None else load_initial(init_from, config)
-    data = load_data(
-        store,
-        config.policy.codec,
-        config.policy.features,
-        config.data.character,
-        tolerate_bad_shards,
-        max_replays=config.data.max_replays,
-        seed=config.seed,
-        weight_by=config.loss.weight_by,
-    )
+    data = load_data(store, config, tolerate_bad_shards)
     if initial is not None:
         require_unseen(data.val.ids, initial)
-    codec = get_codec(config.policy.codec)
-    sizes = Components.of(codec).sizes
-    leak = measure_leak(plain_lanes(data.train, config), codec)
+    sizes = Components.of(config.policy.controller_codec).sizes
+    leak = measure_leak(data.train, config)
     note = require_no_leak(leak, data.train.num_frames)
     persistence = fit_persistence(data.train, sizes, config.data.delay)
     with interruptions() as is_stopped, joined(target) as (ranks, own):

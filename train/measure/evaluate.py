@@ -16,12 +16,13 @@ from torch import Tensor
 from dataset.codecs.base import Codec
 from dataset.errors import ConfigError, require_known
 from dataset.reporting.progress import with_progress
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS
 from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
 from dataset.stream.sampler import Sampler
-from train.data.load import character_id, open_store
-from train.data.sampling import build_sampler
+from train.data.batches import build_sampler
+from train.data.load import character_id
+from train.data.stores import open_store
 from train.measure.detailed.gather import Detailed, judge_criteria
 from train.measure.grouped_metrics import GroupedMetrics
 from train.measure.intervals import PerReplayReport, bootstrap, paired_difference
@@ -29,11 +30,9 @@ from train.measure.lookup import Lookup, count_transitions, find_lookup
 from train.measure.metrics import Metrics
 from train.measure.scored_frames import Controls, ScoredFrames, score_frames
 from train.measure.walk import measuring, walk
-from train.policy.components import Components
-from train.policy.persistence import Persistence, fit_persistence
+from train.policy.components import Components, Persistence, fit_persistence
 from train.policy.policy import Policy
-from train.runs.checkpoint import LoadedPolicy
-from train.runs.init_from import seen_ids
+from train.runs.checkpoint import LoadedPolicy, seen_ids
 
 EvalSplit = Literal["val", "test", "all"]
 

@@ -26,16 +26,13 @@ from dataset.errors import CheckpointError
 from dataset.features.layout import INDEX_ROW
 from dataset.io.atomic import replacing
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
 from train.data.load import character_id
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 from train.runs.checkpoint import LoadedPolicy
-
-LOOKUP = "lookup.safetensors"
-"""The file in a run folder that keeps its counts."""
+from train.runs.run_folder import LOOKUP
 
 OWN_STATE = INDEX_ROW["a_action_state"]
 """The place of the imitated player's action state among the embedding indices."""

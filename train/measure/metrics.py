@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from train.measure.scored_frames import Controls, ScoredFrames
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 
 SUMMARY = ("nll", "accuracy", "change_nll", "change_accuracy", "change_exact", "persistence_nll")
 """The few metrics that progress lines show."""

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from dataset.codecs.base import Codec
 from dataset.melee.controller import BUTTONS, CONTROLS, NEUTRAL, controller_floats
-from train.fit.losses import component_nll
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 
 OVERALL_WEIGHTS = {"main_x": 0.2, "main_y": 0.2, "c_x": 0.1, "c_y": 0.1, "trigger": 0.1}
 """What these controls count in the overall accuracy; the buttons share the remaining 0.3 equally."""

@@ -10,7 +10,7 @@ from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, w
 from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import OptimConfig
 from train.fit.train_run import should_compile
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -9,7 +9,7 @@ from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, w
 from train.config.run_config import OptimConfig
 from train.fit.optim import Ema, build_optimizer, count_steps, decay_at, learning_rate
 from train.fit.train_run import train_run
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 from train.policy.policy import Policy
 
 

@@ -20,7 +20,7 @@ from train.data import batches
 from train.export.folded_step import leaves_of
 from train.fit.losses import training_loss
 from train.fit.train_run import find_device, interruptions, train_run
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 from train.runs.checkpoint import load_policy, load_state
 
 
@@ -61,7 +61,7 @@ def metrics(runs: Path) -> list[Any]:
 
 
 def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
-    return load_policy(runs / "run", which).policy.state_dict()
+    return load_policy(runs / "run" / f"{which}.safetensors").policy.state_dict()
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "gru"])

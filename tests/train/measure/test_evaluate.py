@@ -9,11 +9,9 @@ from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config, tiny_splits, write_store
-from train.fit.losses import component_nll
 from train.measure.evaluate import evaluate_policy, evaluate_run, parse_split
 from train.measure.intervals import WEIGHTS
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, component_nll, fit_persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import LoadedPolicy, load_policy
 

@@ -12,7 +12,6 @@ from dataset.stream.bank import Bank
 from tests.train.builders import FALCO, SIZES, sample, tiny_splits, write_store
 from train.measure.lookup import (
     CLASS_PSEUDO_COUNT,
-    LOOKUP,
     OWN_STATE,
     STATE_PSEUDO_COUNT,
     Counts,
@@ -20,8 +19,9 @@ from train.measure.lookup import (
     count_transitions,
     find_lookup,
 )
-from train.policy.persistence import Persistence, fit_persistence
+from train.policy.components import Persistence, fit_persistence
 from train.runs.checkpoint import load_policy
+from train.runs.run_folder import LOOKUP
 
 CPU = torch.device("cpu")
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))

@@ -6,8 +6,7 @@ import torch
 from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
 from train.measure.metrics import Calibration, Metrics
 from train.measure.scored_frames import Controls, score_frames
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from dataset.features.layout import INDEX_ROW
 from dataset.melee.ids import NUM_CHARACTERS, character_name
 from dataset.stream.sampler import Sampler
+from train.config.run_config import STREAM
 from train.measure.detailed.copycat import measure_copycat
 from train.measure.detailed.presses import Presses
 from train.measure.detailed.self_fed import Drift, play_out
@@ -27,7 +28,6 @@ from train.measure.scored_frames import Controls, ScoredFrames
 from train.measure.walk import Walked, measuring
 from train.policy.components import Components
 from train.policy.policy import Policy
-from train.run_folder import STREAM
 
 Report = dict[str, Any]
 

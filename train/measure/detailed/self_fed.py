@@ -17,11 +17,10 @@ from torch import Tensor
 
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Lanes
-from train.fit.losses import component_nll
 from train.measure.scored_frames import Controls, ScoredFrames, score_frames
 from train.measure.walk import SAMPLE_SEED, load, places
 from train.policy.backbones.base import State, map_state, reset_rows
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 from train.policy.policy import Policy
 
 AGES = ((0, 0), (1, 1), (2, 9), (10, 59), (60, 599))

@@ -7,7 +7,7 @@ from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config
 from train.measure.detailed.copycat import measure_copycat
 from train.measure.walk import measuring, walk
-from train.policy.persistence import fit_persistence
+from train.policy.components import fit_persistence
 from train.policy.policy import Policy
 
 CPU = torch.device("cpu")

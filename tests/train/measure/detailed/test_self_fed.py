@@ -3,10 +3,9 @@ import torch
 
 from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, sample, tiny_policy_config
-from train.fit.losses import component_nll
 from train.measure.detailed.self_fed import STRETCH, Drift, PlayedOut, play_out
 from train.measure.walk import measuring
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 from train.policy.policy import Policy
 
 CPU = torch.device("cpu")

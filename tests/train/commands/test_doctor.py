@@ -11,28 +11,27 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from train.commands import doctor as doctor_cli
-from train.doctor import diagnose as doctor
-from train.doctor import speeds
-from train.doctor.diagnose import CORE, EXTRAS, Diagnosis, Library, look
+from train.commands import doctor
+from train.commands.doctor import EXTRAS, Library, facts_of, look, usable_extras
 
 ROOT = Path(__file__).parents[3]
 GIB = 2**30
 
 
-def found(*, missing: tuple[str, ...] = (), broken: tuple[str, ...] = ()) -> Diagnosis:
+def found(*, missing: tuple[str, ...] = (), broken: tuple[str, ...] = (), torch: Any = None) -> dict[str, Any]:
     """A machine on which everything works but what is named."""
-    names = {*CORE, *(name for names in EXTRAS.values() for name in names)}
+    names = {name for listed in EXTRAS.values() for name in listed}
     libraries = {name: Library(name=name, version=None if name in missing else "1.0") for name in sorted(names)}
     libraries |= {name: replace(libraries[name], fault="ImportError: no") for name in broken}
-    return Diagnosis(libraries=libraries, cpus=4, memory_bytes=8 * GIB, memory_free_bytes=None, disk_free_bytes=GIB)
+    libraries["torch"] = replace(libraries["torch"], answer=torch)
+    return facts_of(libraries, 4) | {"memory_bytes": 8 * GIB, "memory_free_bytes": None, "disk_free_bytes": GIB}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, diagnosis: Diagnosis, *arguments: str) -> Result:
-    monkeypatch.setattr(doctor, "diagnose", lambda: diagnosis)
+def run(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], *arguments: str) -> Result:
+    monkeypatch.setattr(doctor, "diagnose", lambda: facts)
     app = typer.Typer()
     app.callback()(lambda: None)
-    doctor_cli.register(app)
+    doctor.register(app)
     return CliRunner().invoke(app, ["doctor", *arguments])
 
 
@@ -47,9 +46,9 @@ def test_the_extras_are_those_of_the_project() -> None:
             held |= {name for lines in inner for name in names(lines)} if nested else {re.split("[<>=\\[]", line)[0]}
         return held
 
-    assert names(project["dependencies"]) == set(CORE)
+    assert names(project["dependencies"]) == set(EXTRAS["core"])
     listed = {extra: names(lines) for extra, lines in project["optional-dependencies"].items() if extra != "all"}
-    assert listed == {extra: set(held) for extra, held in EXTRAS.items()}
+    assert listed == {extra: set(held) for extra, held in EXTRAS.items() if extra != "core"}
 
 
 def test_a_library_is_imported_elsewhere_so_that_a_crash_is_told(
@@ -87,20 +86,20 @@ def test_what_is_installed_and_broken_is_named_and_exits_1(monkeypatch: pytest.M
 
 
 def test_without_the_core_no_part_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found().whole_extras() == list(EXTRAS)
-    assert found(missing=("polars",)).whole_extras() == []
+    assert usable_extras(found()) == [extra for extra in EXTRAS if extra != "core"]
+    assert usable_extras(found(missing=("polars",))) == []
     assert run(monkeypatch, found(missing=("polars",)), "--no-speed").exit_code == 1
 
 
 def test_every_part_is_measured_one_on_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("speeds.DUEL_FRAMES", 1900), ("speeds.LOADER_SECONDS", 0.01), ("speeds.STEP_FRAMES", 5)):
-        monkeypatch.setattr(f"train.{name}", value)
+    for name, value in (("DUEL_FRAMES", 1900), ("LOADER_SECONDS", 0.01), ("STEP_FRAMES", 5)):
+        monkeypatch.setattr(doctor, name, value)
     for name, value in (("WARM_STEPS", 1), ("TIMED_STEPS", 2)):
         monkeypatch.setattr(f"train.fit.pace.{name}", value)
-    measured = speeds.measure_speeds(["ingest", "train"])
-    assert (measured.skipped, measured.failed) == ({}, {})
-    for name in doctor_cli._UNITS:
-        assert getattr(measured, name) > 0, name
+    measured = doctor.measure_speeds(["ingest", "train"])
+    assert (measured["skipped"], measured["failed"]) == ({}, {})
+    for name in doctor.SPEEDS:
+        assert measured[name] > 0, name
 
 
 def test_a_part_without_its_extra_is_skipped_and_behind_a_failed_one_none_is_tried(
@@ -109,10 +108,10 @@ def test_a_part_without_its_extra_is_skipped_and_behind_a_failed_one_none_is_tri
     def torn(folder: Path) -> float:
         raise OSError("libx.so.1: cannot open")
 
-    monkeypatch.setattr(speeds, "_parse", torn)
-    told = speeds.measure_speeds(["ingest"])
-    assert told.failed == {"parse_frames_per_cpu_second": "OSError: libx.so.1: cannot open"}
-    assert told.skipped == {
+    monkeypatch.setattr(doctor, "_parse", torn)
+    told = doctor.measure_speeds(["ingest"])
+    assert told["failed"] == {"parse_frames_per_cpu_second": "OSError: libx.so.1: cannot open"}
+    assert told["skipped"] == {
         "loader_windows_per_second": "builds on parse_frames_per_cpu_second",
         "train_frames_per_second": "needs exphil[train]",
         "step_ms_p50": "needs exphil[train]",
@@ -125,9 +124,7 @@ def test_a_part_without_its_extra_is_skipped_and_behind_a_failed_one_none_is_tri
 
 def test_a_device_is_told_with_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     cards: list[dict[str, Any]] = [{"name": "Some card", "memory_bytes": 16 * GIB, "free_bytes": 15 * GIB}]
-    diagnosis = found()
-    diagnosis.libraries["torch"] = Library(name="torch", version="2.6", answer={"instructions": "AVX2", "cuda": cards})
-    out = run(monkeypatch, diagnosis, "--no-speed").stdout
+    out = run(monkeypatch, found(torch={"instructions": "AVX2", "cuda": cards}), "--no-speed").stdout
     assert "CPU        4 usable, AVX2\nCUDA       Some card, 15.0 GiB of 16.0 GiB free\n" in out
 
 

@@ -16,9 +16,8 @@ from dataset.store.manifest import Manifest
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.hub_double import HfApi, Hub, Repo
 from train.cli import register
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record
-from train.runs.hub import LOOKUP
+from train.runs.run_folder import save_record
 
 REPO = "me/falco"
 
@@ -111,10 +110,6 @@ def test_the_double_has_the_errors_and_values_of_the_library() -> None:
         path="a.tar", size=3, oid="0", lfs={"size": 3, "oid": "abc", "pointerSize": 1}
     )
     assert (entry.path, entry.size, entry.blob_id, entry.lfs.sha256) == ("a.tar", 3, "0", "abc")
-
-
-def test_the_names_of_files_are_those_of_training() -> None:
-    assert import_module("train.measure.lookup").LOOKUP == LOOKUP
 
 
 def test_a_store_goes_up_as_a_dataset_with_its_manifest_last_and_without_its_salt(hub: Hub, store: Path) -> None:
@@ -276,7 +271,7 @@ def test_a_name_for_both_is_asked_about(hub: Hub, run: Path, store: Path, tmp_pa
     [
         (["sideways", "x"], "'sideways': unknown; use one of push, pull"),
         (["pull", "x", "--private"], "--private: is for a repository that is pushed to"),
-        (["push", "x", "--repo-type", "model"], "--repo-type: a store is a dataset and a run is a model"),
+        (["push", "x", "--repo-type", "model"], "--repo-type: a store is a dataset and a run a model"),
         (["pull", "x", "--repo-type", "space"], "--repo-type 'space': unknown; use one of dataset, model"),
         (["pull", "x", "--repo", "just-a-name"], "--repo: a user or organisation and a name, found 'just-a-name'"),
     ],

@@ -2,18 +2,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from dataset.errors import ConfigError
-from train.policy.backbones.base import Backbone, Shape, State, map_state, reset_rows
-from train.policy.backbones.registry import BACKBONES, get_backbone
+from train.compare.variants import parse_backbones
+from train.config.resolve import FLAGS, resolve
+from train.policy.backbones.base import Backbone, State, build_backbone, map_state, reset_rows
+from train.policy.config import BACKBONES, Shape, Traits
+from train.policy.policy import Policy
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 
 
 def build(name: str, dtype: torch.dtype = torch.float64) -> Backbone:
     torch.manual_seed(1)
-    kind = get_backbone(name)
-    shape = Shape(hidden_sizes=(24, 24, 24), attention_window=20, attention_every=kind.attention_every or 1)
-    return kind(shape).to(dtype).eval()
+    every = BACKBONES[name].attention_every or 1
+    shape = Shape(hidden_sizes=(24, 24, 24), attention_window=20, attention_every=every)
+    return build_backbone(name, shape).to(dtype).eval()
 
 
 def inputs(batch: int, frames: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -82,7 +84,7 @@ def test_a_temporal_backbone_remembers_and_the_others_do_not(name: str) -> None:
     with torch.no_grad():
         y, _ = backbone(x, backbone.initial_state(1))
         other, _ = backbone(changed, backbone.initial_state(1))
-    assert bool((y[:, 1:] != other[:, 1:]).any()) is get_backbone(name).is_temporal
+    assert bool((y[:, 1:] != other[:, 1:]).any()) is BACKBONES[name].is_temporal
 
 
 def test_states_may_nest() -> None:
@@ -93,6 +95,28 @@ def test_states_may_nest() -> None:
     assert [leaf.sum().item() for leaf in leaves(reset)] == [1.0, 0.0, 1.0]
 
 
-def test_an_unknown_backbone_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"backbone 'rnn': unknown; use one of mlp, lstm, gru"):
-        get_backbone("rnn")
+class Echo(Backbone):
+    """A backbone of one file; registered, it is one line."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(shape.output_width))
+
+    def initial_state(self, batch: int) -> State:
+        return ()
+
+    def layer_parameters(self) -> list[list[Tensor]]:
+        return [[self.scale]]
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return x * self.scale, state
+
+    step = forward
+
+
+def test_a_new_backbone_is_a_class_and_a_line_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "echo", Traits(f"{__name__}.Echo", is_temporal=False))
+    config = resolve(None, {"backbone": "echo", "temporal": False, "hidden_sizes": "12"}).config
+    assert isinstance(Policy(config.policy).backbone, Echo)
+    assert "jamba or echo; default: gru" in FLAGS["backbone"].help
+    assert parse_backbones("gru,echo") == ["gru", "echo"]

@@ -8,9 +8,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from dataset.reporting.command_lines import option_name
 from tests.train.builders import tiny_splits, write_store
-from tests.train.commands.test_train_options import EFFECT, INVARIANT, Toggle, build_app, options
-from train.commands.compare import NOT_SHARED
+from tests.train.commands.test_options import EFFECT, INVARIANT, Toggle, build_app, options
+from train.commands.compare import ONE_RUN_ONLY
 
 PLANNED = {
     "--axis": Toggle("window"),
@@ -94,6 +95,6 @@ def test_an_option_changes_what_is_carried_out(
 
 
 def test_the_commands_have_all_options_of_train_but_those_of_one_run() -> None:
-    left_out = {f"--{name.replace('_', '-')}" for name in NOT_SHARED}
+    left_out = {option_name(ONE_RUN_ONLY), "--init-from", "--resume", "--show-config"}
     assert set(options()) - set(names("sweep")) == left_out
     assert set(options()) - set(names("compare")) == left_out | {"--backbone", "--temporal"}

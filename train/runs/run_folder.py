@@ -1,7 +1,7 @@
-"""What a run folder says about itself: finding it and reading ``config.json``, without PyTorch, so that play needs none.
+"""Run folders without PyTorch, so that play needs none: finding one, and reading and writing its ``config.json``.
 
-A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. The surprise: a record is refused
-unless schema, encoder, codec and contract are this exphil's, since weights mean nothing under others.
+A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. A record is refused unless its
+schema, encoder and codec are this exphil's, since weights mean nothing under others.
 """
 
 import json
@@ -14,15 +14,10 @@ from dataset.errors import CheckpointError
 from dataset.features.layout import ALL, encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
+from train.config.run_config import STREAM, WINDOW
 
 RUNS = Path("runs")
 """Where run names are looked up, under the working directory."""
-
-STREAM = "stream"
-"""The contract under which a policy plays: its state is carried without end from a replay's first frame, as in training."""
-
-WINDOW = "window"
-"""The contract of a policy trained on windows that begin with no memory: it is measured so, and not played."""
 
 METRICS = "metrics.jsonl"
 """In a run folder: a line per epoch."""
@@ -31,7 +26,10 @@ PAGE = "report.html"
 """In a run folder: its page of curves."""
 
 GRAPH = "policy.onnx"
-"""The exported graph's name in a run folder."""
+"""In a run folder: the exported graph."""
+
+LOOKUP = "lookup.safetensors"
+"""In a run folder: the counts of the lookup baseline."""
 
 GRAPH_VERSION = "2"
 """Changes whenever a graph's inputs or outputs mean something else."""
@@ -46,17 +44,17 @@ def save_record(run: Path, record: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def find_run(run: Path | str, weights: str = "best", runs: Path = RUNS) -> tuple[Path, Path]:
+def find_run(run: Path | str) -> tuple[Path, Path]:
     """The run folder and the weights file that a run argument means."""
     path = Path(run)
     if path.suffix == ".safetensors" and path.is_file():
         return path.parent, path
-    for folder in (path, runs / path):
+    for folder in (path, RUNS / path):
         if (folder / "config.json").is_file():
-            return folder, folder / f"{weights}.safetensors"
-    known = sorted(config.parent.name for config in runs.glob("*/config.json"))
+            return folder, folder / "best.safetensors"
+    known = sorted(config.parent.name for config in RUNS.glob("*/config.json"))
     raise CheckpointError(
-        f"run '{run}': a run folder, a name under {runs}/ or a .safetensors file in a run is needed, found none there; "
+        f"run '{run}': a run folder, a name under {RUNS}/ or a .safetensors file in a run is needed, found none there; "
         f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
     )
 

@@ -5,7 +5,7 @@ import torch
 
 from dataset.stream.bank import Bank
 from tests.train.builders import FALCO, SIZES, sample
-from train.policy.persistence import Persistence, fit_persistence
+from train.policy.components import Persistence, fit_persistence
 
 
 def test_a_fit_counts_stays_and_where_changes_go() -> None:

@@ -10,7 +10,7 @@ from dataset.store.store import Store
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 from tests.train.builders import tiny_splits, write_store
-from train.data.recoded_store import encoded_for
+from train.data.stores import encoded_for
 
 
 def test_a_store_of_the_right_codec_or_at_a_url_is_used_as_it_is(tmp_path: Path) -> None:

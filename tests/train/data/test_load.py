@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,40 @@ import torch
 from dataset.errors import ConfigError, SchemaError
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Lanes
+from dataset.stream.window_shards import Packed, pack, read_about
 from tests.train.builders import CODEC, FALCO, FOX, replay_rows, sample, tiny_config, tiny_splits, write_store
 from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import to_tensors
-from train.data.weights import MOST, track_weights
+from train.data.load import MOST, nested_subset, track_weights
 from train.fit.losses import training_loss
 from train.policy.components import Components
+
+SAMPLES = [Packed(*pack(sample(f"r{n}", 20, characters=(FALCO, FOX) if n % 3 else (FOX, FOX)))) for n in range(12)]
+
+
+def chosen(num: int, seed: int = 0, character: int | None = FALCO, samples: list[Packed] = SAMPLES) -> list[str]:
+    return [read_about(one.about).id for one in nested_subset(samples, num, seed, character)]
+
+
+def test_a_larger_part_holds_the_smaller_ones_of_its_seed_in_the_order_of_the_split() -> None:
+    parts = [chosen(n) for n in range(1, 9)]
+    assert all(set(small) < set(large) for small, large in pairwise(parts))
+    assert parts[-1] == [f"r{n}" for n in range(12) if n % 3]
+    assert chosen(4, seed=1) != chosen(4, seed=0)
+
+
+def test_a_replay_that_is_added_moves_no_other() -> None:
+    grown = [*SAMPLES, Packed(*pack(sample("r12", 20)))]
+    assert {*chosen(9, samples=grown)} - {"r12"} == {*chosen(8)}
+    assert [name for name in chosen(5, samples=grown) if name != "r12"] in ([*chosen(5)], [*chosen(4)])
+
+
+def test_more_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--max-replays 9: must be at most the train split's, found 8"):
+        chosen(9)
+    assert len(chosen(12, character=None)) == 12
+
 
 MARTH, SAMUS = 18, 13
 
@@ -55,7 +83,7 @@ def test_both_players_of_a_replay_are_weighed_by_themselves() -> None:
 def test_replays_without_a_score_and_scores_that_are_all_0_are_refused() -> None:
     games = bank(("one", 100, FOX), ("two", 100, FOX))
     unscored = table(id=["one", "two"], quality_a=[0.5, None], quality_b=[None, None])
-    with pytest.raises(SchemaError, match="every replay needs a score, found 1 without; run 'exphil encode --quality'"):
+    with pytest.raises(SchemaError, match="found 1 without; run 'exphil encode --quality'"):
         track_weights(games, unscored, "quality")
     with pytest.raises(SchemaError, match="found 2 without"):
         track_weights(games, table(id=["one", "two"]), "quality")
