@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dataset.duels.generate import generate_replay
 from dataset.io.malloc import keep_freed_memory
-from dataset.slippi.ubjson import RAW_PREFIX
+from dataset.slippi.slp import RAW_PREFIX
 from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
 from ingest.jobs.workers import KEPT_BYTES
 

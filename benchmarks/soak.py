@@ -25,7 +25,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from dataset.duels.generate import generate_replays
-from dataset.slippi import slp, ubjson
+from dataset.slippi import slp
 from play.agent.agent import Agent
 from play.dolphin.ports import seat_in_replay
 from play.dolphin.session import Lost, open_stand_in
@@ -140,7 +140,7 @@ def with_rollbacks(path: Path) -> Path:
             frames.append(message)
             if len(frames) % ROLLBACK_EVERY == 0:
                 out += frames[-ROLLED_BACK:] * 2
-    path.write_bytes(ubjson.pack(b"".join(out), metadata))
+    path.write_bytes(slp.pack(b"".join(out), metadata))
     return path
 
 

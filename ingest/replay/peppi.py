@@ -16,8 +16,7 @@ import pyarrow as pa
 from peppi_py import _peppi
 
 from dataset.errors import ReplayError
-from dataset.slippi import ubjson
-from dataset.slippi.slp import HEADER_BYTES
+from dataset.slippi.slp import HEADER_BYTES, raw_length
 
 
 class Game(NamedTuple):
@@ -79,7 +78,7 @@ def _reason(message: str, otherwise: str) -> ReplayError:
 def _cut(path: str) -> ReplayError:
     """Peppi ran out of bytes: because the recorder never finished, the file was cut, or its events are."""
     with Path(path).open("rb") as file:
-        length = ubjson.raw_length(file.read(HEADER_BYTES))
+        length = raw_length(file.read(HEADER_BYTES))
         size = file.seek(0, os.SEEK_END)
     if length == 0:
         return ReplayError("unfinished", "replay: its recorder was stopped before the game ended")

@@ -8,7 +8,7 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.slippi.ubjson import pack, raw_length
+from dataset.slippi.slp import pack, raw_length
 from play.dolphin.session import Ended, Event, Frame, Lost
 from play.loop.observed import Watched
 from play.loop.runner import Runner
