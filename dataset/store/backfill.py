@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from dataset.errors import ConfigError
-from dataset.io.lock import writing
+from dataset.io.atomic import writing
 from dataset.reporting.command_lines import command_line
 from dataset.schema import Columns
 from dataset.store.frame_table import REPLAY_SCHEMA, columns_from_table

@@ -18,8 +18,7 @@ import polars as pl
 from dataset.codecs.base import Codec
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import encoder_digest, parse_features
-from dataset.io.atomic import replacing, sha256_of
-from dataset.io.lock import writing
+from dataset.io.atomic import replacing, sha256_of, writing
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import columns_from_table
 from dataset.store.location import frame_shard_path, replays_path, require_folder

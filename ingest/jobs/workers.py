@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 
-from dataset.io.malloc import keep_freed_memory
+from dataset.stream.track_memory import keep_freed_memory
 from ingest.jobs.job import Group, Job, JobResult, Known, Settings, probe, run_job
 
 TIME_LIMIT_S = 120.0

@@ -13,7 +13,7 @@ from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.quality import damage_taken
 from ingest.replay.parse import ParsedReplay
-from ingest.sources.members import FAULTS
+from ingest.sources.reader import FAULTS
 
 FRAMES_PER_SECOND = 60
 DEFAULT_MIN_FRAMES = 1800

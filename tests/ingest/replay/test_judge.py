@@ -10,7 +10,7 @@ from dataset.slippi.slp import Header, HeaderPlayer
 from ingest.replay import peppi
 from ingest.replay.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of
 from ingest.replay.parse import ParsedReplay
-from ingest.sources.members import FAULTS
+from ingest.sources.reader import FAULTS
 
 
 def player(port: int, character: int = 10, kind: str = "human") -> HeaderPlayer:
@@ -127,7 +127,7 @@ def test_damage_is_what_a_side_dealt_and_deaths_do_not_lower_it() -> None:
 
 def test_every_reason_of_a_refusal_has_a_sentence_for_the_table() -> None:
     root = Path(__file__).parents[3]
-    code = "".join(path.read_text() for stage in ("ingest", "dataset") for path in (root / stage).glob("*.py"))
+    code = "".join(path.read_text() for stage in ("ingest", "dataset") for path in (root / stage).rglob("*.py"))
     reasons = set(re.findall(r'ReplayError\(\s*"(\w+)"', code)) | set(re.findall(r'_reason\(.*, "(\w+)"\)', code))
     assert len(reasons) > 20
     assert reasons | {reason for _, reason, _ in peppi._REASONS} | {*REJECTIONS, *FAULTS} <= SENTENCES.keys()
