@@ -19,7 +19,7 @@ from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.features.layout import ALL
 from dataset.schema import FIRST_FRAME, controller_matrix
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns

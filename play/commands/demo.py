@@ -19,11 +19,14 @@ import typer
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import command_line, examples
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS
 from play.commands.play import figures, rows_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+from ingest.jobs.job import content_id
+from ingest.sources.find import find_candidates
+from ingest.sources.reader import Reader
 
 NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
@@ -100,8 +103,6 @@ def run_demo(
         ConfigError: the folder holds something, or there are no such replays.
         ExphilError: a stage failed; its own message stands above on stderr.
     """
-    from ingest.sources.find import find_candidates
-
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
     if replays is not None and not find_candidates([replays]):
@@ -199,9 +200,7 @@ def _as_text(*parts: "RenderableType") -> str:
 
 def _copy_replay(replays: Path, ids: Collection[str], target: Path) -> Path:
     """The first of the replays with one of these ids, as a loose file: the stand-in plays no archive member."""
-    from ingest.jobs.job import content_id
     from ingest.sources.find import find_candidates
-    from ingest.sources.reader import Reader
 
     with Reader() as reader:
         for candidate in find_candidates([replays]):

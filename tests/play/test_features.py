@@ -13,7 +13,7 @@ from dataset.duels.generate import generate_replay
 from dataset.features.encoder import perspective
 from dataset.features.layout import FEATURE_ROW, RAW_ROW
 from dataset.melee.controller import Classes, Controllers
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns
 from play.agent.agent import Agent, Players, Stepper
 from play.loop.runner import Runner

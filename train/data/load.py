@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dataset.errors import ConfigError, SchemaError
 from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
-from dataset.store.split import Split
+from dataset.store.manifest import Split
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Packed, read_about

@@ -9,7 +9,7 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError
-from dataset.store.split import split_of
+from dataset.store.manifest import split_of
 from play.commands import demo
 
 
@@ -19,7 +19,7 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("replays")
     wanted = {"train": 4, "val": 2, "test": 2}
     for seed in range(500):
-        split = split_of(f"generated-{seed}", 0)
+        split = split_of(f"generated-{seed}", "", 0)
         if wanted[split] > 0:
             wanted[split] -= 1
             generate_replay(folder / f"{seed}.slp", seed=seed, frames=1900)
