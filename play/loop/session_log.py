@@ -20,7 +20,7 @@ from typing import Any
 
 from dataset.errors import ReplayError
 from dataset.melee.ids import character_name, stage_index_from_libmelee, stage_name
-from dataset.slippi.ubjson import raw_length
+from dataset.slippi.slp import raw_length
 from play.dolphin.session import Frame
 from play.loop.runner import Report, Runner, spread
 

@@ -16,7 +16,7 @@ import pytest
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.melee import controller
-from dataset.slippi import slp, ubjson
+from dataset.slippi import slp
 from play.stand_in.protocol import NEVER
 from play.stand_in.stand_in import StandIn
 from tests.play.builders import wait_until_over
@@ -80,7 +80,7 @@ def with_copies(path: Path, target: Path) -> list[int]:
     copies = [frames[i + 123] for i in (10, 11, 12)]
     at = messages.index(frames[12 + 123]) + 1
     messages[at:at] = [_hurt(copy, slp.payload_sizes(raw)) for copy in copies * 2]
-    target.write_bytes(ubjson.pack(b"".join(messages), metadata))
+    target.write_bytes(slp.pack(b"".join(messages), metadata))
     numbers = [*range(-123, len(frames) - 123)]
     numbers[12 + 124 : 12 + 124] = [10, 11, 12, 10, 11, 12]
     return numbers
@@ -347,7 +347,7 @@ def test_replays_too_old_for_the_stream_are_refused(replay: Path, tmp_path: Path
         raw, metadata = slp.read_slp(replay)
         at = raw.index(bytes([slp.GAME_START, 3, 18]), 5) + 1
         data = raw[:at] + bytes(version) + raw[at + 3 :]
-        (tmp_path / "old.slp").write_bytes(ubjson.pack(data, metadata))
+        (tmp_path / "old.slp").write_bytes(slp.pack(data, metadata))
         if is_served:
             StandIn(tmp_path / "old.slp").close()
             continue
@@ -357,7 +357,7 @@ def test_replays_too_old_for_the_stream_are_refused(replay: Path, tmp_path: Path
 
 def test_a_replay_without_frames_is_refused(replay: Path, tmp_path: Path) -> None:
     raw, metadata = slp.read_slp(replay)
-    (tmp_path / "empty.slp").write_bytes(ubjson.pack(slp.split_messages(raw)[0], metadata))
+    (tmp_path / "empty.slp").write_bytes(slp.pack(slp.split_messages(raw)[0], metadata))
     with pytest.raises(ReplayError, match="needs frames, found none"):
         StandIn(tmp_path / "empty.slp")
 
