@@ -56,7 +56,7 @@ class Folder:
             ShardError: they are not those that the manifest lists.
         """
         data = self.paths([shard])[0].read_bytes()
-        if wanted(shard).fault_of(data) is not None:
+        if not wanted(shard).is_whole(data):
             raise ShardError(
                 f"shard {shard.path}: the manifest lists {shard.bytes} bytes with SHA-256 {shard.sha256[:12]}…, found "
                 f"{len(data)} bytes that differ; copy the shard again or run 'exphil ingest --rebuild'"
