@@ -8,11 +8,11 @@ import fsspec
 import polars as pl
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from ingest.report import closing_lines
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 from dataset.store.store import Store
+from ingest.command import closing_lines
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 
