@@ -9,18 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-EXTRAS = {
-    "peppi_py": "ingest",
-    "melee": "play",
-    "enet": "play",
-    "onnx": "train",
-    "onnxruntime": "play",
-    "onnxscript": "train",
-    "safetensors": "train",
-    "huggingface_hub": "hub",
-    "torch": "train",
-    "wandb": "train",
-}
+EXTRAS = dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "wandb"), "train")
+EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py": "ingest", "huggingface_hub": "hub"}
 """The extra that installs each library."""
 
 NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)

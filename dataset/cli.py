@@ -10,41 +10,30 @@ from dataset.reporting.command_lines import command_line, examples
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
+VERIFY_EXAMPLES = examples("exphil verify --store data/mewtwo", "exphil verify --store data/mewtwo --quick")
+STATS_EXAMPLES = examples(
+    "exphil stats --store data/mewtwo --query matchups",
+    "exphil stats --store data/mewtwo --query techniques --character mewtwo",
+    'exphil stats --store data/mewtwo --sql "SELECT split, COUNT(*) AS games FROM replays GROUP BY split"',
+    "exphil stats --store data/mewtwo --html card.html",
+)
+ENCODE_EXAMPLES = examples(
+    "exphil encode --store data/mewtwo --codec joint",
+    "exphil encode --store data/mewtwo --features all-items-nana",
+    'exphil encode --store data/mewtwo --where "quality_a > 0.5 and frames > 3600"',
+    "exphil encode --store data/mewtwo --quality",
+)
+SYNC_EXAMPLES = examples(
+    "exphil sync up data/mewtwo --remote b2:melee", "exphil sync down runs --remote b2:melee --dry-run"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the stage's commands."""
-    app.command(
-        "verify",
-        epilog=examples(
-            "exphil verify --store data/mewtwo",
-            "exphil verify --store data/mewtwo --quick",
-        ),
-    )(verify_command)
-    app.command(
-        "stats",
-        epilog=examples(
-            "exphil stats --store data/mewtwo --query matchups",
-            "exphil stats --store data/mewtwo --query techniques --character mewtwo",
-            'exphil stats --store data/mewtwo --sql "SELECT split, COUNT(*) AS games FROM replays GROUP BY split"',
-            "exphil stats --store data/mewtwo --html card.html",
-        ),
-    )(stats_command)
-    app.command(
-        "encode",
-        epilog=examples(
-            "exphil encode --store data/mewtwo --codec joint",
-            "exphil encode --store data/mewtwo --features all-items-nana",
-            'exphil encode --store data/mewtwo --where "quality_a > 0.5 and frames > 3600"',
-            "exphil encode --store data/mewtwo --quality",
-        ),
-    )(encode_command)
-    app.command(
-        "sync",
-        epilog=examples(
-            "exphil sync up data/mewtwo --remote b2:melee",
-            "exphil sync down runs --remote b2:melee --dry-run",
-        ),
-    )(sync_command)
+    app.command("verify", epilog=VERIFY_EXAMPLES)(verify_command)
+    app.command("stats", epilog=STATS_EXAMPLES)(stats_command)
+    app.command("encode", epilog=ENCODE_EXAMPLES)(encode_command)
+    app.command("sync", epilog=SYNC_EXAMPLES)(sync_command)
 
 
 def verify_command(

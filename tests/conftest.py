@@ -11,6 +11,9 @@ import fsspec
 import pytest
 
 S3_SECRET = "hunter2-never-print-me"
+# Policies of tests are tiny: PyTorch's threads would spend most of their time waiting for each other, and several
+# tests run at once. The processes that tests start inherit it; it must be set before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "replays"
 
 

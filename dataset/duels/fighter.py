@@ -1,4 +1,4 @@
-"""One fighter of a duel: takes a controller a frame and moves through Melee's action states roughly as in Melee.
+"""One fighter of a duel: takes one controller per frame and moves through Melee's action states roughly as in Melee.
 
 It is a stand-in for the game good enough to learn from and to test with, not a simulation of Melee: figures are only near
 the game's (floaty characters fall faster, so that they jump more often), platforms and throws are missing. A fighter's
@@ -13,6 +13,14 @@ from dataset.duels import moves
 from dataset.melee.controller import A, B, Pad, X, Y, Z
 
 _STARTS_AT_ONE = frozenset({moves.DASH, moves.TURN, moves.CATCH, *range(moves.JAB, moves.DOWN_AIR + 1)})
+_NEXT = {
+    moves.GUARD_ON: moves.GUARD,
+    moves.GUARD_HIT: moves.GUARD,
+    moves.BALL_START: moves.BALL_LOOP,
+    moves.CLIFF_CATCH: moves.CLIFF_WAIT,
+    moves.RISE: moves.FALL_SPECIAL,
+}
+"""What follows a state of fixed length whatever is pressed."""
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
 """Shield in Melee's units; stick thresholds in 1/80."""
 DEAD_FRAMES, REBIRTH_FRAMES, INVULNERABLE_FRAMES, SPECIAL_LANDING_FRAMES = 60, 45, 90, 20
@@ -85,8 +93,8 @@ class Fighter:
     def _finish(self, now: Pad) -> None:
         if self.state == moves.KNEE_BEND:
             self._take_off(now)
-        elif self.state in (moves.GUARD_ON, moves.GUARD_HIT):
-            self.enter(moves.GUARD)
+        elif self.state in _NEXT:
+            self.enter(_NEXT[self.state])
         elif self.state == moves.DEAD:
             self._return()
         elif self.state == moves.REBIRTH:
@@ -94,17 +102,11 @@ class Fighter:
         elif self.state == moves.REBIRTH_WAIT:
             self.airborne, self.invulnerable = True, INVULNERABLE_FRAMES
             self.enter(moves.FALL)
-        elif self.state == moves.BALL_START:
-            self.enter(moves.BALL_LOOP)
         elif self.state == moves.TURN:
             self.length = 0
-        elif self.state == moves.CLIFF_CATCH:
-            self.enter(moves.CLIFF_WAIT)
         elif self.state == moves.CLIFF_CLIMB:
             self.x, self.y, self.airborne = math.copysign(self.arena.edge - 8.0, self.x), 0.0, False
             self.enter(moves.WAIT)
-        elif self.state == moves.RISE:
-            self.enter(moves.FALL_SPECIAL)
         elif self.state in moves.HURT and self.airborne:
             self.enter(moves.DAMAGE_FALL)
         else:
@@ -210,8 +212,7 @@ class Fighter:
         elif self.state == moves.DASH and self.time >= 14:
             self.enter(moves.RUN)
         elif self.state not in (moves.DASH, moves.RUN):
-            is_flick = abs(before.x) < SMASH or self.state == moves.TURN
-            if is_flick:
+            if abs(before.x) < SMASH or self.state == moves.TURN:
                 self.enter(moves.DASH)
             elif self.state != moves.WALK:
                 self.enter(moves.WALK)
@@ -272,10 +273,8 @@ class Fighter:
         self.air_x = self.speed_y = 0.0
         x = self.x + self.ground_x + self.knock_x
         if abs(x) > self.arena.edge:
-            if (
-                self.state in (moves.DASH, moves.RUN, moves.WALK, *moves.HURT)
-                and abs(self.ground_x + self.knock_x) > 0.5
-            ):
+            is_moving = self.state in (moves.DASH, moves.RUN, moves.WALK, *moves.HURT)
+            if is_moving and abs(self.ground_x + self.knock_x) > 0.5:
                 self.airborne, self.air_x, self.ground_x, self.jumps = True, self.ground_x, 0.0, 1
                 if self.state not in moves.HURT:
                     self.enter(moves.FALL)

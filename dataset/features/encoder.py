@@ -1,4 +1,4 @@
-"""The one encoder: frame-table columns in, the numbers a policy eats out, for replays and live frames alike.
+"""The one encoder: frame-table columns in, the numbers a policy is given out, for replays and live frames alike.
 
 A replay comes in as its columns (``encode_columns``), live frames as a float32 matrix ``raw`` [len(RAW_NAMES), N] (``encode``),
 or one at a time (``FrameEncoder``); all pass through the same arithmetic. Out come ``continuous`` float16 [C, N] at fixed
@@ -35,7 +35,7 @@ Row = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Encoded:
-    """Frames as a policy eats them, column-major."""
+    """Frames as a policy is given them, column-major."""
 
     continuous: NDArray[np.float16]
     """[C, N] in the order of ``FEATURES``."""
@@ -124,7 +124,7 @@ def encode_columns(columns: Columns) -> Encoded:
 
 
 def _has_bits(column: NDArray[np.generic]) -> bool:
-    """Whether anything stands there but 0.0, which -0.0 is not."""
+    """Whether a column holds anything but 0.0, which -0.0 is not."""
     return bool(np.logical_or.reduce(column.view(np.bool_)))  # ends at the first; count_nonzero does not
 
 
@@ -176,28 +176,28 @@ def _finish(features: NDArray[np.intp], values: NDArray[np.float32], indices: ND
         if feature in _GATES:
             values[row] *= _IS_HITSTUN.take(indices[_GATES[feature]])
     values *= _SCALES[features]
-    return clipped_half_bits(values, CLIP)
+    return clipped_float16_bits(values, CLIP)
 
 
 _FLOAT16_BIAS = -((127 - 14 + 13) << 10) & 0xFFFF
 """Brings float32's exponents, 13 too great, to float16's; it has fewer bits than the sum loses, so nothing of it is lost."""
 
 
-def clipped_half_bits(values: NDArray[np.float32], limit: float) -> NDArray[np.uint16]:
+def clipped_float16_bits(values: NDArray[np.float32], limit: float) -> NDArray[np.uint16]:
     """The bits of ``values`` [R, N] (overwritten) as float16, rounded to even as numpy does in more than twice the time.
 
     What is not finite becomes 0, the rest is held within ±``limit``, 2^15 at most. A sum with 2^13 times a value's own power of
     two (2^-14 at least) loses just the bits that float16 lacks; the low 16 bits of what is left are the mantissa, its leading
     one included, and ``_FLOAT16_BIAS``.
     """
-    halves = np.signbit(values).astype(np.uint16)
-    halves *= np.uint16(1 << 15)  # a shift takes twice as long
+    rounded = np.signbit(values).astype(np.uint16)
+    rounded *= np.uint16(1 << 15)  # a shift takes twice as long
     np.abs(values, out=values)
     bits = values.view(np.uint32)
     highest = np.float32(limit)
     for row in np.flatnonzero(bits.max(axis=1, initial=0) > highest.view(np.uint32)):  # NaN's and infinity's are higher
         is_odd = ~np.isfinite(values[row])
-        values[row][is_odd], halves[row][is_odd] = 0, 0
+        values[row][is_odd], rounded[row][is_odd] = 0, 0
         np.minimum(values[row], highest, out=values[row])
     exponents = bits & np.uint32(0x7F800000)
     powers = exponents.view(np.float32)
@@ -206,8 +206,8 @@ def clipped_half_bits(values: NDArray[np.float32], limit: float) -> NDArray[np.u
     values += powers
     exponents >>= np.uint32(13)
     bits += exponents
-    halves += bits.astype(np.uint16)
-    return halves
+    rounded += bits.astype(np.uint16)
+    return rounded
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -346,4 +346,4 @@ class FrameEncoder:
 
 
 FRAME_ENCODERS = (FrameEncoder(0), FrameEncoder(1))
-"""By side."""
+"""One for each side."""

@@ -14,9 +14,10 @@ from rich.table import Table
 from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.features.align import align
-from dataset.features.layout import CLIP, FEATURE_ROW, FEATURES, INDICES, encoder_digest, zeroed
+from dataset.features.layout import CLIP, FEATURES, INDICES, encoder_digest, zeroed
 from dataset.melee.controller import BUTTONS, NUM_CONTROLLER_FLOATS, X, Y
 from dataset.melee.ids import action_state_name, character_name, stage_name
+from dataset.reporting.tables import table
 from dataset.schema import SIDES, Columns, controller_matrix
 
 NEUTRAL_TEXT = "·"
@@ -24,18 +25,8 @@ DEFAULT_SPAN = 12
 """Frames shown if none are chosen."""
 
 STATE_NAMES = (
-    "action_state",
-    "action_frame",
-    "x",
-    "y",
-    "facing",
-    "percent",
-    "shield",
-    "stocks",
-    "jumps",
-    "on_ground",
-    "hitlag",
-)
+    "action_state", "action_frame", "x", "y", "facing", "percent", "shield", "stocks", "jumps", "on_ground", "hitlag",
+)  # fmt: skip
 """Columns of a player that are shown as they are."""
 
 FrameRow = dict[str, Any]
@@ -121,14 +112,14 @@ def frame_tables(rows: list[FrameRow], columns: Columns) -> list[Table]:
 
 def _side_table(rows: list[FrameRow], side: str, columns: Columns) -> Table:
     title = f"side {side}: {rows[0]['character']} on {stage_name(int(columns['stage'][0]))}"
-    table = Table(title=title, title_justify="left", caption="* target differs from p", caption_justify="left")
+    shown = Table(title=title, title_justify="left", caption="* target differs from p", caption_justify="left")
     for name in ("frame", "action state", "at", "x", "y", "facing", "percent", "shield", "stocks", "ground"):
-        table.add_column(name, justify="left" if name == "action state" else "right", no_wrap=True)
+        shown.add_column(name, justify="left" if name == "action state" else "right", no_wrap=True)
     for name in ("controller t", "p", "target"):
-        table.add_column(name)
+        shown.add_column(name)
     for row in rows:
         is_change = row["target"] is not None and row["target"] != row["previous"]
-        table.add_row(
+        shown.add_row(
             str(row["frame"]),
             f"{row['action_state']} {row['action']}",
             _text(row["action_frame"], ".0f"),
@@ -143,7 +134,7 @@ def _side_table(rows: list[FrameRow], side: str, columns: Columns) -> Table:
             row["previous"],
             "none" if row["target"] is None else ("* " if is_change else "") + row["target"],
         )
-    return table
+    return shown
 
 
 def _text(value: float | None, form: str) -> str:
@@ -181,43 +172,37 @@ def layout_tables(codec: Codec, choice: str) -> list[Table]:
     """
     zeros, index_zeros = zeroed(choice)
     one_hot = len(FEATURES) + NUM_CONTROLLER_FLOATS + sum(size for _, size in INDICES)
-    features = Table(
-        title=f"{len(FEATURES)} continuous features (scaled, clipped to ±{CLIP:g}, float16); choice {choice}",
-        title_justify="left",
-        caption=f"with {NUM_CONTROLLER_FLOATS} numbers of the previous controller and every index as one-hot: {one_hot}",
-        caption_justify="left",
+    scales = [LEFT_OUT if row in zeros else f"{feature.scale:.6g}" for row, feature in enumerate(FEATURES)]
+    sizes = [LEFT_OUT if row in index_zeros else str(size) for row, (_, size) in enumerate(INDICES)]
+    features = table(
+        f"{len(FEATURES)} continuous features (scaled, clipped to ±{CLIP:g}, float16); choice {choice}",
+        ("count", "scale", "mirrored"),
+        [
+            (name, str(len(rows)), scales[rows[0]], "negated" if FEATURES[rows[0]].is_mirrored else "")
+            for name, rows in _grouped([feature.name for feature in FEATURES]).items()
+        ],
     )
-    features.add_column("feature")
-    for name in ("count", "scale"):
-        features.add_column(name, justify="right")
-    features.add_column("mirrored")
-    for group, members in _grouped([feature.name for feature in FEATURES]).items():
-        row = FEATURE_ROW[members[0]]
-        scale = LEFT_OUT if row in zeros else f"{FEATURES[row].scale:.6g}"
-        features.add_row(group, str(len(members)), scale, "negated" if FEATURES[row].is_mirrored else "")
-    sizes = {name: LEFT_OUT if row in index_zeros else str(size) for row, (name, size) in enumerate(INDICES)}
-    indices = {group: (len(members), sizes[members[0]]) for group, members in _grouped(list(sizes)).items()}
-    classes = {name: (1, str(size)) for name, size in codec.components}
+    features.caption_justify = "left"
+    features.caption = (
+        f"with {NUM_CONTROLLER_FLOATS} numbers of the previous controller and every index as one-hot: {one_hot}"
+    )
+    indices = table(
+        f"{len(INDICES)} embedding indices (uint16)",
+        ("count", "rows of its table"),
+        [(name, str(len(rows)), sizes[rows[0]]) for name, rows in _grouped([name for name, _ in INDICES]).items()],
+    )
+    components = [(name, "1", str(size)) for name, size in codec.components]
     return [
         features,
-        _sizes(f"{len(INDICES)} embedding indices (uint16)", ("index", "count", "rows of its table"), indices),
-        _sizes(f"codec {codec.name}, {len(codec.components)} components", ("component", "count", "classes"), classes),
+        indices,
+        table(f"codec {codec.name}, {len(components)} components", ("count", "classes"), components),
     ]
 
 
-def _sizes(title: str, heads: tuple[str, str, str], rows: dict[str, tuple[int, str]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for place, head in enumerate(heads):
-        table.add_column(head, justify="right" if place else "left")
-    for name, (count, size) in rows.items():
-        table.add_row(name, str(count), size)
-    return table
-
-
-def _grouped(names: list[str]) -> dict[str, list[str]]:
-    """Names that differ only in the player or the item slot, under one: ``a|b_x``, ``item0…4_x``."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
+def _grouped(names: list[str]) -> dict[str, list[int]]:
+    """Places of the names that differ only in the player or the item slot, under one: ``a|b_x``, ``item0…4_x``."""
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
         group = re.sub(r"^item\d_", "item0…4_", re.sub(r"^[ab]_", "a|b_", name))
-        groups.setdefault(group, []).append(name)
+        groups.setdefault(group, []).append(place)
     return groups

@@ -1,38 +1,44 @@
-"""Files that were fetched and verified, kept on this disk under their SHA-256 up to a size, least recently used out first.
+"""A cache of downloaded files, under their SHA-256 and up to a size; the least recently used is evicted first.
 
-In: what the manifest lists and how to fetch it. Out: verified bytes, or a path that stays while this process lives. Any
-number of processes may share the folder: one fetches a file while the others wait for it. The surprise: what lies here is
-hashed again on every use, so neither a damaged disk nor a kill during a write can hand out wrong bytes.
+Files are hashed again on every use, so neither a damaged disk nor a kill during a write can hand out wrong bytes. Any number of
+processes may share the folder: one downloads a file while the others wait for it.
+
+A process keeps the files of its queries until it ends: it writes their names to a list of its own and holds a lock for as long.
+A list whose lock can be taken is therefore nobody's. Kept files belong to the process and not to the ``Cache``, because a lazy
+query outlives the store it came from.
 """
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from dataset.errors import ConfigError
+from dataset.io.atomic import try_lock
 from dataset.io.fetch import Wanted
-from dataset.io.lock import waiting_for
-from dataset.io.pins import PIN_SUFFIX, pin, pinned
 
 DEFAULT_LIMIT_GB = 20.0
-PARTIAL_SUFFIX = ".partial"
+PARTIAL_SUFFIX, KEPT_SUFFIX = ".partial", ".kept"
 
 _ABANDONED_S = 3600
 """A partial file nobody wrote to for so long belongs to no running transfer."""
 
 Download = Callable[[Path], None]
-"""Brings a file, verified, to the path given, going on with what lies there."""
+"""Downloads a file, verified, to the path given, and resumes what lies there."""
+
+_kept_lists: dict[tuple[int, Path], tuple[Path, object]] = {}
+"""By process and folder: its list of kept files, and the lock that says that the process lives."""
 
 
 def cache_folder() -> Path:
-    """Where exphil keeps what it can make again."""
+    """Where exphil keeps files that it can make again."""
     return Path(os.environ.get("EXPHIL_CACHE") or Path.home() / ".cache" / "exphil")
 
 
 def cache_limit_bytes() -> int:
-    """The size that ``$EXPHIL_CACHE_GB`` allows fetched shards.
+    """The size that ``$EXPHIL_CACHE_GB`` allows downloaded files.
 
     Raises:
         ConfigError: it is no positive number.
@@ -48,7 +54,7 @@ def cache_limit_bytes() -> int:
 
 
 class Cache:
-    """One folder of fetched files."""
+    """One folder of downloaded files."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
@@ -60,8 +66,8 @@ class Cache:
         data = self._bytes(wanted)
         if data is not None:
             return data
-        with self._sole(wanted):
-            data = self._bytes(wanted)  # another process may have brought it meanwhile
+        with self._fetching(wanted):
+            data = self._bytes(wanted)  # another process may have downloaded it meanwhile
             if data is None:
                 partial = self._fetch(wanted, download)
                 data = partial.read_bytes()  # before the rename: from then on it may be evicted
@@ -81,13 +87,13 @@ class Cache:
                 f"{self.limit_bytes / 1e9:.2f} GB; set EXPHIL_CACHE_GB higher"
             )
         with self._counting():
-            pin(self.folder, {self._path(one).name for one in wanted})
+            self._keep({self._path(one).name for one in wanted})
         return [self._verified(one, download(one)) for one in wanted]
 
     def _verified(self, wanted: Wanted, download: Download) -> Path:
         path = self._path(wanted)
         if not _is_whole(path, wanted):
-            with self._sole(wanted):
+            with self._fetching(wanted):
                 if not _is_whole(path, wanted):
                     self._fetch(wanted, download).replace(path)
         os.utime(path)
@@ -105,13 +111,36 @@ class Cache:
     def _path(self, wanted: Wanted) -> Path:
         return self.folder / f"{wanted.sha256}{Path(wanted.path).suffix}"
 
-    def _sole(self, wanted: Wanted) -> AbstractContextManager[None]:
-        """Hold the right to fetch a file; files that share two hex digits wait for each other."""
-        return waiting_for(self.folder / "locks" / wanted.sha256[:2])
+    def _fetching(self, wanted: Wanted) -> AbstractContextManager[object]:
+        """Hold the right to download a file; files that share two hex digits wait for each other."""
+        return _lock(self.folder / "locks" / wanted.sha256[:2])
 
-    def _counting(self) -> AbstractContextManager[None]:
-        """Hold the right to pin and to evict."""
-        return waiting_for(self.folder / "locks" / "room")
+    def _counting(self) -> AbstractContextManager[object]:
+        """Hold the right to keep and to evict files."""
+        return _lock(self.folder / "locks" / "room")
+
+    def _keep(self, names: set[str]) -> None:
+        """Keep files until this process ends; called while nobody evicts."""
+        key = os.getpid(), self.folder
+        if key not in _kept_lists:
+            name = uuid.uuid4().hex
+            _kept_lists[key] = self.folder / f"{name}{KEPT_SUFFIX}", try_lock(self.folder / "locks" / name)
+        with _kept_lists[key][0].open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in sorted(names))
+
+    def _kept(self) -> set[str]:
+        """Files that some running process keeps; called while no other does this or keeps more."""
+        names: set[str] = set()
+        for path in self.folder.glob(f"*{KEPT_SUFFIX}"):
+            lock_path = self.folder / "locks" / path.stem
+            lock = try_lock(lock_path)
+            if lock is None:
+                names |= set(path.read_text(encoding="utf-8").split())
+                continue
+            with lock, suppress(PermissionError):  # Windows, while a virus scanner looks at them
+                path.unlink()
+                lock_path.unlink(missing_ok=True)
+        return names
 
     def _fetch(self, wanted: Wanted, download: Download) -> Path:
         partial = self._path(wanted).with_name(f"{wanted.sha256}{PARTIAL_SUFFIX}")
@@ -122,16 +151,16 @@ class Cache:
         return partial
 
     def _make_room(self, wanted: Wanted, partial: Path) -> None:
-        """Evict what was used longest ago until the file fits.
+        """Evict the files used longest ago until this one fits.
 
-        Counting takes a while in a large cache, so each process may fetch an eighth of what was free before it counts again:
-        processes that fill a cache at the same time may overshoot its limit by as much.
+        Counting takes a while in a large cache, so each process may download an eighth of what was free before it counts
+        again: processes that fill a cache at the same time may overshoot its limit by as much.
         """
         if wanted.size is not None and wanted.size <= self._uncounted:
             self._uncounted -= wanted.size
             return
         with self._counting():
-            kept = pinned(self.folder)
+            kept = self._kept()
             files = sorted(self._files(), key=lambda file: file[1])
             excess = sum(size for _, _, size in files) + (wanted.size or 0) - self.limit_bytes
             for path, used, size in files:
@@ -151,9 +180,15 @@ class Cache:
         """(path, last use, bytes) of every file that takes room."""
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):
-                if not entry.name.endswith(PIN_SUFFIX) and entry.is_file():
+                if not entry.name.endswith(KEPT_SUFFIX) and entry.is_file():
                     stat = entry.stat()
                     yield Path(entry.path), stat.st_mtime, stat.st_size
+
+
+def _lock(path: Path) -> AbstractContextManager[object]:
+    from filelock import FileLock  # 40 ms that a store on this disk need not wait for
+
+    return FileLock(path, poll_interval=0.02)
 
 
 def _is_whole(path: Path, wanted: Wanted) -> bool:

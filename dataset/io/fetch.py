@@ -1,8 +1,7 @@
-"""Fetching one file until it is the one that is wanted: attempts, back-off, resume, verification.
+"""Downloads one file until it is the wanted one: attempts, back-off, resume, verification.
 
-In: a ``Source`` and what the manifest says of a file. Out: that file, whole and verified, or a ``ShardError`` that names it
-and says why. The surprise: a broken transfer is gone on with from its last byte, but bytes that turn out wrong are thrown
-away whole, since nothing tells which of them are.
+A broken transfer resumes at its last byte. Bytes that turn out wrong are thrown away whole, since nothing says which of them
+are wrong.
 """
 
 import hashlib
@@ -32,7 +31,7 @@ class Wanted:
     """Relative to the store."""
     sha256: str
     size: int | None
-    """In bytes; ``None`` where the manifest does not say."""
+    """In bytes; ``None`` where the manifest does not list it."""
 
     def fault_of(self, data: bytes) -> str | None:
         """How ``data`` differs from the file."""
@@ -48,7 +47,7 @@ class Wanted:
         return None if sha256_of(path) == self.sha256 else f"{size:,} bytes that differ"
 
     def rule(self, place: str) -> str:
-        """What is asked of its copy, which comes from ``place``."""
+        """The rule that errors state for its copy from ``place``."""
         return f"shard {self.path} of {place}: must arrive as the {self} that the manifest lists"
 
     def __str__(self) -> str:
@@ -75,100 +74,94 @@ class Patience:
 
 
 def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Patience) -> None:
-    """Bring a file to ``target``, going on with what lies there, and verify it.
+    """Download a file to ``target``, resuming what lies there, and verify it.
 
     Raises:
-        ShardError: it could not be had, or stayed another file than the manifest lists.
+        ShardError: it could not be had, or was another file than the manifest lists to the end.
         ConfigError: the disk is full or cannot be written to.
     """
-    trial = _Trial(patience)
 
-    def attempt() -> None:
-        _transfer(source, wanted, target, trial)
-        fault = wanted.fault_at(target)
-        if fault is not None:
-            raise WrongFileError(fault)
-
-    while not trial.is_done(attempt, wanted.rule(store)):
-        if trial.is_wrong:
+    def attempt(trial: _Trial) -> None:
+        try:
+            _transfer(source, wanted, target, trial)
+            fault = wanted.fault_at(target)
+            if fault is not None:
+                raise WrongFileError(fault)
+        except WrongFileError:
             target.unlink(missing_ok=True)
+            raise
+
+    _retry(attempt, wanted.rule(store), patience)
 
 
 def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience) -> T:
-    """A small file that no manifest lists, fetched whole until ``parse`` takes it.
+    """Download a small file that no manifest lists, until ``parse`` takes it.
 
     Raises:
         ShardError: it could not be had, or ``parse`` refused it (SchemaError) to the end.
     """
-    trial = _Trial(patience)
-    found: list[T] = []
 
-    def attempt() -> None:
+    def attempt(trial: _Trial) -> T:
         _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
         try:
             with closing(pieces):
-                found.append(parse(b"".join(pieces)))
+                return parse(b"".join(pieces))
         except SchemaError as error:
             raise WrongFileError(f"a damaged one ({error})") from error
 
-    while not trial.is_done(attempt, f"store {store}: a store holds a readable {path}"):
-        pass
-    return found[0]
+    return _retry(attempt, f"store {store}: a store holds a readable {path}", patience)
 
 
 def ask(question: Callable[[], T], rule: str, patience: Patience) -> T:
-    """The answer of a server, asked again while that may help.
+    """Ask a server something, again while that may help.
 
     Raises:
-        ShardError: there is none; it says ``rule`` and what was found instead.
+        ShardError: there is no answer; it says ``rule`` and what was found instead.
     """
-    trial = _Trial(patience)
-    found: list[T] = []
-    while not trial.is_done(lambda: found.append(question()), rule):
-        pass
-    return found[0]
+    return _retry(lambda trial: question(), rule, patience)
 
 
 class _Trial:
     """The attempts at one file."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience, self._failures, self._furthest = patience, 0, 0
+    def __init__(self) -> None:
+        self.failures, self._furthest = 0, 0
         self.is_wrong = False
         """Whether the last attempt brought wrong bytes."""
 
     def reach(self, offset: int) -> None:
         """Note how far an attempt got."""
         if offset >= self._furthest + PROGRESS_BYTES:
-            self._furthest, self._failures = offset, 0
+            self._furthest, self.failures = offset, 0
 
-    def is_done(self, attempt: Callable[[], None], rule: str) -> bool:
-        """Make an attempt; after a failure that may pass, wait and return false.
 
-        Raises:
-            ShardError: another attempt would be useless, or one too many.
-        """
+def _retry(attempt: Callable[[_Trial], T], rule: str, patience: Patience) -> T:
+    """What ``attempt`` returns, made again after waits while another one may succeed.
+
+    Raises:
+        ShardError: another attempt would be useless, or one too many; it says ``rule``.
+    """
+    trial = _Trial()
+    while True:
         try:
-            attempt()
+            return attempt(trial)
         except RefusedError as error:
             raise ShardError(
                 f"{rule}, found {error}; check the address, the file there and your credentials"
             ) from error
         except (TransferError, WrongFileError) as error:
-            self._failures += 1
-            self.is_wrong = isinstance(error, WrongFileError)
-            if self._failures >= self._patience.attempts:
+            trial.failures += 1
+            trial.is_wrong = isinstance(error, WrongFileError)
+            if trial.failures >= patience.attempts:
                 raise ShardError(
-                    f"{rule}, found {error} in the last of {self._failures} attempts; "
+                    f"{rule}, found {error} in the last of {trial.failures} attempts; "
                     "check the connection, or copy it there again"
                 ) from error
-            time.sleep(self._patience.wait_s(self._failures))
-            return False
-        return True
+        time.sleep(patience.wait_s(trial.failures))
 
 
 def _transfer(source: Source, wanted: Wanted, target: Path, trial: _Trial) -> None:
-    """One attempt: append what is missing to ``target``, or write it anew if the server starts over."""
+    """Append what is missing to ``target``, or write it anew if the server starts over."""
     have = target.stat().st_size if target.exists() else 0
     if wanted.size is None or have > wanted.size:
         have = 0

@@ -1,8 +1,8 @@
 """Hugging Face's hub as the other side of a copy: one repository, through ``huggingface_hub`` (extra ``[hub]``).
 
-In: ``USER/NAME``, dataset or model, and perhaps a revision. Out: files there and back, each compared by its hash, so that what
-is there already is not sent again. The surprise: a push is commits of up to 100 files, the manifest in the last; a pull reads
-one commit however many are made meanwhile. The token is ``huggingface_hub``'s own (``hf auth login`` or ``HF_TOKEN``).
+Each file is compared by its hash, so what is there already is not sent again. A push is a commit for each ``send``, the
+manifest in the last; a pull reads one commit however many are made meanwhile. The token is ``huggingface_hub``'s own (``hf auth
+login`` or ``HF_TOKEN``).
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -18,27 +18,23 @@ from typing import Any, Literal
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import sha256_of
-from dataset.io.rclone import Copied, Progress
+from dataset.io.remote_folder import Copied
 
 Kind = Literal["dataset", "model"]
 
-FILES_A_COMMIT = 100
-"""As the hub's documentation advises."""
-
 ANSWER_S = 10.0
-"""Within which the hub must say that it has a repository; without a limit, a line that is mute would be listened to for ever."""
+"""The hub must say within this time that it has a repository; without a limit, a mute line would be waited for for ever."""
 
 
 @dataclass
 class HubRepo:
-    """A repository on the hub; see ``dataset.store.sync.Away`` for its methods."""
+    """A repository on the hub; see ``RemoteFolder`` for its methods."""
 
     api: Any
     """``huggingface_hub.HfApi``."""
     repo: str
     kind: Kind
     revision: str | None = None
-    on_progress: Progress | None = None
     _listed: dict[str, Any] | None = field(default=None, init=False)
 
     @property
@@ -51,21 +47,19 @@ class HubRepo:
         if path not in self.listed():
             return None
         with tempfile.TemporaryDirectory(prefix="exphil-hub-") as folder:
-            self._download(Path(folder), path)
+            self._download(Path(folder), [path])
             return (Path(folder) / path).read_text(encoding="utf-8", errors="replace")
 
     def send(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
         """Commit those of the files that are not there, or are others."""
         changed = [path for path in files if not self._is_same(folder, path)]
-        operation = library().CommitOperationAdd
-        for first in range(0, 0 if is_dry else len(changed), FILES_A_COMMIT):
-            part = changed[first : first + FILES_A_COMMIT]
-            self._tell(f"sending files {first + 1} to {first + len(part)} of {len(changed)}")
-            with self.told(f"sending {part[0]}"):
-                self.api.create_commit(
-                    self.repo,
-                    [operation(path_in_repo=path, path_or_fileobj=str(folder / path)) for path in part],
-                    commit_message=f"Add {part[0]}" + (f" and {len(part) - 1} more" if len(part) > 1 else ""),
+        if changed and not is_dry:
+            with self.errors(f"sending {changed[0]}"):
+                self.api.upload_folder(
+                    repo_id=self.repo,
+                    folder_path=str(folder),
+                    allow_patterns=changed,
+                    commit_message=f"Add {changed[0]}" + (f" and {len(changed) - 1} more" if len(changed) > 1 else ""),
                     repo_type=self.kind,
                     revision=self.revision,
                 )
@@ -75,9 +69,8 @@ class HubRepo:
     def fetch(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
         """Download those of the files that are there and that the folder lacks or has otherwise."""
         changed = [path for path in files if path in self.listed() and not self._is_same(folder, path)]
-        for number, path in enumerate(() if is_dry else changed, 1):
-            self._tell(f"fetching file {number} of {len(changed)}, {path}")
-            self._download(folder, path)
+        if changed and not is_dry:
+            self._download(folder, changed)
         return Copied(len(changed), sum(self.listed()[path].size for path in changed))
 
     def check(self, folder: Path, files: Sequence[str]) -> None:
@@ -94,16 +87,12 @@ class HubRepo:
     def listed(self) -> dict[str, Any]:
         """What lies there, by path; nothing where there is no such repository or revision yet."""
         if self._listed is None:
-            errors = library().errors
-            try:
-                with self.told("listing its files"):
-                    entries = list(
-                        self.api.list_repo_tree(self.repo, recursive=True, revision=self.revision, repo_type=self.kind)
-                    )
-            except ExphilError as error:
-                if not isinstance(error.__cause__, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
-                    raise
-                entries = []
+            missing = library().errors.RepositoryNotFoundError, library().errors.RevisionNotFoundError
+            entries: list[Any] = []
+            with self.errors("listing its files"), suppress(*missing):
+                entries += self.api.list_repo_tree(
+                    self.repo, recursive=True, revision=self.revision, repo_type=self.kind
+                )
             self._listed = {
                 entry.path: entry for entry in entries if hasattr(entry, "blob_id")
             }  # the others are folders
@@ -111,22 +100,20 @@ class HubRepo:
 
     def about(self) -> Any | None:
         """What the hub says of the repository; ``None`` if there is none, or not for this account."""
-        try:
+        with suppress(library().errors.RepositoryNotFoundError):
             return self.api.repo_info(self.repo, repo_type=self.kind, timeout=ANSWER_S)
-        except library().errors.RepositoryNotFoundError:
-            return None
+        return None
 
     @contextmanager
-    def told(self, doing: str) -> Iterator[None]:
+    def errors(self, doing: str) -> Iterator[None]:
         """Turn what ``huggingface_hub`` raises into an ``ExphilError``, without the signatures that addresses may carry."""
         errors = library().errors
         try:
             yield
         except (errors.HTTPError, errors.HFValidationError, OSError) as error:
             lines = re.sub(r"\?\S+", "?…", str(error)).strip().splitlines()
-            is_mute = isinstance(error, errors.HTTPError | ConnectionError) and not isinstance(
-                error, errors.HfHubHTTPError
-            )
+            is_answered = isinstance(error, errors.HfHubHTTPError)
+            is_mute = isinstance(error, errors.HTTPError | ConnectionError) and not is_answered
             remedy = (
                 "see that this machine is online (a dry run asks the hub too) and that HF_ENDPOINT, if set, is its address"
                 if is_mute
@@ -137,13 +124,20 @@ class HubRepo:
                 "then run the same command again"
             ) from error
 
-    def _download(self, folder: Path, path: str) -> None:
-        with self.told(f"fetching {path}"):
-            self.api.hf_hub_download(
-                self.repo, path, repo_type=self.kind, revision=self.revision, local_dir=str(folder)
+    def _download(self, folder: Path, files: Sequence[str]) -> None:
+        with self.errors(f"fetching {files[0]}"):
+            self.api.snapshot_download(
+                self.repo,
+                repo_type=self.kind,
+                revision=self.revision,
+                local_dir=str(folder),
+                allow_patterns=list(files),
             )
-        shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)  # the library's notes on what it fetched
-        if (folder / ".cache").is_dir() and not any((folder / ".cache").iterdir()):
+        self.require_same(
+            folder, files, "run the same command again"
+        )  # offline, the library takes any folder for whole
+        shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)  # its notes on what it downloaded
+        with suppress(OSError):
             (folder / ".cache").rmdir()
 
     def _is_same(self, folder: Path, path: str) -> bool:
@@ -156,22 +150,16 @@ class HubRepo:
         data = file.read_bytes()
         return bool(hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == entry.blob_id)
 
-    def _tell(self, line: str) -> None:
-        if self.on_progress is not None:
-            self.on_progress(line)
 
-
-def open_for_push(
-    repo: str, kind: Kind, *, is_private: bool, revision: str | None, is_dry: bool, on_progress: Progress | None = None
-) -> HubRepo:
+def open_for_push(repo: str, kind: Kind, *, is_private: bool, revision: str | None, is_dry: bool) -> HubRepo:
     """A repository to send to, made if it is not there.
 
     Raises:
         ConfigError: the name is none, or a private one is asked for and it is public.
         ExphilError: the hub says no.
     """
-    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision, on_progress)
-    with found.told("opening it"):
+    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision)
+    with found.errors("opening it"):
         if (there := found.about()) is not None:
             if is_private and not there.private:
                 raise ConfigError(
@@ -185,15 +173,15 @@ def open_for_push(
     return found
 
 
-def open_for_pull(repo: str, kind: Kind, *, revision: str | None, on_progress: Progress | None = None) -> HubRepo:
+def open_for_pull(repo: str, kind: Kind, *, revision: str | None) -> HubRepo:
     """A repository as it is at one commit, the newest of ``revision``.
 
     Raises:
         ConfigError: the name is none.
         ExphilError: there is no such repository or revision, or the hub says no.
     """
-    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision, on_progress)
-    with found.told("opening it"):
+    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision)
+    with found.errors("opening it"):
         found.revision = found.api.repo_info(repo, revision=revision, repo_type=kind, timeout=ANSWER_S).sha
     return found
 
@@ -202,7 +190,7 @@ def kinds_of(repo: str) -> list[Kind]:
     """What there is by that name: a dataset, a model, both or none."""
     kinds: tuple[Kind, ...] = ("dataset", "model")
     probes = [HubRepo(library().HfApi(), _require_name(repo), kind) for kind in kinds]
-    with probes[0].told("looking for it"):
+    with probes[0].errors("looking for it"):
         return [probe.kind for probe in probes if probe.about() is not None]
 
 

@@ -1,27 +1,25 @@
-"""Bytes of a remote file from an offset on, piece by piece: what ``dataset.io.fetch`` needs of HTTP, S3 and the rest.
+"""Bytes of a remote file from an offset on, piece by piece, over HTTP, S3 or what else fsspec reads.
 
-In: the URL of a store's folder. Out: a ``Source`` that opens files below it. The surprise: HTTP is read with the standard
-library and not through fsspec, which takes a body that is cut short for a whole one and does not tell whether the server
-honoured a range. Credentials come from ``~/.netrc`` (HTTP) or the backend's own configuration and environment, never from
-the URL, and are sent to no host that a redirect names.
+HTTP goes through httpx and not through fsspec, which takes a body that is cut short for a whole one and does not say whether
+the server honoured a range. Credentials come from ``~/.netrc`` (HTTP) or the backend's own configuration and environment, never
+from the URL, and go to no other host that a redirect names.
 """
 
-import base64
-import http.client
+import logging
 import netrc
-import re
 import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import httpx
+
 from dataset.errors import ConfigError
 
-PIECE_BYTES = 2**18
+logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs addresses, signed ones among them
+
 PART_BYTES = 2**22
 """What one request to an object store asks for."""
 SIGNED_S = 3600
@@ -34,7 +32,7 @@ _CREDENTIAL_ERRORS = {"NoCredentialsError", "PartialCredentialsError", "Credenti
 
 
 class TransferError(Exception):
-    """A transfer broke off; another attempt may go on where it ended."""
+    """A transfer broke off; another attempt may resume it."""
 
 
 class RefusedError(Exception):
@@ -42,7 +40,7 @@ class RefusedError(Exception):
 
 
 class WrongFileError(Exception):
-    """What arrived, or is announced, is not the file that is wanted; only a start from the first byte can help."""
+    """What arrived, or is announced, is not the wanted file; only a start from the first byte can help."""
 
 
 Pieces = Generator[bytes, None, None]
@@ -70,7 +68,7 @@ class Source(Protocol):
 
 
 def open_source(url: str, stall_s: float) -> Source:
-    """The source of a store's URL.
+    """The files below the folder at a URL; a transfer that brings nothing for ``stall_s`` seconds breaks off.
 
     Raises:
         ConfigError: no backend can read it.
@@ -90,84 +88,119 @@ def open_http(url: str, stall_s: float) -> "HttpSource":
     return HttpSource(lambda path: f"{url}/{path}", stall_s, _netrc_login(urlsplit(url).hostname or ""))
 
 
+def open_filesystem(url: str, what: str = "store") -> tuple[Any, str]:
+    """Fsspec's file system for a URL and the path in it; ``what`` says in errors what the URL is.
+
+    fsspec keeps one file system a process, so a forked loader that calls this gets connections of its own.
+
+    Raises:
+        ConfigError: no backend can read it.
+    """
+    from fsspec.core import url_to_fs  # 40 ms that a store on this disk need not wait for
+
+    try:
+        filesystem, path = url_to_fs(url)
+    except ImportError as error:
+        raise ConfigError(
+            f"{what} {url}: fsspec needs a backend that is not installed ({error}); for s3:// pip install 'exphil[s3]'"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{what} {url}: must be a path or a URL that fsspec knows, found {error}; "
+            "give e.g. s3://bucket/folder or https://host/folder"
+        ) from error
+    return filesystem, str(path).rstrip("/")
+
+
 class HttpSource:
     """Files on a web server."""
 
-    def __init__(self, address: Callable[[str], str], stall_s: float, login: str | None = None) -> None:
-        """Read files whose URL is ``address(path)``, with the ``Authorization`` that ``login`` is, if any."""
-        self._address, self._stall_s, self._login = address, stall_s, login
+    def __init__(self, address: Callable[[str], str], stall_s: float, login: httpx.Auth | None = None) -> None:
+        """Read files whose URL is ``address(path)``."""
+        self._address, self._stall_s = address, stall_s
+        self._client = httpx.Client(
+            auth=login,
+            headers={"Accept-Encoding": "identity"},
+            verify=ssl.create_default_context(),  # the system's certificates; httpx brings a list of its own
+            timeout=stall_s,
+            follow_redirects=True,
+            limits=httpx.Limits(max_keepalive_connections=0),  # an open connection would be shared with a forked loader
+        )
 
     def about(self, path: str) -> tuple[int, str]:
-        """Bytes of a file, and a tag that changes when it does, as far as the server tells.
+        """Bytes of a file, and a tag that changes when it does, as far as the server says.
 
         Raises:
-            TransferError, RefusedError: it tells nothing.
+            TransferError, RefusedError: it does not.
         """
-        with suppress(
-            TransferError, RefusedError
-        ):  # not every server knows this method, allows it or answers it rightly
-            size, tag = self._told_of(path, "HEAD")
+        with suppress(TransferError, RefusedError):  # not every server knows HEAD, allows it or answers it rightly
+            size, tag = self._announced("HEAD", path)
             if size:
                 return size, tag
-        return self._told_of(path, "GET")
+        return self._announced("GET", path)
 
-    def _told_of(self, path: str, method: str) -> tuple[int, str]:
-        with self._send(self._request(path, method)) as response:
-            headers = response.headers
-        if headers.get("Content-Length") is None:
-            raise RefusedError("a server that does not tell how long it is")
+    def _announced(self, method: str, path: str) -> tuple[int, str]:
+        with closing(self._send(method, path)) as response:
+            size = _content_length(response)
+        if size is None:
+            raise RefusedError("a server that does not say how long it is")
         # Its time comes first, because each machine of a large site may have an ETag of its own.
-        return int(headers["Content-Length"]), headers.get("Last-Modified") or headers.get("ETag") or ""
+        return size, response.headers.get("Last-Modified") or response.headers.get("ETag") or ""
 
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``."""
-        request = self._request(path, "GET")
-        if offset:
-            request.add_header("Range", f"bytes={offset}-")
-        if is_fresh:
-            request.add_header("Cache-Control", "no-cache")
-        response = self._send(request)
-        start = _first_byte(response, offset)
-        if size is not None and response.length is not None and start + response.length != size:
+        wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        response = self._send("GET", path, **wanted, **({"Cache-Control": "no-cache"} if is_fresh else {}))
+        is_whole = response.status_code == httpx.codes.OK
+        start, length = 0 if is_whole else offset, _content_length(response)
+        fault = None
+        if not is_whole and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            fault = f"another range than asked for (status {response.status_code})"
+        elif size is not None and length is not None and start + length != size:
+            fault = f"a server that announces {start + length:,} bytes"
+        if fault is not None:
             response.close()
-            raise WrongFileError(f"a server that announces {start + response.length:,} bytes")
+            raise WrongFileError(fault)
         return start, self._pieces(response)
 
-    def _request(self, path: str, method: str) -> urllib.request.Request:
-        address, headers = self._address(path), {"Accept-Encoding": "identity"}
-        request = urllib.request.Request(address, headers=headers, method=method)
-        if self._login:
-            request.add_unredirected_header("Authorization", self._login)
-        return request
+    def _send(self, method: str, path: str, **headers: str) -> httpx.Response:
+        with self._transfer_errors():
+            request = self._client.build_request(method, self._address(path), headers=headers)
+            response = self._client.send(request, stream=True)
+        if response.is_success:
+            return response
+        response.close()
+        status = f"status {response.status_code} {response.reason_phrase}"
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise WrongFileError(f"{status}: the server's file ends earlier")
+        raise TransferError(status) if response.status_code in _TRANSIENT else RefusedError(status)
 
-    def _send(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        try:
-            response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=self._stall_s)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _status_error(error) from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise RefusedError(f"a certificate that cannot be trusted ({error.reason.verify_message})") from error
-            raise TransferError(_told(error.reason, self._stall_s)) from error
-        except http.client.InvalidURL as error:
-            raise RefusedError("an address with characters that must be quoted") from error
-        except (http.client.HTTPException, OSError) as error:
-            raise TransferError(_told(error, self._stall_s)) from error
-        return response
-
-    def _pieces(self, response: http.client.HTTPResponse) -> Pieces:
-        pace = _Pace(self._stall_s)
-        with response:
-            while True:
-                try:
-                    piece = response.read1(PIECE_BYTES)
-                except (http.client.HTTPException, OSError) as error:
-                    raise TransferError(_told(error, self._stall_s)) from error
-                if not piece:
-                    return
+    def _pieces(self, response: httpx.Response) -> Pieces:
+        since, count = time.monotonic(), 0
+        with closing(response), self._transfer_errors():
+            for piece in response.iter_raw():
                 yield piece
-                pace.add(len(piece))
+                count += len(piece)
+                passed = time.monotonic() - since
+                if passed < self._stall_s:
+                    continue
+                if count < SLOWEST * passed:  # a server that sends bytes one by one never trips httpx's time-out
+                    raise TransferError(f"a stalled transfer: {count:,} bytes in {passed:.1f} s")
+                since, count = time.monotonic(), 0
+
+    @contextmanager
+    def _transfer_errors(self) -> Iterator[None]:
+        """Turn whatever httpx raises into errors without the address, which may be a signed one."""
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise TransferError(f"a stalled transfer: nothing for {self._stall_s:g} s") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise RefusedError("an address that is none") from error
+        except httpx.HTTPError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise RefusedError(f"a certificate that cannot be trusted ({error})") from error
+            raise TransferError(f"{type(error).__name__} {error}".strip()) from error
 
 
 class FsspecSource:
@@ -175,7 +208,7 @@ class FsspecSource:
 
     def __init__(self, url: str, stall_s: float) -> None:
         self._url, self._stall_s = url, stall_s
-        self._filesystem()
+        open_filesystem(url)
 
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``; every range is honoured, and nothing lies between that could be stale."""
@@ -187,40 +220,23 @@ class FsspecSource:
         Raises:
             RefusedError: the backend cannot sign.
         """
-        filesystem, folder = self._filesystem()
+        filesystem, folder = open_filesystem(self._url)
         try:
-            return str(filesystem.sign(f"{folder.rstrip('/')}/{path}", expiration=SIGNED_S))
+            return str(filesystem.sign(f"{folder}/{path}", expiration=SIGNED_S))
         except Exception as error:  # backends raise what they like
             raise RefusedError("an address that cannot be signed") from error
 
     def _parts(self, path: str, offset: int, size: int | None) -> Pieces:
-        filesystem, folder = self._filesystem()
-        name = f"{folder.rstrip('/')}/{path}"
+        filesystem, folder = open_filesystem(self._url)
         if size is None:
-            yield self._read(filesystem, name, None, None)
+            yield self._read(filesystem, f"{folder}/{path}", None, None)
             return
         while offset < size:
-            part = self._read(filesystem, name, offset, min(offset + PART_BYTES, size))
+            part = self._read(filesystem, f"{folder}/{path}", offset, min(offset + PART_BYTES, size))
             if not part:
                 return
             yield part
             offset += len(part)
-
-    def _filesystem(self) -> tuple[Any, str]:
-        """The backend and its path; kept by fsspec a process, so a forked loader gets a connection of its own."""
-        from fsspec.core import url_to_fs  # 40 ms that a store on this disk need not wait for
-
-        try:
-            found: tuple[Any, str] = url_to_fs(self._url)
-        except ImportError as error:
-            extra = "pip install 'exphil[s3]'" if self._url.startswith("s3:") else str(error)
-            raise ConfigError(f"store {self._url}: fsspec needs a backend that is not installed; {extra}") from error
-        except ValueError as error:
-            raise ConfigError(
-                f"store {self._url}: must be a folder or a URL that fsspec knows, found {error}; "
-                "give e.g. s3://bucket/store or https://host/store"
-            ) from error
-        return found
 
     def _read(self, filesystem: Any, name: str, start: int | None, end: int | None) -> bytes:
         from fsspec.asyn import sync
@@ -229,25 +245,26 @@ class FsspecSource:
         try:
             if filesystem.async_impl:
                 limit = max(self._stall_s, wanted / SLOWEST)
-                read = filesystem._cat_file
-                part = sync(filesystem.loop, read, name, start=start, end=end, timeout=limit)
+                part = sync(filesystem.loop, filesystem._cat_file, name, start=start, end=end, timeout=limit)
             else:
                 part = filesystem.cat_file(name, start=start, end=end)
         except FileNotFoundError as error:
             raise RefusedError("no such file") from error
         except PermissionError as error:
             raise RefusedError(f"no permission ({error})") from error
+        except TimeoutError as error:
+            raise TransferError(f"a stalled transfer: nothing for {self._stall_s:g} s") from error
         except Exception as error:  # backends raise what they like: all else may pass
             if type(error).__name__ in _CREDENTIAL_ERRORS:
                 raise RefusedError("no credentials in the environment or the backend's configuration") from error
-            raise TransferError(_told(error, self._stall_s)) from error
+            raise TransferError(f"{type(error).__name__} {error}".strip()) from error
         return bytes(part)
 
 
 class S3Source:
-    """A folder in a bucket: s3fs signs the addresses, and plain HTTP reads them at half of s3fs's CPU time.
+    """A folder in a bucket: s3fs signs the addresses, and plain HTTP reads them at less CPU time than s3fs.
 
-    What is refused so is left to s3fs, which follows a bucket to its region and tells best what is wrong.
+    What is refused is left to s3fs, which follows a bucket to its region and says best what is wrong.
     """
 
     def __init__(self, url: str, stall_s: float) -> None:
@@ -262,57 +279,17 @@ class S3Source:
             return self._plain.open(path, offset, size, is_fresh=is_fresh)
 
 
-class _Pace:
-    """Watches that bytes keep coming: a server that drips them one by one never trips a socket's time-out."""
-
-    def __init__(self, stall_s: float) -> None:
-        self._stall_s, self._since, self._bytes = stall_s, time.monotonic(), 0
-
-    def add(self, count: int) -> None:
-        """Count what came.
-
-        Raises:
-            TransferError: the last ``stall_s`` brought less than ``SLOWEST`` bytes a second.
-        """
-        self._bytes += count
-        passed = time.monotonic() - self._since
-        if passed < self._stall_s:
-            return
-        if self._bytes < SLOWEST * passed:
-            raise TransferError(f"a stalled transfer: {self._bytes:,} bytes in {passed:.1f} s")
-        self._since, self._bytes = time.monotonic(), 0
+def _content_length(response: httpx.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
 
 
-def _first_byte(response: http.client.HTTPResponse, offset: int) -> int:
-    """Where a response begins, by its status and ``Content-Range``."""
-    if response.status == http.HTTPStatus.OK:
-        return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    if response.status != http.HTTPStatus.PARTIAL_CONTENT or not found or int(found[1]) != offset:
-        response.close()
-        raise WrongFileError(f"another range than asked for (status {response.status})")
-    return offset
-
-
-def _status_error(error: urllib.error.HTTPError) -> Exception:
-    told = f"status {error.code} {error.reason}"
-    if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return WrongFileError(f"{told}: the server's file ends earlier")
-    return TransferError(told) if error.code in _TRANSIENT else RefusedError(told)
-
-
-def _told(error: BaseException | str, stall_s: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"a stalled transfer: nothing for {stall_s:g} s"
-    return f"{type(error).__name__} {error}".strip() if isinstance(error, BaseException) else error
-
-
-def _netrc_login(host: str) -> str | None:
-    """The ``Authorization`` of a host that ``~/.netrc`` names."""
+def _netrc_login(host: str) -> httpx.Auth | None:
+    """The login of a host that ``~/.netrc`` names; httpx sends it to no other host that a redirect names."""
     try:
         found = netrc.netrc().authenticators(host)
     except FileNotFoundError:
         return None
     except netrc.NetrcParseError as error:
         raise ConfigError(f"~/.netrc: must be readable to log in to {host}, found {error.msg}; mend it") from error
-    return None if found is None else "Basic " + base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
+    return None if found is None else httpx.BasicAuth(found[0], found[2])

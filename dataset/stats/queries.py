@@ -194,7 +194,7 @@ def _player_means(games: pl.DataFrame, character: Character | None) -> pl.DataFr
 
 
 def _presses(store: Store, character: Character | None) -> pl.DataFrame:
-    """How often a minute each button goes down, of one player's play."""
+    """How often each button goes down per minute of one player's play."""
     columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
     same = pl.col("replay") == pl.col("replay").shift(1)
     frames = store.ok_frames(columns).with_columns(same=same.fill_null(value=False))

@@ -16,7 +16,7 @@ from dataset.codecs.base import Codec
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import encoder_digest, parse_features
-from dataset.io.lock import writing
+from dataset.io.atomic import writing
 from dataset.reporting.command_lines import command_line
 from dataset.schema import Columns
 from dataset.store.frame_table import (

@@ -16,7 +16,7 @@ from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.features.layout import encoder_digest
 from dataset.io.fetch import Patience
-from dataset.io.prefetch_folded import in_advance
+from dataset.io.prefetch import in_advance
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION
@@ -24,7 +24,7 @@ from dataset.store.frame_table import columns_from_table, read_replays, scan_fra
 from dataset.store.location import open_files
 from dataset.store.manifest import SPLITS, Manifest, ShardInfo
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
+from dataset.stream.sampler import Batch
 from dataset.stream.window_shards import Packed, Sample, count_samples, read_about, read_packed, unpack
 from dataset.stream.windows import Windows
 

@@ -4,16 +4,14 @@ A store's shards are copied first and its manifest last, so that a reader of the
 one. A side that holds replays which the other lacks is never overwritten. The salt behind hashed names is not copied.
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
 
 from dataset.errors import ConfigError, ShardError, require_known
 from dataset.io import rclone
-from dataset.io.atomic import sha256_of
-from dataset.io.lock import writing
-from dataset.io.rclone import Copied, Progress
+from dataset.io.atomic import sha256_of, writing
+from dataset.io.rclone import Progress
+from dataset.io.remote_folder import Copied, RemoteFolder
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 
 _NOT_COPIED = ("--exclude", "*.tmp", "--exclude", "*.partial")
@@ -54,31 +52,11 @@ def sync_store(
         ShardError: a shard that came down is not what the manifest lists.
         ExphilError: the copy failed, or differs.
     """
-    away = rclone.Folder(f"{rclone.require_remote(remote)}/{store.resolve().name}", on_progress)
+    away = rclone.RcloneFolder(f"{rclone.require_remote(remote)}/{store.resolve().name}", on_progress)
     return store_up(store, away, is_dry=is_dry) if _is_up(direction) else store_down(store, away, is_dry=is_dry)
 
 
-class Away(Protocol):
-    """The other side of a copy: files by their paths below it."""
-
-    @property
-    def name(self) -> str:
-        """How errors name it."""
-
-    def read_text(self, path: str) -> str | None:
-        """The text of one file; ``None`` if it is not there."""
-
-    def send(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
-        """Copy those files of a folder there, unless they are there already."""
-
-    def fetch(self, folder: Path, files: Sequence[str], *, is_dry: bool) -> Copied:
-        """Copy those of the files that are there into a folder, unless it has them already."""
-
-    def check(self, folder: Path, files: Sequence[str]) -> None:
-        """Raise ``ExphilError`` if one of the files is another there than in the folder."""
-
-
-def store_up(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+def store_up(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copied:
     """Copy a store to the other side; raises as ``sync_store`` does."""
     Manifest.load(store)  # before a lock makes the folder
     with writing(store):
@@ -94,7 +72,7 @@ def store_up(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
         return done
 
 
-def store_down(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
+def store_down(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copied:
     """Copy a store from the other side; raises as ``sync_store`` does."""
     there = _manifest(away)
     if there is None:
@@ -112,7 +90,7 @@ def store_down(store: Path, away: Away, *, is_dry: bool = False) -> Copied:
         return done
 
 
-def _manifest(away: Away) -> Manifest | None:
+def _manifest(away: RemoteFolder) -> Manifest | None:
     text = away.read_text(MANIFEST_NAME)
     return None if text is None else Manifest.from_json(text, away.name)
 

@@ -1,8 +1,7 @@
 """Plans: which windows of which replays each row of a batch walks, so that a batch holds as many replays as it can.
 
-In: how many windows each track has and how many rows there are. Out: a ``Plan``, which says nothing yet about what a window
-is: lanes walk a track's windows in order, the windows sampler in a shuffled one. The surprise: a replay may be cut where a
-row ends and go on at the beginning of the next.
+A plan does not say what a window is: lanes walk a track's windows in order, the windows sampler in a shuffled order. A replay
+may be cut where a row ends and continue at the beginning of the next.
 """
 
 from collections.abc import Sequence
@@ -53,8 +52,7 @@ def plan_evenly(lengths: Sequence[int], replays: Sequence[int], order: Sequence[
 
     The tracks of a replay follow each other, replay after replay, and this chain is cut into equal rows (McNaughton's
     wrap-around rule, 1959): a replay no longer than a row meets itself in no batch. Of longer ones only as much is laid
-    first as fills all rows without meeting itself; what remains then belongs to fewer replays than rows and is cut
-    evenly.
+    first as fills all rows without meeting itself; the rest then belongs to fewer replays than rows and is cut evenly.
 
     Args:
         lengths: windows of each track.

@@ -1,8 +1,8 @@
 """Window shards: plain tar files in WebDataset's layout, one replay a sample, encoded from side a, column-major, zstd.
 
-A sample has two members: ``<id>.json`` (what it is) and ``<id>.zst`` (its numbers, column after column). Nothing here knows
-the store; writing is deterministic, so equal frames give equal bytes. Columns that move smoothly are stored as differences of
-their bit patterns. Both perspectives come from one sample, on load, by ``dataset.features.encoder.perspective``.
+A sample has two members: ``<id>.json`` (what it is) and ``<id>.zst`` (its numbers, column after column). Writing is
+deterministic: equal frames give equal bytes. Columns that move smoothly are stored as differences of their bit patterns. Both
+players' views are made of one sample when it is read, by ``dataset.features.encoder.perspective``.
 """
 
 import io
@@ -22,7 +22,7 @@ from dataset.features.layout import FEATURE_ROW, FEATURES, INDICES
 from dataset.schema import SIDES
 
 LAYOUT = 2
-"""Changes whenever a sample's bytes are read otherwise."""
+"""Changes whenever the format of a sample's bytes does."""
 
 _COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, window_log=18)
 """Looking back 256 KiB instead of 512 takes a seventh less time, and 1 % more bytes."""
@@ -64,8 +64,17 @@ class Sample:
         return len(self.frames)
 
 
-def pack(sample: Sample) -> tuple[bytes, bytes]:
-    """The two members of a sample: (json, zst)."""
+class Packed(NamedTuple):
+    """A sample as a shard holds it: its two members."""
+
+    about: bytes
+    """JSON."""
+    numbers: bytes
+    """Compressed columns."""
+
+
+def pack(sample: Sample) -> Packed:
+    """The two members of a sample."""
     about = {
         "layout": LAYOUT,
         "id": sample.id,
@@ -84,7 +93,7 @@ def pack(sample: Sample) -> tuple[bytes, bytes]:
         np.subtract(whole[row, 1:], whole[row, :-1], out=bits[row, 1:])
     indices[:], classes[:] = sample.encoded.indices, sample.classes
     packed = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress(numbers.data)
-    return json.dumps(about, separators=(",", ":")).encode(), packed
+    return Packed(json.dumps(about, separators=(",", ":")).encode(), packed)
 
 
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
@@ -114,18 +123,9 @@ def _views(numbers: NDArray[np.uint8], num_frames: int, components: int) -> list
     ]
 
 
-class Packed(NamedTuple):
-    """A sample as a shard holds it."""
-
-    about: bytes
-    """Its JSON member."""
-    numbers: bytes
-    """Its compressed member."""
-
-
 @dataclass(frozen=True)
 class About:
-    """What a sample says of itself without being decoded."""
+    """The JSON member of a sample."""
 
     id: str
     ports: tuple[int, int]
@@ -137,10 +137,10 @@ class About:
 
 
 def read_about(about_json: bytes) -> About:
-    """What the JSON member of a sample says.
+    """Read the JSON member of a sample.
 
     Raises:
-        SchemaError: the layout is another.
+        SchemaError: it is of another layout.
     """
     about = json.loads(about_json)
     if about.get("layout") != LAYOUT:
@@ -156,7 +156,7 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
     """The sample of two members.
 
     Raises:
-        SchemaError: the layout is another, or the numbers are not of the size that ``about_json`` announces.
+        SchemaError: it is of another layout, or the numbers are not of the size that ``about_json`` announces.
     """
     about = read_about(about_json)
     num_frames, components = about.num_frames, about.components
@@ -186,7 +186,7 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
 
 
 def open_shard(file: BinaryIO) -> tarfile.TarFile:
-    """An empty shard to add samples to, for writers that fill several at once; close it, then ``file``."""
+    """An empty shard to add samples to; close it, then ``file``."""
     return tarfile.TarFile(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_COPIED_BYTES)
 
 
@@ -199,13 +199,13 @@ def add_sample(tar: tarfile.TarFile, sample: Sample) -> None:
 
 
 def read_shard(data: bytes) -> Iterator[Sample]:
-    """The samples of a shard's bytes, which the caller has checked against the manifest."""
+    """The samples in the bytes of a shard, which the caller has checked against the manifest."""
     for packed in read_packed(data):
         yield unpack(*packed)
 
 
 def read_packed(data: bytes) -> Iterator[Packed]:
-    """The same samples, not yet decoded."""
+    """The same samples, not yet unpacked."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = {member.name: member for member in tar.getmembers()}
         for name in members:
@@ -215,7 +215,7 @@ def read_packed(data: bytes) -> Iterator[Packed]:
 
 
 def count_samples(data: bytes) -> int:
-    """Samples in a shard's bytes, by its headers alone; tarfile would take 30 times as long."""
+    """How many samples a shard holds, read from its tar headers alone; tarfile would take 30 times as long."""
     counts = {b"json": 0, b"zst": 0}
     offset = 0
     while offset + tarfile.BLOCKSIZE <= len(data) and data[offset]:

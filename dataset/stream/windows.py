@@ -1,21 +1,20 @@
 """Windows: each row of a batch is a window from anywhere in the bank, begun with no memory of what was before.
 
-The first ``burn_in`` frames of a window warm the policy's state up and are not predicted; the others of all windows tile the
-replays at a random phase, so an epoch still predicts every frame exactly once. Predicting only the last frame is
-the same with ``burn_in`` = T − 1. The surprise: a batch takes its windows from as many replays as it has rows. Within
-``memory`` bytes of decoded replays, the order is that of a shuffle of the whole bank; beyond, the shuffle goes through the
-bank's replays in random order, as many at a time as fit.
+The first ``burn_in`` frames of a window warm the policy's state up and are not predicted. The others of all windows tile the
+replays at a random phase, so an epoch still predicts every frame exactly once; ``burn_in`` = T − 1 predicts only the last
+frame of each. A batch takes its windows from as many replays as it has rows. Within ``memory`` bytes of decoded replays, the
+order is that of a shuffle of the whole bank; beyond, as many replays at a time as fit are shuffled together.
 
 Legend: T frames in the window.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
-from dataset.stream.bank import Bank
-from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole
-from dataset.stream.sampler import CUTS, ORDER, STEPS, WITHIN, Cut, Ints, Sampler, Walk
+from dataset.stream.plan import Plan, Segment
+from dataset.stream.sampler import CUTS, STEPS, WITHIN, Cut, Ints, Sampler, Walk
 
 MEMORY = 512 * 2**20
 """Bytes of decoded replays that are shuffled together, about 2 million frames."""
@@ -24,80 +23,42 @@ LEAST_BLOCK = 64
 """Steps that are shuffled together however little fits."""
 
 
+@dataclass(eq=False)
 class Windows(Sampler):
-    """Batches of one bank."""
+    """Batches of one bank.
 
-    def __init__(
-        self,
-        bank: Bank,
-        *,
-        rows: int,
-        window: int,
-        delay: int | tuple[int, int],
-        burn_in: int = 0,
-        seed: int = 0,
-        augment: Codec | None = None,
-        is_shuffled: bool = True,
-        rank: int = 0,
-        world_size: int = 1,
-        threads: int = 1,
-        memory: int = MEMORY,
-        every: int = 1,
-    ) -> None:
-        """Prepare to walk ``bank``; see ``Sampler`` for the other arguments.
+    Raises:
+        ConfigError: the burn-in leaves no frame to predict; see also ``Sampler``.
+    """
 
-        Args:
-            bank: the replays.
-            rows: see ``Sampler``.
-            window: T.
-            delay: see ``Sampler``.
-            burn_in: frames at the start of a window that are seen and not predicted, unless the replay begins there.
-            seed: see ``Sampler``.
-            augment: see ``Sampler``.
-            is_shuffled: see ``Sampler``.
-            rank: see ``Sampler``.
-            world_size: see ``Sampler``.
-            threads: see ``Sampler``.
-            memory: bytes of decoded replays that are shuffled together.
-            every: predict only each Nth frame, from the middle of the first N on; for measuring windows of one such frame.
+    burn_in: int = 0
+    """Frames at the start of a window that are seen and not predicted, unless the replay begins there."""
+    memory: int = MEMORY
+    """Bytes of decoded replays that are shuffled together."""
+    every: int = 1
+    """Predict only each Nth frame, from the middle of the first N on; for measuring windows of one such frame."""
 
-        Raises:
-            ConfigError: the burn-in leaves no frame to predict; see also ``Sampler``.
-        """
-        super().__init__(
-            bank,
-            rows=rows,
-            window=window,
-            delay=delay,
-            seed=seed,
-            augment=augment,
-            is_shuffled=is_shuffled,
-            rank=rank,
-            world_size=world_size,
-            threads=threads,
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        burn_in, window, every = self.burn_in, self.window, self.every
         if not 0 <= burn_in < window:
             raise ConfigError(
                 f"--burn-in: must leave at least one frame of the window of {window}, found {burn_in}; "
                 "give a smaller one, or a larger --window-size"
             )
         self._stride = window - burn_in
-        if every != 1 and (self._stride != 1 or is_shuffled):
+        if every != 1 and (self._stride != 1 or self.is_shuffled):
             raise ConfigError(
                 f"every {every}: thins only windows that are in order and predict one frame each, found burn-in {burn_in} in "
-                f"{window}{', shuffled' if is_shuffled else ''}; leave it at 1"
+                f"{window}{', shuffled' if self.is_shuffled else ''}; leave it at 1"
             )
-        self.burn_in, self.memory, self._every = burn_in, memory, every
         self._last: tuple[tuple[int, int], Ints, float] | None = None
 
-    def plan(self, epoch: int) -> Plan:
-        """What each row walks, counted in windows; which window comes when is decided by ``cut`` and ``order``."""
-        tracks = self.bank.tracks
-        lengths = [self._num_windows(track.num_frames) for track in tracks]
-        if not self.is_shuffled:
-            return plan_whole(lengths, self.rows)
-        order = self.random(epoch, ORDER).permutation(len(self.bank.ids)).tolist()
-        return plan_evenly(lengths, [track.replay for track in tracks], order, self.rows)
+    def num_windows(self, num_frames: int) -> int:
+        """One more than would tile the track, so that they can begin at any phase."""
+        if self._stride == 1:
+            return (num_frames + self.every - 1 - self.every // 2) // self.every
+        return -(-num_frames // self._stride) + 1
 
     def cut(self, segment: Segment, epoch: int) -> Cut:
         """The segment's windows: a share of its track's, which are drawn without replacement."""
@@ -112,21 +73,33 @@ class Windows(Sampler):
         """The order of a track's windows and their phase; kept for the next segment, which is often of the same track."""
         last = self._last
         if last is None or last[0] != (track, epoch):
-            total = self._num_windows(self.bank.tracks[track].num_frames)
+            total = self.num_windows(self.bank.tracks[track].num_frames)
             within = self.random(epoch, WITHIN, track).permutation(total) if self.is_shuffled else np.arange(total)
             last = self._last = ((track, epoch), within, self.random(epoch, CUTS, track).random())
         return last[1:]
 
+    def _edge(self, number: Ints, num_frames: int, phase: float) -> Ints:
+        """Where the predicted rows of each window begin; those of one end where those of the next begin."""
+        if self._stride == 1:
+            return number * self.every + self.every // 2
+        inner = self.num_windows(num_frames) - 1
+        edges = np.floor((number - 1 + phase) * num_frames / inner).astype(np.int64)
+        return np.where(number == 0, 0, np.where(number > inner, num_frames, np.maximum(edges, 0)))
+
     def block_size(self, plan: Plan) -> int:
         """As many steps as fit in memory, the whole epoch if it does."""
-        steps = plan.num_steps
+        size = steps = plan.num_steps
         if not self.is_shuffled:
             return LEAST_BLOCK
         walks = [Walk(row) for row in plan.rows]
-        size = steps
-        while size > LEAST_BLOCK and self._peak(walks, size, steps) > self.memory:
+        while size > LEAST_BLOCK and self._most_bytes(walks, size, steps) > self.memory:
             size = -(-size // 2)
         return size
+
+    def _most_bytes(self, walks: list[Walk], size: int, steps: int) -> int:
+        """Most bytes of decoded tracks that a block of ``size`` steps needs."""
+        rows = max(sum(self.needed(walks, first, first + size).values()) for first in range(0, steps, size))
+        return rows * self.bank.layout.width
 
     def order(self, plan: Plan, epoch: int, first: int, last: int) -> Ints:
         """Any order within the block, but no step in which a replay meets itself before one in which none does."""
@@ -136,22 +109,3 @@ class Windows(Sampler):
             random.shuffle(steps[: max(plan.level - first, 0)])
             random.shuffle(steps[max(plan.level - first, 0) :])
         return steps
-
-    def _peak(self, walks: list[Walk], size: int, steps: int) -> int:
-        """Most bytes of decoded tracks that a block of ``size`` steps needs."""
-        rows = max(sum(self._needed(walks, first, first + size).values()) for first in range(0, steps, size))
-        return rows * self.bank.layout.width
-
-    def _num_windows(self, num_frames: int) -> int:
-        """Windows of a track: one more than would tile it, so that they can begin at any phase."""
-        if self._stride == 1:
-            return (num_frames + self._every - 1 - self._every // 2) // self._every
-        return -(-num_frames // self._stride) + 1
-
-    def _edge(self, number: Ints, num_frames: int, phase: float) -> Ints:
-        """Where the predicted rows of each window begin; those of one end where those of the next begin."""
-        if self._stride == 1:
-            return number * self._every + self._every // 2
-        inner = self._num_windows(num_frames) - 1
-        edges = np.floor((number - 1 + phase) * num_frames / inner).astype(np.int64)
-        return np.where(number == 0, 0, np.where(number > inner, num_frames, np.maximum(edges, 0)))

@@ -15,8 +15,7 @@ import polars as pl
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.features.layout import ENCODER_DIGEST
-from dataset.io.atomic import TEMPORARY_SUFFIX
-from dataset.io.lock import LOCK_NAME, writing
+from dataset.io.atomic import LOCK_NAME, TEMPORARY_SUFFIX, writing
 from dataset.reporting.command_lines import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import next_number, shard_number

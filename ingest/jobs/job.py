@@ -16,11 +16,11 @@ import xxhash
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.layout import ALL
-from dataset.io.malloc import keep_freed_memory
 from dataset.slippi.slp import Header, read_header
 from dataset.store.frame_table import ShardWriter, missing_columns, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo, split_of
 from dataset.store.replay_table import ReplayRow, passing
+from dataset.stream.track_memory import keep_freed_memory
 from ingest.options import DEFAULT_CODEC, IngestOptions
 from ingest.replay.judge import Names, file_row, header_row, judge, judge_header, outcome_of, parsed_row, refusal_row
 from ingest.replay.parse import ParsedReplay, parse_columns

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from dataset.errors import ConfigError, ExphilError
-from dataset.io.atomic import replacing
+from dataset.io.atomic import replacing, writing
 from dataset.io.cache import cache_folder
 from dataset.io.fetch import Patience
-from dataset.io.lock import writing
 from dataset.store.location import Remote
 from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest
 from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
@@ -126,7 +125,7 @@ class _Bucket:
     """The files of the store at a URL, through fsspec; S3 replaces an object whole or not at all."""
 
     def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs  # 40 ms that a store on this disk need not wait for
+        from dataset.io.transport import open_filesystem  # fsspec and ssl take a while to import
 
         self.url = url
         if url.startswith(("http:", "https:", "file:")):
@@ -134,14 +133,7 @@ class _Bucket:
                 f"store {url}: ingest writes to folders and to buckets (s3://…), found {url.partition(':')[0]}; give the folder "
                 "itself, or ingest into one and copy it there, e.g. with 'exphil sync up'"
             )
-        try:
-            self._filesystem, self._folder = url_to_fs(url)
-        except ImportError as error:
-            raise ConfigError(
-                f"store {url}: fsspec needs a backend that is not installed ({error}); for s3:// pip install 'exphil[s3]'"
-            ) from error
-        except ValueError as error:
-            raise ConfigError(f"store {url}: must be a folder or a URL that fsspec knows, found {error}") from error
+        self._filesystem, self._folder = open_filesystem(url)
 
     def read(self, path: str) -> bytes | None:
         """A small file, or ``None`` if there is none."""
@@ -172,7 +164,7 @@ class _Bucket:
         self._do("deleting", path, delete)
 
     def _at(self, path: str) -> str:
-        return f"{self._folder.rstrip('/')}/{path}"
+        return f"{self._folder}/{path}"
 
     def _do(self, what: str, path: str, work: Callable[[], T]) -> T:
         try:

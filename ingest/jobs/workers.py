@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from dataset.errors import ConfigError
-from dataset.io.malloc import keep_freed_memory
+from dataset.stream.track_memory import keep_freed_memory
 from ingest.jobs.job import KEPT_BYTES, Group, Job, JobResult, Known, Settings, probe, run_job
 
 TIME_LIMIT_S = 120.0

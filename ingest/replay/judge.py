@@ -21,8 +21,7 @@ from dataset.slippi.slp import Header
 from dataset.store.quality import damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow
 from ingest.replay.parse import ParsedReplay
-from ingest.sources.members import FAULTS
-from ingest.sources.reader import Candidate
+from ingest.sources.reader import FAULTS, Candidate
 
 FRAMES_PER_SECOND = 60
 DEFAULT_MIN_FRAMES = 1800

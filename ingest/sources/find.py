@@ -1,19 +1,42 @@
-"""Finds replays: folders are walked, archives listed, the result sorted so that it does not depend on the disk.
+"""Finds replays: folders are walked and archives listed, in an order that does not depend on the disk.
 
-In: paths as the user gave them. Out: candidates. The surprise: symbolic links are followed, and a folder reached twice (a
-loop, or two names for one place) is walked once.
+Symbolic links are followed, and a folder that is reached twice (a loop, or two names for one place) is walked once. Links within
+an archive are followed to the member that holds their bytes. Of a tar that was cut, the members before the cut are found.
 """
 
 import os
+import posixpath
 import stat
+import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from dataset.errors import ConfigError
+from dataset.slippi.slp import HEADER_BYTES
 from dataset.store.manifest import url_of
-from ingest.sources.members import ARCHIVE_SUFFIXES, is_archive
-from ingest.sources.reader import REPLAY_SUFFIXES, Candidate, is_replay, list_archive
+from ingest.sources.reader import (
+    ARCHIVE_SUFFIXES,
+    DAMAGE,
+    REPLAY_SUFFIXES,
+    SEVENZIP_SUFFIX,
+    Candidate,
+    is_archive,
+    is_refused,
+    is_replay,
+    open_tar,
+)
+from ingest.sources.sevenzip import PasswordError, list_members
+
+MAX_HOPS = 8
+"""Links to links that are followed; more is a loop."""
+_MAX_LINK_BYTES = 4096
+_ENCRYPTED = 1
+"""The bit of a zip member's flags."""
+
+_Entry = tuple[Candidate, str | None]
+"""A file in an archive, and, of a link, the name of the entry to which it leads."""
 
 
 def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
@@ -98,10 +121,8 @@ def _in_file(path: Path) -> Iterator[Candidate]:
         about = real.stat()
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
             return  # a pipe or a device: to open it might wait for ever
-        if is_archive(real.name):
-            yield from list_archive(real)
-        else:
-            yield Candidate(source=str(real), size=about.st_size, mtime=about.st_mtime_ns)
+        file = Candidate(source=str(real), size=about.st_size, mtime=about.st_mtime_ns)
+        yield from _in_archive(real, replace(file, archive_size=file.size)) if is_archive(real.name) else (file,)
     except (OSError, RuntimeError):  # a link that leads nowhere or to itself, or a file that was moved away just now
         yield _closed(path, "unreadable_file")
 
@@ -110,3 +131,94 @@ def _closed(path: Path, fault: str) -> Candidate:
     """What stands for a file or folder that cannot be looked at."""
     real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (pathlib's refuses loops)
     return Candidate(source=real, size=0, mtime=0, fault=fault)
+
+
+def _in_archive(path: Path, archive: Candidate) -> list[Candidate]:
+    """The replays in an archive, and the archive itself, without a member, if not all of it can be listed."""
+    entries: list[_Entry] = []
+    fault = None
+    try:
+        for entry in _entries(path, archive):
+            entries.append(entry)  # not all at once: what comes before damage counts
+    except PasswordError:
+        fault = "encrypted"
+    except DAMAGE as error:
+        fault = "unreadable_file" if is_refused(error) else "damaged_archive"
+    named = {
+        posixpath.normpath(str(one.member)): (one, link) for one, link in entries
+    }  # the last of equal names counts
+    found: list[Candidate] = []
+    for one, link in entries:
+        if is_replay(one.member or ""):
+            found.append(_followed(one, link, named))
+        elif is_archive(one.member or ""):
+            inner = _followed(one, link, named)
+            found.append(replace(inner, fault=inner.fault or "nested_archive"))
+    return found if fault is None else [*found, replace(archive, position=len(entries), fault=fault)]
+
+
+def _followed(entry: Candidate, link: str | None, named: dict[str, _Entry]) -> Candidate:
+    """A candidate; of a link, one with the place of the member to which it leads."""
+    found = entry
+    for _ in range(MAX_HOPS):
+        if link is None or posixpath.normpath(link) not in named:
+            break
+        found, link = named[posixpath.normpath(link)]
+    return replace(entry, fault="lost_link") if link is not None else replace(found, member=entry.member)
+
+
+def _entries(path: Path, archive: Candidate) -> Iterator[_Entry]:
+    if path.name.lower().endswith(".zip"):
+        return _in_zip(path, archive)
+    return _in_7z(path, archive) if path.name.lower().endswith(SEVENZIP_SUFFIX) else _in_tar(path, archive)
+
+
+def _in_zip(path: Path, archive: Candidate) -> Iterator[_Entry]:
+    with zipfile.ZipFile(path) as opened:
+        for position, info in enumerate(opened.infolist()):
+            fault = "encrypted" if info.flag_bits & _ENCRYPTED else None
+            link = None if fault else _zip_link(opened, info)
+            yield (
+                replace(
+                    archive, member=info.filename, position=position, size=info.file_size, crc=info.CRC, fault=fault
+                ),
+                link,
+            )
+
+
+def _zip_link(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    if not stat.S_ISLNK(info.external_attr >> 16) or info.file_size > _MAX_LINK_BYTES:
+        return None
+    try:
+        return _beside(info.filename, archive.read(info).decode("utf-8", "surrogateescape"))
+    except DAMAGE:
+        return None  # its reader will say so
+
+
+def _beside(name: str, target: str) -> str:
+    """Where a symbolic link leads, from the archive's top."""
+    return posixpath.join(posixpath.dirname(name), target)
+
+
+def _in_7z(path: Path, archive: Candidate) -> Iterator[_Entry]:
+    for position, name, size, crc, fault in list_members(path):
+        yield replace(archive, member=name, position=position, size=size, crc=crc, fault=fault), None
+
+
+def _in_tar(path: Path, archive: Candidate) -> Iterator[_Entry]:
+    with open_tar(path) as tar:
+        for position, info in enumerate(tar):
+            if info.isfile():
+                head = _head(path, tar, info)
+                yield replace(archive, member=info.name, position=position, size=info.size, head=head), None
+            elif info.islnk() or info.issym():
+                link = info.linkname if info.islnk() else _beside(info.name, info.linkname)
+                yield replace(archive, member=info.name, position=position, size=0), link
+
+
+def _head(path: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | None:
+    """First bytes of a replay in a compressed tar: to come back for them would unpack it again."""
+    if path.name.lower().endswith(".tar") or not info.name.lower().endswith(".slp"):
+        return None
+    file = tar.extractfile(info)
+    return None if file is None else file.read(HEADER_BYTES)

@@ -1,44 +1,59 @@
 """Reads replays where they lie: loose, gzipped, or as members of zip, tar and 7z archives, one at a time, in memory.
 
-In: a ``Candidate``. Out: its bytes, or only its first few. Nothing is unpacked to disk. The surprise: a *compressed* tar has
-no index, so its members come cheaply only in the order in which they lie; ``Reader`` keeps the archive open between calls
-and starts over when asked to go back.
+A *compressed* tar has no index, so its members come cheaply only in the order in which they lie. ``Reader`` therefore keeps the
+archive open between calls, and starts over only when it is asked to go back.
 """
 
 import gzip
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 import xxhash
+import zstandard
 
 from dataset.errors import ReplayError
-from ingest.sources import limits
-from ingest.sources.members import (
-    DAMAGE,
-    FAULTS,
-    SEVENZIP_SUFFIX,
-    TAR_SUFFIXES,
-    is_archive,
-    is_refused,
-    list_of,
-    open_tar,
-)
-from ingest.sources.sevenzip import Pass, SevenZipCursor
+from ingest.sources.sevenzip import Pass, SevenZipReader
 
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+SEVENZIP_SUFFIX = ".7z"
+ARCHIVE_SUFFIXES = (".zip", SEVENZIP_SUFFIX, *TAR_SUFFIXES)
+
+MAX_REPLAY_BYTES = 2**27
+"""About two hours of two players; Melee's longest timed game takes 99 minutes. More is a bomb or no replay, and is refused
+before it fills the memory."""
 
 PIECE_BYTES = 2**20
 """Read at a time for hashing; one buffer for all files, because fresh memory costs more than the hash."""
 
 HELD_BYTES = 2**28
-"""Of members that are kept until others of their group come by; about 80 games."""
+"""Bytes of members that are kept until others of their group come by; about 80 games."""
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError),
+    *(zipfile.BadZipFile, tarfile.TarError, zstandard.ZstdError, struct.error, LookupError, MemoryError),
+)
+"""What the archive libraries raise on damaged, cut or encrypted archives."""
+
+FAULTS = {
+    "unreadable_file": "cannot be opened (gone, or no permission); looked at again next time",
+    "unreadable_folder": "a folder that cannot be listed (gone, or no permission); looked at again next time",
+    "damaged_archive": "damaged in its archive, or the archive's own list is",
+    "encrypted": "locked with a password: unpack it and give the folder",
+    "nested_archive": "an archive within an archive: unpack it and give the folder",
+    "lost_link": "a link that cannot be followed within its archive",
+}
+"""Why a file that was found cannot be read."""
 
 _Place = tuple[str, int]
 
@@ -61,19 +76,24 @@ class Candidate:
     crc: int | None = None
     """CRC-32 of a zip or 7z member."""
     head: bytes | None = field(default=None, compare=False, repr=False)
-    """First bytes, where they came with the list (``members``)."""
+    """First bytes, where they came with the list of an archive."""
     fault: str | None = None
-    """Why it cannot be read, one of ``FAULTS``, if finding it told."""
+    """Why it cannot be read, one of ``FAULTS``, if that is known already."""
 
     @property
     def place(self) -> tuple[str, int, str]:
-        """What tells it from all others."""
+        """What distinguishes it from all others."""
         return self.source, self.position, self.member or ""
 
     @property
     def content_place(self) -> tuple[str, int, bool]:
-        """What it shares with links to it: where its bytes lie, and whether they are zipped."""
-        return self.source, self.position, (self.member or self.source).lower().endswith(".gz")
+        """What it shares with links to it: where its bytes lie, and whether they are gzipped."""
+        return self.source, self.position, self.is_gzipped
+
+    @property
+    def is_gzipped(self) -> bool:
+        """Whether its bytes are a gzip file's."""
+        return (self.member or self.source).lower().endswith(".gz")
 
     @property
     def is_plain(self) -> bool:
@@ -92,45 +112,43 @@ def is_replay(name: str) -> bool:
     return base.lower().endswith(REPLAY_SUFFIXES) and not base.startswith("._")
 
 
-def list_archive(path: Path) -> list[Candidate]:
-    """The replays in an archive, and the archive itself, without a member, if not all of it can be listed."""
-    about = path.stat()
-    whole = Candidate(source=str(path), size=about.st_size, mtime=about.st_mtime_ns, archive_size=about.st_size)
-    members, fault = list_of(path)
-    found = [
-        replace(
-            whole,
-            member=member.name,
-            position=member.position,
-            size=member.size,
-            crc=member.crc,
-            head=member.head,
-            fault=member.fault or (None if is_replay(member.name) else "nested_archive"),
-        )
-        for member in members
-        if is_replay(member.name) or is_archive(member.name)
-    ]
-    return found if fault is None else [*found, replace(whole, position=len(members), fault=fault)]
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is opened as an archive."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES) and not name.startswith("._")
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the system would not give a file, which has nothing to do with what is in it."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _check_size(size: int) -> None:
+    """Refuse a size that no replay has; for declared sizes, which may lie, and for what has been unpacked.
+
+    Raises:
+        ReplayError: it is too large.
+    """
+    if size > MAX_REPLAY_BYTES:
+        limit = f"{MAX_REPLAY_BYTES / 2**20:g} MiB"
+        raise ReplayError("too_large", f"replay: a game takes at most {limit}, found more; leave the file out")
 
 
 class Reader:
     """Reads candidates, keeping the last archive open; a context manager."""
 
     def __init__(self) -> None:
+        self._archive: _Archive | None = None
         self._source: str | None = None
         self._buffer = bytearray(PIECE_BYTES)
-        self._zip: zipfile.ZipFile | None = None
-        self._tar: _TarCursor | None = None
-        self._7z: SevenZipCursor | None = None
         self._wanted: set[_Place] = set()
         self._held: dict[_Place, bytes] = {}
 
     def hold(self, candidates: Iterable[Candidate]) -> None:
-        """Keep the bytes of these once their stream has come by them, up to ``HELD_BYTES``: to go back would start it over."""
+        """Keep the bytes of these once their stream has passed them, up to ``HELD_BYTES``: to go back would start it over."""
         self._wanted |= {(one.source, one.position) for one in candidates if one.is_sequential}
 
     def let_go(self, candidates: Iterable[Candidate]) -> None:
-        """Forget the bytes of candidates that are done with."""
+        """Forget the bytes of these."""
         for one in candidates:
             self._wanted.discard((one.source, one.position))
             self._held.pop((one.source, one.position), None)
@@ -143,10 +161,10 @@ class Reader:
         """
         try:
             with self._open(candidate) as file:
-                data = file.read(limits.MAX_REPLAY_BYTES + 1 if limit is None else limit)
+                data = file.read(MAX_REPLAY_BYTES + 1 if limit is None else limit)
         except DAMAGE as error:
             raise _unreadable(candidate, error) from error
-        limits.check_size(len(data))
+        _check_size(len(data))
         return data
 
     def content_id(self, candidate: Candidate) -> str:
@@ -160,7 +178,7 @@ class Reader:
             with self._open(candidate) as file:
                 while size := file.readinto(self._buffer):  # type: ignore[attr-defined]
                     total += size
-                    limits.check_size(total)
+                    _check_size(total)
                     hasher.update(memoryview(self._buffer)[:size])
         except DAMAGE as error:
             raise _unreadable(candidate, error) from error
@@ -170,9 +188,9 @@ class Reader:
     def _open(self, candidate: Candidate) -> Iterator[IO[bytes]]:
         if candidate.fault is not None:
             raise ReplayError(candidate.fault, f"replay: {FAULTS[candidate.fault]}")
-        limits.check_size(candidate.size)
+        _check_size(candidate.size)
         with self._raw(candidate) as file:
-            if (candidate.member or candidate.source).lower().endswith(".gz"):
+            if candidate.is_gzipped:
                 with gzip.open(file) as unzipped:
                     yield unzipped  # type: ignore[misc]
             else:
@@ -188,48 +206,34 @@ class Reader:
         if place in self._held:
             yield io.BytesIO(self._held[place])
             return
-        self._turn_to(candidate.source)
-        if self._zip is not None:
-            with self._zip.open(self._zip.infolist()[candidate.position]) as member:
-                yield member
-            return
-        file: IO[bytes]
-        if self._7z is not None:
-            file = io.BytesIO(self._7z.at(candidate.position, self._pass))
-        else:
-            assert self._tar is not None, "all archives but zip and 7z are tars"
-            file = self._tar.at(candidate.position, self._pass)
-        self._pass(candidate.position, candidate.size, file.read)
-        yield io.BytesIO(self._held[place]) if place in self._held else file
+        with self._archive_at(candidate.source).open(candidate.position, self._pass) as file:
+            self._pass(candidate.position, candidate.size, file.read)
+            yield io.BytesIO(self._held[place]) if place in self._held else file
 
-    def _pass(self, position: int, size: int, read: Callable[[], bytes]) -> None:
-        """Hold a member that the open archive's stream has reached, if it is wanted and there is room."""
-        assert self._source is not None, "its stream is open"
-        place = self._source, position
+    def _pass(self, position: int, size: int, read: Callable[[], bytes | None]) -> None:
+        """Hold a member that the open archive's stream has reached, if it is wanted, whole, and there is room."""
+        place = str(self._source), position
         if place in self._wanted and size + sum(map(len, self._held.values())) <= HELD_BYTES:
-            self._held[place] = read()
+            data = read()
+            if data is not None:
+                self._held[place] = data
 
-    def _turn_to(self, source: str) -> None:
-        if source == self._source:
-            return
-        self.close()
-        if source.lower().endswith(".zip"):
-            self._zip = zipfile.ZipFile(source)
-        elif source.lower().endswith(SEVENZIP_SUFFIX):
-            self._7z = SevenZipCursor(Path(source))
-        else:
-            self._tar = _TarCursor(Path(source))
-        self._source = source
+    def _archive_at(self, source: str) -> "_Archive":
+        if self._archive is None or source != self._source:
+            self.close()
+            path, name = Path(source), source.lower()
+            if name.endswith(SEVENZIP_SUFFIX):
+                self._archive = SevenZipReader(path, MAX_REPLAY_BYTES)
+            else:
+                self._archive = _Zip(path) if name.endswith(".zip") else _Tar(path)
+            self._source = source
+        return self._archive
 
     def close(self) -> None:
         """Close the archive that is open."""
-        if self._zip is not None:
-            self._zip.close()
-        if self._tar is not None:
-            self._tar.close()
-        if self._7z is not None:
-            self._7z.close()
-        self._source = self._zip = self._tar = self._7z = None
+        if self._archive is not None:
+            self._archive.close()
+        self._archive = self._source = None
 
     def __enter__(self) -> "Reader":
         return self
@@ -248,7 +252,32 @@ def _unreadable(candidate: Candidate, error: Exception) -> ReplayError:
     return ReplayError(reason, f"replay: its bytes cannot be read ({words})")
 
 
-class _TarCursor:
+class _Archive(Protocol):
+    """An archive that is kept open."""
+
+    def open(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """The member that stands at ``position``; ``pass_by`` is called with those on the way."""
+
+    def close(self) -> None:
+        """Close the archive."""
+
+
+class _Zip:
+    """A zip, whose members are read in any order."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path)
+
+    def open(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """See ``_Archive``; nothing lies on the way."""
+        return self._zip.open(self._zip.infolist()[position])
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._zip.close()
+
+
+class _Tar:
     """A tar read forward; going back reopens it."""
 
     def __init__(self, path: Path) -> None:
@@ -260,8 +289,8 @@ class _TarCursor:
         self._tar = self._context.__enter__()
         self._position = -1
 
-    def at(self, position: int, pass_by: Pass) -> IO[bytes]:
-        """The member that stands at ``position``; ``pass_by`` is told of those on the way."""
+    def open(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """See ``_Archive``."""
         if position <= self._position:
             self.close()
             self._start()
@@ -279,3 +308,19 @@ class _TarCursor:
     def close(self) -> None:
         """Close the archive."""
         self._context.__exit__(None, None, None)
+
+
+@contextmanager
+def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """A tar, whatever it is compressed by; only a plain one can be read in any order."""
+    if not path.name.lower().endswith(".zst"):
+        is_plain = path.name.lower().endswith(".tar")
+        with tarfile.open(path, "r:" if is_plain else "r|*") as tar:
+            yield tar
+        return
+    with (
+        path.open("rb") as file,
+        zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as tar,
+    ):
+        yield tar

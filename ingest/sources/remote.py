@@ -1,27 +1,23 @@
-"""Sources behind a URL: their files are brought to this machine's cache, whole, and read there like any other.
+"""Sources behind a URL: their files are downloaded to this machine's cache, whole, and read there like any other.
 
-In: ``https://host/replays.zip``, ``s3://bucket/folder`` or what else fsspec reads. Out: paths below ``$EXPHIL_CACHE/sources``.
-The surprise: no manifest tells what such a file must be, so its size and the server's tag (time or ETag) are asked for before
-and after; a file that changes gets another name in the cache, and what is in it is known by its content all the same.
+The cached files lie below ``$EXPHIL_CACHE/sources``. No manifest says what such a file must be, so its size and the server's tag
+(time or ETag) are asked for before and after the transfer. A file that changes gets another name in the cache; ingest knows
+replays by their content, so those in both are not taken in twice.
 """
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, ask, fetch
-from dataset.io.transport import RefusedError, TransferError, is_http, open_http, open_source
-from ingest.sources.members import ARCHIVE_SUFFIXES, is_archive
-from ingest.sources.reader import REPLAY_SUFFIXES, is_replay
-
-T = TypeVar("T")
+from dataset.io.transport import RefusedError, TransferError, is_http, open_filesystem, open_http, open_source
+from ingest.sources.reader import ARCHIVE_SUFFIXES, REPLAY_SUFFIXES, is_archive, is_replay
 
 _TAGS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 """What backends call that which changes when a file does."""
@@ -29,7 +25,7 @@ _TAGS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "c
 
 @dataclass(frozen=True, kw_only=True)
 class Announced(Wanted):
-    """One file as its server tells of it; ``sha256`` is of what was told, for nobody knows that of the bytes."""
+    """One file as its server announces it; ``sha256`` is of the announcement, for nobody knows that of the bytes."""
 
     def fault_at(self, path: Path) -> str | None:
         """How the file at ``path`` differs."""
@@ -37,7 +33,7 @@ class Announced(Wanted):
         return None if size == self.size else f"{size:,} bytes"
 
     def rule(self, place: str) -> str:
-        """What is asked of its copy."""
+        """The rule that errors state for its copy from ``place``."""
         return f"source {place}/{self.path}: must arrive as the {self.size or 0:,} bytes that its server announces"
 
 
@@ -63,17 +59,17 @@ def fetched(url: str, patience: Patience | None = None) -> list[Path]:
 
 
 def _download(folder: str, one: Wanted, patience: Patience) -> Download:
-    def bring(target: Path) -> None:
+    def download(target: Path) -> None:
         Console(stderr=True).print(
             f"fetching {folder}/{one.path}: {(one.size or 0) / 1e6:,.1f} MB", highlight=False, soft_wrap=True
         )
         fetch(open_source(folder, patience.stall_s), one, target, folder, patience)
 
-    return bring
+    return download
 
 
 def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
-    """The folder, and what is told of the files in it; of a file, its folder and that file alone."""
+    """The folder, and what the server says of the files in it; of a file, its folder and that file alone."""
     parent, _, name = url.rpartition("/")
     rule = f"source {url}: must be a file or folder that can be read"
     if is_http(url):
@@ -85,10 +81,10 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
             )
         size, tag = ask(lambda: open_http(parent, patience.stall_s).about(name), rule, patience)
         return parent, [_one(url, name, size, tag)]
-    filesystem, root = _filesystem(url)
-    listed = ask(_answering(lambda: _listed(filesystem, root)), rule, patience)
+    filesystem, root = open_filesystem(url, "source")
+    listed = ask(lambda: _listed(filesystem, root), rule, patience)
     is_file = listed.keys() == {root}
-    told = [
+    announced = [
         _one(
             url,
             name if is_file else path.removeprefix(root).lstrip("/"),
@@ -98,48 +94,30 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
         for path, about in sorted(listed.items())
         if is_replay(path.rpartition("/")[2]) or is_archive(path.rpartition("/")[2])
     ]
-    return parent if is_file else url, told
+    return parent if is_file else url, announced
 
 
 def _one(url: str, path: str, size: int, tag: str) -> Announced:
     name = re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])
     kind = max((end for end in (*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES) if name.lower().endswith(end)), key=len)
-    told = hashlib.sha256(f"{url}\n{path}\n{size}\n{tag}".encode()).hexdigest()[:32]
-    key = f"{name[: -len(kind)][:100]}.{told}{kind.removesuffix(Path(name).suffix.lower())}"  # the cache adds the last suffix
+    digest = hashlib.sha256(f"{url}\n{path}\n{size}\n{tag}".encode()).hexdigest()[:32]
+    key = f"{name[: -len(kind)][:100]}.{digest}{kind.removesuffix(Path(name).suffix.lower())}"  # the cache adds the last suffix
     return Announced(path=path, sha256=key, size=size)
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs  # 40 ms that a source on this disk need not wait for
-
-    try:
-        filesystem, root = url_to_fs(url)
-    except ImportError as error:
-        raise ConfigError(
-            f"source {url}: fsspec needs a backend that is not installed ({error}); for s3:// pip install 'exphil[s3]'"
-        ) from error
-    except ValueError as error:
-        raise ConfigError(f"source {url}: must be a path or a URL that fsspec knows, found {error}") from error
-    return filesystem, str(root).rstrip("/")
-
-
 def _listed(filesystem: Any, root: str) -> dict[str, dict[str, Any]]:
-    filesystem.invalidate_cache()
-    if filesystem.isfile(root):
-        return {root: filesystem.info(root)}
-    found: dict[str, dict[str, Any]] = filesystem.find(root, detail=True)
+    """What fsspec says of the file at ``root``, or of those below it.
+
+    Raises:
+        TransferError, RefusedError: whatever the backend raised.
+    """
+    try:
+        filesystem.invalidate_cache()
+        if filesystem.isfile(root):
+            return {root: filesystem.info(root)}
+        found: dict[str, dict[str, Any]] = filesystem.find(root, detail=True)
+    except (FileNotFoundError, PermissionError) as error:
+        raise RefusedError(error.strerror or type(error).__name__) from error
+    except Exception as error:  # backends raise what they like, and their words may hold secrets
+        raise TransferError(type(error).__name__) from error
     return found
-
-
-def _answering(question: Callable[[], T]) -> Callable[[], T]:
-    """The question, with whatever a backend raises in the two kinds that ``ask`` knows."""
-
-    def asked() -> T:
-        try:
-            return question()
-        except (FileNotFoundError, PermissionError) as error:
-            raise RefusedError(error.strerror or type(error).__name__) from error
-        except Exception as error:  # backends raise what they like, and their words may hold secrets
-            raise TransferError(type(error).__name__) from error
-
-    return asked

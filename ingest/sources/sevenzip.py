@@ -1,32 +1,33 @@
-"""The members of a ``.7z`` one after the other, in memory; py7zr (extra ``[7z]``) unpacks, on a thread of its own.
+"""The members of a ``.7z``, through py7zr (extra ``[7z]``), which unpacks them into a temporary file.
 
-In: an archive and a member's position. Out: its bytes. The surprise: py7zr only *pushes* what it unpacks, so a thread holds it
-back until the next member is asked for: three members at most are in memory, none on disk. A 7z is one compressed stream, so
-going back starts over, and all that lies behind a damaged member is lost with it.
+A 7z is one compressed stream or a few, so its members come cheaply only together: as many as ``UNPACKED_BYTES`` hold are
+unpacked at a time, and given up when others are asked for. What lies behind a damaged member of the same part is lost with it.
 """
 
-import queue
-import threading
+import errno
+import io
+import os
+import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile, gettempdir
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any
 
 from dataset.errors import ConfigError
 
 if TYPE_CHECKING:
     from py7zr import FileInfo, SevenZipFile
 
-Pass = Callable[[int, int, Callable[[], bytes]], None]
-"""Is told of a member that a stream passes: its position, its size and how to read it, now or never."""
+Pass = Callable[[int, int, Callable[[], bytes | None]], None]
+"""Called with a member that a reader passes: its position, its size and how to read it, now or never."""
 
-MAX_MEMBER_BYTES = 2**28
-"""A quarter of a gigabyte: real replays have up to 20 MB, and a member is in memory whole."""
-_LOOK_EVERY_S = 0.1
-"""How often the thread looks whether it is still wanted."""
+UNPACKED_BYTES = 2**32
+"""What may be unpacked at a time, about 1 000 games; 7-Zip itself begins another stream after as much."""
 
 
 class SevenZipError(ValueError):
@@ -53,63 +54,100 @@ def list_members(path: Path) -> list[tuple[int, str, int, int | None, str | None
         ]
 
 
-class SevenZipCursor:
-    """A 7z read forward; going back starts over."""
+class SevenZipReader:
+    """Reads the members of one archive, in any order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        """Read members of up to ``max_bytes``; larger ones are not unpacked."""
         with _opened(path) as archive:
             self._path, self._infos = path, archive.list()
-        self._names = _unique_names(self._infos)
-        self._positions = {name: position for position, name in enumerate(self._names)}
-        self._flow: _Flow | None = None
-        self._passed: set[str] = set()
+        self._part_of: dict[int, int] = {}
+        part, room = 0, UNPACKED_BYTES
+        for position, info in enumerate(self._infos):
+            if not info.is_directory and info.uncompressed <= max_bytes and _is_inside(info.filename):
+                if info.uncompressed > room:
+                    part, room = part + 1, UNPACKED_BYTES
+                self._part_of[position] = part
+                room -= info.uncompressed
+        self._part: int | None = None
+        self._file: IO[bytes] | None = None
+        self._starts: dict[int, int] = {}
 
-    def at(self, position: int, pass_by: Pass) -> bytes:
-        """The member that stands at ``position`` in the list; ``pass_by`` is told of those on the way.
+    def open(self, position: int, pass_by: Pass) -> IO[bytes]:
+        """The member that stands at ``position`` in the list; ``pass_by`` is called with those that are given up for it.
 
         Raises:
             SevenZipError: it cannot be had.
+            ConfigError: there is no room to unpack it.
         """
-        info, name = self._infos[position], self._names[position]
-        if info.uncompressed > MAX_MEMBER_BYTES or not _is_inside(info.filename):
+        part = self._part_of.get(position)
+        if part is None:
             raise SevenZipError("the member is too large or named to lie outside the archive")
-        if self._flow is None or name in self._passed:
+        if part != self._part:
+            for other in self._starts:
+                pass_by(other, self._infos[other].uncompressed, partial(self._unpacked, other))
             self.close()
-            wanted = {other.filename for other in self._infos if _is_wanted(other)}
-            self._flow = _Flow(self._path, wanted)
-        found, data = self._next()
-        while found != position:
-            if self._is_whole(found, data):
-                pass_by(found, len(data), partial(bytes, data))
-            found, data = self._next()
-        if not self._is_whole(position, data):
-            raise SevenZipError("the member's checksum is another")
-        return data
-
-    def _next(self) -> tuple[int, bytes]:
-        assert self._flow is not None, "it is started before"
-        name, data = self._flow.next()
-        self._passed.add(name)
-        return self._positions[name], data
-
-    def _is_whole(self, position: int, data: bytes) -> bool:
-        info = self._infos[position]
-        return len(data) == info.uncompressed and (not data or info.crc32 in (None, zlib.crc32(data)))
+            self._unpack(part)
+        data = self._unpacked(position)
+        if data is None:
+            raise SevenZipError("the member, or one before it, is damaged")
+        return io.BytesIO(data)
 
     def close(self) -> None:
-        """End the thread."""
-        if self._flow is not None:
-            self._flow.stop()
-        self._flow, self._passed = None, set()
+        """Give up what is unpacked."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._part, self._starts = None, None, {}
+
+    def _unpacked(self, position: int) -> bytes | None:
+        """The bytes of a member of the part that is unpacked; ``None`` if they are not those that the archive lists."""
+        info = self._infos[position]
+        if self._file is None or position not in self._starts:
+            return None
+        self._file.seek(self._starts[position])
+        data = self._file.read(info.uncompressed)
+        is_whole = len(data) == info.uncompressed and (not data or info.crc32 in (None, zlib.crc32(data)))
+        return data if is_whole else None
+
+    def _unpack(self, part: int) -> None:
+        from py7zr.io import NullIO
+
+        infos = [self._infos[position] for position, of in self._part_of.items() if of == part]
+        needed = sum(info.uncompressed for info in infos)
+        if needed > shutil.disk_usage(gettempdir()).free:
+            raise self._no_room(needed)
+        positions = {name: position for position, name in enumerate(_unique_names(self._infos))}
+        self._part = part
+        file = self._file = TemporaryFile(buffering=0)  # noqa: SIM115  (without a name, so a kill leaves nothing behind)
+        with ExitStack() as stack:
+
+            def create(name: str) -> Any:
+                """Where py7zr writes a member; closed when it is whole."""
+                if self._part_of.get(positions[name]) != part:
+                    return NullIO()
+                self._starts[positions[name]] = file.seek(0, os.SEEK_END)
+                return stack.enter_context(os.fdopen(os.dup(file.fileno()), "wb"))
+
+            try:
+                # An open file, unlike a path, is unpacked on one thread and in order.
+                with _opened(self._path) as archive:
+                    archive.extract(targets={info.filename for info in infos}, factory=SimpleNamespace(create=create))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise self._no_room(needed) from error
+            except (SevenZipError, PasswordError):
+                pass  # what came before the damage can be read
+
+    def _no_room(self, needed: int) -> ConfigError:
+        return ConfigError(
+            f"source {self._path}: needs {needed / 1e9:.2f} GB to unpack into, found less in {gettempdir()}; "
+            "set TMPDIR to a folder with more room"
+        )
 
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
-
-
-def _is_wanted(info: "FileInfo") -> bool:
-    return not info.is_directory and info.uncompressed <= MAX_MEMBER_BYTES and _is_inside(info.filename)
 
 
 def _unique_names(infos: "list[FileInfo]") -> list[str]:
@@ -125,7 +163,12 @@ def _unique_names(infos: "list[FileInfo]") -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator["SevenZipFile"]:
-    py7zr = _py7zr(path)
+    try:
+        import py7zr
+    except ImportError as error:
+        raise ConfigError(
+            f"source {path}: .7z archives need py7zr, found none installed; pip install 'exphil[7z]', or unpack it"
+        ) from error
     try:
         with path.open("rb") as file, py7zr.SevenZipFile(file) as archive:
             yield archive
@@ -135,76 +178,3 @@ def _opened(path: Path) -> Iterator["SevenZipFile"]:
         raise PasswordError from error
     except Exception as error:  # damage makes py7zr raise whatever it stumbles over
         raise SevenZipError(type(error).__name__) from error
-
-
-def _py7zr(path: Path) -> Any:
-    try:
-        import py7zr
-    except ImportError as error:
-        raise ConfigError(
-            f"source {path}: .7z archives need py7zr, found none installed; pip install 'exphil[7z]', or unpack it"
-        ) from error
-    return py7zr
-
-
-class _Stopped(Exception):  # noqa: N818 (no error)
-    """The rest of the archive is not wanted."""
-
-
-class _Flow:
-    """Unpacks on a thread; ``next`` waits for the next member."""
-
-    def __init__(self, path: Path, wanted: Collection[str]) -> None:
-        self._path, self._wanted = path, wanted
-        self._members: queue.Queue[tuple[str, bytes] | SevenZipError] = queue.Queue(maxsize=1)
-        self._is_stopped = threading.Event()
-        self._end: SevenZipError | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def next(self) -> tuple[str, bytes]:
-        """Name and bytes of the next member."""
-        if self._end is None:
-            found = self._members.get()
-            if not isinstance(found, SevenZipError):
-                return found
-            self._end = found
-        raise self._end
-
-    def stop(self) -> None:
-        """End the thread and wait for it."""
-        self._is_stopped.set()
-        self._thread.join()
-
-    def put(self, found: tuple[str, bytes] | SevenZipError) -> None:
-        """Hand a member over once the one before it is taken."""
-        while not self._is_stopped.is_set():
-            try:
-                self._members.put(found, timeout=_LOOK_EVERY_S)
-            except queue.Full:
-                continue
-            return
-        raise _Stopped
-
-    def _run(self) -> None:
-        try:
-            self._unpack()
-        except _Stopped:
-            return
-        except Exception as error:  # noqa: BLE001 (whatever it is, the reader is told)
-            end = SevenZipError(type(error).__name__)
-        else:
-            end = SevenZipError("the archive ends before the member")
-        try:
-            self.put(end)
-        except _Stopped:
-            return
-
-    def _unpack(self) -> None:
-        from py7zr import SevenZipFile
-
-        from ingest.sources.sevenzip_sink import Sinks
-
-        # An open file, unlike a path, is unpacked on one thread and in order.
-        with self._path.open("rb") as file, SevenZipFile(file) as archive:
-            archive.extract(targets=self._wanted, factory=Sinks(self.put))

@@ -17,9 +17,8 @@ from melee.slippstream import EnetDisconnected
 
 from dataset.errors import DolphinError
 from dataset.melee.controller import Controllers
-from play.agent.controller import press
-from play.dolphin.connection import close_console, closed_on_error, connect
-from play.stand_in.stand_in import OLDEST, StandIn
+from play.agent.libmelee import press
+from play.dolphin.connection import close_console
 
 POLL_S = 0.5
 """Longest a look for a frame waits before it checks that Dolphin is alive."""
@@ -280,21 +279,3 @@ class Session:
 def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
     needed = ".".join(str(part) for part in oldest)
     return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
-
-
-def open_stand_in(
-    stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: Patience = BESIDE_A_PERSON
-) -> Session:
-    """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``."""
-    console = melee.Console(
-        is_remote=True,
-        dolphin_home_path=str(stand_in.home),
-        slippi_address=stand_in.address,
-        slippi_port=stand_in.port,
-        blocking_input=is_blocking,
-        polling_mode=True,
-    )
-    pads = [melee.Controller(console, each) for each in (port, *other_ports)]
-    with closed_on_error(console):
-        connect(console, pads)
-    return Session(console, pads, oldest=OLDEST, patience=patience)

@@ -1,8 +1,9 @@
-"""The seam between a policy and whatever simulates Melee: reset to a game, step it frame by frame.
+"""What the frame loop plays: a session, or an environment, which is whatever simulates Melee step by step.
 
-In: controllers. Out: frames. A session with Dolphin or with the stand-in is an environment (``SessionEnvironment``), a simulator
-can be one, and the frame loop plays any (``Stepped``). The surprise: an environment waits for its controllers, so only sync play
-goes through here; async play has to see what has already come, which no simulator needs. Two methods plug one in:
+An environment takes controllers and gives frames: it is reset to a game and stepped frame by frame. A session with Dolphin or
+with the stand-in can be one (``SessionEnvironment``), a simulator can be one, and the frame loop plays any (``Stepped``). An
+environment waits for its controllers, so only sync play goes through here: async play has to see what has already come,
+which no simulator needs. Two methods plug one in:
 
 >>> class Simulator:  # two Foxes who stand there for three frames
 ...     zero_indices, flushed_at = {}, 0.0
@@ -15,7 +16,7 @@ goes through here; async play has to see what has already come, which no simulat
 ...         self.left -= 1
 ...         game = melee.GameState(frame=-121 - self.left, players={1: fox(), 2: fox()})
 ...         return Ended() if self.left < 0 else Frame(game, game.frame, time.perf_counter())
->>> runner = Runner(Stepped(Simulator()), agent, find_port=lambda game: 1, is_sync=True, num_games=1)
+>>> runner = Runner(Stepped(Simulator()), players, find_port=lambda game: 1, is_sync=True, num_games=1)
 >>> runner.run().frames
 3
 """
@@ -24,7 +25,27 @@ from typing import Any, Protocol
 
 from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
-from play.loop.runner import FrameSource
+
+
+class FrameSource(Protocol):
+    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
+
+    @property
+    def zero_indices(self) -> Any:
+        """Libmelee's shifted action states by character."""
+
+    @property
+    def flushed_at(self) -> float:
+        """When the agent's pad was last flushed."""
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        """What comes next."""
+
+    def send(self, *controllers: Controllers) -> None:
+        """Put controllers on the pads, the agent's first."""
+
+    def navigate(self, menu: Menu) -> None:
+        """Lead through a menu."""
 
 
 class Environment(Protocol):

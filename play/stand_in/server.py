@@ -1,8 +1,8 @@
 """Dolphin's side of a stand-in: Slippi's spectator server and the reading ends of the controller pipes, in one loop.
 
-In: the messages of one or more games. Out: they are sent as Slippi's Dolphin sends them, and every FLUSH of every pad is
-logged. What would surprise: one thread does it all, because pyenet holds the interpreter's lock while it waits, and a
-second thread would add milliseconds to the very latencies that are measured here.
+It sends the messages of one or more games as Slippi's Dolphin sends them, and logs every FLUSH of every pad. One thread does
+it all: pyenet holds the interpreter's lock while it waits, so a second thread would add milliseconds to the very latencies
+that are measured here.
 """
 
 import base64
@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import enet
 
 from play.stand_in.pipe_pad import PadState, PipePad
-from play.stand_in.stand_in import ADDRESS, NEVER
+from play.stand_in.protocol import ADDRESS, NEVER, Log, Message, Setup
 
 NICK = "exphil stand-in"
 MENU_FPS = 60.0
@@ -28,39 +28,6 @@ MENUS_BETWEEN_GAMES = 30
 _LONGEST_WAIT_S = 0.01
 """ENet must be looked after this often, to repeat what got lost."""
 _CHARACTER_SELECT, _UNPLUGGED = 0x0002, 3
-
-
-class Message(NamedTuple):
-    """One batch of events as Dolphin sends it; ``frame`` is Slippi's number, None unless it is a frame."""
-
-    kind: Literal["start", "gecko", "frame", "end"]
-    payload: bytes
-    frame: int | None
-
-
-class Setup(NamedTuple):
-    """What the serving process is told; see :class:`play.stand_in.stand_in.StandIn`."""
-
-    games: list[list[Message]]
-    version: str
-    port: int
-    pipes: dict[int, Path]
-    fps: float | None
-    start_grace_s: float
-    pauses: dict[int, float] = {}  # noqa: RUF012  a NamedTuple's default, never changed
-
-
-class Log(NamedTuple):
-    """What was sent and read so far; times from ``time.monotonic``."""
-
-    frames: list[int]
-    sent_s: list[float]
-    flushes: list[tuple[int, float, PadState]]
-    """Port, time and pad of every FLUSH."""
-    poll_frames: list[int]
-    num_bad_lines: int
-    is_over: bool
-    has_client: bool
 
 
 class _StoppedError(Exception):

@@ -30,7 +30,7 @@ from ingest.jobs.job import Job, Known, Settings
 from ingest.jobs.pipeline import IngestReport, ingest
 from ingest.jobs.workers import run_jobs_in_pool
 from ingest.options import IngestOptions
-from ingest.sources import limits
+from ingest.sources import reader as archives
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
 from tests.ingest.hanging import HangingNames
@@ -324,7 +324,7 @@ def zeros_in(path: Path, size: int) -> Path:
 def test_what_unpacks_to_more_than_a_replay_is_refused_before_it_is_in_memory(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_REPLAY_BYTES", 2**21)
+    monkeypatch.setattr(archives, "MAX_REPLAY_BYTES", 2**21)
     bomb = zeros_in(tmp_path / name, 2**23)
     report = ingest([duels, bomb], tmp_path / "store", options())
     assert account(report) == {"too_large": 1, "ok": 4}
@@ -333,7 +333,7 @@ def test_what_unpacks_to_more_than_a_replay_is_refused_before_it_is_in_memory(
 def test_an_archive_that_lies_about_its_members_size_is_refused_by_what_it_unpacks_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_REPLAY_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_REPLAY_BYTES", 1000)
     bomb = zeros_in(tmp_path / "bomb.slp.gz", 1001)
     whole = zeros_in(tmp_path / "whole.slp.gz", 1000)
     with Reader() as reader:

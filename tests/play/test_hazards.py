@@ -36,10 +36,11 @@ from dataset.errors import DolphinError
 from dataset.melee.controller import Classes
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
-from play.agent.agent import Agent
-from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
+from play.agent.agent import Agent, Players
+from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session
 from play.loop.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in.stand_in import PIPE, StandIn
+from play.stand_in.protocol import PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.loop.test_runner import CODEC, Counting
 from tests.play.loopback import GOODBYE, SILENCE, Loopback, end_game, events, menu
 
@@ -128,8 +129,8 @@ class Hurrying(Counting):
 
 
 def play(session: Session, policy: Counting, *, num_games: int | None = 1) -> Report:
-    agent = Agent(policy, CODEC, delay=0)
-    return Runner(session, agent, find_port=lambda game: 1, is_sync=False, num_games=num_games).run()
+    players = Players(Agent(policy, CODEC, delay=0))
+    return Runner(session, players, find_port=lambda game: 1, is_sync=False, num_games=num_games).run()
 
 
 def test_h1_a_policy_slower_than_the_game_sees_all_of_it_and_answers_now_and_then(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """A hub in memory: what ``exphil hub`` calls of ``huggingface_hub``, with its names and signatures.
 
-``tests/train/test_hub.py`` holds the signatures to those of the installed library.
+``tests/train/commands/test_hub.py`` holds the signatures to those of the installed library.
 """
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,14 +36,6 @@ class HFValidationError(ValueError):
 
 
 @dataclass
-class CommitOperationAdd:
-    """A file to commit."""
-
-    path_in_repo: str
-    path_or_fileobj: str | Path | bytes
-
-
-@dataclass
 class Repo:
     """One repository: its branches, each a list of commits, each all files by path."""
 
@@ -57,9 +50,10 @@ class Hub:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.downloaded: list[str] = []
+        self.lost: set[str] = set()
+        """Files that a download leaves out without a word, as the library does when the line breaks."""
         self.is_down = False
         self.is_mute = False
-        self.CommitOperationAdd = CommitOperationAdd
         self.errors = SimpleNamespace(
             HTTPError=HTTPError,
             HfHubHTTPError=HfHubHTTPError,
@@ -113,38 +107,44 @@ class HfApi:
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             yield SimpleNamespace(path=path, size=len(data), lfs=lfs, blob_id="pointer" if lfs else blob)
 
-    def create_commit(
+    def upload_folder(
         self,
-        repo_id: str,
-        operations: Iterable[CommitOperationAdd],
         *,
-        commit_message: str,
+        repo_id: str,
+        folder_path: str | Path,
+        commit_message: str | None = None,
         repo_type: str | None = None,
         revision: str | None = None,
+        allow_patterns: list[str] | str | None = None,
     ) -> None:
         self._require_up()
         repo = self._repo(repo_id, repo_type)
         commits = repo.branches[revision or "main"]
-        added = {one.path_in_repo: Path(str(one.path_or_fileobj)).read_bytes() for one in operations}
+        folder = Path(folder_path)
+        found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        added = {name: path.read_bytes() for name, path in found.items() if _is_among(name, allow_patterns)}
         commits.append(commits[-1] | added)
-        repo.messages.append(commit_message)
+        repo.messages.append(str(commit_message))
 
-    def hf_hub_download(
+    def snapshot_download(
         self,
         repo_id: str,
-        filename: str,
         *,
         repo_type: str | None = None,
         revision: str | None = None,
         local_dir: str | Path | None = None,
+        allow_patterns: list[str] | str | None = None,
     ) -> str:
         assert local_dir is not None
-        path = Path(local_dir, filename)
-        for target in (path, Path(local_dir, ".cache", "huggingface", "download", f"{filename}.metadata")):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self._files(repo_id, repo_type, revision)[filename])
-        self._hub.downloaded.append(filename)
-        return str(path)
+        for name, data in self._files(repo_id, repo_type, revision).items():
+            if not _is_among(name, allow_patterns) or name in self._hub.lost:
+                continue
+            notes = Path(local_dir, ".cache", "huggingface", "download", f"{name}.metadata")
+            for target in (Path(local_dir, name), notes):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            self._hub.downloaded.append(name)
+        return str(local_dir)
 
     def _require_up(self) -> None:
         if self._hub.is_down:
@@ -167,3 +167,8 @@ class HfApi:
     def _files(self, repo_id: str, repo_type: str | None, revision: str | None) -> dict[str, bytes]:
         branch, number = self._at(repo_id, repo_type, revision)
         return self._repo(repo_id, repo_type).branches[branch][number]
+
+
+def _is_among(name: str, patterns: list[str] | str | None) -> bool:
+    assert isinstance(patterns, list)
+    return any(fnmatch(name, pattern) for pattern in patterns)

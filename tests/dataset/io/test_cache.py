@@ -150,7 +150,7 @@ def test_what_a_living_process_queries_is_not_evicted_and_a_dead_ones_is(tmp_pat
         assert other.wait() == 0
     origin.read(cache, "d")
     assert names_in(folder, origin, "abcd") == {"c", "d"}
-    assert list(folder.glob("*.pin")) == []
+    assert list(folder.glob("*.kept")) == []
 
 
 def test_processes_that_want_the_same_shards_fetch_each_once(server: FaultyServer, home: Path) -> None:

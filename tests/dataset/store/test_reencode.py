@@ -10,8 +10,7 @@ import pytest
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import encoder_digest, zeroed
-from dataset.io.atomic import sha256_of
-from dataset.io.lock import locked
+from dataset.io.atomic import sha256_of, writing
 from dataset.store import frame_table, reencode
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA
@@ -163,7 +162,7 @@ def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:
 
 
 def test_nothing_is_written_while_another_process_holds_the_store(store: Path) -> None:
-    with locked(store), pytest.raises(BusyError, match="one process at a time"):
+    with writing(store), pytest.raises(BusyError, match="one process at a time"):
         encode_windows(store)
 
 

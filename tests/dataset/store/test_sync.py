@@ -13,7 +13,8 @@ from dataset import cli
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError, ShardError
 from dataset.io.atomic import sha256_of
-from dataset.io.rclone import Copied, require_remote
+from dataset.io.rclone import require_remote
+from dataset.io.remote_folder import Copied
 from dataset.store.manifest import Manifest
 from dataset.store.sync import sync_runs, sync_store
 from ingest.jobs.pipeline import ingest

@@ -8,9 +8,7 @@ import numpy as np
 from dataset.features.encoder import Encoded
 from dataset.features.layout import FEATURES, INDICES
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
-from dataset.stream.lanes import Lanes
-from dataset.stream.sampler import Sampler
+from dataset.stream.sampler import Batch, Lanes, Sampler
 from dataset.stream.window_shards import Sample
 from dataset.stream.windows import Windows
 

@@ -1,4 +1,4 @@
-"""What holds of every sampler."""
+"""What holds of every sampler, and of lanes."""
 
 import tracemalloc
 from itertools import count
@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from dataset.errors import ConfigError
+from dataset.features.align import align
+from dataset.features.encoder import perspective
 from dataset.stream.bank import Bank
-from dataset.stream.batch import Batch
-from dataset.stream.lanes import Lanes
+from dataset.stream.sampler import Batch, Lanes
 from tests.dataset.stream.builders import (
     FALCO,
+    FOX,
     MEWTWO,
     MIXES,
     SAMPLERS,
     equal,
+    frames_delivered,
     frames_predicted,
     sample,
     sampler,
@@ -84,14 +87,14 @@ def test_a_cursor_of_epoch_and_step_resumes_exactly(kind: str, is_shuffled: bool
 
 def test_a_sampler_takes_over_the_memory_of_the_one_whose_epoch_ended_before() -> None:
     made = [sampler("many replays", kind) for kind in SAMPLERS]
-    one_arena = made[0].bank.num_frames * made[0].bank.layout.width
+    one_memory = made[0].bank.num_frames * made[0].bank.layout.width
     tracemalloc.start()
     for one in made:
         for _ in one.batches(0):
             pass
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 2 * one_arena < len(made) * one_arena
+    assert held < 2 * one_memory < len(made) * one_memory
 
 
 @pytest.mark.parametrize("kind", SAMPLERS)
@@ -175,3 +178,61 @@ def test_threads_decode_at_once_and_change_nothing(kind: str, monkeypatch: pytes
     assert all(map(equal, made.batches(3), alone))
     assert not both.broken
     assert next(calls) > 2
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+@pytest.mark.parametrize("mix", MIXES)
+def test_an_epoch_is_each_frame_of_each_imitated_player_exactly_once(mix: str, is_shuffled: bool) -> None:
+    lanes = sampler(mix, "lanes", is_shuffled=is_shuffled)
+    expected = {(i, row): 1 for i, track in enumerate(lanes.bank.tracks) for row in range(track.num_frames)}
+    for epoch in range(2):
+        assert frames_delivered(list(lanes.batches(epoch))) == expected
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_lane_delivers_the_players_view_aligned_by_the_delay(side: int, delay: int) -> None:
+    replay = sample("r", 100, (FALCO, FOX) if side == 0 else (FOX, FALCO))
+    lanes = Lanes(Bank([replay], FALCO), rows=1, window=32, delay=delay)
+    batches = list(lanes.batches(0))
+    view = perspective(replay.encoded, side)
+    aligned = align(replay.classes[side].T, replay.frames, delay)
+    joined = {
+        name: np.concatenate([getattr(batch, name)[0] for batch in batches])
+        for name in ("continuous", "indices", "previous", "target", "mask")
+    }
+    assert np.array_equal(joined["continuous"][:100], view.continuous.T)
+    assert np.array_equal(joined["indices"][:100], view.indices.T)
+    assert np.array_equal(joined["previous"][:100], aligned.previous)
+    assert np.array_equal(joined["target"][:100], aligned.target)
+    assert joined["mask"].tolist() == aligned.mask.tolist() + [False] * 28
+    assert not joined["continuous"][100:].any()
+    assert [batch.reset.tolist() for batch in batches] == [[True], [False], [False], [False]]
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_a_lane_walks_each_replay_in_order_and_resets_only_where_it_starts_anew(mix: str) -> None:
+    lanes = sampler(mix, "lanes")
+    batches = list(lanes.batches(1))
+    for lane in range(lanes.num_rows):
+        expected = (-1, -1)
+        for batch in batches:
+            here = (int(batch.track[lane]), int(batch.start[lane]))
+            if here[0] >= 0:
+                assert here == expected or batch.reset[lane]
+            expected = (here[0], here[1] + lanes.window)
+
+
+def test_lanes_start_staggered() -> None:
+    starts = next(sampler("many replays", "lanes").batches(0)).start
+    assert len(set(starts.tolist())) == len(starts)
+
+
+def test_unshuffled_lanes_keep_every_replay_whole_from_its_first_frame() -> None:
+    lanes = sampler("one replay much longer than the others", "lanes", is_shuffled=False)
+    starts = [
+        (int(batch.track[lane]), int(batch.start[lane]))
+        for batch in lanes.batches(0)
+        for lane in np.flatnonzero(batch.reset & (batch.track >= 0))
+    ]
+    assert sorted(starts) == [(track, 0) for track in range(5)]

@@ -10,7 +10,7 @@ from dataset.slippi.slp import Header, HeaderPlayer
 from ingest.replay import parse
 from ingest.replay.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of, ranks_in
 from ingest.replay.parse import ParsedReplay
-from ingest.sources.members import FAULTS
+from ingest.sources.reader import FAULTS
 
 
 def player(port: int, character: int = 10, kind: str = "human") -> HeaderPlayer:

@@ -1,18 +1,22 @@
 import gzip
 import io
 import os
+import shutil
 import stat
+import struct
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
 
 from dataset.errors import ConfigError, ReplayError
 from ingest.replay.judge import Names
-from ingest.sources import sevenzip
+from ingest.sources import reader, sevenzip
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
 
@@ -49,8 +53,8 @@ def write_zstd_tar(path: Path) -> Path:
 
 
 def contents(candidates: list[Candidate]) -> list[bytes]:
-    with Reader() as reader:
-        return [reader.read(candidate) for candidate in candidates]
+    with Reader() as opened:
+        return [opened.read(candidate) for candidate in candidates]
 
 
 def test_a_folder_is_searched_to_the_bottom_in_path_order(tmp_path: Path) -> None:
@@ -261,15 +265,51 @@ def test_members_of_a_7z_that_share_a_name_are_told_apart(tmp_path: Path) -> Non
     assert contents(find_candidates([tmp_path])) == [b"first", b"second", b"third"]
 
 
-def test_a_member_of_a_7z_that_would_not_fit_into_memory_is_left_packed(
+def test_a_member_of_a_7z_that_is_larger_than_a_replay_is_left_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sevenzip, "MAX_MEMBER_BYTES", 100)
+    monkeypatch.setattr(reader, "MAX_REPLAY_BYTES", 100)
+    monkeypatch.setattr(sevenzip, "UNPACKED_BYTES", 50)
     found = find_candidates([write_7z(tmp_path / "a.7z", {"bomb.slp": bytes(101), "b.slp": b"second"})])
     with pytest.raises(ReplayError) as caught:
         contents(found[:1])
-    assert caught.value.reason == "damaged_archive"
+    assert caught.value.reason == "too_large"
     assert contents(found[1:]) == [b"second"]
+
+
+def test_a_member_of_a_7z_that_is_named_to_lie_outside_is_left_packed(tmp_path: Path) -> None:
+    py7zr = pytest.importorskip("py7zr", reason="the extra [7z] is not installed")
+    with py7zr.SevenZipFile(tmp_path / "a.7z", "w") as archive:
+        archive.set_encoded_header_mode(False)
+        archive.writef(io.BytesIO(b"first"), "xx/outside.slp")
+        archive.writef(io.BytesIO(b"second"), "b.slp")
+    data = (tmp_path / "a.7z").read_bytes().replace("xx/".encode("utf-16-le"), "../".encode("utf-16-le"))
+    offset, size = struct.unpack("<QQ", data[12:28])
+    start = data[12:28] + struct.pack("<I", zlib.crc32(data[32 + offset : 32 + offset + size]))
+    (tmp_path / "a.7z").write_bytes(data[:8] + struct.pack("<I", zlib.crc32(start)) + start + data[32:])
+    outside, inside = find_candidates([tmp_path / "a.7z"])
+    assert (outside.member, contents([inside])) == ("../outside.slp", [b"second"])
+    with pytest.raises(ReplayError) as caught:
+        contents([outside])
+    assert caught.value.reason == "damaged_archive"
+
+
+def test_a_7z_for_which_there_is_no_room_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_candidates([write_7z(tmp_path / "a.7z", FILES)])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5))
+    with pytest.raises(ConfigError, match=r"needs 0\.00 GB to unpack into, found less in .*; set TMPDIR"):
+        contents(found)
+
+
+@pytest.mark.parametrize("unpacked_bytes", [1, 12, 2**32])
+def test_a_7z_that_is_unpacked_in_parts_is_read_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unpacked_bytes: int
+) -> None:
+    monkeypatch.setattr(sevenzip, "UNPACKED_BYTES", unpacked_bytes)
+    found = find_candidates([write_7z(tmp_path / "a.7z", FILES)])
+    assert contents([*found, *found[::-1]]) == [b"second", b"first", b"third", b"third", b"first", b"second"]
 
 
 def test_a_damaged_7z_is_counted_and_never_hangs(tmp_path: Path) -> None:

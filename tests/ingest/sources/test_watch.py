@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dataset.errors import ConfigError
-from dataset.io.lock import writing
+from dataset.io.atomic import writing
 from dataset.store.store import Store
 from ingest.command import watch_sources
 from ingest.sources.find import find_candidates

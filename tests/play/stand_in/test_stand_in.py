@@ -17,7 +17,8 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.melee import controller
 from dataset.slippi import slp, ubjson
-from play.stand_in.stand_in import NEVER, StandIn
+from play.stand_in.protocol import NEVER
+from play.stand_in.stand_in import StandIn
 
 melee = pytest.importorskip("melee")
 enet = pytest.importorskip("enet")
@@ -136,8 +137,6 @@ def test_in_lock_step_the_frame_after_sees_the_answer_to_each_frame(replay: Path
     assert answers[seen].tolist() == list(range(-122, 577))
     assert report.main_x[2:][seen].tolist() == [frame % 58 + 23 for frame in range(-123, 576)]
     assert (report.flush_s[2:][seen] > report.sent_s[:-1]).all()
-    assert (report.latency_ms() > 0).all()
-    assert len(report.latency_ms()) == len(report.flush_s) - 2
 
 
 def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:

@@ -20,7 +20,7 @@ from train.data import batches
 from train.export.folded_step import leaves_of
 from train.fit.losses import training_loss
 from train.fit.train_run import find_device, interruptions, train_run
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 from train.runs.checkpoint import load_policy, load_state
 
 
@@ -61,7 +61,7 @@ def metrics(runs: Path) -> list[Any]:
 
 
 def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
-    return load_policy(runs / "run", which).policy.state_dict()
+    return load_policy(runs / "run" / f"{which}.safetensors").policy.state_dict()
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "gru"])
@@ -218,7 +218,7 @@ def test_resuming_refuses_other_settings_and_other_replays(store: Path, tmp_path
     config = tiny_config()
     fit(store, tmp_path, config, Losses(stop_after=3))
     other = replace(config, optim=replace(config.optim, lr=0.02), seed=4)
-    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed\.; give the same"):
+    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed; give the same"):
         fit(store, tmp_path, other, Losses(), is_resumed=True)
     grown = write_store(tmp_path / "grown", tiny_splits(train=4))
     with pytest.raises(ConfigError, match="found other data; give the same"):

@@ -6,19 +6,16 @@ Legend, after the PyTorch documentation of ``nn.GRU``: B batch, T frames in the 
     n = tanh(W_in x + b_in + r ∘ (W_hn h + b_hn))      h' = n + z ∘ (h − n)
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, Shape, State
+from train.policy.backbones.base import Backbone, State
+from train.policy.config import Shape
 
 
 class Gru(Backbone):
     """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] a layer."""
-
-    is_temporal: ClassVar[bool] = True
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -6,19 +6,18 @@ Legend, after the PyTorch documentation of ``nn.LSTM``: B batch, T frames in the
     c' = f ∘ c + i ∘ g      h' = o ∘ tanh(c')
 """
 
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, Shape, State
+from train.policy.backbones.base import Backbone, State
+from train.policy.config import Shape
 
 
 class Lstm(Backbone):
     """Layers of ``nn.LSTM`` for windows, the formula above for one frame; the state is one (h, c), [B, D] each, a layer."""
-
-    is_temporal: ClassVar[bool] = True
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -1,0 +1,129 @@
+"""What a stand-in and its server process send each other, and the report that is made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from play.stand_in.pipe_pad import PadState
+
+ADDRESS = "127.0.0.1"
+NEVER = 2**31 - 1
+"""``poll_frame`` of a FLUSH that no frame came after."""
+PIPE, OTHER_PIPE = 1, 2
+"""Ports of the pads in a match against a replay: the agent's and its opponent's. The replayed game listens to neither."""
+
+
+class Message(NamedTuple):
+    """One batch of events as Dolphin sends it; ``frame`` is Slippi's number, None unless it is a frame."""
+
+    kind: Literal["start", "gecko", "frame", "end"]
+    payload: bytes
+    frame: int | None
+
+
+class Setup(NamedTuple):
+    """What the server needs to know; see :class:`play.stand_in.stand_in.StandIn`."""
+
+    games: list[list[Message]]
+    version: str
+    port: int
+    pipes: dict[int, Path]
+    fps: float | None
+    start_grace_s: float
+    pauses: dict[int, float] = {}  # noqa: RUF012  a NamedTuple's default, never changed
+
+
+class Log(NamedTuple):
+    """What was sent and read so far; times from ``time.monotonic``."""
+
+    frames: list[int]
+    sent_s: list[float]
+    flushes: list[tuple[int, float, PadState]]
+    """Port, time and pad of every FLUSH."""
+    poll_frames: list[int]
+    num_bad_lines: int
+    is_over: bool
+    has_client: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a stand-in saw; F frames sent (rollback copies counted), N FLUSHes read; times from ``time.monotonic``."""
+
+    frames: NDArray[np.int32]
+    """[F] Slippi's frame numbers, in the order sent."""
+    sent_s: NDArray[np.float64]
+    """[F]"""
+    port: NDArray[np.uint8]
+    """[N] 1 to 4, of the pad that was flushed; so all below."""
+    flush_s: NDArray[np.float64]
+    """[N]"""
+    poll_frame: NDArray[np.int32]
+    """[N] the first frame whose pad poll saw it; ``NEVER`` if none came after."""
+    main_x: NDArray[np.int8]
+    """[N] as the game sees it, in 1/80; so the three below."""
+    main_y: NDArray[np.int8]
+    c_x: NDArray[np.int8]
+    c_y: NDArray[np.int8]
+    trigger: NDArray[np.uint8]
+    """[N] both triggers as one, as the game sees it, in 1/140."""
+    l_analog: NDArray[np.uint8]
+    r_analog: NDArray[np.uint8]
+    buttons: NDArray[np.uint16]
+    """[N] Slippi's physical button bits."""
+    num_bad_lines: int
+    """Pipe lines that Dolphin would not have understood."""
+    is_over: bool
+    """Whether the end of the last game was sent."""
+    has_client: bool
+
+    @classmethod
+    def of(cls, log: Log) -> "Report":
+        """The report of a server's log."""
+        ports, times, pads = zip(*log.flushes, strict=True) if log.flushes else ((), (), ())
+        columns = np.array(pads, np.int64).reshape(-1, len(PadState._fields)).T
+        main_x, main_y, c_x, c_y = columns[:4].astype(np.int8)
+        trigger, l_analog, r_analog = columns[4:7].astype(np.uint8)
+        return cls(
+            frames=np.array(log.frames, np.int32),
+            sent_s=np.array(log.sent_s, np.float64),
+            port=np.array(ports, np.uint8),
+            flush_s=np.array(times, np.float64),
+            poll_frame=np.array(log.poll_frames, np.int32),
+            main_x=main_x,
+            main_y=main_y,
+            c_x=c_x,
+            c_y=c_y,
+            trigger=trigger,
+            l_analog=l_analog,
+            r_analog=r_analog,
+            buttons=columns[7].astype(np.uint16),
+            num_bad_lines=log.num_bad_lines,
+            is_over=log.is_over,
+            has_client=log.has_client,
+        )
+
+    def answer_ms(self, answered: Sequence[int], *, is_lock_step: bool) -> tuple[float, float] | None:
+        """p50 and p99 from a frame leaving the stand-in to the FLUSH of the agent's pad that answers it arriving here.
+
+        Args:
+            answered: frames in the order in which they were answered.
+            is_lock_step: whether every FLUSH answers the frame sent last. At the game's pace the first one opens the
+                stream, and each later one answers the next of ``answered``, however late it comes.
+        """
+        is_own = self.port == PIPE
+        flushed = self.flush_s[is_own]
+        if is_lock_step:
+            newest = np.searchsorted(self.sent_s, flushed, side="right") - 1
+            is_answer = (newest >= 0) & (self.poll_frame[is_own] != NEVER)
+            waited: Any = flushed[is_answer] - self.sent_s[newest[is_answer]]
+        else:
+            frames, first_copy = np.unique(self.frames, return_index=True)
+            flushed = flushed[1:][: len(answered)]
+            sent = self.sent_s[first_copy[np.searchsorted(frames, answered[: len(flushed)])]]
+            waited = flushed - sent
+        return (float(np.percentile(waited, 50) * 1e3), float(np.percentile(waited, 99) * 1e3)) if len(waited) else None
