@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset.duels.generate import generate_replay
-from dataset.slippi.ubjson import RAW_PREFIX
+from dataset.slippi.slp import RAW_PREFIX
 from dataset.stream.track_memory import keep_freed_memory
 from ingest.jobs.job import KEPT_BYTES
 from ingest.jobs.pipeline import IngestReport, ingest

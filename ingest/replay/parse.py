@@ -21,8 +21,7 @@ from peppi_py import _peppi
 from dataset.errors import ReplayError
 from dataset.melee.ids import internal_from_external, stage_index_from_slippi
 from dataset.schema import SIDES, Columns
-from dataset.slippi import ubjson
-from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, read_events, read_header, read_slp
+from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, raw_length, read_events, read_header, read_slp
 from ingest.replay.columns import Rollback, extract
 
 FRAME_STARTS_SINCE = (2, 2, 0)
@@ -179,7 +178,7 @@ def _reason(message: str, otherwise: str) -> ReplayError:
 def _cut(path: str) -> ReplayError:
     """Why peppi ran out of bytes: the recorder never finished, or the file or one of its events was cut."""
     with Path(path).open("rb") as file:
-        length = ubjson.raw_length(file.read(HEADER_BYTES))
+        length = raw_length(file.read(HEADER_BYTES))
         size = file.seek(0, os.SEEK_END)
     if length == 0:
         return ReplayError("unfinished", "replay: its recorder was stopped before the game ended")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dataset.melee.controller import Classes
-from dataset.slippi.ubjson import pack, raw_length
+from dataset.slippi.slp import pack, raw_length
 from play.dolphin.session import Ended, Event, Frame, Lost
 from play.loop.session_log import SessionLog, logging, new_folder
 from tests.play.loop.test_runner import Counting, Script, frame, runner
