@@ -29,7 +29,19 @@ from dataset.version import VERSION
 from train.commands.options import AsJson, say
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "core": ("fsspec", "numpy", "polars", "pyarrow", "rich", "ruamel.yaml", "typer", "xxhash", "zstandard"),
+    "core": (
+        "filelock",
+        "fsspec",
+        "httpx",
+        "numpy",
+        "polars",
+        "pyarrow",
+        "rich",
+        "ruamel.yaml",
+        "typer",
+        "xxhash",
+        "zstandard",
+    ),
     "ingest": ("peppi-py",),
     "train": ("onnx", "onnxruntime", "onnxscript", "peppi-py", "safetensors", "torch", "wandb"),
     "play": ("melee", "onnxruntime"),
