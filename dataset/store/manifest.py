@@ -21,7 +21,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
 from dataset.reporting.command_lines import command_line
-from dataset.schema import SCHEMA_VERSION
+from dataset.schema import COLUMNS, SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 _SETTINGS_KEY = "settings_digest"
@@ -42,13 +42,18 @@ _CONFIG = """- config_name: {name}
     path: {path}
 """
 
+_FEATURES = """dataset_info:
+- config_name: frames
+  features:
+"""
+
 _CARD = """---
 pretty_name: Frames of Super Smash Bros. Melee
 tags:
 - slippi
 - imitation-learning
 configs:
-{configs}---
+{configs}{features}---
 
 # Frames of {replays:,} Melee games
 
@@ -249,13 +254,17 @@ def require_folder(store: Path | str) -> Path:
 def hub_card(manifest: Manifest) -> str:
     """The text of a store's ``README.md``, which a dataset hub shows as its card.
 
-    Its ``configs:`` block says where the Parquet files are, so that the hub does not try to read the window shards.
+    Its ``configs:`` block says where the Parquet files are, so that the hub does not try to read the window shards, and its
+    ``features:`` which columns they have, because the hub would take those of the first file for all.
     """
-    listed = [("replays", "replays.parquet")]
+    listed, features = [("replays", "replays.parquet")], ""
     if manifest.of_kind("frames"):
         listed.insert(0, ("frames", "frames/*.parquet"))
+        types = {"replay": "string", **{column.name: column.dtype for column in COLUMNS}}
+        features = _FEATURES + "".join(f"  - {{name: {name}, dtype: {dtype}}}\n" for name, dtype in types.items())
     return _CARD.format(
         configs="".join(_CONFIG.format(name=name, path=path) for name, path in listed),
+        features=features,
         replays=manifest.replays,
         frames=manifest.frames,
         hours=manifest.frames / 216_000,

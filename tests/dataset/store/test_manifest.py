@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dataset.errors import SchemaError
+from dataset.store.frame_table import FRAME_SCHEMA
 from dataset.store.manifest import (
     HUB_CARD_NAME,
     MANIFEST_NAME,
@@ -170,19 +171,27 @@ def test_a_replay_without_a_match_goes_by_its_content() -> None:
 
 def test_the_card_of_an_ingested_store_lists_its_parquet_files_and_nothing_else(store: Path) -> None:
     _, head, body = (store / HUB_CARD_NAME).read_text().split("---\n", 2)
-    files = {config["config_name"]: config["data_files"] for config in YAML(typ="safe").load(head)["configs"]}
+    about = YAML(typ="safe").load(head)
+    files = {config["config_name"]: config["data_files"] for config in about["configs"]}
     assert files == {
         "frames": [{"split": "data", "path": "frames/*.parquet"}],
         "replays": [{"split": "data", "path": "replays.parquet"}],
     }
     assert {path.suffix for entry in files.values() for path in store.glob(entry[0]["path"])} == {".parquet"}
     assert "# Frames of 6 Melee games" in body
+    (frames,) = about["dataset_info"]
+    types = {"string": "string", "float": "float32"}
+    assert frames["config_name"] == "frames"
+    assert [(one["name"], one["dtype"]) for one in frames["features"]] == [
+        (field.name, types.get(str(field.type), str(field.type))) for field in FRAME_SCHEMA
+    ]
 
 
 def test_a_store_without_frames_lists_only_its_replays(store: Path) -> None:
     empty = replace(Manifest.load(store), shards=())
-    found = YAML(typ="safe").load(hub_card(empty).split("---\n")[1])["configs"]
-    assert [config["config_name"] for config in found] == ["replays"]
+    found = YAML(typ="safe").load(hub_card(empty).split("---\n")[1])
+    assert [config["config_name"] for config in found["configs"]] == ["replays"]
+    assert "dataset_info" not in found
 
 
 def test_a_card_of_ours_is_renewed_and_somebodys_own_is_left_alone(store: Path) -> None:
