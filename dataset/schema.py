@@ -145,11 +145,3 @@ COLUMNS: tuple[Column, ...] = FRAME_COLUMNS + side_columns("a") + side_columns("
 """Every column of the frame table in order, less ``replay`` (the id), which only the stored table has."""
 
 CONTROLLER_NAMES = tuple(column.name for column in CONTROLLER_COLUMNS)
-
-
-def controller_matrix(columns: Columns, side: str) -> NDArray[np.int32]:
-    """Controllers of one side as int32 [N, 6] in the order of ``CONTROLLER_COLUMNS``, the codecs' input.
-
-    In memory it lies column by column, which is how codecs read it.
-    """
-    return np.array([columns[f"{side}_{name}"] for name in CONTROLLER_NAMES], dtype=np.int32).T

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
+from dataset.features.encoder import controller_matrix
 from dataset.features.layout import ALL
-from dataset.schema import FIRST_FRAME, controller_matrix
+from dataset.schema import FIRST_FRAME
 from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample

@@ -309,9 +309,8 @@ def read_events(raw: bytes | memoryview) -> Events:
     return Events(order, tables)
 
 
-def write_events(found: Events, sizes: Mapping[int, int] | None = None) -> bytes:
+def write_events(found: Events, sizes: Mapping[int, int]) -> bytes:
     """Return the raw bytes of ``found``, the inverse of :func:`read_events`; ``sizes`` may announce further events."""
-    sizes = dict(sizes) if sizes is not None else {command: table.itemsize for command, table in found.tables.items()}
     lengths = np.zeros(256, np.int64)
     lengths[list(sizes)] = [size + 1 for size in sizes.values()]
     ends = np.cumsum(lengths[found.order])

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
 from dataset.errors import SchemaError
-from dataset.features.encoder import encode_columns
+from dataset.features.encoder import controller_matrix, encode_columns
 from dataset.features.layout import kept_columns
 from dataset.io.atomic import replacing, sha256_of
-from dataset.schema import COLUMNS, SIDES, Columns, Version, controller_matrix
+from dataset.schema import COLUMNS, SIDES, Columns, Version
 from dataset.store.manifest import ShardInfo
 from dataset.stream.window_shards import Sample, add_sample, open_shard
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
+from dataset.features.encoder import controller_matrix
 from dataset.melee.controller import STICK_DEAD_ZONE, TRIGGER_DEAD_ZONE
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES, character_from_name
-from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns, controller_matrix
+from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
 from dataset.store.frame_table import missing_columns
 from dataset.store.quality import QUALITY_SCHEMA, damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow

@@ -29,7 +29,19 @@ from dataset.version import VERSION
 from train.commands.options import AsJson, say
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "core": ("fsspec", "numpy", "polars", "pyarrow", "pyyaml", "rich", "typer", "xxhash", "zstandard"),
+    "core": (
+        "filelock",
+        "fsspec",
+        "httpx",
+        "numpy",
+        "polars",
+        "pyarrow",
+        "rich",
+        "ruamel.yaml",
+        "typer",
+        "xxhash",
+        "zstandard",
+    ),
     "ingest": ("peppi-py",),
     "train": ("onnx", "onnxruntime", "onnxscript", "peppi-py", "safetensors", "torch", "wandb"),
     "play": ("melee", "onnxruntime"),
@@ -40,9 +52,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hub": ("huggingface-hub",),
 }
 """The libraries that ``pyproject.toml`` lists: those that every installation has, then those of each extra."""
-
-_MODULES = {"pyyaml": "yaml"}
-"""Where the module's name is not the library's with underscores."""
 
 _QUESTIONS = {
     "torch": "import json, torch; c = torch.cuda; n = c.device_count() if c.is_available() else 0; print(json.dumps({"
@@ -127,7 +136,7 @@ def diagnose() -> dict[str, Any]:
 
 def look(name: str) -> Library:
     """A library's version, and what its import or its question gives."""
-    module = _MODULES.get(name, name.replace("-", "_"))
+    module = name.replace("-", "_")
     if find_spec(module) is None:
         return Library(name=name, version=None)
     try:

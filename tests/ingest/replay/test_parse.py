@@ -6,9 +6,9 @@ import pytest
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
-from dataset.features.encoder import encode_columns
+from dataset.features.encoder import controller_matrix, encode_columns
 from dataset.features.layout import ALL
-from dataset.schema import COLUMNS, controller_matrix
+from dataset.schema import COLUMNS
 from dataset.slippi.slp import POST_FRAME, read_events, read_slp
 from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns, read_game
