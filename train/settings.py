@@ -101,14 +101,14 @@ class Flag:
     @property
     def help(self) -> str:
         """What ``--help`` says of it."""
-        told = self.setting
-        words = told.help
-        if not all(choice in words for choice in told.choices):
-            *others, last = told.choices
+        setting = self.setting
+        words = setting.help
+        if not all(choice in words for choice in setting.choices):
+            *others, last = setting.choices
             words += f": {', '.join(others)} or {last}"
-        if told.bounds:
-            words += f" ({told.bounds})"
-        default = told.unset or ("" if self.kind is bool else shown(told.switched_on or self.default))
+        if setting.bounds:
+            words += f" ({setting.bounds})"
+        default = setting.unset or ("" if self.kind is bool else shown(setting.switched_on or self.default))
         return f"{words}; default: {default}." if default else f"{words}."
 
 

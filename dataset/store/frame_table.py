@@ -58,7 +58,7 @@ _BYTE_STREAM_SPLIT = re.compile(
     "frame|([ab]_|item._)(nana_)?"
     "(x|shield|speed_air_x|speed_attack_[xy]|action_state|main_[xy]|raw_[xy]|trigger(_[lr])?|buttons(_processed)?)"
 )
-"""Columns stored as all first bytes, then all second ones, and so on. With these 22.6 bytes a frame of Falco games, with none
+"""Columns stored as all first bytes, then all second ones, and so on. With these 22.6 bytes per frame of Falco games, with none
 26.2, with all 23.4. Dictionaries, Arrow's default, take half as long again, and floats take more bytes in them."""
 
 SHARD_NAME = re.compile(r"(?:frames/frames|windows/(?:train|val|test))-(\d+)(?:_\d+)?\.(?:parquet|tar)")

@@ -18,9 +18,9 @@ IDLE_FRAMES = 120
 STICK_ZONE = 23
 """In 1/80: from here on Melee itself counts a stick as tilted (0.2875)."""
 FULL_TEMPO = 120.0
-"""Inputs a minute above which more are not better: slow games between people have about 200, idle ones under 50."""
+"""Inputs per minute above which more are not better: slow games between people have about 200, idle ones under 50."""
 FULL_FIGHT = 120.0
-"""Percent a minute, both players' added up, above which more is not better: half of what games between people show."""
+"""Percent per minute, both players' added up, above which more is not better: half of what games between people show."""
 BROKEN_OFF = 0.8
 """What a game that nobody finished is worth, where a finished one is worth 1."""
 HANDWARMER_FRAMES = 3600
@@ -110,7 +110,7 @@ def _ending(columns: Columns, end_method: str | None, quitter: str | None) -> st
 
 
 def _activity(columns: Columns, side: str) -> tuple[float, float]:
-    """Share of idle frames, and inputs a minute; frame 0 is the first in which players can act."""
+    """Share of idle frames, and inputs per minute; frame 0 is the first in which players can act."""
     first = int(np.searchsorted(columns["frame"], 0))
     pads = {name: columns[f"{side}_{name}"][first:] for name in CONTROLLER_NAMES}
     frames = len(pads["buttons"])

@@ -54,7 +54,7 @@ SENTENCES = {
     "unknown_placement": "a placement peppi does not know",
     "unsupported_version": "Slippi 3.0 to 3.6, which peppi cannot read",
     **FAULTS,
-    "changed": "written to while it was read; looked at again next time",
+    "changed": "written to while it was read; the next run tries it again",
     "damaged_gzip": "cannot be unzipped: damaged, or not all there",
     "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",

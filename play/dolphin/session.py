@@ -78,7 +78,7 @@ class Menu:
 
 @dataclass(frozen=True)
 class Ended:
-    """A game is over; the session goes on."""
+    """A game is over; the session continues."""
 
 
 @dataclass(frozen=True)

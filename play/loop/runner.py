@@ -1,6 +1,6 @@
 """The frame loop: frames in, controllers out, and what it took.
 
-Sync answers every frame before Dolphin goes on. Async never waits for itself: it steps whatever has arrived through the
+Sync answers every frame before Dolphin continues. Async never waits for itself: it steps whatever has arrived through the
 policy, so that its state stays whole, and answers only the newest frame. A game is known to be over only when menus come, so
 its result is counted when the next one could begin.
 

@@ -1,7 +1,7 @@
 """A session of play as a file of JSON lines: what played, each game with its result and its lateness, and how it ended.
 
 ``session.jsonl`` holds one object per line, each with an ``event``: ``session``, ``game_start``, ``game_end``, ``error``,
-``session_end``. Every line is on disk before play goes on, so the log of a session that is killed has all its games. Nothing
+``session_end``. Every line is on disk before play continues, so the log of a session that is killed has all its games. Nothing
 in it names a person: not even the home folder, which is ``~``. A kept replay is named as seen from the log, so that both may
 move together.
 """

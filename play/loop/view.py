@@ -196,7 +196,7 @@ def line(now: Snapshot) -> str:
         return f"game {now.game}: in the menus"
     if now.quiet_s >= PAUSE_S:
         paused = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
-        return f"{paused}; it goes on where it stopped, Ctrl-C ends it"
+        return f"{paused}; it continues where it stopped, Ctrl-C ends it"
     others = ", ".join(f"{fighter.stocks} at {fighter.percent:.0f} %" for fighter in now.others)
     return (
         f"game {now.game}, frame {now.frame}: {now.own.stocks} at {now.own.percent:.0f} % to {others}, "

@@ -90,7 +90,7 @@ def doctor(
 ) -> None:
     """Tell versions, extras, devices and room, and how fast this machine parses, loads, trains and steps.
 
-    What is not installed is told with the command that adds it. Exit 1 only if something installed is broken.
+    What is missing is listed with the command that adds it. Exits 1 only if something installed is broken.
     """
     facts = diagnose()
     speeds: dict[str, Any] | None = None

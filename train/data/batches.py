@@ -158,7 +158,7 @@ def require_no_leak(leak: Leak, num_frames: int) -> str | None:
         return None
     if leak.status == "insufficient" and num_frames < TINY_FRAMES:
         return (
-            f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training goes on unchecked"
+            f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training continues unchecked"
         )
     raise SchemaError(
         "leak check: at least 40 % of jumps must show in the state of their own frame, at most 5 % in the frame before, "
