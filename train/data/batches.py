@@ -157,9 +157,7 @@ def require_no_leak(leak: Leak, num_frames: int) -> str | None:
     if leak.status == "ok":
         return None
     if leak.status == "insufficient" and num_frames < TINY_FRAMES:
-        return (
-            f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training continues unchecked"
-        )
+        return f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training continues unchecked"
     raise SchemaError(
         "leak check: at least 40 % of jumps must show in the state of their own frame, at most 5 % in the frame before, "
         f"over 200 jumps or more; {found}; run 'exphil verify' on the store"
