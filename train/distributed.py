@@ -1,9 +1,8 @@
-"""The processes that train one policy together, as ``torchrun`` starts them: a GPU each (NCCL), or a CPU (gloo).
+"""The processes that train one policy together, as ``torchrun`` starts them: with a GPU each (NCCL), or on CPUs (gloo).
 
-In: the environment that torchrun sets. Out: this process's ``Ranks``, through which the loop sums what must be the same on
-all of them. Ranks share one plan of batches and take its rows in turn (``dataset.stream``), so a run comes to the same,
-within rounding, on any number of them. The surprise: no wrapper surrounds the policy; its gradients are summed in one
-transfer after ``backward``, which a policy of a few million weights hardly waits for.
+Ranks share one plan of batches and take its rows in turn (``dataset.stream``), so the result is the same, within rounding, on any
+number of them. No wrapper surrounds the policy: gradients are summed in one transfer after ``backward``, which costs little for a
+policy of a few million weights.
 """
 
 import os
@@ -20,14 +19,14 @@ from dataset.errors import ConfigError
 from train.policy.backbones.base import State, map_state
 
 TIMEOUT = timedelta(hours=1)
-"""How long ranks wait for each other; the others wait while the first validates."""
+"""How long ranks wait for each other, for example while the first validates."""
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of the processes this is; alone, every method gives back what it is given."""
+    """The place of this process among all of them; if it is alone, every method returns what it is given."""
 
     rank: int = 0
     size: int = 1
@@ -46,7 +45,7 @@ class Ranks:
         return int(counts)
 
     def any(self, flag: bool) -> bool:
-        """Whether any rank says so."""
+        """Whether it is true on any rank."""
         return self.total(int(flag)) > 0
 
     def of_first(self, value: float) -> float:
@@ -58,7 +57,7 @@ class Ranks:
         return float(values)
 
     def wait(self) -> None:
-        """Until all ranks have come here."""
+        """Wait until all ranks have called this."""
         self.total(0)
 
     def add_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
@@ -74,7 +73,7 @@ class Ranks:
         return summed[-1]
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Every rank's tensor of one shape, on the CPU."""
+        """The tensors of all ranks, which have one shape, on the CPU."""
         ours = tensor.cpu().contiguous()
         if self.size == 1:
             return [ours]
@@ -87,7 +86,7 @@ class Ranks:
         return map_state(lambda leaf: torch.stack(self.gather(leaf), dim=1).flatten(0, 1)[:rows], state)
 
     def own_rows(self, state: State, initial: State) -> State:
-        """The rows of a gathered state that are this rank's; rows that nobody has are ``initial``'s."""
+        """The rows of a gathered state that this rank has; the ones it lacks come from ``initial``."""
 
         def take(leaf: Tensor, fresh: Tensor) -> Tensor:
             own = leaf[self.rank :: self.size].to(fresh.device)
@@ -102,13 +101,13 @@ def num_ranks() -> int:
 
 
 def is_first_rank() -> bool:
-    """Whether this process speaks for all that were started together."""
+    """Whether this process reports for all that were started together."""
     return num_ranks() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
-    """The place of this process among the ranks and its own device; waits for all of them at the start.
+    """The place of this process among the ranks, and its device; waits at the start until all have joined.
 
     Raises:
         ConfigError: the environment is not torchrun's, or a rank has no GPU of its own.
