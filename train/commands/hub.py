@@ -63,9 +63,7 @@ def hub(
     require_known("direction", direction, ("push", "pull"))
     if direction == "push":
         if repo_type is not None:
-            raise ConfigError(
-                "--repo-type: a store is a dataset and a run a model, so it only says what to pull; drop it"
-            )
+            raise ConfigError("--repo-type: a store is a dataset and a run a model, so only a pull needs it; drop it")
         kind = _local_kind(what) or "model"
         if kind == "model":
             find_run(what)  # the error for an unknown one lists the known ones

@@ -24,7 +24,7 @@ FILES = (WEIGHTS, GRAPH, METRICS, LOOKUP, PAGE)
 """What is pushed, where it exists; the record follows."""
 
 CARD_ROWS = (
-    ("NLL, nats a frame", "nll"),
+    ("NLL, nats per frame", "nll"),
     ("accuracy", "accuracy"),
     ("change frames: NLL", "change_nll"),
     ("change frames: accuracy", "change_accuracy"),

@@ -2,7 +2,7 @@
 
 Dao & Gu 2024, *Transformers are SSMs* (arXiv 2405.21060); the chunked form is its Listing 1, the block its figure 6.
 
-    B batch   T frames   D width   E = 2D inner width   P channels a head   H = E / P heads   N state size a channel
+    B batch   T frames   D width   E = 2D inner width   P channels per head   H = E / P heads   N state size per channel
     x  input of the recurrence [B, T, H, P]      A  decay rate of a head, negative [H]
     dt step size, after softplus [B, T, H]       B_, C_  input and output maps, shared by all heads [B, T, N]
     h  state [B, H, P, N]:   h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t^T      y_t = h_t C_t
