@@ -4,8 +4,8 @@ A flag that was not given is absent, not at its default, so that it never overri
 
 Shapes, epochs, schedules and regularisers of the presets follow those of the same names in the Elixir exphil. Batch size and
 learning rate do not: a lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a
-peak of 1e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples from, and
-smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
+peak of 1e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples
+from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
 """
 
 from collections.abc import Callable, Mapping
