@@ -30,7 +30,7 @@ _NOISE_FRAMES = 64
 """Frames of noise drawn at once."""
 
 _REMEMBERED = 4096
-"""Controllers whose decoding is remembered: players hold most of them for many frames, and come back to them."""
+"""Controllers whose decoding is cached: players hold most of them for many frames, and come back to them."""
 
 
 class Stepper(Protocol):
@@ -108,8 +108,8 @@ class Agent:
     def commit(self, classes: Classes, frames_late: int = 0) -> Controllers:
         """Queue what was decided on state t; the controller to put on the pad now, int32 [6].
 
-        A decision that comes after the frame it was meant for is dropped: the newest committed controller stands for it,
-        as it did on the pad.
+        A decision that comes after the frame it was meant for is dropped: the newest committed controller takes its
+        place, as it did on the pad.
 
         Args:
             classes: the decision, uint8 [K].
@@ -120,7 +120,7 @@ class Agent:
         return self._queue[self._online_delay].controller
 
     def skip(self, num_frames: int) -> None:
-        """Let frames pass that never arrived: the newest committed controller stands for theirs."""
+        """Let frames pass that never arrived: the newest committed controller takes their place."""
         self._queue.extend([self._queue[-1]] * num_frames)
 
 

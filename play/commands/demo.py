@@ -32,7 +32,7 @@ NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
 HIDDEN_SIZES = "128,128"
 FRAMES_PER_MINUTE = 600_000
-"""Frames a minute that this size of policy trains on two server cores: what ``--minutes`` is turned into epochs by."""
+"""Frames per minute that a policy of this size trains on two server cores; turns ``--minutes`` into epochs."""
 PLAY_SECONDS = 15
 TABLE_WIDTH = 120
 
@@ -101,7 +101,7 @@ def run_demo(
 
     Raises:
         ConfigError: the folder holds something, or there are no such replays.
-        ExphilError: a stage failed; its own message stands above on stderr.
+        ExphilError: a stage failed; its own message is on stderr.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")

@@ -1,7 +1,6 @@
 """What game a disc image holds, from its first bytes, in every format that Dolphin opens.
 
-In: a path. Out: the image's format, game id and revision. The surprise: compressed images hide the disc's header, each in its
-own place, so a file's name says nothing and a plain look at its first six bytes is not enough.
+Each compressed format keeps the disc's header in a place of its own, so the first six bytes of a file are not enough.
 """
 
 import struct

@@ -49,7 +49,7 @@ class FrameSource(Protocol):
 
 
 class Environment(Protocol):
-    """A simulated Melee that takes one controller a frame and player of ours.
+    """A simulated Melee that takes one controller per frame from each of our players.
 
     A ``Frame`` of it holds a game state as libmelee gives it: frame, stage, players by port, projectiles. A batch of games is a
     list of environments.
@@ -67,11 +67,11 @@ class Environment(Protocol):
         """Begin the next game; its first frame."""
 
     def step(self, *controllers: Controllers) -> Frame | Ended | Lost:
-        """Play a frame on with these controllers, int32 [6] each, the agent's first; the frame they led to."""
+        """Play one frame with these controllers, int32 [6] each, the agent's first; the frame they led to."""
 
 
 class SessionEnvironment:
-    """A session as an environment: menus are led through by ``reset``."""
+    """A session as an environment; ``reset`` leads through its menus."""
 
     def __init__(self, session: FrameSource) -> None:
         self._session = session
@@ -99,7 +99,7 @@ class SessionEnvironment:
         """Put the controllers on the pads, let Dolphin go on, and wait for what comes."""
         self._session.send(*controllers)
         event = self._next()
-        while isinstance(event, Menu):  # a session tells of a game's end before it shows menus
+        while isinstance(event, Menu):  # a session reports a game's end before it shows menus
             event = self._next()
         return event
 
@@ -110,7 +110,7 @@ class SessionEnvironment:
 
 
 class Stepped:
-    """An environment as the frame loop's source: what is sent is stepped with when the next event is asked for."""
+    """An environment as the frame loop's source: it is stepped, with what was sent, when the loop asks for the next event."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

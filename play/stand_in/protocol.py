@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ PIPE, OTHER_PIPE = 1, 2
 class Message(NamedTuple):
     """One batch of events as Dolphin sends it; ``frame`` is Slippi's number, None unless it is a frame."""
 
-    kind: Literal["start", "gecko", "frame", "end"]
+    kind: str
+    """``start``, ``gecko``, ``frame`` or ``end``."""
     payload: bytes
     frame: int | None
 

@@ -26,16 +26,16 @@ MENU_FPS = 60.0
 MENUS_BETWEEN_GAMES = 30
 """Menu frames from the end of one game to the start of the next."""
 _LONGEST_WAIT_S = 0.01
-"""ENet must be looked after this often, to repeat what got lost."""
+"""ENet must be served this often, to send again what got lost."""
 _CHARACTER_SELECT, _UNPLUGGED = 0x0002, 3
 
 
 class _StoppedError(Exception):
-    """The parent wants no more."""
+    """The parent asked the server to stop, or is gone."""
 
 
 class _Pipe:
-    """The reading end of one pad's pipe, and whether somebody writes to it."""
+    """The reading end of one pad's pipe."""
 
     def __init__(self, port: int, path: Path) -> None:
         self.port, self.path, self.pad = port, path, PipePad()
@@ -65,7 +65,7 @@ class _Pipe:
                 is_flush = self.pad.feed(b"")
 
     def _reopen(self) -> None:
-        """Open anew once the writer has gone, or the old end would count as readable for ever."""
+        """Open again after the writer is gone, or the old end would count as readable for ever."""
         if self.has_writer:
             os.close(self.file)
             self.file = self._open()
@@ -73,7 +73,7 @@ class _Pipe:
 
 
 class Spectator:
-    """The server; :meth:`run` returns when the parent says so."""
+    """The server; ``run`` returns when the parent asks it to."""
 
     def __init__(self, setup: Setup, control: Connection) -> None:
         self.setup, self.control, self.parent = setup, control, os.getppid()
@@ -188,7 +188,7 @@ class Spectator:
             self.host.flush()
 
     def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
-        """Look after everything until ``condition`` holds or ``deadline`` has come."""
+        """Serve pipes, client and parent until ``condition`` holds or ``deadline`` has come."""
         self._turn(0)
         while not condition():
             left = _LONGEST_WAIT_S if deadline is None else min(_LONGEST_WAIT_S, deadline - time.monotonic())
@@ -198,8 +198,8 @@ class Spectator:
 
     def _turn(self, wait_s: float) -> None:
         """Wait for anything to arrive, at most ``wait_s``, and take it in."""
-        watched = [self.host.socket.fileno(), self.control.fileno(), *(pipe.file for pipe in self.pipes)]
-        select.select(watched, [], [], wait_s)
+        inputs = [self.host.socket.fileno(), self.control.fileno(), *(pipe.file for pipe in self.pipes)]
+        select.select(inputs, [], [], wait_s)
         for pipe in self.pipes:
             for state in pipe.read():
                 self.flushes.append((pipe.port, time.monotonic(), state))
@@ -241,7 +241,7 @@ class Spectator:
         return Log(self.frames, self.sent_s, self.flushes, polled, bad, self.is_over, self.peer is not None)
 
     def _say_goodbye(self) -> None:
-        """Disconnect at once, so that the client need not find out by a time-out of seconds."""
+        """Disconnect now, so that the client need not wait for a time-out of seconds."""
         if self.peer is not None:
             self.peer.disconnect_now()
             self.host.flush()

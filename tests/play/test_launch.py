@@ -23,7 +23,7 @@ from play.options import PlayOptions
 from play.runtime.load import load, load_players
 from play.stand_in.protocol import PIPE, Report
 from play.stand_in.stand_in import StandIn, open_stand_in
-from tests.play.builders import random_run
+from tests.play.builders import random_run, wait_until_over
 from tests.play.test_parity import Frames, differences, from_ingest
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
@@ -164,7 +164,7 @@ def test_closing_with_unread_frames_in_the_pipe_does_not_hang(duel: Path) -> Non
     with StandIn([duel] * 3, fps=3000.0) as server:
         session = open_stand_in(server, port=PIPE, is_blocking=False)
         assert isinstance(session.next(), Frame)
-        server.wait_until_over(2.0)
+        wait_until_over(server, 2.0)
         session.close()
 
 

@@ -28,7 +28,7 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def patiently(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of exphil with a policy that may take its time, as ``patient_budget`` does within this process."""
-    code = "import exphil, play.loop.runner; play.loop.runner.FRAME_BUDGET_MS = 1e4; exphil.main()"
+    code = "import exphil, play.runtime.load; play.runtime.load.FRAME_BUDGET_MS = 1e4; exphil.main()"
     return run(command if "play" not in command else [command[0], "-c", code, *command[3:]], **options)
 
 

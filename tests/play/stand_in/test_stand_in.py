@@ -19,6 +19,7 @@ from dataset.melee import controller
 from dataset.slippi import slp, ubjson
 from play.stand_in.protocol import NEVER
 from play.stand_in.stand_in import StandIn
+from tests.play.builders import wait_until_over
 
 melee = pytest.importorskip("melee")
 enet = pytest.importorskip("enet")
@@ -179,7 +180,7 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
 def test_paced_play_sends_every_frame_and_logs_every_flush(replay: Path) -> None:
     with StandIn(replay, fps=600.0) as stand_in, client(stand_in, is_blocking=False) as (console, _):
         states = play(console)
-        assert stand_in.wait_until_over(60.0)
+        assert wait_until_over(stand_in, 60.0)
         report = stand_in.report()
     assert [int(state.frame) for state in states] == report.frames.tolist() == list(range(-123, 577))
     assert (np.diff(report.sent_s) > 0).all()
@@ -301,7 +302,7 @@ def heard(host: Any, last: int | None) -> list[int]:
 
 def test_a_stand_in_without_a_client_closes_at_once(replay: Path) -> None:
     with StandIn(replay) as stand_in:
-        assert not stand_in.wait_until_over(0.0)
+        assert not stand_in.report().is_over
         report = stand_in.report()
     assert (len(report.frames), len(report.flush_s), report.has_client) == (0, 0, False)
     assert not _is_alive(stand_in.pid)
