@@ -24,7 +24,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.command_lines import examples
 from dataset.version import VERSION
 from train.commands.options import AsJson, say
 
@@ -77,11 +76,6 @@ NUM_DUELS, DUEL_FRAMES = 12, 2400
 LOADER_SECONDS = 1.0
 LANES, WINDOW = 16, 64
 WARM_STEP_FRAMES, STEP_FRAMES = 50, 200
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor", epilog=examples("exphil doctor", "exphil doctor --no-speed --json"))(doctor)
 
 
 def doctor(
