@@ -129,14 +129,11 @@ class _Runner:
         self._codec, self._filters = get_codec(settings.codec), settings.options.filters
 
     def run(self, job: Job) -> list[ReplayRow]:
-        """Rows of all candidates, group by group."""
+        """Rows of all candidates, group by group, as the last of each comes by in the stream of its archive."""
         rows: list[ReplayRow] = []
         numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
         self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
-        for (
-            number,
-            group,
-        ) in numbered:  # in the order of their last members, when an archive's stream has passed the others
+        for number, group in numbered:
             self._before_each()
             rows += self._group(group, job.given_up.get(number))
             self._reader.let_go(group)
@@ -199,13 +196,8 @@ class _Runner:
         if refusal is not None and not (options.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
-            parsed = _while_it_is_there(
-                parse_columns,
-                source,
-                rollback=options.rollback,
-                header=header,
-                is_verbose=options.is_verbose,
-            )
+            settings = {"rollback": options.rollback, "header": header, "is_verbose": options.is_verbose}
+            parsed = _while_it_is_there(parse_columns, source, **settings)
         except ReplayError as error:
             return row | refusal_row(refusal or error)
         if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):

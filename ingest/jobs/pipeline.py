@@ -19,7 +19,7 @@ from dataset.slippi.slp import HEADER_BYTES, read_header
 from dataset.store.manifest import url_of
 from dataset.store.replay_table import ReplayRow
 from ingest.jobs.commit import OpenStore, open_store
-from ingest.jobs.job import Job, JobResult, Known, Settings, game_key, run_jobs
+from ingest.jobs.job import Group, Job, JobResult, Known, Settings, game_key, run_jobs
 from ingest.jobs.remote_store import staged
 from ingest.jobs.workers import run_jobs_in_pool, run_jobs_on_ray
 from ingest.options import IngestOptions
@@ -164,27 +164,20 @@ def _fingerprint(row: ReplayRow) -> tuple[Any, ...]:
 
 def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
     """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
-    groups = list(_groups(candidates).values())
+    groups = _groups(candidates)
     total = sum(candidate.size for group in groups for candidate in group)
     limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
-    return [
-        Job(
-            index=first_index + i,
-            groups=tuple(map(tuple, share)),
-        )
-        for i, share in enumerate(_shares(groups, limit))
-    ]
+    return [Job(index=first_index + i, groups=tuple(share)) for i, share in enumerate(_shares(groups, limit))]
 
 
-def _groups(candidates: Iterable[Candidate]) -> dict[object, list[Candidate]]:
-    """Candidates by what uploads of one game, or copies of one file, have in common; in the order given."""
+def _groups(candidates: Iterable[Candidate]) -> list[Group]:
+    """Candidates grouped by what uploads of one game, or copies of one file, have in common; in the order given."""
     groups: dict[object, list[Candidate]] = {}
     with Reader() as reader:
         for candidate in candidates:
-            groups.setdefault(_group_key(candidate, reader), []).append(
-                replace(candidate, head=None)
-            )  # no worker needs it
-    return groups
+            group = groups.setdefault(_group_key(candidate, reader), [])
+            group.append(replace(candidate, head=None))  # which no worker needs
+    return list(map(tuple, groups.values()))
 
 
 def _group_key(candidate: Candidate, reader: Reader) -> object:
@@ -199,8 +192,8 @@ def _group_key(candidate: Candidate, reader: Reader) -> object:
         return content
 
 
-def _shares(groups: list[list[Candidate]], limit: int) -> Iterator[list[list[Candidate]]]:
-    share: list[list[Candidate]] = []
+def _shares(groups: list[Group], limit: int) -> Iterator[list[Group]]:
+    share: list[Group] = []
     held = 0
     for group in groups:
         is_one_stream = bool(share) and group[0].is_sequential and group[0].source == share[-1][0].source
