@@ -153,8 +153,9 @@ def write_lock(path: Path, name: str, lock: Lock) -> None:
     text = path.read_bytes().decode()
     yaml = _yaml()
     found, indent, offset = load_yaml_guess_indent(text.replace("\r\n", "\n"), yaml=yaml)
-    yaml.indent(mapping=found["datasets"].lc.key(name)[1], sequence=indent or 4, offset=2 if offset is None else offset)
-    entry = found["datasets"][name]
+    key = next(key for key in found["datasets"] if str(key) == name)  # YAML reads 0 as a number
+    yaml.indent(mapping=found["datasets"].lc.key(key)[1], sequence=indent or 4, offset=2 if offset is None else offset)
+    entry = found["datasets"][key]
     values = {"replays": lock.replays, "frames": lock.frames, "hours": lock.hours}
     block = CommentedMap(values | {"digest": DoubleQuotedScalarString(lock.digest)})
     own = dict(entry.non_merged_items())

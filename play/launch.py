@@ -165,12 +165,7 @@ def _run(
     """Play on a session; with a ``log_dir``, its log begins with ``settings``."""
     source: FrameSource = Stepped(SessionEnvironment(session)) if options.sync else session
     runner = Runner(
-        source,
-        players,
-        find_port=find_port,
-        is_sync=options.sync,
-        num_games=num_games,
-        seconds=options.seconds,
+        source, players, find_port=find_port, is_sync=options.sync, num_games=num_games, seconds=options.seconds
     )
     log = None if log_dir is None else SessionLog(new_folder(log_dir), settings, runner.report, replay_dir)
     with logging(log, runner), viewing(runner, console):

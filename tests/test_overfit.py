@@ -24,7 +24,7 @@ from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns
-from play.agent.agent import Agent, Players
+from play.agent.agent import Agent, Players, PolicyInput
 from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.protocol import NEVER
@@ -54,9 +54,9 @@ class Drill(NamedTuple):
 class Forgetful(TorchStepper):
     """A stepper that loses its recurrent state before every frame."""
 
-    def step(self, *frame: object) -> NDArray[np.uint8]:  # type: ignore[override]
+    def step(self, given: PolicyInput) -> NDArray[np.uint8]:
         self.reset()
-        return super().step(*frame)  # type: ignore[arg-type]
+        return super().step(given)
 
 
 @pytest.fixture(scope="module")

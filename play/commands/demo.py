@@ -24,9 +24,6 @@ from play.commands.play import figures, rows_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-from ingest.jobs.job import content_id
-from ingest.sources.find import find_candidates
-from ingest.sources.reader import Reader
 
 NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
@@ -105,6 +102,8 @@ def run_demo(
     """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
+    from ingest.sources.find import find_candidates
+
     if replays is not None and not find_candidates([replays]):
         raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; correct the path")
     demo = _Demo(folder, say)
@@ -200,7 +199,9 @@ def _as_text(*parts: "RenderableType") -> str:
 
 def _copy_replay(replays: Path, ids: Collection[str], target: Path) -> Path:
     """The first of the replays with one of these ids, as a loose file: the stand-in plays no archive member."""
+    from ingest.jobs.job import content_id
     from ingest.sources.find import find_candidates
+    from ingest.sources.reader import Reader
 
     with Reader() as reader:
         for candidate in find_candidates([replays]):

@@ -27,16 +27,20 @@ from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 
 
-class FrameSource(Protocol):
-    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
+class Melee(Protocol):
+    """What a session and an environment have in common."""
 
     @property
     def zero_indices(self) -> Any:
-        """Libmelee's shifted action states by character."""
+        """Action states by character whose ``action_frame`` counts from 1, as in libmelee; {} where none does."""
 
     @property
     def flushed_at(self) -> float:
-        """When the agent's pad was last flushed."""
+        """``time.perf_counter`` when the agent's controller was last taken."""
+
+
+class FrameSource(Melee, Protocol):
+    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
 
     def next(self, *, wait: bool = True) -> Event | None:
         """What comes next."""
@@ -48,20 +52,12 @@ class FrameSource(Protocol):
         """Lead through a menu."""
 
 
-class Environment(Protocol):
+class Environment(Melee, Protocol):
     """A simulated Melee that takes one controller per frame from each of our players.
 
     A ``Frame`` of it holds a game state as libmelee gives it: frame, stage, players by port, projectiles. A batch of games is a
     list of environments.
     """
-
-    @property
-    def zero_indices(self) -> Any:
-        """Action states by character whose ``action_frame`` counts from 1, as in libmelee; {} where none does."""
-
-    @property
-    def flushed_at(self) -> float:
-        """``time.perf_counter`` when the last controllers were taken."""
 
     def reset(self) -> Frame | Lost:
         """Begin the next game; its first frame."""

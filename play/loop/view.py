@@ -225,16 +225,18 @@ def viewing(runner: Runner, console: Console) -> Iterator[None]:
 
 
 def _draw_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
-    gauge = Gauge()
     with Live(console=console, auto_refresh=False) as live:
-        while not is_over.wait(REFRESH_S):
-            now = snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))
+        for now in _snapshots(is_over, runner, REFRESH_S):
             live.update(draw(now), refresh=True)
 
 
 def _print_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
+    for now in _snapshots(is_over, runner, LINE_EVERY_S):
+        console.print(line(now), markup=False)
+
+
+def _snapshots(is_over: threading.Event, runner: Runner, every_s: float) -> Iterator[Snapshot]:
     gauge = Gauge()
     gauge.read(runner.report.frames, time.monotonic())
-    while not is_over.wait(LINE_EVERY_S):
-        now = snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))
-        console.print(line(now), markup=False)
+    while not is_over.wait(every_s):
+        yield snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import enet
+import numpy as np
 
 from play.stand_in.pipe_pad import PadState, PipePad
-from play.stand_in.protocol import ADDRESS, NEVER, Log, Message, Setup
+from play.stand_in.protocol import ADDRESS, NEVER, Message, Report, Setup
 
 NICK = "exphil stand-in"
 MENU_FPS = 60.0
@@ -85,6 +86,7 @@ class Spectator:
         self.frames: list[int] = []
         self.sent_s: list[float] = []
         self.flushes: list[tuple[int, float, PadState]] = []
+        """Port, time and pad of every FLUSH."""
         self.poll_frames: list[int] = []
         self.num_menus = 0
         self.sent_of_game: list[bytes] = []
@@ -233,12 +235,32 @@ class Spectator:
             raise _StoppedError from error
         if wish == "stop":
             raise _StoppedError
-        self.control.send(self._log())
+        self.control.send(self._report())
 
-    def _log(self) -> Log:
+    def _report(self) -> Report:
+        ports, times, pads = zip(*self.flushes, strict=True) if self.flushes else ((), (), ())
+        columns = np.array(pads, np.int64).reshape(-1, len(PadState._fields)).T
+        main_x, main_y, c_x, c_y = columns[:4].astype(np.int8)
+        trigger, l_analog, r_analog = columns[4:7].astype(np.uint8)
         polled = self.poll_frames + [NEVER] * (len(self.flushes) - len(self.poll_frames))
-        bad = sum(pipe.pad.num_bad_lines for pipe in self.pipes)
-        return Log(self.frames, self.sent_s, self.flushes, polled, bad, self.is_over, self.peer is not None)
+        return Report(
+            frames=np.array(self.frames, np.int32),
+            sent_s=np.array(self.sent_s, np.float64),
+            port=np.array(ports, np.uint8),
+            flush_s=np.array(times, np.float64),
+            poll_frame=np.array(polled, np.int32),
+            main_x=main_x,
+            main_y=main_y,
+            c_x=c_x,
+            c_y=c_y,
+            trigger=trigger,
+            l_analog=l_analog,
+            r_analog=r_analog,
+            buttons=columns[7].astype(np.uint16),
+            num_bad_lines=sum(pipe.pad.num_bad_lines for pipe in self.pipes),
+            is_over=self.is_over,
+            has_client=self.peer is not None,
+        )
 
     def _say_goodbye(self) -> None:
         """Disconnect now, so that the client need not wait for a time-out of seconds."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.slippi import slp
-from play.stand_in.protocol import ADDRESS, Log, Message, Report, Setup
+from play.stand_in.protocol import ADDRESS, Message, Report, Setup
 
 if TYPE_CHECKING:
     from play.dolphin.session import Patience, Session
@@ -65,7 +65,7 @@ class StandIn:
         games, versions = zip(*(_load(Path(path)) for path in replays), strict=True)
         self.address, self.port = ADDRESS, port
         self._folder = tempfile.TemporaryDirectory(prefix="exphil-stand-in-")
-        self._last: Log | None = None
+        self._last: Report | None = None
         try:
             self.home = Path(self._folder.name)
             pipes = _make_home(self.home, controllers)
@@ -114,15 +114,15 @@ class StandIn:
             self._last = self._ask()
         if self._last is None:
             raise DolphinError("stand-in: its server must answer, found its process ended; run the command again")
-        return Report.of(self._last)
+        return self._last
 
-    def _ask(self) -> Log | None:
+    def _ask(self) -> Report | None:
         try:
             self._control.send("report")
-            log: Log = self._control.recv()
+            report: Report = self._control.recv()
         except (EOFError, OSError):
             return self._last
-        return log
+        return report
 
     def close(self) -> None:
         """Stop the server, disconnect the client, and remove the home; safe to call twice."""

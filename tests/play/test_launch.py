@@ -14,7 +14,7 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.features.encoder import encode
 from dataset.melee.controller import Classes, Controllers
 from dataset.slippi.slp import read_header
-from play.agent.agent import Agent, Players, as_read
+from play.agent.agent import Agent, Players, PolicyInput, as_read
 from play.agent.libmelee import LiveGame
 from play.dolphin.session import Ended, Frame, Lost
 from play.launch import play_stand_in, port_in_replay
@@ -60,8 +60,8 @@ class Recording:
         self.decided = []
         self.inner.reset()
 
-    def step(self, *args: Any) -> Classes:
-        classes: Classes = self.inner.step(*args)
+    def step(self, given: PolicyInput) -> Classes:
+        classes: Classes = self.inner.step(given)
         self.decided.append(CODEC.decode(classes[0]))
         return classes
 
