@@ -19,7 +19,6 @@ import typer
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import command_line, examples
-from dataset.store.manifest import SPLITS
 from play.commands.play import figures, rows_table
 
 if TYPE_CHECKING:
@@ -160,6 +159,8 @@ class _Demo:
 
     def ids_by_split(self, store: str, character: str) -> dict[str, set[str]]:
         """Ids of the replays in which the character was picked."""
+        from dataset.store.manifest import SPLITS
+
         internal = character_from_name(character).internal
         who = f"status = 'ok' AND {internal} IN (character_a, character_b)"
         found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id, split FROM replays WHERE {who}")
