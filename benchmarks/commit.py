@@ -19,9 +19,9 @@ from pathlib import Path
 
 import polars as pl
 
+from dataset.store.replay_table import ReplayRow
 from dataset.store.store import Store
 from ingest.jobs.commit import open_store
-from ingest.jobs.job import Row
 from ingest.options import IngestOptions
 
 
@@ -43,7 +43,7 @@ def measure(store: Path, count: int, rounds: int) -> None:
     """Repeat a commit of nothing new to a store of ``count`` replays."""
     table = Store(store).replays().filter(pl.col("status") == "ok").collect()
     own = [name for name in table.columns if table[name].dtype == pl.String and table[name].n_unique() == len(table)]
-    rows: list[Row] = table.to_dicts() * (count // len(table) + 1)
+    rows: list[ReplayRow] = table.to_dicts() * (count // len(table) + 1)
     rows = [row | {name: f"{row[name]}-{i}" for name in own} for i, row in enumerate(rows[:count])]
     seconds = []
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), IngestOptions()) as opened:

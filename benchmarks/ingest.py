@@ -33,13 +33,12 @@ from peppi_py import _peppi
 
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import ALL, FEATURES, INDICES
-from dataset.io.atomic import sha256_of
-from dataset.store.frame_table import FrameWriter, rows_digest
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import ShardWriter, rows_digest, sample_of
+from dataset.store.manifest import ShardInfo
 from dataset.stream.track_memory import keep_freed_memory
-from dataset.stream.window_shards import add_sample, open_shard
-from ingest.jobs.pipeline import IngestOptions, ingest
-from ingest.jobs.workers import KEPT_BYTES
+from ingest.jobs.job import KEPT_BYTES
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay, parse_columns
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader
@@ -80,12 +79,11 @@ class Rounds:
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
         self._paths, self._folder = paths, folder
         self._candidates = find_candidates(paths)
-        self._oldest = min(parse_columns(path, rollback="last").version for path in paths)
         self.frames = 0
 
     def run(self, count: int) -> tuple[dict[str, dict[str, float]], float]:
         """Median, least and greatest ratio of each path to peppi, and peppi's median seconds; one round warms up."""
-        ways: dict[str, Callable[[], None]] = {
+        ways: dict[str, Callable[[], object]] = {
             "peppi": self.peppi,
             "columns": lambda: self.ingest(False, False),
             "parquet": lambda: self.ingest(True, False),
@@ -110,15 +108,9 @@ class Rounds:
         for path in self._paths:
             peppi_py.read_slippi(str(path))
 
-    def ingest(self, with_frames: bool, with_windows: bool) -> None:
+    def ingest(self, with_frames: bool, with_windows: bool) -> tuple[ShardInfo, ...]:
         """Hash, parse, and write what is asked for, as a job does."""
-        table, shard = self._folder / "frames.parquet", self._folder / "windows.tar"
-        with (
-            FrameWriter(str(table), self._oldest) as writer,
-            shard.open("wb") as file,
-            open_shard(file) as tar,
-            Reader() as reader,
-        ):
+        with ShardWriter(self._folder, 0) as writer, Reader() as reader:
             self.frames = 0
             for candidate in self._candidates:
                 id_ = reader.content_id(candidate)
@@ -126,22 +118,21 @@ class Rounds:
                 self.frames += parsed.num_frames
                 if with_frames:
                     rows_digest(parsed.columns)
-                    writer.write(id_, parsed.columns)
+                    writer.add_frames(id_, parsed.columns)
                 if with_windows:
-                    add_sample(tar, sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL))
-        for is_written, path in ((with_frames, table), (with_windows, shard)):
-            if is_written:
-                sha256_of(path)
+                    sample = sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL)
+                    writer.add_window(sample, "train")
+        return writer.shards
 
     def sizes(self) -> dict[str, float]:
         """Bytes per frame of both files, and of windows also per feature."""
-        self.ingest(True, True)
-        table, shard = ((self._folder / name).stat().st_size for name in ("frames.parquet", "windows.tar"))
+        shards = self.ingest(True, True)
+        table, windows = (sum(one.bytes for one in shards if one.kind == kind) for kind in ("frames", "windows"))
         features = len(FEATURES) + len(INDICES) + 2 * len(CODEC.components)
         return {
             "frame_table": round(table / self.frames, 2),
-            "windows": round(shard / self.frames, 2),
-            "windows_per_feature": round(shard / self.frames / features, 4),
+            "windows": round(windows / self.frames, 2),
+            "windows_per_feature": round(windows / self.frames / features, 4),
         }
 
 

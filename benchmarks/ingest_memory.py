@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset.duels.generate import generate_replay
-from dataset.slippi.ubjson import RAW_PREFIX
+from dataset.slippi.slp import RAW_PREFIX
 from dataset.stream.track_memory import keep_freed_memory
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
-from ingest.jobs.workers import KEPT_BYTES
+from ingest.jobs.job import KEPT_BYTES
+from ingest.jobs.pipeline import IngestReport, ingest
+from ingest.options import IngestOptions
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 EVENT_PAYLOADS, GAME_START = 0x35, 0x36

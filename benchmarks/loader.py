@@ -130,7 +130,7 @@ def cut(layout: Layout, rows: NDArray[np.uint8], mask: NDArray[np.bool_], stride
     """The windows of a decoded replay, one dict per window."""
     for first in range(0, len(rows) - WINDOW + 1, stride):
         window = rows[first : first + WINDOW]
-        yield {name: getattr(layout, name)(window) for name in FIELDS} | {"mask": mask[first : first + WINDOW]}
+        yield dict(zip(FIELDS, layout.views(window), strict=True)) | {"mask": mask[first : first + WINDOW]}
 
 
 def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:

@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 from dataset.duels.generate import generate_replays
-from dataset.slippi import slp, ubjson
+from dataset.slippi import slp
 from play.agent.agent import Agent, Players
 from play.dolphin.session import Lost
 from play.launch import port_in_replay
@@ -142,7 +142,7 @@ def with_rollbacks(path: Path) -> Path:
             frames.append(message)
             if len(frames) % ROLLBACK_EVERY == 0:
                 out += frames[-ROLLED_BACK:] * 2
-    path.write_bytes(ubjson.pack(b"".join(out), metadata))
+    path.write_bytes(slp.pack(b"".join(out), metadata))
     return path
 
 

@@ -31,6 +31,7 @@ except ModuleNotFoundError:
 import polars as pl
 
 from dataset.stats.queries import query, sql
+from dataset.store.frame_table import scan_frames
 from dataset.store.store import Store
 
 THREADS = int(os.environ["POLARS_MAX_THREADS"])
@@ -75,7 +76,7 @@ def scan(store: Store) -> list[str]:
 
 def polars_actions(paths: list[str]) -> pl.DataFrame:
     """Both sides stacked, one group-by."""
-    frames = pl.scan_parquet(paths)
+    frames = scan_frames(paths)
     sides = [frames.select(character=f"{s}_character", action_state=f"{s}_action_state") for s in "ab"]
     return pl.concat(sides).group_by("character", "action_state").agg(pl.len()).collect(engine="streaming")
 
@@ -84,18 +85,18 @@ def polars_damage(paths: list[str]) -> pl.DataFrame:
     """The same query as its SQL."""
     keys = ["stage", "a_character", "b_character"]
     means = [pl.len(), pl.col("a_percent").mean(), pl.col("b_percent").mean()]
-    return pl.scan_parquet(paths).group_by(keys).agg(means).collect(engine="streaming")
+    return scan_frames(paths).group_by(keys).agg(means).collect(engine="streaming")
 
 
 def polars_position(paths: list[str]) -> pl.DataFrame:
     """The same query as its SQL."""
-    kept = pl.scan_parquet(paths).filter(pl.col("a_on_ground") & (pl.col("a_stocks") > 1))
+    kept = scan_frames(paths).filter(pl.col("a_on_ground") & (pl.col("a_stocks") > 1))
     return kept.group_by("a_character").agg(pl.col("a_x", "a_y").mean()).collect(engine="streaming")
 
 
 def polars_l_cancels(paths: list[str]) -> pl.DataFrame:
     """The same query as its SQL."""
-    kept = pl.scan_parquet(paths).filter(pl.col("a_l_cancel") > 0)
+    kept = scan_frames(paths).filter(pl.col("a_l_cancel") > 0)
     return kept.group_by("a_character", "a_l_cancel").agg(pl.len()).collect(engine="streaming")
 
 
@@ -110,7 +111,7 @@ def duck(paths: list[str], text: str) -> pl.DataFrame:
     """DuckDB's answer."""
     connection = duckdb.connect()
     connection.execute(f"set threads = {THREADS}")
-    connection.execute(f"create view frames as select * from read_parquet({paths})")
+    connection.execute(f"create view frames as select * from read_parquet({paths}, union_by_name=true)")
     found = connection.execute(text)
     return pl.DataFrame(found.fetchall(), schema=[column[0] for column in found.description], orient="row")
 

@@ -228,7 +228,7 @@ def _first_arguments() -> Iterator[str]:
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             yield process.read_bytes().split(b"\0")[0].decode(errors="replace")
-        except OSError:  # it ended while we looked
+        except OSError:  # it ended meanwhile
             continue
 
 

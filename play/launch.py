@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 
@@ -32,7 +32,7 @@ NO_VIEW = Console(quiet=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of it."""
+    """What came of playing."""
 
     report: Report
     answer_ms: tuple[float, float] | None = None
@@ -76,9 +76,16 @@ def play_stand_in(options: PlayOptions, say: Say, console: Console = NO_VIEW) ->
         ) as server,
         closing(open_stand_in(server, *pipes, is_blocking=is_lock_step)) as session,
     ):
-        settings = _settings(options, runs[0], opponent=REPLAY, replay=replay.name)
-        log = _Log(settings, options.log_dir)
-        outcome = _run(session, players, options, lambda game: port, num_games=1, log=log, console=console)
+        outcome = _run(
+            session,
+            players,
+            options,
+            console,
+            find_port=lambda game: port,
+            num_games=1,
+            settings=_settings(options, runs[0], opponent=REPLAY, replay=replay.name),
+            log_dir=options.log_dir,
+        )
     return replace(outcome, answer_ms=server.report().answer_ms(outcome.report.answered, is_lock_step=is_lock_step))
 
 
@@ -110,19 +117,19 @@ def play_match(options: PlayOptions, say: Say, console: Console = NO_VIEW) -> Ou
     )
     match = with_agent_port(match, options.port)
     find_port = agent_port_finder(match)
-    settings = _settings(options, runs[0], opponent=_opponent(match, options), stage=match.stage.name)
-    log = _Log(settings, options.log_dir or match.replay_dir / "sessions", match.replay_dir)
     with stopped_by_signals(), _short_collections(), closing(open_match(match)) as session:
-        outcome = _run(session, players, options, find_port, options.games or 1, log, console)
+        outcome = _run(
+            session,
+            players,
+            options,
+            console,
+            find_port=find_port,
+            num_games=options.games or 1,
+            settings=_settings(options, runs[0], opponent=_opponent(match, options), stage=match.stage.name),
+            log_dir=options.log_dir or match.replay_dir / "sessions",
+            replay_dir=match.replay_dir,
+        )
     return replace(outcome, character=match.character.name, port=match.port if match.connect_code is None else None)
-
-
-class _Log(NamedTuple):
-    """What a session's log begins with, and where it goes."""
-
-    settings: dict[str, Any]
-    folder: Path | None
-    replay_dir: Path | None = None
 
 
 def _settings(options: PlayOptions, run: LoadedRun, **match: Any) -> dict[str, Any]:
@@ -147,28 +154,25 @@ def _run(
     session: Session,
     players: Players,
     options: PlayOptions,
+    console: Console,
+    *,
     find_port: Callable[[Any], int],
     num_games: int,
-    log: _Log,
-    console: Console,
+    settings: dict[str, Any],
+    log_dir: Path | None,
+    replay_dir: Path | None = None,
 ) -> Outcome:
+    """Play on a session; with a ``log_dir``, its log begins with ``settings``."""
     source: FrameSource = Stepped(SessionEnvironment(session)) if options.sync else session
     runner = Runner(
-        source,
-        players,
-        find_port=find_port,
-        is_sync=options.sync,
-        num_games=num_games,
-        seconds=options.seconds,
+        source, players, find_port=find_port, is_sync=options.sync, num_games=num_games, seconds=options.seconds
     )
-    written = None
-    if log.folder is not None:
-        written = SessionLog(new_folder(log.folder), log.settings, runner.report, log.replay_dir)
-    with logging(written, runner), viewing(runner, console):
+    log = None if log_dir is None else SessionLog(new_folder(log_dir), settings, runner.report, replay_dir)
+    with logging(log, runner), viewing(runner, console):
         runner.run()
-    if written is None:
+    if log is None:
         return Outcome(report=runner.report)
-    return Outcome(report=runner.report, log=written.path, replays=tuple(written.replays))
+    return Outcome(report=runner.report, log=log.path, replays=tuple(log.replays))
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
+from dataset.features.encoder import controller_matrix
 from dataset.features.layout import ALL
-from dataset.schema import FIRST_FRAME, controller_matrix
-from dataset.store.rows import sample_of
+from dataset.schema import FIRST_FRAME
+from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns
-from play.agent.agent import Agent, Players
+from play.agent.agent import Agent, Players, PolicyInput
 from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.protocol import NEVER
@@ -53,9 +54,9 @@ class Drill(NamedTuple):
 class Forgetful(TorchStepper):
     """A stepper that loses its recurrent state before every frame."""
 
-    def step(self, *frame: object) -> NDArray[np.uint8]:  # type: ignore[override]
+    def step(self, given: PolicyInput) -> NDArray[np.uint8]:
         self.reset()
-        return super().step(*frame)  # type: ignore[arg-type]
+        return super().step(given)
 
 
 @pytest.fixture(scope="module")

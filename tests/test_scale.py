@@ -8,7 +8,7 @@ import pytest
 
 from dataset.stream.bank import MEMORY
 from ingest.jobs.commit import COMMIT_SHARE
-from ingest.jobs.plan import JOBS_OF_A_RUN, MAX_JOB_BYTES, MIN_JOB_BYTES
+from ingest.jobs.pipeline import JOBS_OF_A_RUN, MAX_JOB_BYTES, MIN_JOB_BYTES
 
 ROOT = Path(__file__).parent.parent
 SCALE: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "scale"))

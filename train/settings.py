@@ -32,7 +32,7 @@ class Setting:
     choices: Collection[str] = ()
     """Every allowed value; empty allows any."""
     unset: str = ""
-    """What the default ``None`` stands for."""
+    """What the default ``None`` means."""
     metavar: str | None = None
     """What help shows in place of a value."""
     has_negation: bool = True
@@ -47,14 +47,11 @@ class Setting:
     @property
     def bounds(self) -> str:
         """The allowed range in words; empty if any value is allowed."""
-        high = self.at_most if self.below is None else f"below {self.below}"
-        if self.above is not None:
-            words = f"above {self.above}"
-        elif self.at_least is None:
+        if self.at_least is None and self.above is None:
             return ""
-        else:
-            words = f"at least {self.at_least}" if high is None else f"{self.at_least}"
-        return " ".join([words, *([] if high is None else ["to", str(high)]), *([self.unit] if self.unit else [])])
+        high = f" to below {self.below}" if self.below is not None else f" to {self.at_most}" if self.at_most else ""
+        low = f"{'' if high else 'at least '}{self.at_least}" if self.above is None else f"above {self.above}"
+        return f"{low}{high} {self.unit}".rstrip()
 
     def check(self, option: str, value: Any, default: Any) -> None:
         """Raise a ConfigError if ``value`` is out of bounds or none of the choices."""
@@ -101,14 +98,13 @@ class Flag:
     @property
     def help(self) -> str:
         """What ``--help`` says of it."""
-        told = self.setting
-        words = told.help
-        if not all(choice in words for choice in told.choices):
-            *others, last = told.choices
+        setting, words = self.setting, self.setting.help
+        if not all(choice in words for choice in setting.choices):
+            *others, last = setting.choices
             words += f": {', '.join(others)} or {last}"
-        if told.bounds:
-            words += f" ({told.bounds})"
-        default = told.unset or ("" if self.kind is bool else shown(told.switched_on or self.default))
+        if setting.bounds:
+            words += f" ({setting.bounds})"
+        default = setting.unset or ("" if self.kind is bool else shown(setting.switched_on or self.default))
         return f"{words}; default: {default}." if default else f"{words}."
 
 
@@ -134,7 +130,7 @@ def require(is_met: bool, message: str) -> None:
 
 
 def shown(value: Any) -> str:
-    """A setting's value as it is typed: ``256,256``."""
+    """A setting's value as on the command line: ``256,256``."""
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

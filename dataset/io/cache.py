@@ -106,7 +106,7 @@ class Cache:
             os.utime(path)  # last used now
         except FileNotFoundError:
             return None
-        return data if wanted.fault_of(data) is None else None
+        return data if wanted.is_whole(data) else None
 
     def _path(self, wanted: Wanted) -> Path:
         return self.folder / f"{wanted.sha256}{Path(wanted.path).suffix}"

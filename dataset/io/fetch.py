@@ -33,11 +33,9 @@ class Wanted:
     size: int | None
     """In bytes; ``None`` where the manifest does not list it."""
 
-    def fault_of(self, data: bytes) -> str | None:
-        """How ``data`` differs from the file."""
-        if self.size is not None and len(data) != self.size:
-            return f"{len(data):,} bytes"
-        return None if hashlib.sha256(data).hexdigest() == self.sha256 else "bytes that differ"
+    def is_whole(self, data: bytes) -> bool:
+        """Whether ``data`` is the file's bytes."""
+        return self.size in (None, len(data)) and hashlib.sha256(data).hexdigest() == self.sha256
 
     def fault_at(self, path: Path) -> str | None:
         """How the file at ``path`` differs."""
@@ -73,75 +71,28 @@ class Patience:
         return longest * random.uniform(0.5, 1.0)
 
 
-def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Patience) -> None:
-    """Download a file to ``target``, resuming what lies there, and verify it.
-
-    Raises:
-        ShardError: it could not be had, or was another file than the manifest lists to the end.
-        ConfigError: the disk is full or cannot be written to.
-    """
-
-    def attempt(trial: _Trial) -> None:
-        try:
-            _transfer(source, wanted, target, trial)
-            fault = wanted.fault_at(target)
-            if fault is not None:
-                raise WrongFileError(fault)
-        except WrongFileError:
-            target.unlink(missing_ok=True)
-            raise
-
-    _retry(attempt, wanted.rule(store), patience)
-
-
-def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience) -> T:
-    """Download a small file that no manifest lists, until ``parse`` takes it.
-
-    Raises:
-        ShardError: it could not be had, or ``parse`` refused it (SchemaError) to the end.
-    """
-
-    def attempt(trial: _Trial) -> T:
-        _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
-        try:
-            with closing(pieces):
-                return parse(b"".join(pieces))
-        except SchemaError as error:
-            raise WrongFileError(f"a damaged one ({error})") from error
-
-    return _retry(attempt, f"store {store}: a store holds a readable {path}", patience)
-
-
-def ask(question: Callable[[], T], rule: str, patience: Patience) -> T:
-    """Ask a server something, again while that may help.
-
-    Raises:
-        ShardError: there is no answer; it says ``rule`` and what was found instead.
-    """
-    return _retry(lambda trial: question(), rule, patience)
-
-
-class _Trial:
+@dataclass
+class Trial:
     """The attempts at one file."""
 
-    def __init__(self) -> None:
-        self.failures, self._furthest = 0, 0
-        self.is_wrong = False
-        """Whether the last attempt brought wrong bytes."""
+    failures: int = 0
+    furthest: int = 0
+    is_wrong: bool = False
+    """Whether the last attempt brought wrong bytes."""
 
     def reach(self, offset: int) -> None:
         """Note how far an attempt got."""
-        if offset >= self._furthest + PROGRESS_BYTES:
-            self._furthest, self.failures = offset, 0
+        if offset >= self.furthest + PROGRESS_BYTES:
+            self.furthest, self.failures = offset, 0
 
 
-def _retry(attempt: Callable[[_Trial], T], rule: str, patience: Patience) -> T:
+def retry(attempt: Callable[[Trial], T], rule: str, patience: Patience) -> T:
     """What ``attempt`` returns, made again after waits while another one may succeed.
 
     Raises:
         ShardError: another attempt would be useless, or one too many; it says ``rule``.
     """
-    trial = _Trial()
+    trial = Trial()
     while True:
         try:
             return attempt(trial)
@@ -160,7 +111,46 @@ def _retry(attempt: Callable[[_Trial], T], rule: str, patience: Patience) -> T:
         time.sleep(patience.wait_s(trial.failures))
 
 
-def _transfer(source: Source, wanted: Wanted, target: Path, trial: _Trial) -> None:
+def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Patience) -> None:
+    """Download a file to ``target``, resuming what lies there, and verify it.
+
+    Raises:
+        ShardError: it could not be had, or was another file than the manifest lists to the end.
+        ConfigError: the disk is full or cannot be written to.
+    """
+
+    def attempt(trial: Trial) -> None:
+        try:
+            _transfer(source, wanted, target, trial)
+            fault = wanted.fault_at(target)
+            if fault is not None:
+                raise WrongFileError(fault)
+        except WrongFileError:
+            target.unlink(missing_ok=True)
+            raise
+
+    retry(attempt, wanted.rule(store), patience)
+
+
+def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience) -> T:
+    """Download a small file that no manifest lists, until ``parse`` takes it.
+
+    Raises:
+        ShardError: it could not be had, or ``parse`` refused it (SchemaError) to the end.
+    """
+
+    def attempt(trial: Trial) -> T:
+        _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
+        try:
+            with closing(pieces):
+                return parse(b"".join(pieces))
+        except SchemaError as error:
+            raise WrongFileError(f"a damaged one ({error})") from error
+
+    return retry(attempt, f"store {store}: a store holds a readable {path}", patience)
+
+
+def _transfer(source: Source, wanted: Wanted, target: Path, trial: Trial) -> None:
     """Append what is missing to ``target``, or write it anew if the server starts over."""
     have = target.stat().st_size if target.exists() else 0
     if wanted.size is None or have > wanted.size:

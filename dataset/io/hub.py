@@ -30,12 +30,17 @@ ANSWER_S = 10.0
 class HubRepo:
     """A repository on the hub; see ``RemoteFolder`` for its methods."""
 
-    api: Any
-    """``huggingface_hub.HfApi``."""
     repo: str
     kind: Kind
     revision: str | None = None
+    api: Any = field(default_factory=lambda: library().HfApi())
     _listed: dict[str, Any] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.repo):
+            raise ConfigError(
+                f"--repo: a user or organisation and a name, found '{self.repo}'; give e.g. --repo me/falco"
+            )
 
     @property
     def name(self) -> str:
@@ -158,7 +163,7 @@ def open_for_push(repo: str, kind: Kind, *, is_private: bool, revision: str | No
         ConfigError: the name is none, or a private one is asked for and it is public.
         ExphilError: the hub says no.
     """
-    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision)
+    found = HubRepo(repo, kind, revision)
     with found.errors("opening it"):
         if (there := found.about()) is not None:
             if is_private and not there.private:
@@ -180,7 +185,7 @@ def open_for_pull(repo: str, kind: Kind, *, revision: str | None) -> HubRepo:
         ConfigError: the name is none.
         ExphilError: there is no such repository or revision, or the hub says no.
     """
-    found = HubRepo(library().HfApi(), _require_name(repo), kind, revision)
+    found = HubRepo(repo, kind, revision)
     with found.errors("opening it"):
         found.revision = found.api.repo_info(repo, revision=revision, repo_type=kind, timeout=ANSWER_S).sha
     return found
@@ -188,8 +193,7 @@ def open_for_pull(repo: str, kind: Kind, *, revision: str | None) -> HubRepo:
 
 def kinds_of(repo: str) -> list[Kind]:
     """What there is by that name: a dataset, a model, both or none."""
-    kinds: tuple[Kind, ...] = ("dataset", "model")
-    probes = [HubRepo(library().HfApi(), _require_name(repo), kind) for kind in kinds]
+    probes = [HubRepo(repo, "dataset"), HubRepo(repo, "model")]
     with probes[0].errors("looking for it"):
         return [probe.kind for probe in probes if probe.about() is not None]
 
@@ -197,9 +201,3 @@ def kinds_of(repo: str) -> list[Kind]:
 def library() -> Any:
     """``huggingface_hub``, imported when it is needed; without it the command line names the extra."""
     return import_module("huggingface_hub")
-
-
-def _require_name(repo: str) -> str:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise ConfigError(f"--repo: a user or organisation and a name, found '{repo}'; give e.g. --repo me/falco")
-    return repo

@@ -75,7 +75,10 @@ def open_source(url: str, stall_s: float) -> Source:
     """
     if is_http(url):
         return open_http(url, stall_s)
-    return S3Source(url, stall_s) if urlsplit(url).scheme in ("s3", "s3a") else FsspecSource(url, stall_s)
+    plain = FsspecSource(url, stall_s)
+    # s3fs signs addresses, which plain HTTP reads at less CPU time than s3fs. What is refused so is left to s3fs, which follows
+    # a bucket to its region and says best what is wrong.
+    return HttpSource(plain.sign, stall_s, fallback=plain) if url.startswith(("s3:", "s3a:")) else plain
 
 
 def is_http(url: str) -> bool:
@@ -85,7 +88,7 @@ def is_http(url: str) -> bool:
 
 def open_http(url: str, stall_s: float) -> "HttpSource":
     """The files below a folder of a web server."""
-    return HttpSource(lambda path: f"{url}/{path}", stall_s, _netrc_login(urlsplit(url).hostname or ""))
+    return HttpSource(lambda path: f"{url}/{path}", stall_s, login=_netrc_login(urlsplit(url).hostname or ""))
 
 
 def open_filesystem(url: str, what: str = "store") -> tuple[Any, str]:
@@ -115,9 +118,16 @@ def open_filesystem(url: str, what: str = "store") -> tuple[Any, str]:
 class HttpSource:
     """Files on a web server."""
 
-    def __init__(self, address: Callable[[str], str], stall_s: float, login: httpx.Auth | None = None) -> None:
-        """Read files whose URL is ``address(path)``."""
-        self._address, self._stall_s = address, stall_s
+    def __init__(
+        self,
+        address: Callable[[str], str],
+        stall_s: float,
+        *,
+        login: httpx.Auth | None = None,
+        fallback: Source | None = None,
+    ) -> None:
+        """Read files whose URL is ``address(path)``; those that are refused come from ``fallback``."""
+        self._address, self._stall_s, self._fallback = address, stall_s, fallback
         self._client = httpx.Client(
             auth=login,
             headers={"Accept-Encoding": "identity"},
@@ -150,7 +160,12 @@ class HttpSource:
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``."""
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
-        response = self._send("GET", path, **wanted, **({"Cache-Control": "no-cache"} if is_fresh else {}))
+        try:
+            response = self._send("GET", path, **wanted, **({"Cache-Control": "no-cache"} if is_fresh else {}))
+        except RefusedError:
+            if self._fallback is None:
+                raise
+            return self._fallback.open(path, offset, size, is_fresh=is_fresh)
         is_whole = response.status_code == httpx.codes.OK
         start, length = 0 if is_whole else offset, _content_length(response)
         fault = None
@@ -239,15 +254,10 @@ class FsspecSource:
             offset += len(part)
 
     def _read(self, filesystem: Any, name: str, start: int | None, end: int | None) -> bytes:
-        from fsspec.asyn import sync
-
         wanted = PART_BYTES if start is None or end is None else end - start
+        limit = {"timeout": max(self._stall_s, wanted / SLOWEST)} if filesystem.async_impl else {}
         try:
-            if filesystem.async_impl:
-                limit = max(self._stall_s, wanted / SLOWEST)
-                part = sync(filesystem.loop, filesystem._cat_file, name, start=start, end=end, timeout=limit)
-            else:
-                part = filesystem.cat_file(name, start=start, end=end)
+            return bytes(filesystem.cat_file(name, start=start, end=end, **limit))
         except FileNotFoundError as error:
             raise RefusedError("no such file") from error
         except PermissionError as error:
@@ -258,25 +268,6 @@ class FsspecSource:
             if type(error).__name__ in _CREDENTIAL_ERRORS:
                 raise RefusedError("no credentials in the environment or the backend's configuration") from error
             raise TransferError(f"{type(error).__name__} {error}".strip()) from error
-        return bytes(part)
-
-
-class S3Source:
-    """A folder in a bucket: s3fs signs the addresses, and plain HTTP reads them at less CPU time than s3fs.
-
-    What is refused is left to s3fs, which follows a bucket to its region and says best what is wrong.
-    """
-
-    def __init__(self, url: str, stall_s: float) -> None:
-        self._plain = FsspecSource(url, stall_s)
-        self._signed = HttpSource(self._plain.sign, stall_s)
-
-    def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
-        """See ``Source``."""
-        try:
-            return self._signed.open(path, offset, size, is_fresh=is_fresh)
-        except RefusedError:
-            return self._plain.open(path, offset, size, is_fresh=is_fresh)
 
 
 def _content_length(response: httpx.Response) -> int | None:

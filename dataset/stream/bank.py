@@ -183,8 +183,7 @@ class Bank:
         """Decode one track, from its player's view, with controllers shifted by ``delay``."""
         out = np.zeros((track.num_frames, self.layout.width), dtype=np.uint8)
         mask = self.decode(track, delay, augment, out)
-        layout = self.layout
-        return Rows(layout.continuous(out), layout.indices(out), layout.previous(out), layout.target(out), mask)
+        return Rows(*self.layout.views(out), mask)
 
     def decode(self, track: Track, delay: int, augment: Augment, out: Bytes) -> NDArray[np.bool_]:
         """``open`` into given rows [N, W]; returns which of them have a target, [N]."""
@@ -208,12 +207,11 @@ def decode(sample: Sample, side: int, delay: int, augment: Augment, layout: Layo
     for first in range(0, len(out), BLOCK):
         block = slice(first, first + BLOCK)
         rows = warm[: len(out) - first]
-        np.bitwise_xor(
-            _ordered(features[:, block], _FEATURES[side]), flips, out=layout.continuous(rows).view(np.uint16).T
-        )
-        layout.indices(rows)[:] = _ordered(encoded.indices[:, block], _INDICES[side]).T
-        layout.previous(rows)[:] = previous[block]
-        layout.target(rows)[:] = target[block]
+        to_features, to_indices, to_previous, to_target = layout.views(rows)
+        np.bitwise_xor(_ordered(features[:, block], _FEATURES[side]), flips, out=to_features.view(np.uint16).T)
+        to_indices[:] = _ordered(encoded.indices[:, block], _INDICES[side]).T
+        to_previous[:] = previous[block]
+        to_target[:] = target[block]
         out[block] = rows
     return aligned.mask
 

@@ -4,8 +4,11 @@ A plan does not say what a window is: lanes walk a track's windows in order, the
 may be cut where a row ends and continue at the beginning of the next.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,25 @@ class Segment:
     num_windows: int
 
 
-Row = list[Segment]
-"""What a row of a batch walks, in order."""
+@dataclass(frozen=True)
+class Row:
+    """What a row of a batch walks, in order."""
+
+    segments: list[Segment]
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The step after the last of each segment."""
+        return list(accumulate(segment.num_windows for segment in self.segments))
+
+    def between(self, first: int, last: int) -> Iterator[tuple[Segment, int]]:
+        """The segments walked from step ``first`` to below ``last``, each with the step at which it begins."""
+        for place in range(bisect_right(self.ends, first), len(self.segments)):
+            segment = self.segments[place]
+            begin = self.ends[place] - segment.num_windows
+            if begin >= last:
+                return
+            yield segment, begin
 
 
 @dataclass(frozen=True)
@@ -33,18 +53,18 @@ class Plan:
     @property
     def num_steps(self) -> int:
         """Windows of the longest row."""
-        return max(sum(segment.num_windows for segment in row) for row in self.rows)
+        return max(row.ends[-1] if row.ends else 0 for row in self.rows)
 
 
 def plan_whole(lengths: Sequence[int], rows: int) -> Plan:
     """Every track whole on one row, longest first onto the row with least to do; ``lengths`` are in windows."""
-    plan: list[Row] = [[] for _ in range(rows)]
+    plan: list[list[Segment]] = [[] for _ in range(rows)]
     load = [0] * rows
     for track in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         row = load.index(min(load))
         plan[row].append(Segment(track, 0, lengths[track]))
         load[row] += lengths[track]
-    return Plan(plan, 0)
+    return Plan([Row(segments) for segments in plan], 0)
 
 
 def plan_evenly(lengths: Sequence[int], replays: Sequence[int], order: Sequence[int], rows: int) -> Plan:
@@ -64,14 +84,13 @@ def plan_evenly(lengths: Sequence[int], replays: Sequence[int], order: Sequence[
     for track, (length, replay) in enumerate(zip(lengths, replays, strict=True)):
         chains[replay].append(Segment(track, 0, length))
     units = [chains[replay] for replay in order]
-    level = _level([sum(s.num_windows for s in unit) for unit in units], rows)
-    split = [_cut(unit, level) for unit in units]
-    heads, overflow = _laid([segment for head, _ in split for segment in head], [level] * rows)
+    level = _level([sum(segment.num_windows for segment in unit) for unit in units], rows)
+    split = [_laid(unit, [level]) for unit in units]
+    heads, overflow = _laid([segment for [head], _ in split for segment in head], [level] * rows)
     rest = overflow + [segment for _, tail in split for segment in tail]
     total = sum(segment.num_windows for segment in rest)
-    shares = [total * (row + 1) // rows - total * row // rows for row in range(rows)]
-    tails, _ = _laid(rest, shares)
-    return Plan([head + tail for head, tail in zip(heads, tails, strict=True)], level)
+    tails, _ = _laid(rest, [total * (row + 1) // rows - total * row // rows for row in range(rows)])
+    return Plan([Row(head + tail) for head, tail in zip(heads, tails, strict=True)], level)
 
 
 def _level(lengths: Sequence[int], rows: int) -> int:
@@ -86,32 +105,17 @@ def _level(lengths: Sequence[int], rows: int) -> int:
     return low
 
 
-def _laid(chain: list[Segment], sizes: Sequence[int]) -> tuple[list[Row], list[Segment]]:
+def _laid(chain: list[Segment], sizes: Sequence[int]) -> tuple[list[list[Segment]], list[Segment]]:
     """A chain cut into rows of the given sizes, one after the other, and what is left of it."""
-    plan: list[Row] = [[] for _ in sizes]
-    row, room = -1, 0
-    rest = list(reversed(chain))
-    while rest:
-        while room == 0 and row + 1 < len(sizes):
-            row, room = row + 1, sizes[row + 1]
-        if room == 0:
-            break
-        head, tail = _cut([rest.pop()], room)
-        plan[row] += head
-        rest += tail
-        room -= head[0].num_windows
-    return plan, list(reversed(rest))
-
-
-def _cut(segments: list[Segment], windows: int) -> tuple[list[Segment], list[Segment]]:
-    """The first ``windows`` windows of a chain, and the rest."""
-    head: list[Segment] = []
-    for place, segment in enumerate(segments):
-        if segment.num_windows > windows:
-            if windows > 0:
-                head.append(Segment(segment.track, segment.first, windows))
-            cut = Segment(segment.track, segment.first + windows, segment.num_windows - windows)
-            return head, [cut, *segments[place + 1 :]]
-        head.append(segment)
-        windows -= segment.num_windows
-    return head, []
+    rows: list[list[Segment]] = []
+    rest = chain[::-1]
+    for room in sizes:
+        rows.append([])
+        while rest and room:
+            segment = rest.pop()
+            taken = min(room, segment.num_windows)
+            rows[-1].append(Segment(segment.track, segment.first, taken))
+            room -= taken
+            if taken < segment.num_windows:
+                rest.append(Segment(segment.track, segment.first + taken, segment.num_windows - taken))
+    return rows, rest[::-1]

@@ -9,11 +9,9 @@ Legend: B rows of a batch, T frames in the window, C features, I indices, K comp
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,7 @@ from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_name
 from dataset.stream.bank import Augment, Bank
-from dataset.stream.plan import Plan, Segment, plan_evenly, plan_whole
+from dataset.stream.plan import Plan, Row, Segment, plan_evenly, plan_whole
 from dataset.stream.track_memory import Bytes, TrackMemory, mapping
 
 ORDER, DELAYS, MIRRORED, NOISE, CUTS, WITHIN, STEPS = range(7)
@@ -161,16 +159,16 @@ class Sampler(ABC):
         """The batches of ``epoch`` from ``first_step`` on, equal to what a run that never stopped would see."""
         plan = self.plan(epoch)
         size, steps = self.block_size(plan), plan.num_steps
-        walks = [Walk(plan.rows[row]) for row in range(self.rank, self.rows, self.world_size)]
+        rows = plan.rows[self.rank : self.rows : self.world_size]
         firsts = range(first_step // size * size, steps, size)
-        most_rows = max((sum(self.needed(walks, first, first + size).values()) for first in firsts), default=0)
-        most_tracks = max((len(self.needed(walks, first, first + size)) for first in firsts), default=0)
+        most_rows = max((sum(self.needed(rows, first, first + size).values()) for first in firsts), default=0)
+        most_tracks = max((len(self.needed(rows, first, first + size)) for first in firsts), default=0)
         memory = TrackMemory(most_rows + most_tracks * self.window, self.bank.layout.width, self.window)
         with closing(memory), mapping(self.threads) as run:
             for first in firsts:
                 last = min(first + size, steps)
-                memory.hold(self.needed(walks, first, last), lambda track, out: self._decode(track, epoch, out), run)
-                block = _Block(self, walks, epoch, first, last, memory)
+                memory.hold(self.needed(rows, first, last), lambda track, out: self._decode(track, epoch, out), run)
+                block = _Block(self, rows, epoch, first, last, memory)
                 for step in self.order(plan, epoch, first, last)[max(first_step - first, 0) :].tolist():
                     yield block.batch(step - first)
 
@@ -183,9 +181,9 @@ class Sampler(ABC):
         """Random numbers for one use in one epoch."""
         return np.random.default_rng([self.seed, epoch, use, *more])
 
-    def needed(self, walks: "Sequence[Walk]", first: int, last: int) -> dict[int, int]:
+    def needed(self, rows: Sequence[Row], first: int, last: int) -> dict[int, int]:
         """Rows of each track walked in the steps from ``first`` to below ``last``."""
-        tracks = (segment.track for walk in walks for segment, _ in walk.between(first, last))
+        tracks = (segment.track for row in rows for segment, _ in row.between(first, last))
         return {track: self.bank.tracks[track].num_frames for track in tracks}
 
     def _decode(self, track: int, epoch: int, out: Bytes) -> NDArray[np.bool_]:
@@ -226,23 +224,6 @@ class Lanes(Sampler):
         return np.arange(first, last)
 
 
-class Walk:
-    """One row's segments, found by step."""
-
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._segments = segments
-        self._ends = list(accumulate(segment.num_windows for segment in segments))
-
-    def between(self, first: int, last: int) -> Iterator[tuple[Segment, int]]:
-        """The segments walked from step ``first`` to below ``last``, each with the step at which it begins."""
-        for place in range(bisect_right(self._ends, first), len(self._segments)):
-            segment = self._segments[place]
-            begin = self._ends[place] - segment.num_windows
-            if begin >= last:
-                return
-            yield segment, begin
-
-
 TRACK, START, LOW, HIGH, RESET = range(5)
 """Columns of a block's table; from ``LOW`` to below ``HIGH`` are the places in the window to be predicted."""
 
@@ -254,14 +235,14 @@ class _Block:
     """The windows of all rows in consecutive steps: a table [steps, B, 5]."""
 
     def __init__(
-        self, sampler: Sampler, walks: Sequence[Walk], epoch: int, first: int, last: int, memory: TrackMemory
+        self, sampler: Sampler, rows: Sequence[Row], epoch: int, first: int, last: int, memory: TrackMemory
     ) -> None:
         self._memory, self._sampler = memory, sampler
         self._has_burn_in = False
         by_row = np.tile(_IDLE, (sampler.num_rows, last - first, 1))
-        for row, walk in enumerate(walks):
-            for segment, begin in walk.between(first, last):
-                self._fill(by_row[row], segment, begin, first, last, epoch)
+        for steps, row in zip(by_row, rows, strict=False):
+            for segment, begin in row.between(first, last):
+                self._fill(steps, segment, begin, first, last, epoch)
         # Turned as whole items: writing into the columns of a row at a time misses the cache at every step.
         items = by_row.view(f"V{_IDLE.nbytes}")[..., 0].T
         self._table = np.ascontiguousarray(items).view(np.int32).reshape(last - first, sampler.num_rows, -1)
@@ -283,22 +264,18 @@ class _Block:
         """The batch of one step of this block."""
         table = self._table[step].astype(np.int64)
         track, start = table[:, TRACK], table[:, START]
-        layout, window = self._sampler.bank.layout, self._sampler.window
         frames, mask = self._memory.gather(self._firsts[track] + start)
         if self._has_burn_in:
             supervised = self._sampler.before.take(table[:, HIGH], axis=0, mode="clip")
             supervised ^= self._sampler.before.take(table[:, LOW], axis=0, mode="clip")
             mask &= supervised
         return Batch(
-            frames=frames,
-            continuous=layout.continuous(frames),
-            indices=layout.indices(frames),
-            previous=layout.previous(frames),
-            target=layout.target(frames),
+            frames,
+            *self._sampler.bank.layout.views(frames),
             mask=mask,
             reset=table[:, RESET] != 0,
             delay=self._delays[track],
             track=track,
             start=start,
-            length=np.minimum(self._sampler.lengths[track] - start, window),
+            length=np.minimum(self._sampler.lengths[track] - start, self._sampler.window),
         )

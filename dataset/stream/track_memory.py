@@ -41,7 +41,7 @@ _spare: list[Bytes] = []
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a frame's parts lie in its W bytes; the arrays it returns are views."""
+    """Where a frame's parts lie in its W bytes."""
 
     components: int
     """K"""
@@ -64,21 +64,10 @@ class Layout:
         used: int = self.parts["target"].stop
         return -(-used // 8) * 8
 
-    def continuous(self, rows: Bytes) -> NDArray[np.float16]:
-        """Features [..., C]."""
-        return rows[..., self.parts["continuous"]].view(np.float16)
-
-    def indices(self, rows: Bytes) -> NDArray[np.uint16]:
-        """Embedding indices [..., I]."""
-        return rows[..., self.parts["indices"]].view(np.uint16)
-
-    def previous(self, rows: Bytes) -> Bytes:
-        """Classes of the newest committed controller [..., K]."""
-        return rows[..., self.parts["previous"]]
-
-    def target(self, rows: Bytes) -> Bytes:
-        """Classes to predict [..., K]."""
-        return rows[..., self.parts["target"]]
+    def views(self, rows: Bytes) -> tuple[NDArray[np.float16], NDArray[np.uint16], Bytes, Bytes]:
+        """The parts of rows [..., W], where they lie: features, embedding indices, previous controllers and targets."""
+        continuous, indices, previous, target = (rows[..., part] for part in self.parts.values())
+        return continuous.view(np.float16), indices.view(np.uint16), previous, target
 
 
 @dataclass(frozen=True)

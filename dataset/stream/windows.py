@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset.errors import ConfigError
-from dataset.stream.plan import Plan, Segment
-from dataset.stream.sampler import CUTS, STEPS, WITHIN, Cut, Ints, Sampler, Walk
+from dataset.stream.plan import Plan, Row, Segment
+from dataset.stream.sampler import CUTS, STEPS, WITHIN, Cut, Ints, Sampler
 
 MEMORY = 512 * 2**20
 """Bytes of decoded replays that are shuffled together, about 2 million frames."""
@@ -91,14 +91,13 @@ class Windows(Sampler):
         size = steps = plan.num_steps
         if not self.is_shuffled:
             return LEAST_BLOCK
-        walks = [Walk(row) for row in plan.rows]
-        while size > LEAST_BLOCK and self._most_bytes(walks, size, steps) > self.memory:
+        while size > LEAST_BLOCK and self._most_bytes(plan.rows, size, steps) > self.memory:
             size = -(-size // 2)
         return size
 
-    def _most_bytes(self, walks: list[Walk], size: int, steps: int) -> int:
+    def _most_bytes(self, plan: list[Row], size: int, steps: int) -> int:
         """Most bytes of decoded tracks that a block of ``size`` steps needs."""
-        rows = max(sum(self.needed(walks, first, first + size).values()) for first in range(0, steps, size))
+        rows = max(sum(self.needed(plan, first, first + size).values()) for first in range(0, steps, size))
         return rows * self.bank.layout.width
 
     def order(self, plan: Plan, epoch: int, first: int, last: int) -> Ints:

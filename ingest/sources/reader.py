@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
 import xxhash
 import zstandard
@@ -46,8 +46,8 @@ DAMAGE: tuple[type[Exception], ...] = (
 """What the archive libraries raise on damaged, cut or encrypted archives."""
 
 FAULTS = {
-    "unreadable_file": "cannot be opened (gone, or no permission); looked at again next time",
-    "unreadable_folder": "a folder that cannot be listed (gone, or no permission); looked at again next time",
+    "unreadable_file": "cannot be opened (gone, or no permission); the next run tries it again",
+    "unreadable_folder": "a folder that cannot be listed (gone, or no permission); the next run tries it again",
     "damaged_archive": "damaged in its archive, or the archive's own list is",
     "encrypted": "locked with a password: unpack it and give the folder",
     "nested_archive": "an archive within an archive: unpack it and give the folder",
@@ -137,7 +137,7 @@ class Reader:
     """Reads candidates, keeping the last archive open; a context manager."""
 
     def __init__(self) -> None:
-        self._archive: _Archive | None = None
+        self._archive: _Zip | _Tar | SevenZipReader | None = None
         self._source: str | None = None
         self._buffer = bytearray(PIECE_BYTES)
         self._wanted: set[_Place] = set()
@@ -218,7 +218,7 @@ class Reader:
             if data is not None:
                 self._held[place] = data
 
-    def _archive_at(self, source: str) -> "_Archive":
+    def _archive_at(self, source: str) -> "_Zip | _Tar | SevenZipReader":
         if self._archive is None or source != self._source:
             self.close()
             path, name = Path(source), source.lower()
@@ -252,16 +252,6 @@ def _unreadable(candidate: Candidate, error: Exception) -> ReplayError:
     return ReplayError(reason, f"replay: its bytes cannot be read ({words})")
 
 
-class _Archive(Protocol):
-    """An archive that is kept open."""
-
-    def open(self, position: int, pass_by: Pass) -> IO[bytes]:
-        """The member that stands at ``position``; ``pass_by`` is called with those on the way."""
-
-    def close(self) -> None:
-        """Close the archive."""
-
-
 class _Zip:
     """A zip, whose members are read in any order."""
 
@@ -269,7 +259,7 @@ class _Zip:
         self._zip = zipfile.ZipFile(path)
 
     def open(self, position: int, pass_by: Pass) -> IO[bytes]:
-        """See ``_Archive``; nothing lies on the way."""
+        """The member that stands at ``position``."""
         return self._zip.open(self._zip.infolist()[position])
 
     def close(self) -> None:
@@ -290,7 +280,7 @@ class _Tar:
         self._position = -1
 
     def open(self, position: int, pass_by: Pass) -> IO[bytes]:
-        """See ``_Archive``."""
+        """The member that stands at ``position``; ``pass_by`` is called with those on the way."""
         if position <= self._position:
             self.close()
             self._start()

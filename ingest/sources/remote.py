@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
-from dataset.io.fetch import Patience, Wanted, ask, fetch
+from dataset.io.fetch import Patience, Wanted, fetch, retry
 from dataset.io.transport import RefusedError, TransferError, is_http, open_filesystem, open_http, open_source
 from ingest.sources.reader import ARCHIVE_SUFFIXES, REPLAY_SUFFIXES, is_archive, is_replay
 
@@ -79,10 +79,10 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
                 f"{', '.join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))}, found '{name}'; "
                 "give its files one by one, or copy them here and give their folder"
             )
-        size, tag = ask(lambda: open_http(parent, patience.stall_s).about(name), rule, patience)
+        size, tag = retry(lambda _: open_http(parent, patience.stall_s).about(name), rule, patience)
         return parent, [_one(url, name, size, tag)]
     filesystem, root = open_filesystem(url, "source")
-    listed = ask(lambda: _listed(filesystem, root), rule, patience)
+    listed = retry(lambda _: _listed(filesystem, root), rule, patience)
     is_file = listed.keys() == {root}
     announced = [
         _one(

@@ -1,8 +1,7 @@
-"""Watching sources: replays are taken in as they finish syncing, round after round, until somebody presses Ctrl-C.
+"""Watches sources: takes replays in once they are copied or played to their end, until somebody presses Ctrl-C.
 
-In: sources, and what to do with the files that have come to rest. Out: nothing; it does not end by itself. The surprise: a
-file is at rest when two looks in a row, one interval apart, find the same size and time *and* a loose .slp holds as many bytes
-as its header says; so a game in progress, or half a copy, waits for a later round, however long it takes.
+A file is at rest when two looks in a row, one interval apart, find the same size and time *and* a loose .slp holds as many bytes
+as its header says. So a game in progress, or half a copy, waits for a later round, however long it takes.
 """
 
 import time
@@ -10,44 +9,43 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dataset.errors import ConfigError, ReplayError
-from dataset.slippi.ubjson import RAW_PREFIX, raw_length
+from dataset.slippi.slp import RAW_PREFIX, raw_length
 from ingest.sources.find import find_candidates, is_there
 from ingest.sources.reader import Candidate, Reader
 
 HEAD_BYTES = len(RAW_PREFIX) + 4
 """Up to and with the length of the events."""
 
-_File = tuple[str, int, str]
-_Look = tuple[int, int, int | None]
+_State = tuple[int, int, int | None]
 
 
-class Rest:
+class FilesAtRest:
     """Remembers the last look at every file."""
 
     def __init__(self) -> None:
-        self._seen: dict[_File, _Look] = {}
-        self._told: dict[_File, _Look] = {}
+        self._seen: dict[tuple[str, int, str], _State] = {}
+        self._reported: dict[tuple[str, int, str], _State] = {}
 
     def look(self, candidates: Iterable[Candidate]) -> list[Candidate]:
-        """The candidates that have come to rest since, each told once unless it changes, or is gone for a while."""
+        """The candidates that have come to rest since, each reported once unless it changes, or is gone for a while."""
         before, self._seen = self._seen, {}
-        told, self._told = self._told, {}
+        reported, self._reported = self._reported, {}
         ready = []
         for candidate in candidates:
-            file = candidate.place
-            look = (candidate.size, candidate.mtime, candidate.archive_size)
-            self._seen[file] = look
-            if told.get(file) == look:
-                self._told[file] = look
-            elif before.get(file) == look and is_whole(candidate):
-                self._told[file] = look
+            file, state = candidate.place, (candidate.size, candidate.mtime, candidate.archive_size)
+            self._seen[file] = state
+            is_new = reported.get(file) != state
+            if is_new and (before.get(file) != state or not is_whole(candidate)):
+                continue
+            self._reported[file] = state
+            if is_new:
                 ready.append(candidate)
         return ready
 
     @property
     def waiting(self) -> int:
-        """Files of the last look that were not told."""
-        return sum(self._told.get(file) != look for file, look in self._seen.items())
+        """Files of the last look that were not reported."""
+        return sum(self._reported.get(file) != state for file, state in self._seen.items())
 
 
 def is_whole(candidate: Candidate) -> bool:
@@ -72,37 +70,32 @@ def is_whole(candidate: Candidate) -> bool:
 
 def watch(
     sources: Sequence[Path],
-    bring_in: Callable[[list[Candidate], int], None],
-    tell: Callable[[str], None],
+    take_in: Callable[[list[Candidate], int], None],
+    report: Callable[[str], None],
     interval_s: float,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Look every ``interval_s`` seconds and hand over what has come to rest, with the number of files still waited for.
 
-    A source that goes away, as a drive or a network share may, is told once and waited for.
+    A source that goes away, as a drive or a network share may, is reported once and waited for.
 
     Raises:
         ConfigError: a source is not there from the start.
         KeyboardInterrupt: somebody pressed Ctrl-C; the store is whole.
     """
-    rest = Rest()
+    files = FilesAtRest()
     found, away = find_candidates(sources), set[Path]()
     while True:
-        ready = rest.look(found)
+        ready = files.look(found)
         if ready:
-            bring_in(ready, rest.waiting)
+            take_in(ready, files.waiting)
         wait(interval_s)
-        found, away = _look(sources, away, tell)
-
-
-def _look(sources: Sequence[Path], away: set[Path], tell: Callable[[str], None]) -> tuple[list[Candidate], set[Path]]:
-    """What lies in the sources that are there, and those that are not; ``away`` were not at the last look."""
-    gone = {source for source in sources if not is_there(source)}
-    for source in sorted(gone - away):
-        tell(f"{source} cannot be reached any more; waiting for it to come back")
-    for source in sorted(away - gone):
-        tell(f"{source} is back")
-    try:
-        return find_candidates([source for source in sources if source not in gone]), gone
-    except ConfigError:
-        return [], away - gone  # one went away just now: the next look tells
+        gone = {source for source in sources if not is_there(source)}
+        for source in sorted(gone - away):
+            report(f"{source} cannot be reached any more; waiting for it to come back")
+        for source in sorted(away - gone):
+            report(f"{source} is back")
+        try:
+            found, away = find_candidates([source for source in sources if source not in gone]), gone
+        except ConfigError:
+            found, away = [], away - gone  # one went away just now: the next look reports it

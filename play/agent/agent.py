@@ -30,7 +30,22 @@ _NOISE_FRAMES = 64
 """Frames of noise drawn at once."""
 
 _REMEMBERED = 4096
-"""Controllers whose decoding is remembered: players hold most of them for many frames, and come back to them."""
+"""Controllers whose decoding is cached: players hold most of them for many frames, and come back to them."""
+
+
+class PolicyInput(NamedTuple):
+    """What a policy is given of one frame, a row for each of P players."""
+
+    continuous: NDArray[np.float16]
+    """[P, C]"""
+    indices: NDArray[np.uint16]
+    """[P, I]"""
+    previous: Classes
+    """The newest committed controllers as the game will read them, [P, K]."""
+    delay: int
+    """Frames between seeing and acting."""
+    noise: NDArray[np.float32]
+    """[P, K] in (0, 1)."""
 
 
 class Stepper(Protocol):
@@ -39,15 +54,8 @@ class Stepper(Protocol):
     def reset(self) -> None:
         """Begin a new game."""
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
-        """Classes uint8 [P, K] of continuous [P, C], indices [P, I], previous [P, K] and noise [P, K] in (0, 1)."""
+    def step(self, given: PolicyInput) -> Classes:
+        """Classes uint8 [P, K] of one frame; ``given`` is overwritten at the next."""
 
 
 class Committed(NamedTuple):
@@ -74,13 +82,7 @@ class Agent:
     """
 
     def __init__(
-        self,
-        stepper: Stepper,
-        codec: Codec,
-        *,
-        delay: int,
-        online_delay: int = 0,
-        seed: int | tuple[int, ...] = 0,
+        self, stepper: Stepper, codec: Codec, *, delay: int, online_delay: int = 0, seed: int | tuple[int, ...] = 0
     ) -> None:
         if not 0 <= online_delay <= delay:
             raise ConfigError(
@@ -108,8 +110,8 @@ class Agent:
     def commit(self, classes: Classes, frames_late: int = 0) -> Controllers:
         """Queue what was decided on state t; the controller to put on the pad now, int32 [6].
 
-        A decision that comes after the frame it was meant for is dropped: the newest committed controller stands for it,
-        as it did on the pad.
+        A decision that comes after the frame it was meant for is dropped: the newest committed controller takes its
+        place, as it did on the pad.
 
         Args:
             classes: the decision, uint8 [K].
@@ -120,7 +122,7 @@ class Agent:
         return self._queue[self._online_delay].controller
 
     def skip(self, num_frames: int) -> None:
-        """Let frames pass that never arrived: the newest committed controller stands for theirs."""
+        """Let frames pass that never arrived: the newest committed controller takes their place."""
         self._queue.extend([self._queue[-1]] * num_frames)
 
 
@@ -131,20 +133,24 @@ class Batch:
     """
 
     def __init__(self, agents: Sequence[Agent]) -> None:
-        self._agents, self._stepper, self._delay = agents, agents[0].stepper, agents[0].delay
+        self._agents, self._stepper = agents, agents[0].stepper
         rows, num_components = len(agents), agents[0].num_components
-        self._continuous = np.zeros((rows, len(FEATURES)), np.float16)
-        self._indices = np.zeros((rows, len(INDICES)), np.uint16)
-        self._previous = np.zeros((rows, num_components), np.uint8)
-        self._noise = np.zeros((rows, num_components), np.float32)
+        self._given = PolicyInput(
+            continuous=np.zeros((rows, len(FEATURES)), np.float16),
+            indices=np.zeros((rows, len(INDICES)), np.uint16),
+            previous=np.zeros((rows, num_components), np.uint8),
+            delay=agents[0].delay,
+            noise=np.zeros((rows, num_components), np.float32),
+        )
 
     def decide(self, columns: Sequence[Column]) -> Classes:
         """Step every agent on its frame, given by raw column; classes uint8 [rows, K]."""
+        continuous, indices, previous, _, noise = self._given
         for row, (agent, column) in enumerate(zip(self._agents, columns, strict=True)):
-            self._continuous[row], self._indices[row] = agent.encoder.encode(column)
-            self._previous[row] = agent.previous
-            self._noise[row] = next(agent.noise)
-        return self._stepper.step(self._continuous, self._indices, self._previous, self._delay, self._noise)
+            continuous[row], indices[row] = agent.encoder.encode(column)
+            previous[row] = agent.previous
+            noise[row] = next(agent.noise)
+        return self._stepper.step(self._given)
 
 
 class Players:

@@ -54,7 +54,7 @@ DOLPHIN_BUTTONS: tuple[tuple[str, int], ...] = tuple((name.upper(), bit) for nam
 """Dolphin's name of every button a policy may press, with Slippi's bit."""
 
 _REMEMBERED = 4096
-"""Controllers whose commands are remembered: players come back to most of them."""
+"""Controllers whose commands are cached: players come back to most of them."""
 
 
 class LiveGame:

@@ -19,7 +19,6 @@ import typer
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import command_line, examples
-from dataset.store.split import SPLITS
 from play.commands.play import figures, rows_table
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
 HIDDEN_SIZES = "128,128"
 FRAMES_PER_MINUTE = 600_000
-"""Frames a minute that this size of policy trains on two server cores: what ``--minutes`` is turned into epochs by."""
+"""Frames per minute that a policy of this size trains on two server cores; turns ``--minutes`` into epochs."""
 PLAY_SECONDS = 15
 TABLE_WIDTH = 120
 
@@ -98,12 +97,12 @@ def run_demo(
 
     Raises:
         ConfigError: the folder holds something, or there are no such replays.
-        ExphilError: a stage failed; its own message stands above on stderr.
+        ExphilError: a stage failed; its own message is on stderr.
     """
-    from ingest.sources.find import find_candidates
-
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
+    from ingest.sources.find import find_candidates
+
     if replays is not None and not find_candidates([replays]):
         raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; correct the path")
     demo = _Demo(folder, say)
@@ -160,6 +159,8 @@ class _Demo:
 
     def ids_by_split(self, store: str, character: str) -> dict[str, set[str]]:
         """Ids of the replays in which the character was picked."""
+        from dataset.store.manifest import SPLITS
+
         internal = character_from_name(character).internal
         who = f"status = 'ok' AND {internal} IN (character_a, character_b)"
         found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id, split FROM replays WHERE {who}")

@@ -181,7 +181,7 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
             _say(f"log: {log}")
     if report.lost is not None:
         raise DolphinError(
-            f"session: must last until the games are over, found: {report.lost}; what was played stands above"
+            f"session: must last until the games are over, found: {report.lost}; what was played is shown above"
         )
 
 
@@ -216,7 +216,7 @@ def figures(result: Mapping[str, Any]) -> "list[RenderableType]":
 
     if not result["frames"]:
         return ["no frame was played"]
-    pace = "" if result["fps"] is None else f" at {result['fps']:.1f} a second"
+    pace = "" if result["fps"] is None else f" at {result['fps']:.1f} per second"
     late = f"{result['stale_share'] * 100:.3g} % came late, {result['frames_missing']:,} never arrived"
     paused = f"; paused for {result['seconds_paused']:.0f} s" if result["seconds_paused"] else ""
     table = Table()

@@ -32,9 +32,9 @@ class Match:
     cpu_level: int
     """1 to 9."""
     port: int
-    """The agent's, 1 to 4; online it is where the pipe sits, the game decides the rest."""
+    """The agent's, 1 to 4; online it is the pipe's, and the game deals the ports."""
     connect_code: str | None
-    """Whom to meet in Slippi's direct mode."""
+    """Of the person to meet in Slippi's direct mode."""
     online_delay: int
     """Frames netplay adds; 0 in local games."""
     is_blocking: bool
@@ -48,7 +48,7 @@ class Match:
 
     @property
     def other_port(self) -> int:
-        """Where an opponent sits that is no person."""
+        """The port of an opponent that is no person."""
         return 2 if self.port == 1 else 1
 
     @property
@@ -64,9 +64,9 @@ def build_match(
 
     Args:
         options: what was asked for.
-        trained_character: whom the run imitates; None if everybody.
+        trained_character: the character that the run imitates; None if all.
         delay: the run's, in frames.
-        rival_character: whom the opponent's run imitates, if the opponent is one.
+        rival_character: the character that the opponent's run imitates, if the opponent is a run.
 
     Raises:
         ConfigError: something is missing, unknown, or cannot take effect.

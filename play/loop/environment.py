@@ -27,16 +27,20 @@ from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 
 
-class FrameSource(Protocol):
-    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
+class Melee(Protocol):
+    """What a session and an environment have in common."""
 
     @property
     def zero_indices(self) -> Any:
-        """Libmelee's shifted action states by character."""
+        """Action states by character whose ``action_frame`` counts from 1, as in libmelee; {} where none does."""
 
     @property
     def flushed_at(self) -> float:
-        """When the agent's pad was last flushed."""
+        """``time.perf_counter`` when the agent's controller was last taken."""
+
+
+class FrameSource(Melee, Protocol):
+    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
 
     def next(self, *, wait: bool = True) -> Event | None:
         """What comes next."""
@@ -48,30 +52,22 @@ class FrameSource(Protocol):
         """Lead through a menu."""
 
 
-class Environment(Protocol):
-    """A simulated Melee that takes one controller a frame and player of ours.
+class Environment(Melee, Protocol):
+    """A simulated Melee that takes one controller per frame from each of our players.
 
     A ``Frame`` of it holds a game state as libmelee gives it: frame, stage, players by port, projectiles. A batch of games is a
     list of environments.
     """
 
-    @property
-    def zero_indices(self) -> Any:
-        """Action states by character whose ``action_frame`` counts from 1, as in libmelee; {} where none does."""
-
-    @property
-    def flushed_at(self) -> float:
-        """``time.perf_counter`` when the last controllers were taken."""
-
     def reset(self) -> Frame | Lost:
         """Begin the next game; its first frame."""
 
     def step(self, *controllers: Controllers) -> Frame | Ended | Lost:
-        """Play a frame on with these controllers, int32 [6] each, the agent's first; the frame they led to."""
+        """Play one frame with these controllers, int32 [6] each, the agent's first; the frame they led to."""
 
 
 class SessionEnvironment:
-    """A session as an environment: menus are led through by ``reset``."""
+    """A session as an environment; ``reset`` leads through its menus."""
 
     def __init__(self, session: FrameSource) -> None:
         self._session = session
@@ -99,7 +95,7 @@ class SessionEnvironment:
         """Put the controllers on the pads, let Dolphin go on, and wait for what comes."""
         self._session.send(*controllers)
         event = self._next()
-        while isinstance(event, Menu):  # a session tells of a game's end before it shows menus
+        while isinstance(event, Menu):  # a session reports a game's end before it shows menus
             event = self._next()
         return event
 
@@ -110,7 +106,7 @@ class SessionEnvironment:
 
 
 class Stepped:
-    """An environment as the frame loop's source: what is sent is stepped with when the next event is asked for."""
+    """An environment as the frame loop's source: it is stepped, with what was sent, when the loop asks for the next event."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

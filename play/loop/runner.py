@@ -1,8 +1,8 @@
 """The frame loop: frames in, controllers out, and what it took.
 
-Sync answers every frame before Dolphin goes on. Async never waits for itself: it steps whatever has arrived through the
+Sync answers every frame before Dolphin continues. Async never waits for itself: it steps whatever has arrived through the
 policy, so that its state stays whole, and answers only the newest frame. A game is known to be over only when menus come, so
-the result of a game stands once the next one could begin.
+its result is counted when the next one could begin.
 
 Other threads may read a runner while it plays: its attributes are replaced whole, so the loop waits for nobody.
 """
@@ -25,14 +25,14 @@ from play.dolphin.session import Event, Frame, Lost, Menu
 from play.loop.environment import FrameSource
 
 MOST_AT_ONCE = 30
-"""However far behind the loop is, it answers after so many frames: one late answer beats none for seconds."""
+"""Most frames that the loop steps before it answers, however far behind it is: a late answer is better than none for seconds."""
 
 FRAME_S = 1 / 60
 PAUSE_S = 1.0
-"""A game whose frames are so far apart stood still in between: that is no time of play."""
+"""A game whose frames are this far apart was paused in between: that is no time of play."""
 
 LOST_CONTEXT = 60
-"""After so many frames that never arrived the policy begins anew, as at the start of a game."""
+"""Missing frames after which the policy begins anew, as at the start of a game."""
 
 _STOCKS = np.array([RAW_ROW[f"{side}_stocks"] for side in SIDES])
 _PERCENT = np.array([RAW_ROW[f"{side}_percent"] for side in SIDES])
@@ -110,7 +110,7 @@ class Report:
     seconds: float = 0.0
     """From the first to the last frame of each game, without pauses."""
     seconds_paused: float = 0.0
-    """In which a game stood still for ``PAUSE_S`` or longer."""
+    """In which a game was paused for ``PAUSE_S`` or longer."""
     step_ms: list[float] = field(default_factory=list)
     """One policy step per frame, encoding and decoding included."""
     answered: list[int] = field(default_factory=list)
@@ -187,7 +187,7 @@ class Runner:
         return self._game is not None
 
     def run(self) -> Report:
-        """Play until the games, the time or the session are over, or somebody interrupts; then what was played counts."""
+        """Play until the games, the time or the session are over, or Ctrl-C; what was played counts."""
         try:
             while not self._is_done():
                 self._handle(self._next())
@@ -225,7 +225,7 @@ class Runner:
             self._end_game()
 
     def _answer(self, frame: Frame) -> None:
-        """Step this frame and all that came since, answer the newest, then turn to what interrupted them."""
+        """Step this frame and all that came since, answer the newest, then handle what came after them."""
         frames, after = [frame], None
         while not self._is_sync and len(frames) < MOST_AT_ONCE:
             after = self._session.next(wait=False)

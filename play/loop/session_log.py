@@ -1,7 +1,7 @@
 """A session of play as a file of JSON lines: what played, each game with its result and its lateness, and how it ended.
 
 ``session.jsonl`` holds one object per line, each with an ``event``: ``session``, ``game_start``, ``game_end``, ``error``,
-``session_end``. Every line is on disk before play goes on, so the log of a session that is killed has all its games. Nothing
+``session_end``. Every line is on disk before play continues, so the log of a session that is killed has all its games. Nothing
 in it names a person: not even the home folder, which is ``~``. A kept replay is named as seen from the log, so that both may
 move together.
 """
@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from dataset.errors import ReplayError
 from dataset.melee.ids import character_name, stage_index_from_libmelee, stage_name
-from dataset.slippi.ubjson import raw_length
+from dataset.slippi.slp import raw_length
 from play.dolphin.session import Frame
 from play.loop.runner import Report, Runner, spread
 
@@ -103,7 +103,7 @@ class SessionLog:
         return set() if self._replay_dir is None else set(self._replay_dir.rglob("*.slp"))
 
     def _newest_replay(self) -> Path | None:
-        """The replay that has come since the last game; Dolphin names it by the time and tells nobody."""
+        """The replay that has appeared since the last game; Dolphin names it by the time of day."""
         new = sorted(self._kept() - self._known, key=lambda path: path.stat().st_mtime)
         self._known.update(new)
         if not new:
@@ -157,28 +157,21 @@ class _Marks:
     """How far a report had come when a game began."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
-        self._times = (report.seconds, report.seconds_paused)
-        self._counts = (report.frames, report.frames_stale, report.frames_missing)
-        self._lengths = (len(report.frame_to_controller_ms), len(report.step_ms))
+        self._report, self._before = report, replace(report)
+        self._num_answers, self._num_steps = len(report.frame_to_controller_ms), len(report.step_ms)
 
     def since(self) -> dict[str, Any]:
         """What has come since."""
-        now = self._report
-        frames, stale, missing = (
-            after - before
-            for after, before in zip((now.frames, now.frames_stale, now.frames_missing), self._counts, strict=True)
-        )
-        seconds, paused = now.seconds - self._times[0], now.seconds_paused - self._times[1]
-        answers, steps = now.frame_to_controller_ms[self._lengths[0] :], now.step_ms[self._lengths[1] :]
+        now, before = self._report, self._before
+        frames, seconds = now.frames - before.frames, now.seconds - before.seconds
         return {
             "seconds": round(seconds, 3),
-            "seconds_paused": round(paused, 3),
+            "seconds_paused": round(now.seconds_paused - before.seconds_paused, 3),
             "fps": round((frames - 1) / seconds, 2) if seconds > 0 else None,
-            "frames_stale": stale,
-            "frames_missing": missing,
-            **spread("frame_to_controller_ms", answers),
-            **spread("step_ms", steps),
+            "frames_stale": now.frames_stale - before.frames_stale,
+            "frames_missing": now.frames_missing - before.frames_missing,
+            **spread("frame_to_controller_ms", now.frame_to_controller_ms[self._num_answers :]),
+            **spread("step_ms", now.step_ms[self._num_steps :]),
         }
 
 

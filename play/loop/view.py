@@ -1,4 +1,4 @@
-"""The live view of a match in the terminal: what the agent presses, how the game stands, and how late it answers.
+"""The live view of a match in the terminal: what the agent presses, the score, and how late it answers.
 
 It only reads the frame loop, from a thread of its own, and writes at most ten times per second. A thread that draws holds
 Python's interpreter lock for up to 5 ms before the loop may go on, so while the view is open the interpreter switches threads
@@ -28,7 +28,7 @@ REFRESH_S = 0.1
 """How often a plain line reports the match where there is no terminal."""
 LATENCY_EDGES_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 RECENT = 600
-"""Answers that the histogram counts: ten seconds."""
+"""Answers in the histogram: those of ten seconds."""
 _SWITCH_S = 0.0005
 _CLOSING_S = 2.0
 """How long a terminal that takes no more text may hold up the end."""
@@ -71,7 +71,7 @@ class Snapshot:
 
 
 def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
-    """How many fall below each edge and above the one before; the last are above all."""
+    """How many lie between each edge and the one before; the last count is of those above all edges."""
     counts = [0] * (len(LATENCY_EDGES_MS) + 1)
     for latency in latencies_ms:
         counts[bisect.bisect_right(LATENCY_EDGES_MS, latency)] += 1
@@ -195,8 +195,8 @@ def line(now: Snapshot) -> str:
     if now.own is None or not now.is_in_game:
         return f"game {now.game}: in the menus"
     if now.quiet_s >= PAUSE_S:
-        stands = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
-        return f"{stands}; it goes on where it stopped, Ctrl-C ends it"
+        paused = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
+        return f"{paused}; it continues where it stopped, Ctrl-C ends it"
     others = ", ".join(f"{fighter.stocks} at {fighter.percent:.0f} %" for fighter in now.others)
     return (
         f"game {now.game}, frame {now.frame}: {now.own.stocks} at {now.own.percent:.0f} % to {others}, "
@@ -225,16 +225,18 @@ def viewing(runner: Runner, console: Console) -> Iterator[None]:
 
 
 def _draw_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
-    gauge = Gauge()
     with Live(console=console, auto_refresh=False) as live:
-        while not is_over.wait(REFRESH_S):
-            now = snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))
+        for now in _snapshots(is_over, runner, REFRESH_S):
             live.update(draw(now), refresh=True)
 
 
 def _print_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
+    for now in _snapshots(is_over, runner, LINE_EVERY_S):
+        console.print(line(now), markup=False)
+
+
+def _snapshots(is_over: threading.Event, runner: Runner, every_s: float) -> Iterator[Snapshot]:
     gauge = Gauge()
     gauge.read(runner.report.frames, time.monotonic())
-    while not is_over.wait(LINE_EVERY_S):
-        now = snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))
-        console.print(line(now), markup=False)
+    while not is_over.wait(every_s):
+        yield snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))

@@ -151,7 +151,8 @@ def load(
             f"--runtime {runtime}: needs {graph}, found no such file; run '{command_line('export', run)}'"
         )
     if runtime == "torch" or not graph.is_file():
-        return _loaded(record, folder, _torch_name(graph, run)), _torch_stepper(run, temperature, num_players)
+        hint = "" if graph.is_file() else f"; '{command_line('export', run)}' makes it faster"
+        return _loaded(record, folder, f"PyTorch{hint}"), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
     _require_fresh(stepper.metadata, graph, weights, run)
     return _loaded(record, folder, f"{name}, {stepper.metadata['precision']}"), stepper
@@ -186,10 +187,6 @@ def _loaded(record: dict[str, Any], folder: Path, runtime: str) -> LoadedRun:
     data = record["config"]["data"]
     codec = get_codec(record["codec"])
     return LoadedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
-
-
-def _torch_name(graph: Path, run: str) -> str:
-    return "PyTorch" if graph.is_file() else f"PyTorch; '{command_line('export', run)}' makes it faster"
 
 
 def _torch_stepper(run: str, temperature: float, num_players: int) -> Stepper:

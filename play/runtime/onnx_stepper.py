@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from dataset.errors import CheckpointError
 from dataset.melee.controller import Classes
+from play.agent.agent import PolicyInput
 from train.runs.run_folder import GRAPH_BATCH, GRAPH_VERSION
 
-FRAME = ("continuous", "indices", "previous", "delay", "noise", "temperature")
-"""Inputs that are given anew at every frame; all others are states."""
+FRAME = (*PolicyInput._fields, "temperature")
+"""Inputs that are no states."""
 
 _NEXT = "next_"
 """What an output is called that is the state after: this and the state's name."""
@@ -40,14 +42,15 @@ class GraphStepper(ABC):
 
     def __init__(self, inputs: Buffers, outputs: Buffers, temperature: float, metadata: Mapping[str, str]) -> None:
         self.metadata = metadata
-        self._frame: Buffers = {name: inputs[name] for name in FRAME}
-        self._frame["temperature"][:] = temperature
+        frame: Buffers = {name: inputs[name] for name in FRAME}
+        frame["temperature"][:] = temperature
+        self._given = [frame[name] for name in PolicyInput._fields]
         state = {name: buffer for name, buffer in inputs.items() if name not in FRAME}
         self._states = (state, {name: np.zeros_like(buffer) for name, buffer in state.items()})
         # Also what nobody reads is kept: the library writes to it at every step.
         self._outputs = {name: buffer for name, buffer in outputs.items() if not name.startswith(_NEXT)}
         self._run = [
-            self._bind(self._frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
+            self._bind(frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
             for turn in range(2)
         ]
         self.reset()
@@ -66,21 +69,11 @@ class GraphStepper(ABC):
         for buffer in self._states[0].values():
             buffer.fill(0)
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         """See ``play.agent.agent.Stepper``."""
-        frame = self._frame
-        frame["continuous"][:] = continuous
-        frame["indices"][:] = indices
-        frame["previous"][:] = previous
-        frame["delay"][:] = delay
-        frame["noise"][:] = noise
+        values: tuple[Any, ...] = given
+        for buffer, value in zip(self._given, values, strict=True):
+            buffer[:] = value
         self._run[self._turn]()
         self._turn = 1 - self._turn
         return self._outputs["classes"].astype(np.uint8)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dataset.melee.controller import Classes
+from play.agent.agent import PolicyInput
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
 
@@ -35,22 +35,15 @@ class TorchStepper:
         """Begin a new game."""
         self._state = self.policy.initial_state(self.num_players)
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         """See ``play.agent.agent.Stepper``."""
         with torch.inference_mode():
             classes, self._state = self.policy.step(
-                torch.from_numpy(continuous.astype(np.float32)),
-                torch.from_numpy(indices.astype(np.int64)),
-                torch.from_numpy(previous.astype(np.int64)),
-                torch.full((self.num_players,), delay),
-                torch.from_numpy(noise),
+                torch.from_numpy(given.continuous.astype(np.float32)),
+                torch.from_numpy(given.indices.astype(np.int64)),
+                torch.from_numpy(given.previous.astype(np.int64)),
+                torch.full((self.num_players,), given.delay),
+                torch.from_numpy(given.noise),
                 self._state,
                 self.temperature,
             )

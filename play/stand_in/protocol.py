@@ -1,14 +1,12 @@
-"""What a stand-in and its server process send each other, and the report that is made of it."""
+"""What a stand-in and its server process send each other: the games to serve, and a report of what was sent and read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from play.stand_in.pipe_pad import PadState
 
 ADDRESS = "127.0.0.1"
 NEVER = 2**31 - 1
@@ -20,7 +18,8 @@ PIPE, OTHER_PIPE = 1, 2
 class Message(NamedTuple):
     """One batch of events as Dolphin sends it; ``frame`` is Slippi's number, None unless it is a frame."""
 
-    kind: Literal["start", "gecko", "frame", "end"]
+    kind: str
+    """``start``, ``gecko``, ``frame`` or ``end``."""
     payload: bytes
     frame: int | None
 
@@ -35,19 +34,6 @@ class Setup(NamedTuple):
     fps: float | None
     start_grace_s: float
     pauses: dict[int, float] = {}  # noqa: RUF012  a NamedTuple's default, never changed
-
-
-class Log(NamedTuple):
-    """What was sent and read so far; times from ``time.monotonic``."""
-
-    frames: list[int]
-    sent_s: list[float]
-    flushes: list[tuple[int, float, PadState]]
-    """Port, time and pad of every FLUSH."""
-    poll_frames: list[int]
-    num_bad_lines: int
-    is_over: bool
-    has_client: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,32 +66,6 @@ class Report:
     is_over: bool
     """Whether the end of the last game was sent."""
     has_client: bool
-
-    @classmethod
-    def of(cls, log: Log) -> "Report":
-        """The report of a server's log."""
-        ports, times, pads = zip(*log.flushes, strict=True) if log.flushes else ((), (), ())
-        columns = np.array(pads, np.int64).reshape(-1, len(PadState._fields)).T
-        main_x, main_y, c_x, c_y = columns[:4].astype(np.int8)
-        trigger, l_analog, r_analog = columns[4:7].astype(np.uint8)
-        return cls(
-            frames=np.array(log.frames, np.int32),
-            sent_s=np.array(log.sent_s, np.float64),
-            port=np.array(ports, np.uint8),
-            flush_s=np.array(times, np.float64),
-            poll_frame=np.array(log.poll_frames, np.int32),
-            main_x=main_x,
-            main_y=main_y,
-            c_x=c_x,
-            c_y=c_y,
-            trigger=trigger,
-            l_analog=l_analog,
-            r_analog=r_analog,
-            buttons=columns[7].astype(np.uint16),
-            num_bad_lines=log.num_bad_lines,
-            is_over=log.is_over,
-            has_client=log.has_client,
-        )
 
     def answer_ms(self, answered: Sequence[int], *, is_lock_step: bool) -> tuple[float, float] | None:
         """p50 and p99 from a frame leaving the stand-in to the FLUSH of the agent's pad that answers it arriving here.

@@ -11,22 +11,22 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.slippi import slp
-from play.stand_in.protocol import ADDRESS, Log, Message, Report, Setup
+from play.stand_in.protocol import ADDRESS, Message, Report, Setup
 
 if TYPE_CHECKING:
     from play.dolphin.session import Patience, Session
 
 OLDEST = (3, 8, 0)
 """Oldest Slippi version served: hitlag came with it, and every default feature."""
+_KINDS = {slp.PAYLOAD_SIZES: "start", slp.GAME_START: "start", slp.GECKO_PIECE: "gecko", slp.GAME_END: "end"}
+"""What a message is, by its first event; any other is a frame."""
 _READY_S = 120.0  # a process takes long to start on a busy machine
 _STOP_S = 5.0
 
@@ -37,11 +37,11 @@ class StandIn:
     Args:
         replay: the ``.slp`` to serve, or several to serve one after the other.
         port: UDP port of the spectator server; 0 takes a free one.
-        fps: frames a second; None for lock step, where each frame waits for a FLUSH of every pad, as with Dolphin's
+        fps: frames per second; None for lock step, where each frame waits for a FLUSH of every pad, as with Dolphin's
             blocking pipes (give the Console ``blocking_input=True``).
-        controllers: ports 1–4 that get a pipe; the game starts once a client and all of them are connected.
-        start_grace_s: in lock step, how long to wait for the FLUSH that libmelee sends at a game's start by itself; 0
-            for a client that leaves it out.
+        controllers: ports 1–4 that get a pipe; the game starts when a client and all of them are connected.
+        start_grace_s: in lock step, how long to wait for the FLUSH that libmelee sends by itself at a game's start; 0
+            for a client that does not send it.
         pauses: by frame: seconds that pass before it is sent, in every game, as when somebody pauses.
 
     Raises:
@@ -65,7 +65,7 @@ class StandIn:
         games, versions = zip(*(_load(Path(path)) for path in replays), strict=True)
         self.address, self.port = ADDRESS, port
         self._folder = tempfile.TemporaryDirectory(prefix="exphil-stand-in-")
-        self._last: Log | None = None
+        self._last: Report | None = None
         try:
             self.home = Path(self._folder.name)
             pipes = _make_home(self.home, controllers)
@@ -100,9 +100,7 @@ class StandIn:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -111,32 +109,23 @@ class StandIn:
         return self._process.pid
 
     def report(self) -> Report:
-        """Return what was seen so far; after :meth:`close`, what had been seen by then."""
+        """What was seen so far; after ``close``, what had been seen by then."""
         if self._process.is_alive() and not self._control.closed:
             self._last = self._ask()
         if self._last is None:
             raise DolphinError("stand-in: its server must answer, found its process ended; run the command again")
-        return Report.of(self._last)
+        return self._last
 
-    def _ask(self) -> Log | None:
+    def _ask(self) -> Report | None:
         try:
             self._control.send("report")
-            log: Log = self._control.recv()
+            report: Report = self._control.recv()
         except (EOFError, OSError):
             return self._last
-        return log
-
-    def wait_until_over(self, timeout_s: float) -> bool:
-        """Wait until the end of the last game was sent; False if ``timeout_s`` went by first."""
-        deadline = time.monotonic() + timeout_s
-        while not self.report().is_over:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
+        return report
 
     def close(self) -> None:
-        """Stop the server, tell the client goodbye, and remove the home; safe to call twice."""
+        """Stop the server, disconnect the client, and remove the home; safe to call twice."""
         if self._control.closed:
             return
         if self._process.is_alive():
@@ -157,12 +146,12 @@ class StandIn:
 def open_stand_in(
     stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: "Patience | None" = None
 ) -> "Session":
-    """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``.
+    """Connect to a running stand-in.
 
     Args:
-        stand_in: whom to connect to.
+        stand_in: what to connect to.
         port: the agent's pad.
-        other_ports: the pads of our other players.
+        other_ports: the pads of our other players, if it has more.
         is_blocking: whether every frame waits for an answer.
         patience: how long to wait for frames; None is as long as beside a person, who may pause.
     """
@@ -186,14 +175,14 @@ def open_stand_in(
 
 
 def _serve(control: Connection) -> None:
-    """Run in a process of its own."""
+    """The server's process."""
     from play.stand_in.server import Spectator
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which then stops this process
     try:
         setup: Setup = control.recv()
         spectator = Spectator(setup, control)
-    except EOFError:  # the parent has gone
+    except EOFError:  # the parent is gone
         return
     except (OSError, MemoryError) as error:
         control.send(f"{type(error).__name__}: {error}")
@@ -216,7 +205,7 @@ def _check(fps: float | None, controllers: Sequence[int]) -> None:
 
 
 def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
-    """Lay out what libmelee expects of a Dolphin home: an ini with a Core section, and a pipe a controller."""
+    """Make what libmelee expects in a Dolphin home: an ini with a Core section, and a pipe per controller."""
     (home / "Config").mkdir()
     (home / "Config" / "Dolphin.ini").write_text("[Core]\n")
     (home / "Pipes").mkdir()
@@ -228,7 +217,7 @@ def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let what is wrong with a replay's bytes name the file that holds them."""
+    """Put the file's name into errors about a replay's bytes."""
     try:
         yield
     except ReplayError as error:
@@ -236,7 +225,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _load(path: Path) -> tuple[list[Message], str]:
-    """Return a replay's messages, in the order Dolphin would send them, and its Slippi version."""
+    """A replay's messages, in the order Dolphin would send them, and its Slippi version."""
     with naming(path):
         raw, _ = slp.read_slp(path)
         found = slp.read_header(path).version
@@ -256,10 +245,6 @@ def _load(path: Path) -> tuple[list[Message], str]:
 
 
 def _message(payload: bytes, bookend_size: int) -> Message:
-    if payload[0] in (slp.PAYLOAD_SIZES, slp.GAME_START):
-        return Message("start", payload, None)
-    if payload[0] == slp.GECKO_PIECE:
-        return Message("gecko", payload, None)
-    if payload[0] == slp.GAME_END:
-        return Message("end", payload, None)
-    return Message("frame", payload, int.from_bytes(payload[-bookend_size:][:4], "big", signed=True))
+    kind = _KINDS.get(payload[0], "frame")
+    is_frame = kind == "frame"
+    return Message(kind, payload, int.from_bytes(payload[-bookend_size:][:4], "big", signed=True) if is_frame else None)

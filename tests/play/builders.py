@@ -1,6 +1,7 @@
 """Builders shared by play's tests."""
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dataset.melee.controller import Controllers
 from play.agent.agent import Agent, Players
 from play.dolphin.match import Match, build_match
 from play.options import PlayOptions
+from play.stand_in.stand_in import StandIn
 from train.config.run_config import DataConfig, RunConfig
 from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
@@ -44,6 +46,16 @@ def act(agent: Agent, column: NDArray[np.float32], frames_late: int = 0) -> Cont
     """What an agent that plays alone puts on the pad."""
     (controller,) = Players(agent).answer(column, frames_late)
     return controller
+
+
+def wait_until_over(server: StandIn, timeout_s: float) -> bool:
+    """Wait until the stand-in has sent the end of its last game; False if ``timeout_s`` went by first."""
+    deadline = time.monotonic() + timeout_s
+    while not server.report().is_over:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +12,9 @@ from dataset.duels.generate import generate_replay
 from dataset.features.encoder import perspective
 from dataset.features.layout import FEATURE_ROW, RAW_ROW
 from dataset.melee.controller import Classes, Controllers
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns
-from play.agent.agent import Agent, Players, Stepper
+from play.agent.agent import Agent, Players, PolicyInput, Stepper
 from play.loop.runner import Runner
 from play.runtime.load import load
 from play.runtime.torch_stepper import TorchStepper
@@ -34,7 +33,7 @@ class Recorded(Players):
 
     def __init__(self, stepper: Stepper) -> None:
         self.stepper = stepper
-        self.seen: dict[int, list[Any]] = {}
+        self.seen: dict[int, PolicyInput] = {}
         self.decided: list[Classes] = []
         super().__init__(Agent(self, CODEC, delay=0))
 
@@ -45,9 +44,9 @@ class Recorded(Players):
     def reset(self) -> None:
         self.stepper.reset()
 
-    def step(self, *given: Any) -> Classes:
-        self.seen[self.frame] = [part.copy() if isinstance(part, np.ndarray) else part for part in given]
-        self.decided.append(self.stepper.step(*given))
+    def step(self, given: PolicyInput) -> Classes:
+        self.seen[self.frame] = PolicyInput(*(part if isinstance(part, int) else part.copy() for part in given))
+        self.decided.append(self.stepper.step(given))
         return self.decided[-1]
 
 
@@ -81,7 +80,7 @@ def test_a_live_policy_decides_what_it_decides_on_a_store_without_the_groups(
     recorded = played(replay, parsed, load(str(run), 1.0, runtime)[1])
     assert len(recorded.seen) >= 890
     for name in ("item0_exists", "a_speed_y", "has_misc"):
-        assert any(seen[0][0, FEATURE_ROW[name]] for seen in recorded.seen.values()), "all groups come in live"
+        assert any(seen.continuous[0, FEATURE_ROW[name]] for seen in recorded.seen.values()), "all groups come in live"
     sample = sample_of({"id": "duel"} | parsed.played, parsed.columns, CODEC, features)
     stored = perspective(sample.encoded, SIDE)
     row_of = {frame: row for row, frame in enumerate(sample.frames.tolist())}
@@ -90,6 +89,6 @@ def test_a_live_policy_decides_what_it_decides_on_a_store_without_the_groups(
     on_store, on_all, differing = TorchStepper(whole), TorchStepper(whole), 0
     for (frame, seen), decided in zip(recorded.seen.items(), recorded.decided, strict=True):
         continuous, indices = (part[:, row_of[frame]][None] for part in (stored.continuous, stored.indices))
-        assert (on_store.step(continuous, indices, *seen[2:]) == decided).all(), frame
-        differing += int((on_all.step(*seen) != decided).any())
+        assert (on_store.step(seen._replace(continuous=continuous, indices=indices)) == decided).all(), frame
+        differing += int((on_all.step(seen) != decided).any())
     assert differing, "the groups left out would have told"

@@ -36,7 +36,7 @@ from dataset.errors import DolphinError
 from dataset.melee.controller import Classes
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
-from play.agent.agent import Agent, Players
+from play.agent.agent import Agent, Players, PolicyInput
 from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session
 from play.loop.runner import MOST_AT_ONCE, Report, Runner
 from play.stand_in.protocol import PIPE
@@ -110,9 +110,9 @@ LONG_S = 120.0
 class Slow(Counting):
     """A policy that takes longer than a frame lasts."""
 
-    def step(self, *args: object) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         time.sleep(0.004)
-        return super().step(*args)  # type: ignore[arg-type]
+        return super().step(given)
 
 
 class Hurrying(Counting):
@@ -122,8 +122,8 @@ class Hurrying(Counting):
         super().__init__()
         self.session, self.patience = session, patience
 
-    def step(self, *args: object) -> Classes:
-        classes = super().step(*args)  # type: ignore[arg-type]
+    def step(self, given: PolicyInput) -> Classes:
+        classes = super().step(given)
         self.session.patience = self.patience.get(self.steps, self.session.patience)
         return classes
 

@@ -14,7 +14,7 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.features.encoder import encode
 from dataset.melee.controller import Classes, Controllers
 from dataset.slippi.slp import read_header
-from play.agent.agent import Agent, Players, as_read
+from play.agent.agent import Agent, Players, PolicyInput, as_read
 from play.agent.libmelee import LiveGame
 from play.dolphin.session import Ended, Frame, Lost
 from play.launch import play_stand_in, port_in_replay
@@ -23,7 +23,7 @@ from play.options import PlayOptions
 from play.runtime.load import load, load_players
 from play.stand_in.protocol import PIPE, Report
 from play.stand_in.stand_in import StandIn, open_stand_in
-from tests.play.builders import random_run
+from tests.play.builders import random_run, wait_until_over
 from tests.play.test_parity import Frames, differences, from_ingest
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
@@ -60,8 +60,8 @@ class Recording:
         self.decided = []
         self.inner.reset()
 
-    def step(self, *args: Any) -> Classes:
-        classes: Classes = self.inner.step(*args)
+    def step(self, given: PolicyInput) -> Classes:
+        classes: Classes = self.inner.step(given)
         self.decided.append(CODEC.decode(classes[0]))
         return classes
 
@@ -164,7 +164,7 @@ def test_closing_with_unread_frames_in_the_pipe_does_not_hang(duel: Path) -> Non
     with StandIn([duel] * 3, fps=3000.0) as server:
         session = open_stand_in(server, port=PIPE, is_blocking=False)
         assert isinstance(session.next(), Frame)
-        server.wait_until_over(2.0)
+        wait_until_over(server, 2.0)
         session.close()
 
 

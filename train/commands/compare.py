@@ -9,23 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import examples, option_name
-from train.commands.options import (
-    AsJson,
-    CompileMode,
-    Device,
-    NumWorkers,
-    Preset,
-    ReplaysPath,
-    StorePath,
-    TolerateBadShards,
-    Wandb,
-    gathered,
-    given,
-    is_typed,
-    say,
-    with_settings,
-)
+from dataset.reporting.command_lines import option_name
+from train.commands import options
+from train.commands.options import say
 
 if TYPE_CHECKING:
     from train.compare.plan import Plan
@@ -39,8 +25,8 @@ ONE_RUN_ONLY = "layer_lr_decay"
 class Series:
     """What both commands take besides the settings of a run."""
 
-    store: StorePath = None
-    replays: ReplaysPath = None
+    store: options.StorePath = None
+    replays: options.ReplaysPath = None
     runs: Annotated[Path, typer.Option("--runs", help="Where the comparison's folder lies.")] = Path("runs")
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each variant, with seeds from --seed on.")] = 1
     minutes_per_run: Annotated[
@@ -61,13 +47,13 @@ class Series:
             help="Measure also situations, sticks and calibration on the test replays; about four times the work.",
         ),
     ] = True
-    preset: Preset = None
-    tolerate_bad_shards: TolerateBadShards = 0
-    device: Device = "auto"
-    compile_mode: CompileMode = "auto"
-    num_workers: NumWorkers = 1
-    wandb: Wandb = False
-    as_json: AsJson = False
+    preset: options.Preset = None
+    tolerate_bad_shards: options.TolerateBadShards = 0
+    device: options.Device = "auto"
+    compile_mode: options.CompileMode = "auto"
+    num_workers: options.NumWorkers = 1
+    wandb: options.Wandb = False
+    as_json: options.AsJson = False
 
     @property
     def chosen_preset(self) -> str | None:
@@ -95,27 +81,7 @@ class Series:
                 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    app.command(
-        "compare",
-        epilog=examples(
-            "exphil compare --store data/mewtwo --train-character mewtwo --minutes-per-run 10 --seeds 2 --name six",
-            "exphil compare --store data/mewtwo --backbones gru,mamba --quick",
-            "exphil compare first second --store data/mewtwo --name mine",
-        ),
-    )(compare)
-    app.command(
-        "sweep",
-        epilog=examples(
-            "exphil sweep size --store data/mewtwo --train-character mewtwo --backbone mamba --minutes-per-run 10",
-            "exphil sweep delay --store data/mewtwo --values 0,4 --epochs 2 --name delays",
-            "exphil sweep data --store data/mewtwo --train-character mewtwo --epochs 3",
-        ),
-    )(sweep)
-
-
-@with_settings("backbone", "temporal", ONE_RUN_ONLY, besides=Series)
+@options.with_settings("backbone", "temporal", ONE_RUN_ONLY, besides=Series)
 def compare(
     ctx: typer.Context,
     finished: Annotated[
@@ -132,7 +98,7 @@ def compare(
 ) -> None:
     """Train every backbone alike and put them into one results matrix, or do so with finished runs.
 
-    Goes on where it was stopped when it is given again.
+    Goes on where it was stopped when it is options.given again.
     """
     from dataset.store.store import Store
     from train.compare.plan import Plan
@@ -140,7 +106,7 @@ def compare(
     from train.data.stores import find_store
     from train.runs.run_folder import find_run, load_record
 
-    series, settings = gathered(Series, flags), given(flags)
+    series, settings = options.gathered(Series, flags), options.given(flags)
     folder = series.folder("compare", name)
     if finished:
         _require_nothing_to_train(ctx, settings)
@@ -155,7 +121,7 @@ def compare(
     _carry_out(Plan(kind="compare", runs=planned, minutes=series.minutes_per_run), folder, series)
 
 
-@with_settings(ONE_RUN_ONLY, besides=Series)
+@options.with_settings(ONE_RUN_ONLY, besides=Series)
 def sweep(
     axis: Annotated[str, typer.Argument(help="size, window, features, delay, codec or data.")],
     values: Annotated[
@@ -173,13 +139,13 @@ def sweep(
 ) -> None:
     """Train one backbone along an axis, all else alike, and put the variants into one results matrix.
 
-    Goes on where it was stopped when it is given again. data: val NLL against the frames trained on, with a power law.
+    Goes on where it was stopped when it is options.given again. data: val NLL against the frames trained on, with a power law.
     """
     from train.compare.plan import Plan
     from train.compare.stores import fit_to_split, planned_on_stores
     from train.compare.variants import sweep_configs
 
-    series, settings = gathered(Series, flags), given(flags)
+    series, settings = options.gathered(Series, flags), options.given(flags)
     series.require_one_length(settings)
     configs = sweep_configs(axis, values, series.chosen_preset, settings, series.seeds)
     planned = planned_on_stores(configs, series.store, series.replays)
@@ -194,16 +160,15 @@ def _carry_out(plan: "Plan", folder: Path, series: Series) -> None:
     from train.commands.train import make_callbacks
     from train.compare.execute import carry_out
 
-    options = {
-        "tolerate_bad_shards": series.tolerate_bad_shards,
-        "compile_mode": series.compile_mode,
-        "num_workers": series.num_workers,
-    }
     results = carry_out(
         plan,
         folder,
         device=series.device,
-        options=options,
+        options={
+            "tolerate_bad_shards": series.tolerate_bad_shards,
+            "compile_mode": series.compile_mode,
+            "num_workers": series.num_workers,
+        },
         is_detailed=series.detailed,
         callbacks=lambda: make_callbacks(series.wandb),
         say=say,
@@ -238,7 +203,7 @@ def _show(results: "Results", folder: Path, as_json: bool) -> None:
 
 def _require_nothing_to_train(ctx: typer.Context, settings: Mapping[str, Any]) -> None:
     of_training = {*settings, "backbones", "seeds", "minutes_per_run", "quick", "preset", "compile_mode", "num_workers"}
-    used = [one.opts[0] for one in ctx.command.params if one.name in of_training and is_typed(ctx, one.name)]
+    used = [one.opts[0] for one in ctx.command.params if one.name in of_training and options.is_given(ctx, one.name)]
     if used:
         raise ConfigError(
             f"{', '.join(used)}: say how to train, found finished runs that are only put side by side; leave them out"

@@ -24,12 +24,23 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.command_lines import examples
 from dataset.version import VERSION
 from train.commands.options import AsJson, say
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "core": ("fsspec", "numpy", "polars", "pyarrow", "pyyaml", "rich", "typer", "xxhash", "zstandard"),
+    "core": (
+        "filelock",
+        "fsspec",
+        "httpx",
+        "numpy",
+        "polars",
+        "pyarrow",
+        "rich",
+        "ruamel.yaml",
+        "typer",
+        "xxhash",
+        "zstandard",
+    ),
     "ingest": ("peppi-py",),
     "train": ("onnx", "onnxruntime", "onnxscript", "peppi-py", "safetensors", "torch", "wandb"),
     "play": ("melee", "onnxruntime"),
@@ -40,9 +51,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hub": ("huggingface-hub",),
 }
 """The libraries that ``pyproject.toml`` lists: those that every installation has, then those of each extra."""
-
-_MODULES = {"pyyaml": "yaml"}
-"""Where the module's name is not the library's with underscores."""
 
 _QUESTIONS = {
     "torch": "import json, torch; c = torch.cuda; n = c.device_count() if c.is_available() else 0; print(json.dumps({"
@@ -70,18 +78,13 @@ LANES, WINDOW = 16, 64
 WARM_STEP_FRAMES, STEP_FRAMES = 50, 200
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor", epilog=examples("exphil doctor", "exphil doctor --no-speed --json"))(doctor)
-
-
 def doctor(
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Also measure for about ten seconds.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Tell versions, extras, devices and room, and how fast this machine parses, loads, trains and steps.
 
-    What is not installed is told with the command that adds it. Exit 1 only if something installed is broken.
+    What is missing is listed with the command that adds it. Exits 1 only if something installed is broken.
     """
     facts = diagnose()
     speeds: dict[str, Any] | None = None
@@ -127,7 +130,7 @@ def diagnose() -> dict[str, Any]:
 
 def look(name: str) -> Library:
     """A library's version, and what its import or its question gives."""
-    module = _MODULES.get(name, name.replace("-", "_"))
+    module = name.replace("-", "_")
     if find_spec(module) is None:
         return Library(name=name, version=None)
     try:

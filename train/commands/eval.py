@@ -6,19 +6,7 @@ from typing import Annotated
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import examples
 from train.commands.options import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, say
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "eval",
-        epilog=examples(
-            "exphil eval --policy first --store data/mewtwo --split test --detailed",
-            "exphil eval --compare first second --store data/mewtwo",
-        ),
-    )(evaluate)
 
 
 def evaluate(

@@ -6,19 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import command_line, examples
+from dataset.reporting.command_lines import command_line
 from train.commands.options import AsJson, say
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "export",
-        epilog=examples(
-            "exphil export first",
-            "exphil export first --int8 --store data/mewtwo",
-        ),
-    )(export)
 
 
 def export(

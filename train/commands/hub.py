@@ -7,23 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dataset.errors import ConfigError, require_known
-from dataset.reporting.command_lines import examples
 from train.commands.options import AsJson
 
 if TYPE_CHECKING:
     from dataset.io.hub import Kind
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "hub",
-        epilog=examples(
-            "exphil hub push data/mewtwo --repo me/mewtwo-frames --private",
-            "exphil hub push first --repo me/mewtwo-gru --dry-run",
-            "exphil hub pull runs/falco --repo me/falco-gru",
-        ),
-    )(hub)
 
 
 def hub(
@@ -76,9 +63,7 @@ def hub(
     require_known("direction", direction, ("push", "pull"))
     if direction == "push":
         if repo_type is not None:
-            raise ConfigError(
-                "--repo-type: a store is a dataset and a run a model, so it only says what to pull; drop it"
-            )
+            raise ConfigError("--repo-type: a store is a dataset and a run a model, so only a pull needs it; drop it")
         kind = _local_kind(what) or "model"
         if kind == "model":
             find_run(what)  # the error for an unknown one lists the known ones

@@ -91,7 +91,7 @@ def given(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-def is_typed(ctx: typer.Context, name: str) -> bool:
+def is_given(ctx: typer.Context, name: str) -> bool:
     """Whether an option was given, be it at its default."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"  # by name: typer may bring a click of its own

@@ -7,47 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import examples
-from train.commands.options import (
-    AsJson,
-    CompileMode,
-    Device,
-    NumWorkers,
-    Preset,
-    ReplaysPath,
-    StorePath,
-    TolerateBadShards,
-    Wandb,
-    given,
-    say,
-    with_settings,
-)
+from train.commands import options
+from train.commands.options import say
 
 if TYPE_CHECKING:
     from train.callbacks.base import Callback
-    from train.config.resolve import Resolved
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "train",
-        epilog=examples(
-            "exphil train --store data/mewtwo --train-character mewtwo --backbone gru --epochs 3 --lr 2e-3 --name first",
-            "exphil train --store data/mewtwo --preset full --show-config",
-            "exphil train --store data/mewtwo --train-character mewtwo --init-from first --lr 3e-4 --name tuned",
-            "exphil train --store data/mewtwo --train-character mewtwo --backbone gru --epochs 3 --lr 2e-3 --name first --resume",
-        ),
-    )(train)
-
-
-@with_settings()
+@options.with_settings()
 def train(
     name: Annotated[str | None, typer.Option("--name", help="Run name: the folder under --runs.")] = None,
-    store: StorePath = None,
-    replays: ReplaysPath = None,
+    store: options.StorePath = None,
+    replays: options.ReplaysPath = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
-    preset: Preset = None,
+    preset: options.Preset = None,
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print every setting and where it came from, and train nothing.")
     ] = False,
@@ -56,20 +29,23 @@ def train(
         typer.Option("--init-from", help="Begin with the weights of a run that is built alike.", metavar="RUN"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run of that name.")] = False,
-    tolerate_bad_shards: TolerateBadShards = 0,
-    device: Device = "auto",
-    compile_mode: CompileMode = "auto",
-    num_workers: NumWorkers = 1,
-    wandb: Wandb = False,
-    as_json: AsJson = False,
+    tolerate_bad_shards: options.TolerateBadShards = 0,
+    device: options.Device = "auto",
+    compile_mode: options.CompileMode = "auto",
+    num_workers: options.NumWorkers = 1,
+    wandb: options.Wandb = False,
+    as_json: options.AsJson = False,
     **flags: Any,
 ) -> None:
     """Train a policy by imitation, into RUNS/NAME."""
-    from train.config.resolve import resolve
+    from train.config.resolve import resolve, table
+    from train.config.run_config import to_json
 
-    resolved = resolve(preset, given(flags))
+    resolved = resolve(preset, options.given(flags))
     if show_config:
-        _show_config(resolved, as_json)
+        typer.echo(table(resolved), err=as_json)
+        if as_json:
+            typer.echo(json.dumps({"config": to_json(resolved.config), "origins": dict(resolved.origins)}))
         return
     from train.data.stores import find_store
     from train.distributed import is_first_rank, num_ranks
@@ -112,15 +88,6 @@ def make_callbacks(is_logged: bool) -> "list[Callback]":
 
         callbacks.append(WandbLog())
     return callbacks
-
-
-def _show_config(resolved: "Resolved", as_json: bool) -> None:
-    from train.config.resolve import table
-    from train.config.run_config import to_json
-
-    typer.echo(table(resolved), err=as_json)
-    if as_json:
-        typer.echo(json.dumps({"config": to_json(resolved.config), "origins": dict(resolved.origins)}))
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:

@@ -1,24 +1,11 @@
 """From a preset and flags to a config: the preset's values or the defaults, and over them every flag that was given.
 
-A flag that was not given is absent, not at its default, so that it never overrides a preset. The presets are:
+A flag that was not given is absent, not at its default, so that it never overrides a preset.
 
-| | quick | standard | full | production |
-|---|---|---|---|---|
-| backbone, widths | mlp 32,32 | mlp 64,64 | mamba 256,256 | mamba 256,256,256 |
-| epochs | 1 | 10 | 50 | 100 |
-| rate, warm-up steps | constant, 0 | cosine, 0 | cosine, 1000 | cosine, 2000 |
-| dropout | 0 | 0 | 0.1 | 0.1 |
-| mirrored and noisy replays | no | yes | yes | yes |
-| averaged weights | no | no | 0.999 | 0.9995 |
-| stops after epochs without gain | never | 5 | 7 | 10 |
-
-All of them walk windows of 60 frames. None uses the focal loss or the label smoothing of those presets: both distort the
-probabilities that play samples from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
-
-Shapes, epochs, schedules and regularisers follow the presets of these names in the Elixir exphil; batch size and learning rate do
-not. A lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a peak of 1e-3 take
-their place. Neither are the focal loss and the label smoothing of those presets used: both distort the probabilities that play
-samples from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
+Shapes, epochs, schedules and regularisers of the presets follow those of the same names in the Elixir exphil. Batch size and
+learning rate do not: a lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a
+peak of 1e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples
+from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
 """
 
 from collections.abc import Callable, Mapping

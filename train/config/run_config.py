@@ -28,7 +28,7 @@ WINDOW = "window"
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
-    """What a policy is trained on and how it is laid into batches."""
+    """What a policy is trained on and how batches are made of it."""
 
     character: str | None = setting(None, "Whose players to imitate", flag="train_character", unset="all players")
     delay: int = setting(0, "Frames between seeing and acting", at_least=0, at_most=60, unit="frames")
@@ -43,7 +43,7 @@ class DataConfig(Settings):
     """Gradients reach no further back."""
     sampling: str = setting(
         "lanes",
-        "lanes carry the state through replays, windows begin anywhere without",
+        "lanes carry the state through replays; windows begin anywhere, with no memory",
         choices=("lanes", "windows"),
     )
     supervise: str = setting(
@@ -56,7 +56,7 @@ class DataConfig(Settings):
     )
     max_replays: int | None = setting(
         None,
-        "Train on N replays of the train split, chosen by --seed; a larger N adds to a smaller one's",
+        "Train on N replays of the train split, chosen by --seed; a larger N includes a smaller one's",
         at_least=1,
         unset="all",
     )

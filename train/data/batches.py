@@ -33,20 +33,14 @@ from train.config.run_config import RunConfig
 from train.data.load import Floats
 from train.distributed import Ranks
 
-ENOUGH_ONSETS = 1000
-"""Reading stops here."""
-
-MAX_FRAMES = 400_000
-"""Reading stops here too."""
+ENOUGH_ONSETS, MAX_FRAMES = 1000, 400_000
+"""The leak check stops reading at either."""
 
 TINY_FRAMES = 100_000
-"""Below so many imitated frames (28 minutes of play) a check may find too few jumps and training starts nevertheless."""
+"""With fewer imitated frames (28 minutes of play) training starts even if the check finds too few jumps."""
 
 _JUMP = sum(bit for name, bit in BUTTONS if name in ("x", "y"))
 _ACTION_STATE = INDEX_ROW["a_action_state"]
-
-Strip = tuple[NDArray[np.uint16], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]
-"""Action states, previous and target classes and mask of one lane's rows."""
 
 MEASURED_EVERY = 8
 """Where only the last frame of a window is predicted, each measured frame costs a window; every 8th then stands for all."""
@@ -140,7 +134,7 @@ def measure_leak(bank: Bank, config: RunConfig) -> Leak:
     lanes = Lanes(bank, rows=data.lanes, window=data.window_size, delay=data.delay, seed=config.seed)
     counts = np.zeros(3, dtype=np.int64)
     batches = islice(lanes.batches(0), MAX_FRAMES // (lanes.num_rows * lanes.window) + 1)
-    for states, previous, target, mask in _joined(batches, lanes.num_rows):
+    for states, previous, target, mask in _unbroken(batches, lanes.num_rows):
         counts += leak_counts(states, _jumps(codec, previous), _jumps(codec, target), mask, data.delay)
         if counts[0] >= ENOUGH_ONSETS:
             break
@@ -157,9 +151,7 @@ def require_no_leak(leak: Leak, num_frames: int) -> str | None:
     if leak.status == "ok":
         return None
     if leak.status == "insufficient" and num_frames < TINY_FRAMES:
-        return (
-            f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training goes on unchecked"
-        )
+        return f"leak check: too few jumps to tell whether targets are aligned ({leak.onsets}); training continues unchecked"
     raise SchemaError(
         "leak check: at least 40 % of jumps must show in the state of their own frame, at most 5 % in the frame before, "
         f"over 200 jumps or more; {found}; run 'exphil verify' on the store"
@@ -171,26 +163,14 @@ def _jumps(codec: Codec, classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return held
 
 
-def _joined(batches: Iterator[Batch], lanes: int) -> Iterator[Strip]:
-    """Unbroken strips of rows, each from one reset to the next."""
-    open_windows: list[list[Strip]] = [[] for _ in range(lanes)]
+def _unbroken(batches: Iterator[Batch], lanes: int) -> Iterator[list[NDArray[Any]]]:
+    """Action states, previous and target classes and mask of a lane's rows, from one reset to the next."""
+    held: list[list[tuple[NDArray[Any], ...]]] = [[] for _ in range(lanes)]
     for batch in batches:
-        for row, windows in enumerate(open_windows):
+        columns = (batch.indices[..., _ACTION_STATE], batch.previous, batch.target, batch.mask)
+        for row, windows in enumerate(held):
             if batch.reset[row] and windows:
-                yield _join(windows)
+                yield [np.concatenate(parts) for parts in zip(*windows, strict=True)]
                 windows.clear()
-            own = slice(0, int(batch.length[row]))
-            windows.append(
-                (
-                    batch.indices[row, own, _ACTION_STATE],
-                    batch.previous[row, own],
-                    batch.target[row, own],
-                    batch.mask[row, own],
-                )
-            )
-    yield from (_join(windows) for windows in open_windows if windows)
-
-
-def _join(windows: list[Strip]) -> Strip:
-    states, previous, target, mask = (np.concatenate(parts) for parts in zip(*windows, strict=True))
-    return states, previous, target, mask
+            windows.append(tuple(column[row, : int(batch.length[row])] for column in columns))
+    yield from ([np.concatenate(parts) for parts in zip(*windows, strict=True)] for windows in held if windows)

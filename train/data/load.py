@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dataset.errors import ConfigError, SchemaError
 from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
-from dataset.store.split import Split
+from dataset.store.manifest import Split
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Packed, read_about
@@ -52,19 +52,16 @@ class Data:
         return {
             "manifest_digest": self.manifest_digest,
             "skipped_shards": list(self.skipped_shards),
-            "train": {**facts(self.train), "ids": sorted(self.train.ids)},
-            "val": {**facts(self.val), "ids_sha256": ids_digest(self.val.ids)},
+            "train": {**_counts(self.train), "ids": sorted(self.train.ids)},
+            "val": {
+                **_counts(self.val),
+                "ids_sha256": hashlib.sha256("\n".join(sorted(self.val.ids)).encode()).hexdigest(),
+            },
         }
 
 
-def facts(bank: Bank) -> dict[str, float]:
-    """Replays, imitated frames and hours of a bank."""
+def _counts(bank: Bank) -> dict[str, float]:
     return {"replays": len(bank.ids), "frames": bank.num_frames, "hours": round(bank.num_frames / FRAMES_PER_HOUR, 3)}
-
-
-def ids_digest(ids: list[str]) -> str:
-    """One hash of a set of replays."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def character_id(name: str | None) -> int | None:

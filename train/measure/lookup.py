@@ -26,7 +26,7 @@ from dataset.errors import CheckpointError
 from dataset.features.layout import INDEX_ROW
 from dataset.io.atomic import replacing
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
 from train.data.load import character_id

@@ -21,7 +21,7 @@ WIDTH = 100
 """Columns, unless the output is a terminal."""
 
 _ROWS = (
-    ("NLL, nats a frame", "nll"),
+    ("NLL, nats per frame", "nll"),
     ("accuracy", "accuracy"),
     ("whole controller right", "exact"),
     ("change frames: NLL", "change_nll"),

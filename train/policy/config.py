@@ -124,7 +124,7 @@ class PolicyConfig(Settings):
         from dataset.codecs.registry import get_codec
         from dataset.features.layout import parse_features
 
-        get_codec(self.codec)
+        get_codec(self.codec)  # refuses an unknown one
         object.__setattr__(self, "features", parse_features(self.features))  # equal choices are equal configs
         sizes = self.hidden_sizes
         require(

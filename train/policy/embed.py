@@ -87,7 +87,7 @@ class Embed(nn.Module):
         self.register_buffer("columns", torch.tensor(self.components.columns), persistent=False)
 
     def layout(self) -> dict[str, int]:
-        """Numbers a frame comes to, by what they tell, before they are projected to the width D."""
+        """How many numbers each part of a frame becomes before all are projected to the width D."""
         ids = {
             name: len(places) * self._expanded.get(name, TABLES[name][1]) for name, places in self._positions.items()
         }
@@ -121,7 +121,7 @@ class Embed(nn.Module):
         return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held
 
     def _id_rows(self, name: str, ids: Tensor) -> Tensor:
-        """What ids [..., n] of one kind come to, side by side."""
+        """The numbers of ids [..., n] of one kind, side by side."""
         columns = self._expanded.get(name)
         if columns is None:
             return cast(Tensor, self.tables[name](ids)).flatten(-2)

@@ -15,16 +15,16 @@ from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
 from dataset.reporting.command_lines import command_line
-from dataset.store.readme import HUB_CARD_NAME, MARK
+from dataset.store.manifest import HUB_CARD_NAME, MARK
 from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 
 FILES = (WEIGHTS, GRAPH, METRICS, LOOKUP, PAGE)
-"""Those that are there go up, the record after them."""
+"""What is pushed, where it exists; the record follows."""
 
 CARD_ROWS = (
-    ("NLL, nats a frame", "nll"),
+    ("NLL, nats per frame", "nll"),
     ("accuracy", "accuracy"),
     ("change frames: NLL", "change_nll"),
     ("change frames: accuracy", "change_accuracy"),
@@ -77,14 +77,12 @@ def push_run(run: str, away: HubRepo, *, is_dry: bool = False) -> Copied:
     """Send a run with a card that says what it is.
 
     Raises:
-        CheckpointError: there is no such run, it has no weights yet, or its graph is of others.
-        ExphilError: the hub says no.
+        CheckpointError: there is no such run, it has no weights yet, or its graph was exported from other weights.
+        ExphilError: the hub refuses.
     """
     folder, weights = find_run(run)
     if weights.name != WEIGHTS:
-        raise CheckpointError(
-            f"run {run}: a run goes up with its {WEIGHTS}, found {weights.name}; give the run's folder"
-        )
+        raise CheckpointError(f"run {run}: is pushed with its {WEIGHTS}, found {weights.name}; give the run's folder")
     record = load_record(folder)
     _require_whole(folder, run)
     files = [name for name in FILES if (folder / name).is_file()]
@@ -106,7 +104,7 @@ def pull_run(folder: Path, away: HubRepo, *, is_dry: bool = False) -> Copied:
     Raises:
         ConfigError: the repository holds no run.
         CheckpointError: the run is not for this exphil.
-        ExphilError: the hub says no, the folder holds another run, or what came is not what is listed there.
+        ExphilError: the hub refuses, the folder holds another run, or a file differs from the listing.
     """
     there = [name for name in (*FILES, HUB_CARD_NAME) if name in away.listed()]
     if RECORD not in away.listed() or WEIGHTS not in there:
@@ -127,7 +125,7 @@ def pull_run(folder: Path, away: HubRepo, *, is_dry: bool = False) -> Copied:
 
 
 def _require_whole(folder: Path, run: str) -> None:
-    """Refuse a run without what the card tells, and a graph that play would refuse."""
+    """Refuse a run without the figures for its card, and a graph that play would refuse."""
     for name in (WEIGHTS, METRICS):
         if not (folder / name).is_file():
             raise CheckpointError(f"run {run}: must have finished an epoch, found no {name}; train it first")

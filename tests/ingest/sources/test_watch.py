@@ -19,7 +19,7 @@ from dataset.store.store import Store
 from ingest.command import watch_sources
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate
-from ingest.sources.watch import Rest, is_whole, watch
+from ingest.sources.watch import FilesAtRest, is_whole, watch
 
 RAW_LENGTH = slice(11, 15)
 
@@ -29,7 +29,7 @@ def names(candidates: list[Candidate]) -> list[str]:
 
 
 def test_a_file_is_told_once_when_two_looks_find_it_alike(duels: Path, tmp_path: Path) -> None:
-    rest = Rest()
+    rest = FilesAtRest()
     shutil.copyfile(duels / "duel-0.slp", tmp_path / "a.slp")
     looks = [names(rest.look(find_candidates([tmp_path]))) for _ in range(3)]
     assert looks == [[], ["a.slp"], []]
@@ -38,7 +38,7 @@ def test_a_file_is_told_once_when_two_looks_find_it_alike(duels: Path, tmp_path:
 
 
 def test_a_file_that_grows_between_looks_waits_until_it_does_not(tmp_path: Path) -> None:
-    rest, told = Rest(), []
+    rest, told = FilesAtRest(), []
     for size in (10, 20, 30, 30):
         (tmp_path / "a.slp").write_bytes(b"x" * size)
         os.utime(tmp_path / "a.slp", (1, 1))
@@ -59,7 +59,7 @@ def test_a_game_in_progress_and_half_a_copy_wait_however_still_they_lie(duel_byt
         (tmp_path / f"{name}.slp").write_bytes(data)
     whole = {Path(found.source).stem for found in find_candidates([tmp_path]) if is_whole(found)}
     assert whole == {"whole", "not-a-replay"}
-    rest = Rest()
+    rest = FilesAtRest()
     rest.look(find_candidates([tmp_path]))
     assert names(rest.look(find_candidates([tmp_path]))) == ["not-a-replay.slp", "whole.slp"]
     assert rest.waiting == 4
@@ -70,7 +70,7 @@ def test_a_file_that_may_not_be_read_yet_waits_until_it_may(
 ) -> None:
     for name, data in (("a.slp", duel_bytes), ("b.slp.gz", gzip.compress(duel_bytes)), ("c.slp.gz", b"damaged")):
         (tmp_path / name).write_bytes(data)
-    rest = Rest()
+    rest = FilesAtRest()
 
     def refuse(self: Path, *_: object) -> object:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
@@ -82,7 +82,7 @@ def test_a_file_that_may_not_be_read_yet_waits_until_it_may(
 
 
 def test_an_archive_waits_until_it_is_still_and_then_gives_its_members(duels: Path, tmp_path: Path) -> None:
-    rest = Rest()
+    rest = FilesAtRest()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(duels / "duel-0.slp", "0.slp")
     whole = (tmp_path / "a.zip").read_bytes()

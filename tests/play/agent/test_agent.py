@@ -1,7 +1,5 @@
 """The delay queue, index by index, with a policy whose decisions say which state they were made on."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,7 +8,7 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import FEATURE_ROW, RAW_NAMES, RAW_ROW
 from dataset.melee.controller import NEUTRAL, Classes
-from play.agent.agent import Agent, as_read
+from play.agent.agent import Agent, PolicyInput, as_read
 from tests.play.builders import act
 
 CODEC = get_codec("axis17")
@@ -30,18 +28,11 @@ class Scripted:
     def reset(self) -> None:
         self.resets += 1
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
-        self.previous.append(int(CODEC.decode(previous)[0, 0]))
-        self.delays.append(delay)
-        self.noise.append(noise[0].copy())
-        self.own_x.append(float(continuous[0, FEATURE_ROW["a_x"]]) * 20)
+    def step(self, given: PolicyInput) -> Classes:
+        self.previous.append(int(CODEC.decode(given.previous)[0, 0]))
+        self.delays.append(given.delay)
+        self.noise.append(given.noise[0].copy())
+        self.own_x.append(float(given.continuous[0, FEATURE_ROW["a_x"]]) * 20)
         meant = np.array([self.script[len(self.previous) - 1], 0, 0, 0, 0, 0], dtype=np.int32)
         return CODEC.encode(meant[None])
 
@@ -122,8 +113,8 @@ def test_p_is_what_the_game_reads_not_what_was_pressed() -> None:
     assert as_read(pressed).tolist() == [56, 56, 0, 0, 49, 0x0010]
 
     class Corner(Scripted):
-        def step(self, *args: Any) -> Classes:
-            seen.append(args[2][0].copy())
+        def step(self, given: PolicyInput) -> Classes:
+            seen.append(given.previous[0].copy())
             return CODEC.encode(pressed[None])
 
     seen: list[Classes] = []

@@ -7,12 +7,11 @@ from typing import Any
 import melee
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import DolphinError
 from dataset.melee.controller import Classes, Controllers
-from play.agent.agent import Agent, Players
+from play.agent.agent import Agent, Players, PolicyInput
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop.runner import GameResult, Runner
 
@@ -29,14 +28,7 @@ class Counting:
     def reset(self) -> None:
         self.steps, self.games = 0, self.games + 1
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         self.steps += 1
         return CODEC.encode(np.array([[STICK[self.steps % len(STICK)], 0, 0, 0, 0, 0]], dtype=np.int32))
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dataset.melee.controller import Classes
-from dataset.slippi.ubjson import pack, raw_length
+from dataset.slippi.slp import pack, raw_length
+from play.agent.agent import PolicyInput
 from play.dolphin.session import Ended, Event, Frame, Lost
 from play.loop.session_log import SessionLog, logging, new_folder
 from tests.play.loop.test_runner import Counting, Script, frame, runner
@@ -158,9 +159,9 @@ def test_every_game_names_the_replay_that_dolphin_kept_of_it(tmp_path: Path) -> 
 
 def test_every_line_is_on_disk_before_play_goes_on(tmp_path: Path) -> None:
     class Looking(Counting):
-        def step(self, *args: Any) -> Classes:
+        def step(self, given: PolicyInput) -> Classes:
             seen.append([line["event"] for line in lines(log)])
-            return super().step(*args)
+            return super().step(given)
 
     seen: list[list[str]] = []
     loop = runner(Script([frame(-123), Lost("x")]), policy=Looking())

@@ -86,7 +86,7 @@ def printed(now: Snapshot) -> str:
 
 def test_a_game_that_stands_still_is_told_of_as_paused() -> None:
     still = Snapshot(**vars(NOW) | {"quiet_s": 61.0})
-    assert line(still).startswith("game 2, frame 3421: paused for 61 s; it goes on where it stopped, Ctrl-C ends it")
+    assert line(still).startswith("game 2, frame 3421: paused for 61 s; it continues where it stopped, Ctrl-C ends it")
     assert "paused for 61 s" in printed(still)
     assert "paused" not in line(NOW) + printed(NOW)
 

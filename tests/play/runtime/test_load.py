@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +16,9 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError
 from dataset.melee.controller import Classes
 from ingest.replay.parse import parse_columns
-from play.agent.agent import Agent, Players
+from play.agent.agent import Agent, Players, PolicyInput
 from play.options import PlayOptions
-from play.runtime.load import FRAME_BUDGET_MS, check_budget, load, load_players, warm_up
+from play.runtime.load import check_budget, load, load_players, warm_up
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
@@ -90,11 +89,12 @@ def test_temperature_reaches_the_graph(exported_run: Path, columns: NDArray[np.f
 
 def test_a_new_game_begins_with_a_new_state(exported_run: Path, columns: NDArray[np.float32]) -> None:
     _, stepper = load(str(exported_run), 1.0, "onnx")
-    frame = (np.ones(93, np.float16), np.ones(12, np.uint16), np.zeros(13, np.uint8), 2, np.full(13, 0.4, np.float32))
+    features = (np.ones((1, 93), np.float16), np.ones((1, 12), np.uint16))
+    frame = PolicyInput(*features, np.zeros((1, 13), np.uint8), 2, np.full((1, 13), 0.4, np.float32))
 
     def game(num_frames: int) -> list[list[int]]:
         stepper.reset()
-        return [stepper.step(*frame)[0].tolist() for _ in range(num_frames)]
+        return [stepper.step(frame)[0].tolist() for _ in range(num_frames)]
 
     first = game(9)
     assert game(8) == first[:8]
@@ -234,19 +234,21 @@ def test_a_policy_trained_on_windows_without_memory_is_not_played(run: Path) -> 
         load(str(run), 1.0)
 
 
-def test_a_policy_within_the_frame_budget_may_play() -> None:
-    check_budget(FRAME_BUDGET_MS)
+def test_a_policy_within_the_frame_budget_may_play(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 14.0)
+    check_budget(14.0)
 
 
-def test_a_policy_beyond_the_frame_budget_is_refused_with_the_excess() -> None:
+def test_a_policy_beyond_the_frame_budget_is_refused_with_the_excess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 14.0)
     with pytest.raises(ConfigError, match=r"found 20\.5 ms, 6\.5 ms too long"):
         check_budget(20.5)
 
 
 def test_warming_up_measures_a_step() -> None:
     class Slow(Counting):
-        def step(self, *args: Any) -> Classes:
+        def step(self, given: PolicyInput) -> Classes:
             time.sleep(0.002)
-            return super().step(*args)
+            return super().step(given)
 
     assert warm_up(Players(Agent(Slow(), CODEC, delay=0))) >= 2.0

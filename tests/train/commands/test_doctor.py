@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from train.cli import register
 from train.commands import doctor
 from train.commands.doctor import EXTRAS, Library, facts_of, look, usable_extras
 
@@ -30,8 +31,7 @@ def found(*, missing: tuple[str, ...] = (), broken: tuple[str, ...] = (), torch:
 def run(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], *arguments: str) -> Result:
     monkeypatch.setattr(doctor, "diagnose", lambda: facts)
     app = typer.Typer()
-    app.callback()(lambda: None)
-    doctor.register(app)
+    register(app)
     return CliRunner().invoke(app, ["doctor", *arguments])
 
 

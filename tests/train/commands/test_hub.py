@@ -215,7 +215,7 @@ def test_the_card_tells_the_kept_epoch_beside_persistence_and_how_to_play(hub: H
     for line in (
         "A `gru` of 1,284,210 parameters, trained by exphil to imitate falco in Super Smash Bros. Melee: game state in, a",
         "| on 17 val replays, epoch 2 of training | persistence | this policy |",
-        "| NLL, nats a frame | 2.2000 | 1.1000 |",
+        "| NLL, nats per frame | 2.2000 | 1.1000 |",
         "| change frames: accuracy | 0.7800 | 0.3900 |",
         "exphil hub pull runs/first --repo me/falco",
         "| trained on | 98 replays, 1,075,674 frames |",

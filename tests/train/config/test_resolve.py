@@ -133,7 +133,7 @@ def test_every_help_names_every_choice_and_what_happens_without_the_flag() -> No
 
 def test_a_config_is_shown_without_loading_torch_or_numpy_to_parse_it() -> None:
     program = (
-        "import sys\nfrom exphil import build_app\napp = build_app()\n"
+        "import sys, typer\nfrom train.cli import register\napp = typer.Typer()\nregister(app)\n"
         "print([name for name in ('torch', 'numpy') if name in sys.modules])\n"
         "app(['train', '--preset', 'full', '--show-config'], standalone_mode=False)\n"
         "print([name for name in ('torch', 'polars', 'pyarrow') if name in sys.modules])"

@@ -268,7 +268,7 @@ def test_people_read_of_an_export_in_sentences(exported: Exported, tmp_path: Pat
     register(app)
     told = CliRunner().invoke(app, ["export", str(run), "--store", str(store)]).stderr.splitlines()
     assert re.fullmatch(
-        rf"{run / GRAPH}: [\d,]+ bytes; beside PyTorch over \d+ frames it errs by \S+ at most, and 0 of its controllers differ",
+        rf"{run / GRAPH}: [\d,]+ bytes; over \d+ frames it differs from PyTorch by \S+ at most, and in 0 controllers",
         told[0],
     )
     assert re.fullmatch(r"over \d+ frames of the store: NLL \S+ nats \(PyTorch \S+\), accuracy \S+ \(\S+\)", told[1])

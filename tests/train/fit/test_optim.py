@@ -96,5 +96,5 @@ def test_the_average_is_what_the_recurrence_says() -> None:
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_a_decay_that_forgets_nothing_or_less_is_refused(decay: float) -> None:
-    with pytest.raises(ConfigError, match="--ema-decay: from 0 to below 1"):
+    with pytest.raises(ConfigError, match="--ema-decay: 0 to below 1"):
         OptimConfig(ema_decay=decay)

@@ -130,7 +130,7 @@ def judge_criteria(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     if lookup is not None:
         times = report["stick_accuracy"] / max(lookup["stick_accuracy"], 1e-9)
-        name = "main stick right where it moves, times the look-up's"
+        name = "main stick right where it moves, times the lookup's"
         rows.append(_row(name, "the player's", f"at least {TIMES_LOOKUP:g}", times, times >= TIMES_LOOKUP))
     for given, samples in (("the player's", detailed), ("its own", detailed["self_fed"])):
         if samples is not None:

@@ -15,7 +15,7 @@ from train.policy.config import Shape
 
 
 class Gru(Backbone):
-    """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] a layer."""
+    """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] per layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class Gru(Backbone):
         self.gru = nn.GRU(shape.input_width, shape.output_width, num_layers, batch_first=True, dropout=dropout)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, one [B, D] a layer."""
+        """Zeros, one [B, D] per layer."""
         weight = next(self.gru.parameters())
         return tuple(weight.new_zeros(batch, self.gru.hidden_size) for _ in range(self.gru.num_layers))
 
     def layer_parameters(self) -> list[list[Tensor]]:
-        """Four a layer."""
+        """Four per layer."""
         return [list(weights) for weights in self.gru.all_weights]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

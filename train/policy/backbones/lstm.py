@@ -17,7 +17,7 @@ from train.policy.config import Shape
 
 
 class Lstm(Backbone):
-    """Layers of ``nn.LSTM`` for windows, the formula above for one frame; the state is one (h, c), [B, D] each, a layer."""
+    """Layers of ``nn.LSTM`` for windows, the formula above for one frame; the state is one (h, c), [B, D] each, per layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Lstm(Backbone):
         self.lstm = nn.LSTM(shape.input_width, shape.output_width, num_layers, batch_first=True, dropout=dropout)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, two [B, D] a layer."""
+        """Zeros, two [B, D] per layer."""
         weight = next(self.lstm.parameters())
         zeros = weight.new_zeros(batch, self.lstm.hidden_size)
         return tuple((zeros.clone(), zeros.clone()) for _ in range(self.lstm.num_layers))
 
     def layer_parameters(self) -> list[list[Tensor]]:
-        """Four a layer."""
+        """Four per layer."""
         return [list(weights) for weights in self.lstm.all_weights]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -2,7 +2,7 @@
 
 Dao & Gu 2024, *Transformers are SSMs* (arXiv 2405.21060); the chunked form is its Listing 1, the block its figure 6.
 
-    B batch   T frames   D width   E = 2D inner width   P channels a head   H = E / P heads   N state size a channel
+    B batch   T frames   D width   E = 2D inner width   P channels per head   H = E / P heads   N state size per channel
     x  input of the recurrence [B, T, H, P]      A  decay rate of a head, negative [H]
     dt step size, after softplus [B, T, H]       B_, C_  input and output maps, shared by all heads [B, T, N]
     h  state [B, H, P, N]:   h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t^T      y_t = h_t C_t
@@ -88,7 +88,8 @@ class MambaBlock(nn.Module):
         self.in_proj = nn.Linear(width, self.inner + mixed + self.num_heads, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(mixed, CONV_WIDTH).uniform_(-0.5, 0.5))
         self.conv_bias = nn.Parameter(torch.zeros(mixed))
-        self.dt_bias = nn.Parameter(_inverse_softplus(_log_uniform(1e-3, 1e-1, self.num_heads)))
+        dt = torch.exp(torch.empty(self.num_heads).uniform_(math.log(1e-3), math.log(1e-1)))
+        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt
         self.log_rate = nn.Parameter(torch.log(torch.empty(self.num_heads).uniform_(1, 16)))
         self.skip = nn.Parameter(torch.ones(self.num_heads))
         self.out_norm = RMSNorm(self.inner)
@@ -135,11 +136,3 @@ class MambaBlock(nn.Module):
 
     def _out(self, y: Tensor, z: Tensor) -> Tensor:
         return cast(Tensor, self.dropout(self.out_proj(self.out_norm(y.flatten(-2) * F.silu(z)))))
-
-
-def _log_uniform(low: float, high: float, count: int) -> Tensor:
-    return torch.exp(torch.empty(count).uniform_(math.log(low), math.log(high)))
-
-
-def _inverse_softplus(y: Tensor) -> Tensor:
-    return y + torch.log(-torch.expm1(-y))

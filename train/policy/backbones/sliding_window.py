@@ -3,7 +3,7 @@
 Beltagy et al. 2020 (arXiv 2004.05150) for the window, Su et al. 2021 (arXiv 2104.09864) for rotary positions,
 Dai et al. 2019 (arXiv 1901.02860) for keys carried from window to window.
 
-    B batch   T frames   D width   W attention window   h heads   c = D / h channels a head
+    B batch   T frames   D width   W attention window   h heads   c = D / h channels per head
     q, k, v [B, h, T, c]      ring  the newest W keys and values [B, h, W, c], frame p in slot p mod W
 
 Rotary frequencies are whole multiples of 2π/4096, so positions repeat exactly and a key keeps its rotation in the ring however

@@ -1,9 +1,10 @@
 from typing import Any
 
+import polars as pl
 import pytest
 
 from dataset.errors import ConfigError
-from dataset.store.row_filter import check_where, left_out, passing
+from dataset.store.replay_table import check_where, ingested_rows, left_out, passing, rows_by_shard
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -75,3 +76,23 @@ def test_a_condition_that_compares_replays_is_refused(where: str) -> None:
 def test_a_condition_that_nothing_passes_is_refused() -> None:
     with pytest.raises(ConfigError, match="let at least one of 3 replays pass, found none; widen it"):
         check_where(ROWS, "frames > 10000")
+
+
+def test_ingested_rows_are_those_in_the_store_in_stored_order() -> None:
+    replays = pl.LazyFrame(
+        {
+            "id": ["late", "rejected", "early", "other"],
+            "status": ["ok", "rejected", "ok", "ok"],
+            "shard": [
+                "frames/frames-00000.parquet",
+                None,
+                "frames/frames-00000.parquet",
+                "frames/frames-00001.parquet",
+            ],
+            "row_start": [100, None, 0, 0],
+        }
+    )
+    rows = ingested_rows(replays)
+    assert [row["id"] for row in rows] == ["early", "late", "other"]
+    shards = {shard: [row["id"] for row in members] for shard, members in rows_by_shard(rows).items()}
+    assert shards == {"frames/frames-00000.parquet": ["early", "late"], "frames/frames-00001.parquet": ["other"]}

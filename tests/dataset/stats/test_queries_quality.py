@@ -14,6 +14,8 @@ MEWTWO = character_from_name("mewtwo")
 class FakeStore:
     """Two sound games, three files that are none, and six frames of presses."""
 
+    ok_frames = Store.ok_frames
+
     manifest = SimpleNamespace(frames=6, kept_frames=0)
     extra: dict[str, list[float | None]] = {}  # noqa: RUF012 (a stand-in's data)
 
