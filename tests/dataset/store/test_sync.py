@@ -13,7 +13,7 @@ from dataset import cli
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError, ShardError
 from dataset.io.atomic import sha256_of
-from dataset.io.rclone import require_remote
+from dataset.io.rclone import copy, require_remote
 from dataset.io.remote_folder import Copied
 from dataset.store.manifest import Manifest
 from dataset.store.sync import sync_runs, sync_store
@@ -150,3 +150,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         sync_store("down", tmp_path / "duels", str(tmp_path / "remote"))
     with pytest.raises(ConfigError, match="'sideways': unknown; use one of up, down"):
         sync_store("sideways", tmp_path / "duels", str(tmp_path / "remote"))
+
+
+def test_a_copy_that_rclone_cannot_make_is_an_error(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExphilError, match="rclone must end without errors"):
+        copy(str(store), str(tmp_path / "file" / "below"), [])

@@ -52,6 +52,14 @@ def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
     assert any("came late" in text and "one policy step" in text for text in said), "play shows its figures"
 
 
+def test_a_stage_that_fails_ends_the_demo_and_is_named(
+    replays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "HIDDEN_SIZES", "0")
+    with pytest.raises(ExphilError, match="ended at its stage 'train'"):
+        demo.run_demo(folder=tmp_path / "demo", replays=replays, character="mewtwo", minutes=0, say=lambda line: None)
+
+
 def test_the_demo_writes_over_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     with pytest.raises(ConfigError, match="must be new or empty"):
