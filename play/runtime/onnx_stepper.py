@@ -42,15 +42,15 @@ class GraphStepper(ABC):
 
     def __init__(self, inputs: Buffers, outputs: Buffers, temperature: float, metadata: Mapping[str, str]) -> None:
         self.metadata = metadata
-        frame: Buffers = {name: inputs[name] for name in FRAME}
-        frame["temperature"][:] = temperature
-        self._given = [frame[name] for name in PolicyInput._fields]
+        # Every buffer is kept as long as the stepper, read or not: the library holds no reference to what it was bound to.
+        self._frame: Buffers = {name: inputs[name] for name in FRAME}
+        self._frame["temperature"][:] = temperature
+        self._given = [self._frame[name] for name in PolicyInput._fields]
         state = {name: buffer for name, buffer in inputs.items() if name not in FRAME}
         self._states = (state, {name: np.zeros_like(buffer) for name, buffer in state.items()})
-        # Also what nobody reads is kept: the library writes to it at every step.
         self._outputs = {name: buffer for name, buffer in outputs.items() if not name.startswith(_NEXT)}
         self._run = [
-            self._bind(frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
+            self._bind(self._frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
             for turn in range(2)
         ]
         self.reset()
