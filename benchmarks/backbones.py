@@ -1,16 +1,17 @@
-"""How many frames a second the state-space backbone trains on, against Mamba-1 in plain PyTorch and in ``mambapy``.
+"""Training speed of the state-space backbone, against Mamba-1 in plain PyTorch and in ``mambapy``.
 
-Measured is the CPU time of one thread for a forward and backward pass over windows in which every frame is supervised, two
-blocks of one width, side by side in every round:
+The benchmark measures CPU time of one thread for a forward and backward pass over windows in which every frame is
+supervised, with two blocks of one width. All models run side by side in every round:
 
-- mamba: the backbone of ``train/policy/backbones/mamba.py`` (Mamba-2; a window is a few matrix products).
-- naive Mamba-1: the recurrence of Gu & Dao 2023 (arXiv:2312.00752) as it is usually written down: all frames' decays and
-  inputs are laid out [B, T, E, N] first, then walked one frame after the other.
-- frugal Mamba-1: the same recurrence, but a frame's decay and input are made when it is reached; they stay in the cache.
-- mambapy: the parallel scan of the package of that name, where it is installed (``pip install mambapy``).
+- mamba: the backbone of ``train/policy/backbones/mamba.py`` (Mamba-2; a window takes a few matrix products).
+- naive Mamba-1: the recurrence of Gu & Dao 2023 (arXiv:2312.00752) as it is usually written. It first lays out the
+  decays and inputs of all frames as [B, T, E, N], then walks them frame by frame.
+- lean Mamba-1: the same recurrence, but each frame's decay and input are made when the frame is reached, so they stay
+  in the cache.
+- mambapy: the parallel scan of the package of that name, if it is installed (``pip install mambapy``).
 
-They are not one model: Mamba-2 shares a decay within a head and keeps 64 numbers a channel where Mamba-1 keeps 16. What a
-step of every backbone costs in play, against its floor, is measured by ``benchmarks/play.py``.
+The two are not the same model: Mamba-2 shares a decay within a head and keeps 64 numbers per channel where Mamba-1 keeps 16.
+``benchmarks/play.py`` measures what a step of every backbone takes in play, against its floor.
 
     python -m benchmarks.backbones [--rows 16] [--window 60] [--width 256] [--rounds 5]
 """
@@ -31,21 +32,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.fit.train_run import origin
-from train.policy.backbones.base import RMSNorm, Shape
+from train.policy.backbones.base import RMSNorm
 from train.policy.backbones.mamba import Mamba
+from train.policy.config import Shape
 
 NUM_BLOCKS, STATE_SIZE, CONV_WIDTH = 2, 16, 4
 
 
 class Mamba1(nn.Module):
-    """One residual Mamba-1 block, frame after frame.
+    """One residual Mamba-1 block that walks its window frame by frame.
 
     B rows, T frames, D width, E = 2D inner width, N state size, R rank of the step size
     """
 
-    def __init__(self, width: int, *, is_frugal: bool) -> None:
+    def __init__(self, width: int, *, is_lean: bool) -> None:
         super().__init__()
-        self.is_frugal = is_frugal
+        self.is_lean = is_lean
         self.inner, self.rank = 2 * width, math.ceil(width / 16)
         self.norm = RMSNorm(width)
         self.in_proj = nn.Linear(width, 2 * self.inner, bias=False)
@@ -62,7 +64,7 @@ class Mamba1(nn.Module):
         x = F.silu(self.conv(x.transpose(1, 2))[..., : u.shape[1]].transpose(1, 2))
         dt, B_, C_ = self.x_proj(x).split([self.rank, STATE_SIZE, STATE_SIZE], dim=-1)
         dt = F.softplus(self.dt_proj(dt))
-        scan = frugal_scan if self.is_frugal else naive_scan
+        scan = lean_scan if self.is_lean else naive_scan
         y = scan(x, dt, -torch.exp(self.log_rate), B_, C_) + self.skip * x
         return u + self.out_proj(y * F.silu(z))
 
@@ -79,8 +81,8 @@ def naive_scan(x: Tensor, dt: Tensor, A: Tensor, B_: Tensor, C_: Tensor) -> Tens
     return torch.stack(outputs, dim=1)
 
 
-def frugal_scan(x: Tensor, dt: Tensor, A: Tensor, B_: Tensor, C_: Tensor) -> Tensor:
-    """The same."""
+def lean_scan(x: Tensor, dt: Tensor, A: Tensor, B_: Tensor, C_: Tensor) -> Tensor:
+    """The same outputs, with a frame's decay and input made only when the frame is reached."""
     h = x.new_zeros(len(x), *A.shape)
     outputs: list[Tensor] = []
     for t in range(x.shape[1]):
@@ -90,7 +92,7 @@ def frugal_scan(x: Tensor, dt: Tensor, A: Tensor, B_: Tensor, C_: Tensor) -> Ten
 
 
 class Ours(nn.Module):
-    """The backbone, from its initial state."""
+    """exphil's backbone, started from its initial state."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -102,11 +104,11 @@ class Ours(nn.Module):
 
 
 def candidates(width: int) -> dict[str, nn.Module]:
-    """What is compared, by name."""
+    """The compared models, by name."""
     found: dict[str, nn.Module] = {
         "mamba": Ours(width),
-        "naive Mamba-1": nn.Sequential(*(Mamba1(width, is_frugal=False) for _ in range(NUM_BLOCKS))),
-        "frugal Mamba-1": nn.Sequential(*(Mamba1(width, is_frugal=True) for _ in range(NUM_BLOCKS))),
+        "naive Mamba-1": nn.Sequential(*(Mamba1(width, is_lean=False) for _ in range(NUM_BLOCKS))),
+        "lean Mamba-1": nn.Sequential(*(Mamba1(width, is_lean=True) for _ in range(NUM_BLOCKS))),
     }
     if find_spec("mambapy"):
         from mambapy.mamba import Mamba as Peer
@@ -117,7 +119,7 @@ def candidates(width: int) -> dict[str, nn.Module]:
 
 
 def pass_seconds(model: nn.Module, x: Tensor) -> float:
-    """CPU time of a forward and a backward pass."""
+    """CPU time of one forward and backward pass."""
     model.zero_grad(set_to_none=True)
     began = time.process_time()
     model(x).square().mean().backward()
@@ -131,22 +133,22 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=60)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    models = candidates(given.width)
-    x = torch.randn(given.rows, given.window, given.width)
+    models = candidates(options.width)
+    x = torch.randn(options.rows, options.window, options.width)
     taken: dict[str, list[float]] = {name: [] for name in models}
-    for number in range(1 + given.rounds):
+    for number in range(1 + options.rounds):
         for name, model in models.items():
             seconds = pass_seconds(model, x)
-            if number > 0:  # the first is warm-up
+            if number > 0:  # the first round warms up
                 taken[name].append(seconds)
     ours = statistics.median(taken["mamba"])
     rows = [
         {
             "name": name,
-            "frames_per_second": given.rows * given.window / statistics.median(seconds),
+            "frames_per_second": options.rows * options.window / statistics.median(seconds),
             "times_slower_than_mamba": statistics.median(seconds) / ours,
             "parameters": sum(p.numel() for p in models[name].parameters()),
         }
@@ -157,8 +159,12 @@ def main() -> None:
             f"{row['name']:<15}{row['frames_per_second']:>9,.0f} frames/s{row['times_slower_than_mamba']:>8.2f} x"
             f"{row['parameters']:>12,} parameters"
         )
-    said = {"machine": platform.processor() or platform.machine(), "rows_in_batch": given.rows, "window": given.window}
-    print(json.dumps(said | {"width": given.width, "rounds": given.rounds, "rows": rows} | origin()))
+    about = {
+        "machine": platform.processor() or platform.machine(),
+        "rows_in_batch": options.rows,
+        "window": options.window,
+    }
+    print(json.dumps(about | {"width": options.width, "rounds": options.rounds, "rows": rows} | origin()))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Graphs that do as little as can be, to set beside a policy's: one node, and the reading of a policy's weights.
+"""Minimal graphs to compare a policy's step with: one node alone, and a policy's weights read once.
 
-In: an exported graph. Out: functions that run a graph once, from buffers that are bound beforehand, as play does. Nothing of a
-policy's step can be had for less in that runtime than the first takes, or with those weights than the second.
+The returned functions run a graph once from buffers that are bound beforehand, as play does. No step of a policy can
+take less time than the first in that runtime, nor less than the second with those weights.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from train.export.export import LEAST_QUANTIZED, OPSET
 
 
 def one_node() -> Callable[[], object]:
-    """The sum of two vectors."""
+    """A graph of one node, the sum of two vectors."""
     weight = numpy_helper.from_array(np.ones((1, 256), np.float32), "weight")
     return _runner([helper.make_node("Add", ["x", "weight"], ["y"])], [weight], {"x": 256}, {"y": 256})
 
 
 def weights_alone(graph: bytes) -> tuple[Callable[[], object], int]:
-    """Every large matrix of a graph times a vector of its own, and how many bytes these matrices have."""
+    """A graph that multiplies every large matrix of ``graph`` with a vector of its own, and the bytes of these matrices."""
     model = onnx.ModelProto.FromString(graph).graph
     weights = {tensor.name: tensor for tensor in model.initializer if _is_large(tensor)}
     nodes, inputs, outputs, size = [], {}, {}, 0
@@ -45,7 +45,7 @@ def _is_large(tensor: onnx.TensorProto) -> bool:
 def _runner(
     nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], inputs: dict[str, int], outputs: dict[str, int]
 ) -> Callable[[], object]:
-    """What runs a graph once; ``inputs`` and ``outputs`` are rows of so many numbers."""
+    """A function that runs a graph once; ``inputs`` and ``outputs`` give the width of each row by name."""
     infos = [
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, width]) for name, width in values.items()]
         for values in (inputs, outputs)

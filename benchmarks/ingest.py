@@ -1,10 +1,12 @@
-"""What ingest costs beside the parser it stands on, and what its store takes on disk.
+"""What ingest takes compared with the parser it uses, and how much disk space its store needs.
 
-Every round runs each path once over the same replays, in an order of its own, in this process, and counts CPU time: peppi
-alone (``peppi_py.read_slippi``, the floor), parsing to columns, and on top of that the frame table, the window shards, or
-both, hashes included. A path's figure is the median over rounds of its time divided by peppi's in the same round. Apart from
-that: what unpacking a zip adds, what a second run over unchanged replays takes, and on the first replay libmelee's file
-console and a Python loop over frames and items, which is how other projects read replays.
+Every round runs each path once over the same replays in this process, in a random order, and counts CPU time. The paths
+are: peppi alone (``peppi_py.read_slippi``, the floor), parsing to columns, and on top of that the frame table, the
+window shards, or both, hashes included. The figure of a path is the median over rounds of its time divided by peppi's
+in the same round.
+
+Measured apart from that: how much unpacking a zip adds, what a second run over unchanged replays takes, and, on the
+first replay, libmelee's file console and a Python loop over frames and items, which is how other projects read replays.
 
     python -m benchmarks.ingest FOLDER --replays 20 --rounds 7
 """
@@ -31,13 +33,12 @@ from peppi_py import _peppi
 
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import ALL, FEATURES, INDICES
-from dataset.io.atomic import sha256_of
-from dataset.store.frame_table import FrameWriter, rows_digest
-from dataset.store.rows import sample_of
+from dataset.store.frame_table import ShardWriter, rows_digest, sample_of
+from dataset.store.manifest import ShardInfo
 from dataset.stream.track_memory import keep_freed_memory
-from dataset.stream.window_shards import add_sample, open_shard
-from ingest.jobs.pipeline import IngestOptions, ingest
-from ingest.jobs.workers import KEPT_BYTES
+from ingest.jobs.job import KEPT_BYTES
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay, parse_columns
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader
@@ -46,7 +47,7 @@ CODEC = get_codec("axis17")
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the figures and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of extracted .slp files")
     parser.add_argument("--replays", type=int, default=20, help="how many of them, in name order")
@@ -73,17 +74,16 @@ def main() -> None:
 
 
 class Rounds:
-    """The paths over the same replays."""
+    """Runs each path over the same replays."""
 
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
         self._paths, self._folder = paths, folder
         self._candidates = find_candidates(paths)
-        self._oldest = min(parse_columns(path, rollback="last").version for path in paths)
         self.frames = 0
 
     def run(self, count: int) -> tuple[dict[str, dict[str, float]], float]:
-        """Median, least and greatest ratio of each path to peppi, and peppi's median seconds, after one warm-up round."""
-        ways: dict[str, Callable[[], None]] = {
+        """Median, least and greatest ratio of each path to peppi, and peppi's median seconds; one round warms up."""
+        ways: dict[str, Callable[[], object]] = {
             "peppi": self.peppi,
             "columns": lambda: self.ingest(False, False),
             "parquet": lambda: self.ingest(True, False),
@@ -104,19 +104,13 @@ class Rounds:
         }, statistics.median(floor)
 
     def peppi(self) -> None:
-        """The floor."""
+        """Parse with peppi alone, the floor."""
         for path in self._paths:
             peppi_py.read_slippi(str(path))
 
-    def ingest(self, with_frames: bool, with_windows: bool) -> None:
+    def ingest(self, with_frames: bool, with_windows: bool) -> tuple[ShardInfo, ...]:
         """Hash, parse, and write what is asked for, as a job does."""
-        table, shard = self._folder / "frames.parquet", self._folder / "windows.tar"
-        with (
-            FrameWriter(str(table), self._oldest) as writer,
-            shard.open("wb") as file,
-            open_shard(file) as tar,
-            Reader() as reader,
-        ):
+        with ShardWriter(self._folder, 0) as writer, Reader() as reader:
             self.frames = 0
             for candidate in self._candidates:
                 id_ = reader.content_id(candidate)
@@ -124,22 +118,21 @@ class Rounds:
                 self.frames += parsed.num_frames
                 if with_frames:
                     rows_digest(parsed.columns)
-                    writer.write(id_, parsed.columns)
+                    writer.add_frames(id_, parsed.columns)
                 if with_windows:
-                    add_sample(tar, sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL))
-        for is_written, path in ((with_frames, table), (with_windows, shard)):
-            if is_written:
-                sha256_of(path)
+                    sample = sample_of({"id": id_} | parsed.played, parsed.columns, CODEC, ALL)
+                    writer.add_window(sample, "train")
+        return writer.shards
 
     def sizes(self) -> dict[str, float]:
-        """Bytes a frame of both files, windows also per feature."""
-        self.ingest(True, True)
-        table, shard = ((self._folder / name).stat().st_size for name in ("frames.parquet", "windows.tar"))
+        """Bytes per frame of both files, and of windows also per feature."""
+        shards = self.ingest(True, True)
+        table, windows = (sum(one.bytes for one in shards if one.kind == kind) for kind in ("frames", "windows"))
         features = len(FEATURES) + len(INDICES) + 2 * len(CODEC.components)
         return {
             "frame_table": round(table / self.frames, 2),
-            "windows": round(shard / self.frames, 2),
-            "windows_per_feature": round(shard / self.frames / features, 4),
+            "windows": round(windows / self.frames, 2),
+            "windows_per_feature": round(windows / self.frames / features, 4),
         }
 
 
@@ -151,7 +144,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def unzip_seconds(paths: Sequence[Path], folder: Path) -> float:
-    """What reading the replays from a zip takes longer than from loose files."""
+    """How much longer it takes to read the replays from a zip than from loose files."""
     archive = folder / "replays.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
         for path in paths:
@@ -160,14 +153,14 @@ def unzip_seconds(paths: Sequence[Path], folder: Path) -> float:
 
 
 def read_all(sources: Sequence[Path]) -> None:
-    """The bytes of every replay."""
+    """Read the bytes of every replay."""
     with Reader() as reader:
         for candidate in find_candidates(sources):
             reader.read(candidate)
 
 
 def peers(path: Path) -> dict[str, int]:
-    """Frames a CPU second of ours, of libmelee's file console and of a Python loop."""
+    """Frames per CPU second of exphil, of libmelee's file console and of a Python loop."""
     frames = parse_columns(path, rollback="last").num_frames
     ways: dict[str, Callable[[], object]] = {
         "exphil_columns": lambda: parse_columns(path, rollback="last"),
@@ -178,7 +171,7 @@ def peers(path: Path) -> dict[str, int]:
 
 
 def libmelee_loop(path: Path) -> None:
-    """Every game state that libmelee makes of a file."""
+    """Walk every game state that libmelee makes of a file."""
     console = melee.Console(path=str(path), is_dolphin=False, allow_old_version=True)
     console.connect()
     while console.step() is not None:
@@ -186,7 +179,7 @@ def libmelee_loop(path: Path) -> None:
 
 
 def item_loop(path: Path) -> list[object]:
-    """Every frame and every item of it as Python values."""
+    """Every frame and each of its items as Python values."""
     rows: list[object] = []
     for frame in _peppi.read_slippi(str(path), False).frames:
         record = frame.as_py()
@@ -196,7 +189,7 @@ def item_loop(path: Path) -> list[object]:
 
 
 def pipeline(paths: Sequence[Path], folder: Path, peppi_seconds: float) -> dict[str, float]:
-    """``exphil ingest`` itself, once, in one process; and again, with nothing new."""
+    """Run ``exphil ingest`` itself in one process, then again with nothing new."""
     store, options = folder / "store", IngestOptions(workers=1, min_frames=1)
     first = cpu_seconds(lambda: ingest(paths, store, options))
     start = time.perf_counter()
@@ -209,7 +202,7 @@ def pipeline(paths: Sequence[Path], folder: Path, peppi_seconds: float) -> dict[
 
 
 def show(row: dict[str, object]) -> None:
-    """The figures, one a line."""
+    """Print one figure per line."""
     for name, value in row.items():
         print(f"{name}: {json.dumps(value) if isinstance(value, dict) else value}")
 

@@ -1,10 +1,12 @@
-"""Peak memory of an ingest against the frames it takes in, and what an unchanged or a moved source costs.
+"""Peak memory of an ingest by the number of frames, and what an unchanged or a moved source costs.
 
-The same replays are ingested again and again as copies whose Game Start holds another random seed (and match id, where the
-version has one), so that each is another replay to every rule that looks. One process with one worker takes in a round of
-copies after the other, all into one store, and its peak resident memory is read after each; a copy lies on the disk only
-during its round. With ``--files N`` it takes in N copies of a generated replay cut to 8 KiB, which are refused as truncated and
-known from then on like any other, then the same source unchanged, then moved to another folder.
+The benchmark ingests the same replays again and again as copies with another random seed in Game Start (and another
+match id, where the version has one), so that every rule takes each copy for a new replay. One process with one worker
+ingests one round of copies after the other into one store, and its peak resident memory is read after each round. A
+copy is on the disk only during its round.
+
+With ``--files N`` it ingests N copies of a generated replay cut to 8 KiB. They are refused as truncated and known from
+then on like any other file. It then ingests the same source unchanged, and again after moving it to another folder.
 
     python -m benchmarks.ingest_memory FOLDER --rounds 8
     python -m benchmarks.ingest_memory --files 10000
@@ -20,25 +22,26 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset.duels.generate import generate_replay
-from dataset.slippi.ubjson import RAW_PREFIX
+from dataset.slippi.slp import RAW_PREFIX
 from dataset.stream.track_memory import keep_freed_memory
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
-from ingest.jobs.workers import KEPT_BYTES
+from ingest.jobs.job import KEPT_BYTES
+from ingest.jobs.pipeline import IngestReport, ingest
+from ingest.options import IngestOptions
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 EVENT_PAYLOADS, GAME_START = 0x35, 0x36
 RANDOM_SEED, MATCH_ID, MATCH_ID_BYTES = 0x13D, 0x2BE, 51
-"""Offsets in Game Start, its command byte included (Slippi's replay file specification)."""
+"""Offsets in Game Start, counted from its command byte (Slippi's replay file specification)."""
 SMALL_BYTES = 8192
 
 
 def main() -> None:
-    """Measure and print one line of JSON a round."""
+    """Measure, and print one line of JSON per round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", help="folder of extracted .slp files")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=60, help="no round begins later than this")
-    parser.add_argument("--files", type=int, help="measure runs over so many small files instead")
+    parser.add_argument("--minutes", type=float, default=60, help="start no round later than this")
+    parser.add_argument("--files", type=int, help="measure runs over this many small files instead")
     options = parser.parse_args()
     keep_freed_memory(KEPT_BYTES)  # as every worker does
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +52,7 @@ def main() -> None:
 
 
 def rounds(replays: list[Path], folder: Path, count: int, limit_s: float) -> None:
-    """Take in ``count`` rounds of copies, as far as the time goes."""
+    """Ingest up to ``count`` rounds of copies within the time limit."""
     start = time.monotonic()
     for number in range(count):
         if time.monotonic() - start > limit_s:
@@ -70,7 +73,7 @@ def rounds(replays: list[Path], folder: Path, count: int, limit_s: float) -> Non
 
 
 def many_files(folder: Path, count: int) -> None:
-    """Take in many small files, again, and from another place."""
+    """Ingest many small files, then again unchanged, then from another folder."""
     generate_replay(folder / "one.slp", seed=0, frames=60)
     (folder / "one.slp").write_bytes((folder / "one.slp").read_bytes()[:SMALL_BYTES])
     source, moved = folder / "source", folder / "moved"
@@ -98,14 +101,14 @@ def many_files(folder: Path, count: int) -> None:
 
 
 def copy_all(replays: Iterable[Path], folder: Path, number: int) -> None:
-    """Write copies that are other replays than the originals and than copies of another number."""
+    """Write copies that count as new replays, different from the originals and from the copies of other numbers."""
     folder.mkdir(exist_ok=True)
     for path in replays:
         data = bytearray(path.read_bytes())
         payloads = len(RAW_PREFIX) + 4
         assert data[payloads] == EVENT_PAYLOADS, f"{path} does not begin with its event payloads"
         sizes = payloads + 1 + data[payloads + 1]
-        assert data[sizes] == GAME_START, f"{path} does not go on with its Game Start"
+        assert data[sizes] == GAME_START, f"{path} has no Game Start after its event payloads"
         data[sizes + RANDOM_SEED : sizes + RANDOM_SEED + 4] = struct.pack(">I", number)
         (length,) = (
             size
@@ -126,12 +129,12 @@ def timed(work: Callable[[], IngestReport]) -> tuple[IngestReport, float, float]
 
 
 def peak_mib() -> int:
-    """Highest resident memory of this process so far."""
+    """Peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def show(**found: object) -> None:
-    """Print one finding at once, so that a run that is cut short has told what it measured."""
+    """Print one finding immediately, so that an interrupted run has printed what it measured."""
     print(json.dumps(found), flush=True)
 
 

@@ -1,9 +1,10 @@
-"""How many files of ours a frame passes through on its way from a replay to a controller.
+"""How many of our files a frame passes through on its way from a replay to a controller.
 
-Three pieces of the way are profiled: one ``exphil ingest`` of one replay, one step of ``exphil train`` (from one optimizer step
-to the next, so that it includes reading the next batch), and one frame of ``exphil play`` (from one inference to the next).
-A file counts where one of its functions was called; what runs only because a module is imported does not count. The stand-in,
-which plays Dolphin here, does not count either. The figure says how many files a reader opens to follow a frame.
+Three pieces of the way are profiled: one ``exphil ingest`` of one replay, one step of ``exphil train`` (from one
+optimizer step to the next, so that it includes reading the next batch), and one frame of ``exphil play`` (from one
+inference to the next). A file counts where one of its functions was called; what runs only because a module is imported
+does not count. The stand-in, which plays Dolphin here, does not count either. The figure is the number of files that a
+reader must open to follow a frame.
 
     python -m benchmarks.journey [--replay GAME.slp] [--list]
 """

@@ -1,24 +1,23 @@
-"""How fast windows and lanes come out of a store, against copying the same bytes in C and against naive loaders.
+"""How fast windows and lanes come from a store, against copying the same bytes in C and against naive loaders.
 
-Measured, in CPU time of one process, decode included: 60-frame windows of all default features (240 bytes a frame), 256 in a
-batch. An epoch of *windows* has one window ending at every frame of the train split's Falcos; replays lie packed in memory,
-are decoded each epoch, and gathered in shuffled order. *Lanes* pass every frame once, so that a decoded frame is copied once
-and not 60 times. Side by side, round after round:
+The benchmark measures CPU time of one process, decoding included, for 60-frame windows of all default features (240
+bytes per frame), 256 per batch. An epoch of *windows* has one window ending at every frame of the Falcos in the train
+split. Replays are packed in memory, decoded in each epoch, and gathered in shuffled order. *Lanes* pass every frame
+once, so that a decoded frame is copied once and not 60 times. These run side by side, round after round:
 
-- memcpy: the floor. A C loop, compiled here with ``cc -O2``, that copies the same windows, in random order, out of one
-  decoded array into one buffer; nothing is decoded.
-- memcpy in order: the same for windows that follow each other, as a lane's do.
-- decode: all tracks, decoded into rows, nothing else.
-- webdataset: the naive way. ``webdataset`` reads the shards, each replay is decoded, by exphil's own ``decode``, cut into
-  all its windows, these go through its shuffle buffer of 1 000 and are stacked into batches. Its first ``--peer-windows``
-  are timed.
-- one-replay samples: a file of raw row-major replays with an index, read one at a time in random order, cut, shuffled within
-  1 000 windows and stacked. Nothing is decoded; it is what a format with random access could do at best.
-- MDS: the ``streaming`` library itself, if it is installed (``pip install mosaicml-streaming``): its own format, one window a
-  sample, its own shuffle; stacked by the same code.
+- memcpy: the floor. A C loop, compiled here with ``cc -O2``, copies the same windows in random order from one decoded
+  array into one buffer. It decodes nothing.
+- memcpy in order: the same for consecutive windows, as in a lane.
+- decode: decodes all tracks into rows and does nothing else.
+- webdataset: the naive way. ``webdataset`` reads the shards. Each replay is decoded by exphil's own ``decode`` and cut
+  into all its windows; these pass through its shuffle buffer of 1 000 and are stacked into batches. The first
+  ``--peer-windows`` are timed.
+- one-replay samples: a file of raw row-major replays with an index, read one at a time in random order, cut, shuffled
+  within 1 000 windows and stacked. Nothing is decoded; this is the best that a format with random access could do.
+- MDS: the ``streaming`` library itself, if it is installed (``pip install mosaicml-streaming``), with its own format,
+  one window per sample, and its own shuffle; the same code stacks its batches.
 
-How near the order is to a shuffle of all frames is measured by
-``benchmarks.shuffle``.
+``benchmarks.shuffle`` measures how near the order is to a shuffle of all frames.
 
     python -m benchmarks.loader --store STORE [--rounds 5]
 """
@@ -67,11 +66,11 @@ void gather(char *out, const char *rows, const long *first, long count, long byt
 """
 
 Work = Callable[[], int]
-"""Delivers windows; returns how many."""
+"""Delivers windows and returns their number."""
 
 
 def compiled() -> Any:
-    """The C function of ``GATHER``."""
+    """Compile ``GATHER`` and return its function."""
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder) / "gather.c", Path(folder) / "gather.so"
         source.write_text(GATHER)
@@ -83,7 +82,7 @@ def compiled() -> Any:
 
 
 def decoded(bank: Bank) -> NDArray[np.uint8]:
-    """All tracks side by side."""
+    """All tracks, decoded one after the other into one array."""
     rows = np.zeros((bank.num_frames + WINDOW, bank.layout.width), dtype=np.uint8)
     first = 0
     for track in bank.tracks:
@@ -93,7 +92,7 @@ def decoded(bank: Bank) -> NDArray[np.uint8]:
 
 
 def memcpy(gather: Any, rows: NDArray[np.uint8], order: NDArray[np.int64]) -> Work:
-    """Copies of the windows that begin at ``order``, batch by batch."""
+    """Copy the windows that begin at ``order``, batch by batch."""
     width = rows.shape[1]
     out = np.empty(BATCH * WINDOW * width, dtype=np.uint8)
 
@@ -111,12 +110,12 @@ def read_bank(store: str) -> Bank:
 
 
 def sampled(sampler: Sampler) -> Work:
-    """A whole epoch of a run that has had one before, so that its memory is not new to the system."""
+    """A whole epoch, repeated by later calls, so that after the first one the system has already given out its memory."""
     return lambda: sum(int(np.count_nonzero(batch.track >= 0)) for batch in sampler.batches(0))
 
 
 def decode_all(bank: Bank) -> Work:
-    """Every track decoded; the number of windows that its frames begin."""
+    """Decode every track; each frame counts as one window."""
     out = np.zeros((max(track.num_frames for track in bank.tracks), bank.layout.width), dtype=np.uint8)
 
     def work() -> int:
@@ -128,14 +127,14 @@ def decode_all(bank: Bank) -> Work:
 
 
 def cut(layout: Layout, rows: NDArray[np.uint8], mask: NDArray[np.bool_], stride: int) -> Iterator[dict[str, Any]]:
-    """The windows of a decoded replay, one dict each."""
+    """The windows of a decoded replay, one dict per window."""
     for first in range(0, len(rows) - WINDOW + 1, stride):
         window = rows[first : first + WINDOW]
         yield dict(zip(FIELDS, layout.views(window), strict=True)) | {"mask": mask[first : first + WINDOW]}
 
 
 def stacked(windows: Iterable[dict[str, Any]], most: int) -> int:
-    """Batches of windows, stacked field by field, until there are ``most``."""
+    """Stack windows into batches, field by field, until there are ``most`` windows."""
     count, batch = 0, []
     for window in windows:
         batch.append(window)
@@ -169,7 +168,7 @@ def naive_webdataset(store: Store, layout: Layout, stride: int, most: int) -> Wo
 
 
 def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
-    """Raw row-major replays in one file, read whole, one at a time."""
+    """Read raw row-major replays from one file, one whole replay at a time."""
     ends, masks = [0], list[NDArray[np.bool_]]()
     with file.open("wb") as out:
         for track in bank.tracks:
@@ -199,7 +198,7 @@ def one_replay_samples(bank: Bank, file: Path, stride: int, most: int) -> Work:
 
 
 def mds(bank: Bank, folder: Path, most: int) -> Work:
-    """Windows as MosaicML's ``streaming`` keeps and shuffles them, one a sample."""
+    """Windows as MosaicML's ``streaming`` keeps and shuffles them, one per sample."""
     streaming = import_module("streaming")
     layout = bank.layout
     with streaming.MDSWriter(out=str(folder), columns={"frames": "bytes", "mask": "bytes"}) as out:
@@ -220,7 +219,7 @@ def mds(bank: Bank, folder: Path, most: int) -> Work:
 
 
 def measure(ways: dict[str, Work], rounds: int) -> dict[str, list[float]]:
-    """CPU microseconds a window of every way, round by round, after one round to warm up."""
+    """CPU microseconds per window of every way, round by round, after one warm-up round."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, work in ways.items():
@@ -233,7 +232,7 @@ def measure(ways: dict[str, Work], rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Measure, and print a table and one JSON line."""
+    """Measure, and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", required=True)
     parser.add_argument("--rounds", type=int, default=5)
@@ -266,16 +265,16 @@ def main() -> None:
 
 
 def ratio(found: dict[str, list[float]], over: str, under: str) -> tuple[float, float, float]:
-    """Median, least and most, over the rounds, of one way's time over another's."""
+    """Median, minimum and maximum over the rounds of one way's time divided by another's."""
     ratios = [a / b for a, b in zip(found[over], found[under], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def report(found: dict[str, list[float]], bank: Bank, rounds: int) -> None:
-    """The table, and one JSON line."""
+    """Print the table and one line of JSON."""
     median = {name: statistics.median(times) for name, times in found.items()}
     for name, times in found.items():
-        print(f"{name:38} {median[name]:8.3f} µs a window  [{min(times):.3f} – {max(times):.3f}]")
+        print(f"{name:38} {median[name]:8.3f} µs per window  [{min(times):.3f} – {max(times):.3f}]")
     ratios = {
         "windows, share of memcpy's speed": ratio(found, "memcpy", "windows"),
         "windows over webdataset": ratio(found, "webdataset", "windows"),

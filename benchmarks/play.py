@@ -1,13 +1,18 @@
 """How long a frame takes from libmelee's game state to the written pipe, and how near a backbone's step is to its floor.
 
-Frames are real ``melee.GameState`` objects, collected from the stand-in on a generated duel. In between two frames a buffer
-twice as large as the last cache is read, as an emulator would evict it (where the system does not tell that cache's size, 64 MB).
-For every frame all runtimes take their turn, in rotating order, and so do a control without a model (what the path costs by
-itself), a spin of fixed work (what the machine's other load costs) and two floors: a graph of one node, and one that reads the
-large matrices of the float32 graph and does no more. The policies are untrained but start at persistence, so their controllers
-change about as often as a player's. ``both`` is one run on both sides, one inference for two pads.
-Reported are medians and p99 in ms of wall and of CPU time, and the median of each policy less the control's. The floor of a
-backbone's warm step is reading its weights once, at the bandwidth measured in the same run for as many bytes.
+The frames are real ``melee.GameState`` objects, collected from the stand-in on a generated duel. Between two frames the
+benchmark reads a buffer twice as large as the last cache, to evict the caches as an emulator would (64 MB where the
+system does not report that cache's size). The policies are untrained but start at persistence, so their controllers
+change about as often as a player's.
+
+For every frame all runtimes take their turn in rotating order. So do a control without a model (the time of the path
+itself), a spin of fixed work (the effect of other load on the machine) and two floors: a graph of one node, and one
+that only reads the large matrices of the float32 graph. ``both`` is one run on both sides, with one inference for two
+pads.
+
+The benchmark reports medians and p99 in ms of wall and of CPU time, and the median of each policy less the control's.
+The floor of a backbone's warm step is reading its weights once, at the bandwidth measured in the same run for as many
+bytes.
 
     python -m benchmarks.play --backbones gru,lstm --frames 300 --stand-in-seconds 30
 """
@@ -35,33 +40,32 @@ import torch
 from benchmarks.floor_graphs import one_node, weights_alone
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
-from play.agent.agent import Agent, Stepper
-from play.agent.controller import press
-from play.agent.live import LiveGame
-from play.agent.pair import Pair
-from play.dolphin.session import Frame, open_stand_in
+from play.agent.agent import Agent, Players, Stepper
+from play.agent.libmelee import LiveGame, press
+from play.dolphin.session import Frame
 from play.launch import play_stand_in
-from play.loop.runner import Players
-from play.play_options import PlayOptions
+from play.options import PlayOptions
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import StandIn
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
-from train.export.export import backbone_graph, export_run
-from train.policy.persistence import Persistence
+from play.stand_in.stand_in import StandIn, open_stand_in
+from train.config.run_config import DataConfig, RunConfig
+from train.export.export import export_run, to_onnx
+from train.export.folded_step import as_state, leaves_of
+from train.policy.components import Persistence
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 LEAST_EVICTED = 64 << 20
-"""Bytes read between frames where caches are smaller than half of this, or not known."""
+"""Bytes read between frames if the last cache is smaller than half of this, or its size is unknown."""
 SPIN_SIZE = 40_000
-STAY = 0.97
-"""Probability that a component keeps its class; a whole controller then stays in two of three frames."""
+KEEP = 0.97
+"""Probability that a component keeps its class; a whole controller then stays the same in two of three frames."""
 
 
 class NoModel:
-    """The control: everything around a policy, and controllers that change about as often as one's, but no policy."""
+    """The control: no policy, but controllers that change about as often as a policy's."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
@@ -70,24 +74,24 @@ class NoModel:
         self.script = np.tile(codec.encode(np.zeros(6, np.int32)), (4096, 1))
         for t in range(1, len(self.script)):
             fresh = random.integers(0, sizes)
-            self.script[t] = np.where(random.random(len(sizes)) < STAY, self.script[t - 1], fresh)
+            self.script[t] = np.where(random.random(len(sizes)) < KEEP, self.script[t - 1], fresh)
         self.frame = 0
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is no state."""
 
     def step(self, *frame: Any) -> Any:
         """The script's next controller."""
         self.frame += 1
-        return self.script[self.frame % len(self.script)]
+        return self.script[None, self.frame % len(self.script)]
 
 
-class Path60:
-    """Frames from game state to pipe, with one stepper: one player's, or both players' of one run."""
+class FramePath:
+    """The path of a frame from game state to pipe with one stepper, for one player or for both players of one run."""
 
     def __init__(self, stepper: Stepper, zero_indices: Any, home: Path, *, is_pair: bool = False) -> None:
         agents = [Agent(stepper, get_codec("axis17"), delay=0, seed=seed) for seed in range(2 if is_pair else 1)]
-        self.players: Players = Pair(*agents) if is_pair else agents[0]
+        self.players = Players(*agents)
         self.players.start_game(1)
         self.live = LiveGame(zero_indices)
         console = melee.Console(is_remote=True, dolphin_home_path=str(home), blocking_input=False)
@@ -97,7 +101,7 @@ class Path60:
         self.held: list[Any] = [None] * len(agents)
 
     def answer(self, game: Any) -> None:
-        """One frame."""
+        """Answer one frame."""
         controllers = self.players.answer(self.live.column(game))
         for pad, controller, held in zip(self.pads, controllers, self.held, strict=True):
             press(pad, melee.Button, controller, held)
@@ -106,13 +110,13 @@ class Path60:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print a table per backbone and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", default="gru,lstm")
     parser.add_argument("--hidden-sizes", default="256,256")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument(
-        "--stand-in-seconds", type=float, default=0.0, help="also play at 60 fps for so long; 0: do not"
+        "--stand-in-seconds", type=float, default=0.0, help="also play at 60 fps for this long; 0: do not"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -136,7 +140,7 @@ def main() -> None:
 
 
 def collect(duel: Path) -> tuple[list[Any], Any]:
-    """Every game state of a replay."""
+    """All game states of a replay."""
     games = []
     with (
         StandIn(duel, fps=None, start_grace_s=0.0) as server,
@@ -148,12 +152,12 @@ def collect(duel: Path) -> tuple[list[Any], Any]:
 
 
 def make_run(folder: Path, backbone: str, widths: tuple[int, ...]) -> Path:
-    """A run folder with weights that begin at persistence."""
+    """Create a run folder with weights that begin at persistence."""
     config = RunConfig(policy=PolicyConfig(backbone=backbone, hidden_sizes=widths), data=DataConfig())
     torch.manual_seed(0)
     policy = Policy(config.policy)
     sizes = policy.head.components.sizes
-    policy.head.start_from(Persistence((STAY,) * len(sizes), tuple((1 / size,) * size for size in sizes)))
+    policy.head.start_from(Persistence((KEEP,) * len(sizes), tuple((1 / size,) * size for size in sizes)))
     folder.mkdir()
     save_record(folder, run_record(config))
     save_weights(policy, folder / "best.safetensors")
@@ -161,7 +165,7 @@ def make_run(folder: Path, backbone: str, widths: tuple[int, ...]) -> Path:
 
 
 def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
-    """Medians and p99 of every runtime, the control and the spin, in ms."""
+    """Median and p99 of every runtime, the control, the spin and the floors, in ms."""
     steppers: dict[str, Stepper] = {"control": NoModel(), "torch": TorchStepper.load(run, 1.0)}
     for name, is_int8 in (("onnx_int8", True), ("onnx_f32", False)):
         graph = export_run(run, is_int8=is_int8).path
@@ -172,7 +176,7 @@ def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
         steppers["openvino_f32"] = OpenVinoStepper(graph)
     steppers["both_f32"] = OnnxStepper(graph, num_players=2)
     actions: dict[str, Callable[[Any], Any]] = {
-        name: Path60(stepper, zero_indices, run.parent, is_pair=name.startswith("both")).answer
+        name: FramePath(stepper, zero_indices, run.parent, is_pair=name.startswith("both")).answer
         for name, stepper in steppers.items()
     }
     spun = np.arange(SPIN_SIZE, dtype=np.float32)
@@ -183,7 +187,7 @@ def paths(run: Path, games: list[Any], zero_indices: Any) -> dict[str, Any]:
 
 
 def timed(actions: dict[str, Callable[[Any], Any]], games: list[Any]) -> dict[str, Any]:
-    """Each action on each game state, caches evicted before it, in rotating order."""
+    """Time each action on each game state in rotating order, with caches evicted before it."""
     evicted = np.ones(evicted_bytes() // 8)
     names = list(actions)
     wall: dict[str, list[float]] = {name: [] for name in names}
@@ -199,18 +203,18 @@ def timed(actions: dict[str, Callable[[Any], Any]], games: list[Any]) -> dict[st
 
 
 def evicted_bytes() -> int:
-    """Twice the last cache, if the system tells its size."""
+    """Twice the size of the last cache, at least ``LEAST_EVICTED``."""
     return max(LEAST_EVICTED, 2 * last_cache_bytes())
 
 
 def last_cache_bytes() -> int:
-    """As Linux tells it; 0 on other systems."""
+    """Size of the last cache as Linux reports it; 0 on other systems."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     return max((int(size.read_text().strip().removesuffix("K")) << 10 for size in sizes), default=0)
 
 
 def figures(wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str, skip: int) -> dict[str, float]:
-    """The first frames warm up and do not count."""
+    """Median and p99 in ms, without the first ``skip`` frames, which warm up."""
     control = float(np.median(wall["control"][skip:]))
     p50, p99 = np.percentile(wall[name][skip:], [50, 99])
     cpu_p50, cpu_p99 = np.percentile(cpu[name][skip:], [50, 99])
@@ -218,13 +222,28 @@ def figures(wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str
     return {key: round(float(value), 4) for key, value in values.items()}
 
 
+class BackboneStep(torch.nn.Module):
+    """The step of a backbone alone."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.backbone = policy.backbone
+
+    def forward(self, x: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The output, then the leaves of the next state."""
+        y, after = self.backbone.step(x, as_state(self.backbone.initial_state(1), iter(leaves)))
+        return y, *leaves_of(after)
+
+
 def floor_ratio(backbone: str, widths: tuple[int, ...], rounds: int = 20, steps: int = 100) -> dict[str, float]:
-    """A backbone's warm step alone against reading its weights once, blocks of both in turn; best block's median in µs."""
+    """A backbone's warm step against reading its weights once, in alternating blocks; the best block's median in µs."""
     policy = Policy(PolicyConfig(backbone=backbone, hidden_sizes=widths)).eval()
     size = sum(weight.numel() for weight in policy.backbone.parameters())
     session_options = ort.SessionOptions()
     session_options.intra_op_num_threads = session_options.inter_op_num_threads = 1
-    session = ort.InferenceSession(backbone_graph(policy), session_options, ["CPUExecutionProvider"])
+    inputs = (torch.zeros(1, policy.embed.project.out_features), *leaves_of(policy.backbone.initial_state(1)))
+    graph = to_onnx(BackboneStep(policy), inputs).SerializeToString()
+    session = ort.InferenceSession(graph, session_options, ["CPUExecutionProvider"])
     binding = session.io_binding()
     for value in session.get_inputs():
         binding.bind_cpu_input(value.name, np.zeros(value.shape, np.int64 if "int64" in value.type else np.float32))
@@ -244,7 +263,7 @@ def floor_ratio(backbone: str, widths: tuple[int, ...], rounds: int = 20, steps:
 
 
 def median_us(action: Callable[[], Any], count: int) -> float:
-    """Median of one call."""
+    """Median time of one call."""
     times = []
     for _ in range(count):
         begin = time.perf_counter()
@@ -254,16 +273,16 @@ def median_us(action: Callable[[], Any], count: int) -> float:
 
 
 def at_game_speed(run: Path, folder: Path, seconds: float) -> dict[str, Any]:
-    """The exported f32 graph against the stand-in at 60 frames a second."""
+    """Play the exported f32 graph against the stand-in at 60 frames per second."""
     duel = folder / "long.slp"
     generate_replay(duel, seed=2, characters=("fox", "mewtwo"), frames=int(seconds * 60))
     export_run(run)
-    report = play_stand_in(PlayOptions(run=str(run)), duel, lambda line: None).report
+    report = play_stand_in(PlayOptions(policy=str(run), stand_in=duel), lambda line: None).report
     return report.summary()
 
 
 def machine() -> dict[str, Any]:
-    """Where and of what this was measured."""
+    """Hardware, versions and commit."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     )
@@ -281,7 +300,7 @@ def machine() -> dict[str, Any]:
 
 
 def show(backbone: str, row: dict[str, Any]) -> None:
-    """A table for people."""
+    """Print a table."""
     print(f"{backbone}: {'p50':>20} {'p99':>8} {'- control':>10} {'cpu p50':>8} {'cpu p99':>8}   ms")
     for name, values in row.items():
         if name in ("backbone", "stand_in", "weights_mb"):

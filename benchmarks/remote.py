@@ -1,9 +1,9 @@
-"""How much slower a store is over loopback HTTP and S3 than from disk, with the cache cold and warm.
+"""How much slower a store is over loopback HTTP and S3 than from disk, with a cold and a warm cache.
 
-Measured: every window shard of a store, read, verified and decoded, as a training's first epoch does; and read and verified
-alone, which shows the transfer by itself. Servers run in processes of their own (Python's ``http.server``, moto's S3), so
-their CPU time is not the client's, though they share its cores; it is told apart (Linux). Rounds interleave all ways;
-medians of wall and CPU time, and their ratio to the local read of the same round.
+The benchmark reads, verifies and decodes every window shard of a store, as a training run's first epoch does. It also
+only reads and verifies them, which shows the transfer alone. The servers (Python's ``http.server``, moto's S3) run in
+processes of their own. They share the client's cores, but their CPU time is counted separately (Linux). Rounds
+interleave all ways. The figures are medians of wall and CPU time, and their ratio to the local read of the same round.
 
     python -m benchmarks.remote --store STORE [--rounds 7]
 """
@@ -33,7 +33,7 @@ WAYS = ("local", "http cold", "http warm", "s3 cold", "s3 warm")
 
 
 def read_all(url: str, is_decoded: bool) -> int:
-    """Open a store and read all window shards; their bytes, or their frames when decoded."""
+    """Open a store and read all window shards; return their bytes, or their frames if decoded."""
     store, total = Store(url), 0
     for _, data in store.usable_shards(store.manifest.of_kind("windows")):
         total += sum(sample.num_frames for sample in read_shard(data)) if is_decoded else len(data)
@@ -45,7 +45,7 @@ Times = tuple[float, float, float]
 
 
 def server_seconds(server: int | None) -> float:
-    """CPU time a process has taken so far, all its threads together."""
+    """CPU time of a process so far, over all its threads."""
     if server is None:
         return 0.0
     fields = Path(f"/proc/{server}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -53,7 +53,7 @@ def server_seconds(server: int | None) -> float:
 
 
 def timed(work: Callable[[], int], server: int | None) -> tuple[Times, int]:
-    """What a piece of work takes, and its result."""
+    """The times of a piece of work, and its result."""
     wall, cpu, served = time.perf_counter(), time.process_time(), server_seconds(server)
     found = work()
     return (time.perf_counter() - wall, time.process_time() - cpu, server_seconds(server) - served), found
@@ -61,7 +61,7 @@ def timed(work: Callable[[], int], server: int | None) -> tuple[Times, int]:
 
 @contextmanager
 def running(*command: str, port: int) -> Iterator[int]:
-    """A server in a process of its own, from when it answers until the block ends; its process id."""
+    """Run a server in a process of its own until the block ends; yields its process id once it answers."""
     quiet = subprocess.DEVNULL
     with subprocess.Popen([sys.executable, *command], stdout=quiet, stderr=quiet) as server:
         try:
@@ -76,7 +76,7 @@ def running(*command: str, port: int) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 @contextmanager
 def addresses(folder: Path) -> Iterator[dict[str, tuple[str, int | None]]]:
-    """The store by each way to it, and who serves it."""
+    """The address of the store by each way, and the process id of its server."""
     http, s3 = free_port(), free_port()
     os.environ |= {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
@@ -108,7 +108,7 @@ def addresses(folder: Path) -> Iterator[dict[str, tuple[str, int | None]]]:
 
 
 def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[Times]]]:
-    """What every round took by kind of work and way; opening the store included."""
+    """Times of every round by kind of work and way, including opening the store."""
     found: dict[str, dict[str, list[Times]]] = {}
     with addresses(folder) as urls, tempfile.TemporaryDirectory() as cache:
         os.environ["EXPHIL_CACHE"] = cache
@@ -120,7 +120,7 @@ def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[Times]]]:
                     url, server = urls[way.split()[0]]
                     times, total = timed(partial(read_all, url, is_decoded), server)
                     results.add(total)
-                    if way == "http warm":  # S3 begins cold: it must not find what HTTP left
+                    if way == "http warm":  # S3 must begin cold and not find what HTTP cached
                         shutil.rmtree(Path(cache) / "shards")
                     if turn:  # the first round warms the page cache, the servers and the imports
                         found.setdefault(kind, {}).setdefault(way, []).append(times)
@@ -129,17 +129,17 @@ def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[Times]]]:
 
 
 def main() -> None:
-    """Measure and print a table, then one JSON line."""
+    """Measure, and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
-    given = parser.parse_args()
-    shards = Store(given.store).manifest.of_kind("windows")
+    options = parser.parse_args()
+    shards = Store(options.store).manifest.of_kind("windows")
     size, frames = (sum(getattr(shard, name) for shard in shards) for name in ("bytes", "frames"))
-    print(f"{len(shards)} window shards, {size / 1e6:.1f} MB, {frames:,} frames, {given.rounds} rounds")
+    print(f"{len(shards)} window shards, {size / 1e6:.1f} MB, {frames:,} frames, {options.rounds} rounds")
     print(f"{'':10}{'way':12}{'wall ms':>9}{'cpu ms':>9}{'server':>9}{'wall ×':>9}{'cpu ×':>9}{'worst ×':>9}")
     rows = []
-    for kind, ways in measure(given.store, given.rounds).items():
+    for kind, ways in measure(options.store, options.rounds).items():
         for way, times in ways.items():
             ratios = [
                 [one[part] / base[part] for one, base in zip(times, ways["local"], strict=True)] for part in (0, 1)

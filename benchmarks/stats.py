@@ -1,10 +1,10 @@
-"""What a question to a store of 50 million frames costs beside hand-written polars and DuckDB, and in how much memory.
+"""What a question to a store of 50 million frames takes beside hand-written polars and DuckDB, and in how much memory.
 
-The store's own frame shards are scanned many times over until they make up ``--frames`` rows, by all three alike; so the rows
-repeat, and the bytes come from the page cache. Reported are CPU seconds of the process, threads included, medians of
-``--rounds`` interleaved rounds after one to warm up; the ratio is exphil's to the better of the other two. The answers are
-compared before anything is timed. Peak resident memory is that of a child that asks nothing else. ``exphil stats`` is timed as
-a command, beside a bare interpreter.
+All three scan the store's own frame shards many times over until they make up ``--frames`` rows. So the rows repeat,
+and the bytes come from the page cache. The figures are CPU seconds of the process, threads included, as medians of
+``--rounds`` interleaved rounds after one warm-up round. The ratio is exphil's time to the better of the other two. The
+answers are compared before anything is timed. Peak resident memory is that of a child process that asks only this
+question. ``exphil stats`` is timed as a command, beside a bare interpreter.
 
     python -m benchmarks.stats --store STORE --frames 50000000
 """
@@ -27,10 +27,11 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")
 try:
     import duckdb
 except ModuleNotFoundError:
-    raise SystemExit("duckdb: the peer of this benchmark is not installed; pip install duckdb") from None
+    raise SystemExit("duckdb is not installed, and this benchmark compares with it; pip install duckdb") from None
 import polars as pl
 
 from dataset.stats.queries import query, sql
+from dataset.store.frame_table import scan_frames
 from dataset.store.store import Store
 
 THREADS = int(os.environ["POLARS_MAX_THREADS"])
@@ -48,7 +49,7 @@ SQL = {
         "select a_character, a_l_cancel, count(*) as n from frames where a_l_cancel > 0 group by a_character, a_l_cancel"
     ),
 }
-"""Asked of exphil by ``--sql`` and of DuckDB as they stand."""
+"""exphil answers these through ``--sql``; DuckDB answers the same text."""
 
 ACTIONS_SQL = (
     "select character, action_state, count(*) as frames from ("
@@ -58,7 +59,7 @@ ACTIONS_SQL = (
 
 
 def tiled(path: str, frames: int) -> Store:
-    """The store with its frame shards listed over and over until they hold ``frames`` rows."""
+    """The store with its frame shards repeated until they hold ``frames`` rows."""
     store = Store(path)
     shards = store.manifest.of_kind("frames")
     tiles = -(-frames // store.manifest.frames)
@@ -69,33 +70,33 @@ def tiled(path: str, frames: int) -> Store:
 
 
 def scan(store: Store) -> list[str]:
-    """Every shard file as often as it is scanned."""
+    """The path of every shard file, as often as it is scanned."""
     return [str(store.shard_path(shard)) for shard in store.manifest.of_kind("frames")]
 
 
 def polars_actions(paths: list[str]) -> pl.DataFrame:
-    """By hand: both sides stacked, one group-by."""
-    frames = pl.scan_parquet(paths)
+    """Both sides stacked, one group-by."""
+    frames = scan_frames(paths)
     sides = [frames.select(character=f"{s}_character", action_state=f"{s}_action_state") for s in "ab"]
     return pl.concat(sides).group_by("character", "action_state").agg(pl.len()).collect(engine="streaming")
 
 
 def polars_damage(paths: list[str]) -> pl.DataFrame:
-    """By hand, as its SQL says."""
+    """The same query as its SQL."""
     keys = ["stage", "a_character", "b_character"]
     means = [pl.len(), pl.col("a_percent").mean(), pl.col("b_percent").mean()]
-    return pl.scan_parquet(paths).group_by(keys).agg(means).collect(engine="streaming")
+    return scan_frames(paths).group_by(keys).agg(means).collect(engine="streaming")
 
 
 def polars_position(paths: list[str]) -> pl.DataFrame:
-    """By hand, as its SQL says."""
-    kept = pl.scan_parquet(paths).filter(pl.col("a_on_ground") & (pl.col("a_stocks") > 1))
+    """The same query as its SQL."""
+    kept = scan_frames(paths).filter(pl.col("a_on_ground") & (pl.col("a_stocks") > 1))
     return kept.group_by("a_character").agg(pl.col("a_x", "a_y").mean()).collect(engine="streaming")
 
 
 def polars_l_cancels(paths: list[str]) -> pl.DataFrame:
-    """By hand, as its SQL says."""
-    kept = pl.scan_parquet(paths).filter(pl.col("a_l_cancel") > 0)
+    """The same query as its SQL."""
+    kept = scan_frames(paths).filter(pl.col("a_l_cancel") > 0)
     return kept.group_by("a_character", "a_l_cancel").agg(pl.len()).collect(engine="streaming")
 
 
@@ -110,13 +111,13 @@ def duck(paths: list[str], text: str) -> pl.DataFrame:
     """DuckDB's answer."""
     connection = duckdb.connect()
     connection.execute(f"set threads = {THREADS}")
-    connection.execute(f"create view frames as select * from read_parquet({paths})")
+    connection.execute(f"create view frames as select * from read_parquet({paths}, union_by_name=true)")
     found = connection.execute(text)
     return pl.DataFrame(found.fetchall(), schema=[column[0] for column in found.description], orient="row")
 
 
 def contenders(store: Store) -> dict[str, dict[str, Callable[[], pl.DataFrame]]]:
-    """Every question with its three askers."""
+    """For every question, the three ways to answer it."""
     paths = scan(store)
     asked: dict[str, dict[str, Callable[[], pl.DataFrame]]] = {
         "actions": {
@@ -135,31 +136,31 @@ def contenders(store: Store) -> dict[str, dict[str, Callable[[], pl.DataFrame]]]
 
 
 def numbers(frame: pl.DataFrame) -> list[float]:
-    """All numbers of an answer in no order, rounded, to compare answers by."""
+    """All numbers of an answer, rounded and sorted, for comparing answers."""
     values = [v for column in frame.select(pl.selectors.numeric()).iter_columns() for v in column.to_list()]
     return sorted(round(float(v), 1) for v in values)
 
 
 def agree(name: str, answers: dict[str, pl.DataFrame]) -> None:
-    """Stop if the three answers differ; exphil's own has names for ids, and shares besides."""
+    """Stop if the three answers differ; exphil's own has names instead of ids, and shares as well."""
     if name == "actions":
         answers["exphil"] = answers["exphil"].select("action_state", "frames")
         answers = {who: answer.select(pl.col(answer.columns[-2:])) for who, answer in answers.items()}
     found = {who: numbers(answer) for who, answer in answers.items()}
     different = [who for who in found if found[who] != found["exphil"]]
     if different:
-        raise SystemExit(f"{name}: exphil and {', '.join(different)} answer differently")
+        raise SystemExit(f"{name}: exphil and {', '.join(different)} give different answers")
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU time of the process over one call."""
+    """CPU time of the process during one call."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def peak_mb() -> float:
-    """Peak resident memory of this process; ``ru_maxrss`` would be its parent's at least."""
+    """Peak resident memory of this process; ``ru_maxrss`` would be at least that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
 
@@ -186,7 +187,7 @@ def command_seconds(store: str, name: str) -> tuple[float, float]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:
-    """Every figure."""
+    """Measure every figure."""
     store = tiled(arguments.store, arguments.frames)
     rows = {}
     for name, askers in contenders(store).items():
@@ -221,7 +222,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, or ask one question and print the peak of resident memory."""
+    """Measure everything, or ask one question and print the peak resident memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", required=True)
     parser.add_argument("--frames", type=int, default=50_000_000)

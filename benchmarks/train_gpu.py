@@ -1,13 +1,15 @@
-"""What a training step costs on a GPU: every backbone, eager and compiled, in float32 and bfloat16.
+"""What a training step takes on a GPU: every backbone, eager and compiled, in float32 and bfloat16.
 
-Measured are whole steps as the loop takes them (inputs, backbone, head, loss, backward, clipping, fused AdamW, the state
-carried on) on random frames that lie on the device already, so the loader has no part in it: what share of a real run it has
-stands in every ``metrics.jsonl`` as ``loader_share``. Reported are the median of ms a step, supervised frames a second, peak
-memory, and the TFLOP/s that products with weights come to: 6 operations a weight and frame (Kaplan et al. 2020,
-arXiv:2001.08361, without their attention term), so what attention and the state-space mixing add is not credited.
+The benchmark measures whole steps as the loop takes them (inputs, backbone, head, loss, backward, clipping, fused
+AdamW, with the state carried over). The frames are random and already on the device, so the loader plays no part; for a
+real run, ``loader_share`` in ``metrics.jsonl`` gives its share.
+
+The figures are the median ms per step, supervised frames per second, peak memory, and the TFLOP/s of the products with
+weights: 6 operations per weight and frame (Kaplan et al. 2020, arXiv:2001.08361, without their attention term). The
+work of attention and of the state-space mixing is therefore not counted.
 
     python -m benchmarks.train_gpu [--backbones gru,mamba] [--rows 128] [--window 64] [--hidden-sizes 256,256]
-    python -m benchmarks.train_gpu --device cpu --steps 2 --rows 4     # whether it runs, without a GPU
+    python -m benchmarks.train_gpu --device cpu --steps 2 --rows 4     # checks that it runs, without a GPU
 """
 
 import argparse
@@ -25,21 +27,21 @@ from torch import Tensor, nn
 
 from dataset.codecs.registry import get_codec
 from dataset.features.layout import FEATURES, INDICES
-from train.config.run_config import LossConfig, OptimConfig, PolicyConfig, has_attention
+from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import Tensors
 from train.fit.losses import training_loss
 from train.fit.optim import build_optimizer
 from train.fit.train_run import origin
 from train.policy.backbones.base import State, map_state
-from train.policy.backbones.registry import BACKBONES
 from train.policy.components import Components
+from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.policy.policy import Policy
 
 WARM_UP = 5
 
 
 def random_batch(rows: int, window: int, device: torch.device) -> Tensors:
-    """Frames of no meaning, in the types in which the loader sends them."""
+    """Random frames in the types that the loader sends."""
     sizes = [size for _, size in get_codec("axis17").components]
 
     def ids(bounds: list[int], kind: torch.dtype) -> Tensor:
@@ -58,7 +60,7 @@ def random_batch(rows: int, window: int, device: torch.device) -> Tensors:
 
 
 def training_step(policy: Policy, is_compiled: bool, precision: str, batch: Tensors) -> Callable[[], None]:
-    """One optimizer step on ``batch``, the state carried from call to call."""
+    """A function that takes one optimizer step on ``batch`` and carries the state from call to call."""
     optimizer = build_optimizer(policy, OptimConfig())
     forward: Callable[..., tuple[Tensor, State]] = torch.compile(policy) if is_compiled else policy
     components, config = Components.of(policy.codec), LossConfig()
@@ -81,7 +83,7 @@ def training_step(policy: Policy, is_compiled: bool, precision: str, batch: Tens
 
 
 def median_seconds(step: Callable[[], None], steps: int, is_cuda: bool) -> float:
-    """Of one step, each waited for."""
+    """Median seconds of one step; each step is waited for."""
     taken: list[float] = []
     for _ in range((WARM_UP if is_cuda else 1) + steps):
         began = time.perf_counter()
@@ -95,7 +97,7 @@ def median_seconds(step: Callable[[], None], steps: int, is_cuda: bool) -> float
 def measure(
     backbone: str, sizes: tuple[int, ...], mode: str, precision: str, batch: Tensors, steps: int
 ) -> dict[str, Any]:
-    """One row of the table."""
+    """Measure one row of the table."""
     device, window = batch.mask.device, batch.mask.shape[1]
     is_cuda = device.type == "cuda"
     attention_window = window if has_attention(backbone) else None
@@ -142,22 +144,24 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--modes", help="eager, compile or both; default: both on a GPU, eager on a CPU")
     parser.add_argument("--precisions", default="fp32,bf16")
-    given = parser.parse_args()
-    if given.device == "cuda" and not torch.cuda.is_available():
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
         print("no CUDA device: nothing measured")
         return
-    device = torch.device(given.device)
+    device = torch.device(options.device)
     torch.set_float32_matmul_precision("highest")
-    modes = given.modes or ("eager,compile" if device.type == "cuda" else "eager")
-    sizes = tuple(int(size) for size in given.hidden_sizes.split(","))
-    batch = random_batch(given.rows, given.window, device)
+    modes = options.modes or ("eager,compile" if device.type == "cuda" else "eager")
+    sizes = tuple(int(size) for size in options.hidden_sizes.split(","))
+    batch = random_batch(options.rows, options.window, device)
     rows: list[dict[str, Any]] = []
-    for backbone, mode, precision in product(given.backbones.split(","), modes.split(","), given.precisions.split(",")):
-        rows.append(measure(backbone, sizes, mode, precision, batch, given.steps))
+    for backbone, mode, precision in product(
+        options.backbones.split(","), modes.split(","), options.precisions.split(",")
+    ):
+        rows.append(measure(backbone, sizes, mode, precision, batch, options.steps))
         show(rows[-1])
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    said = {"device": name, "rows_in_batch": given.rows, "window": given.window, "hidden_sizes": sizes}
-    print(json.dumps(said | {"rows": rows} | origin()))
+    about = {"device": name, "rows_in_batch": options.rows, "window": options.window, "hidden_sizes": sizes}
+    print(json.dumps(about | {"rows": rows} | origin()))
 
 
 if __name__ == "__main__":

@@ -171,8 +171,7 @@ def encode_command(
     from dataset.errors import ConfigError
     from dataset.reporting.progress import ProgressLines
     from dataset.reporting.tables import json_line
-    from dataset.store.backfill import encode_quality
-    from dataset.store.reencode import encode_windows
+    from dataset.store.reencode import encode_quality, encode_windows
 
     lines = ProgressLines()
     if quality:

@@ -1,9 +1,9 @@
-"""The frame table, version 1: every column with dtype, unit, source and first Slippi version.
+"""The frame table, version 2: every column with dtype, unit, source and first Slippi version.
 
 One row is one frame of one replay. Row t holds the post-frame state of frame t and the controller of frame t, which has
 *already acted* on that state. Both players lie side by side under the prefixes ``a_`` (lower port) and ``b_`` (higher port);
 who is imitated is decided on load. In memory (``Columns``) a column missing in the replay's Slippi version is an absent key,
-never an invented value; on disk it is null.
+never an invented value; its shard on disk has no such column.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 FIRST_FRAME = -123
 """Slippi's index of a game's first frame; frame 0 is the first in which players can act."""
@@ -145,11 +145,3 @@ COLUMNS: tuple[Column, ...] = FRAME_COLUMNS + side_columns("a") + side_columns("
 """Every column of the frame table in order, less ``replay`` (the id), which only the stored table has."""
 
 CONTROLLER_NAMES = tuple(column.name for column in CONTROLLER_COLUMNS)
-
-
-def controller_matrix(columns: Columns, side: str) -> NDArray[np.int32]:
-    """Controllers of one side as int32 [N, 6] in the order of ``CONTROLLER_COLUMNS``, the codecs' input.
-
-    In memory it lies column by column, which is how codecs read it.
-    """
-    return np.array([columns[f"{side}_{name}"] for name in CONTROLLER_NAMES], dtype=np.int32).T

@@ -89,10 +89,13 @@ def ingest_command(
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start the store over.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on looking for new replays, leaving alone those still being written.")
+        bool,
+        typer.Option(
+            "--watch", help="Keep looking for new replays, and leave those alone that are still being written."
+        ),
     ] = False,
     interval: Annotated[
-        float | None, typer.Option(help="With --watch: seconds from look to look.", show_default="10")
+        float | None, typer.Option(help="With --watch: seconds between two searches.", show_default="10")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Parse and judge, write nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let the parser's panics print.")] = False,
@@ -103,7 +106,7 @@ def ingest_command(
     Replays the store already knows are skipped; damaged ones are counted by reason, never fatal.
     """
     from dataset.errors import ConfigError
-    from ingest import command as run
+    from ingest import command
 
     filters: dict[str, Any] = {
         "character": character,
@@ -120,11 +123,11 @@ def ingest_command(
     if interval is not None and not watch:
         raise ConfigError("--interval: is the pace of --watch, so it cannot take effect without it; add --watch")
     if watch:
-        pace = run.INTERVAL_S if interval is None else interval
-        reports = run.watch_sources(sources or [], store, dataset, filters | per_run, pace)
+        pace = command.INTERVAL_S if interval is None else interval
+        reports = command.watch_sources(sources or [], store, dataset, filters | per_run, pace)
     elif sources:
-        reports = [run.ingest_sources(sources, store, dataset, filters | per_run)]
+        reports = [command.ingest_sources(sources, store, dataset, filters | per_run)]
     else:
-        reports = run.ingest_datasets(store, dataset, filters, per_run)
+        reports = command.ingest_datasets(store, dataset, filters, per_run)
     if as_json:
-        typer.echo(run.as_json(reports))
+        typer.echo(command.as_json(reports))

@@ -1,7 +1,7 @@
 """One call of ``exphil ingest``: sources into a store, or the datasets of ``data_manifest.yaml`` one after the other.
 
-In: what the command line says. Out: reports, printed to stderr on the way. The surprise: a filter on the command line is an
-error where the datasets' file decides, because it would contradict the file's lock.
+Progress and reports go to stderr. A filter on the command line is an error where the datasets' file decides, because it would
+contradict the file's lock.
 """
 
 import json
@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
 
 from dataset.errors import BusyError, ConfigError
+from dataset.reporting.command_lines import command_line, option_name
+from dataset.reporting.progress import ProgressLines
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
-from ingest.jobs.pipeline import IngestReport, ingest, ingest_candidates
+from ingest.jobs.pipeline import IngestReport, Progress, ingest, ingest_candidates
 from ingest.options import IngestOptions
-from ingest.report import closing_lines, next_line, report_table, showing_progress
+from ingest.replay.judge import SENTENCES
 from ingest.sources.find import check_source
 from ingest.sources.reader import Candidate
 from ingest.sources.watch import watch
@@ -29,10 +34,10 @@ from ingest.sources.watch import watch
 T = TypeVar("T")
 
 MOST_NAMED = 3
-"""Sources."""
+"""Sources that a line names, also where a shell made hundreds of a pattern."""
 
 INTERVAL_S = 10.0
-"""Between two looks of ``--watch``."""
+"""Between two searches of ``--watch``."""
 
 _SUMS = (
     *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
@@ -64,7 +69,7 @@ def ingest_datasets(
     """Ingest the datasets of ``data_manifest.yaml`` in the working folder and write their locks."""
     path = Path(DATASETS_NAME)
     datasets = load_datasets(path)
-    given = [*(f"--{name.replace('_', '-')}" for name in filters), *(["--store"] if store is not None else [])]
+    given = [*map(option_name, filters), *(["--store"] if store is not None else [])]
     if given:
         raise ConfigError(
             f"{given[0]}: {DATASETS_NAME} decides this for its datasets, so it cannot take effect; "
@@ -74,7 +79,7 @@ def ingest_datasets(
     if not wanted:
         names = ", ".join(found.name for found in datasets)
         raise ConfigError(f"--dataset {dataset}: must be one of {names} (see {DATASETS_NAME}); mend the name")
-    for found in wanted:  # all first: after the ingest of the datasets before is no time to hear of a mistyped one
+    for found in wanted:  # all of them before the first ingest, so that a wrong path is reported at once
         with _naming(path, found):
             for source in found.sources:
                 check_source(Path(source))
@@ -106,13 +111,13 @@ def watch_sources(
     interval_s: float,
     wait: Callable[[float], None] = time.sleep,
 ) -> list[IngestReport]:
-    """Ingest what comes to rest in the sources until Ctrl-C; the reports of all rounds that brought something."""
+    """Ingest files of the sources as they become complete, until Ctrl-C; returns the reports of all rounds with new replays."""
     chosen = IngestOptions(**options)
     folder = _store_for_sources(store, dataset)
     if chosen.rebuild or chosen.dry_run or not sources:
         raise ConfigError(
-            "--watch: adds to the store what comes to rest in a SOURCE, so it needs one, and --rebuild and --dry-run cannot "
-            "take effect beside it; run them once, without --watch"
+            "--watch: adds replays as they become complete in a SOURCE, so it needs one, and --rebuild and --dry-run "
+            "cannot take effect beside it; run them once, without --watch"
         )
     remote = next(filter(None, map(url_of, sources)), None)
     if remote is not None:
@@ -125,13 +130,13 @@ def watch_sources(
     reports: list[IngestReport] = []
 
     def bring_in(ready: list[Candidate], waiting: int) -> None:
-        report = _once_it_is_free(lambda: one_round(ready), tell, lambda: wait(interval_s))
+        report = _once_it_is_free(lambda: one_round(ready), say, lambda: wait(interval_s))
         if report.replays_new:
             reports.append(report)
             console.print(report_table(report))
-        tell(_waiting(waiting))
+        say(_waiting(waiting))
 
-    def tell(news: str) -> None:
+    def say(news: str) -> None:
         console.print(f"watching: {news}; Ctrl-C ends", highlight=False, soft_wrap=True)
 
     def one_round(ready: list[Candidate]) -> IngestReport:
@@ -140,7 +145,7 @@ def watch_sources(
 
     console.print(f"watching {_named(sources)} every {interval_s:g} s; Ctrl-C ends", highlight=False)
     try:
-        watch(sources, bring_in, tell, interval_s, wait)
+        watch(sources, bring_in, say, interval_s, wait)
     except KeyboardInterrupt:
         console.print("ended; the store holds all that was committed", highlight=False)
         console.print(next_line(folder), highlight=False, soft_wrap=True)
@@ -153,16 +158,16 @@ def _waiting(num_files: int) -> str:
     return "1 file is not whole yet" if num_files == 1 else f"{num_files:,} files are not whole yet"
 
 
-def _once_it_is_free(work: Callable[[], T], tell: Callable[[str], None], wait: Callable[[], None]) -> T:
+def _once_it_is_free(work: Callable[[], T], say: Callable[[str], None], wait: Callable[[], None]) -> T:
     """What ``work`` returns, as soon as no other process writes to the store."""
-    is_told = False
+    is_reported = False
     while True:
         try:
             return work()
         except BusyError:
-            if not is_told:
-                tell("another process writes to the store; waiting until it ends")
-            is_told = True
+            if not is_reported:
+                say("another process writes to the store; waiting until it ends")
+            is_reported = True
             wait()
 
 
@@ -182,7 +187,7 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
 
 
 def _named(sources: Sequence[str | Path]) -> str:
-    """Sources in a line, also where a shell made hundreds of a pattern."""
+    """Sources in a line."""
     more = len(sources) - MOST_NAMED
     places = ", ".join(url_of(source) or str(source) for source in sources[:MOST_NAMED])
     return places + (f" and {more} more" if more > 0 else "")
@@ -202,3 +207,68 @@ def as_json(reports: Sequence[IngestReport]) -> str:
     found["stores"] = [str(report.store) for report in last.values()]
     found["digest"] = ",".join(report.digest for report in last.values())
     return json.dumps(found)
+
+
+@contextmanager
+def showing_progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Yield the function that ``ingest`` reports to; it moves by finished jobs of about 20 games, not by single replays."""
+    if not console.is_terminal:
+        lines = ProgressLines(lambda line: console.print(line, highlight=False))
+        yield lambda progress: lines(
+            f"ingest: {progress.done} of {progress.total} replays, {progress.frames:,} frames",
+            is_last=progress.done >= progress.total,
+        )
+        return
+    columns = (TextColumn("ingest"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda progress: bar.update(
+            task, completed=progress.done, total=progress.total, description=f"{progress.frames:,} frames"
+        )
+
+
+def report_table(report: IngestReport) -> Table:
+    """What became of every replay, by reason."""
+    table = Table(title=f"{report.store}", title_justify="left")
+    table.add_column("replays", justify="right")
+    table.add_column("status")
+    table.add_column("reason")
+    known = report.replays_found - report.replays_new
+    table.add_row(f"{report.replays_found:,}", "found", "")
+    if known:
+        table.add_row(f"{known:,}", "known", "unchanged since an earlier ingest")
+    table.add_row(f"{report.replays_ingested:,}", "ingested", f"{report.frames:,} frames")
+    for status, total, reasons in (
+        ("rejected", report.replays_rejected, report.rejections),
+        ("failed", report.replays_failed, report.failures),
+        ("duplicate", report.replays_duplicate, report.duplicates),
+    ):
+        table.add_row(f"{total:,}", status, "")
+        for reason, count in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
+            table.add_row(f"{count:,}", "", f"{reason}: {SENTENCES[reason]}" if reason in SENTENCES else reason)
+    return table
+
+
+def closing_lines(report: IngestReport, *, is_dry_run: bool) -> list[str]:
+    """What the store holds now, the cost, and what to type next."""
+    hours = report.store_frames / 60 / 3600
+    verb = "would hold" if is_dry_run else "holds"
+    lines = [
+        f"{report.store} {verb} {report.store_replays:,} replays, {report.store_frames:,} frames ({hours:.1f} h), "
+        f"digest {report.digest}",
+        f"{report.seconds:.1f} s, {report.cpu_seconds:.1f} CPU s",
+    ]
+    if is_dry_run:
+        return [*lines, "next: the same command without --dry-run"]
+    if report.replays_found == 0:
+        return [*lines, "next: name the folder or archive that holds .slp files; here is none"]
+    if report.store_replays == 0:
+        more = "; --include-cpu and --min-frames let more in" if report.replays_rejected else ""
+        return [*lines, f"next: look at the reasons above{more}"]
+    return [*lines, next_line(report.store)]
+
+
+def next_line(store: Path | str) -> str:
+    """The command after an ingest; the files behind a URL are verified whenever they are used."""
+    url = url_of(store)
+    return f"next: {command_line('verify', '--store', store) if url is None else command_line('stats', '--store', url)}"

@@ -1,17 +1,20 @@
-"""``data_manifest.yaml``: the named datasets a person edits, and the ``locked`` block that ingest writes under each.
+"""``data_manifest.yaml``: the named datasets that a person edits, and the ``locked`` block that ingest writes into each.
 
-In: the file. Out: what to ingest where, and the same file with counts and digests that a git diff shows. The surprise: the
-file is *edited*, not dumped, so comments and layout survive; a locked block runs from its ``locked:`` line to the next line
-that is indented no deeper.
+A block holds counts and a digest of the data, so that a git diff shows when the data changed.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
+from ruamel.yaml.util import load_yaml_guess_indent
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import replacing
@@ -76,25 +79,24 @@ def load_datasets(path: Path) -> list[Dataset]:
             "give a SOURCE and --store, or write one (exphil's repository has an example)"
         )
     try:
-        text = path.read_text(encoding="utf-8")
-        found = yaml.safe_load(text)
+        found = _yaml().load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: must be readable, found: {error.strerror}; mend its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: must be UTF-8, found another encoding; save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: must be YAML, found {_first_line(error)}; mend the file") from error
-    datasets = found.get("datasets") if isinstance(found, dict) else None
-    if not isinstance(datasets, dict) or not datasets:
+    except MarkedYAMLError as error:
+        where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise ConfigError(f"{path}: must be YAML, {error.problem}{where}; mend the file") from error
+    datasets = found.get("datasets") if isinstance(found, CommentedMap) else None
+    if not isinstance(datasets, CommentedMap) or not datasets:
         raise ConfigError(f"{path}: must hold a mapping 'datasets' of at least one dataset, found none; add one")
-    names = Counter(name.value for name, _ in _dataset_nodes(text))
-    if max(names.values()) > 1:
-        raise ConfigError(
-            f"{path}: each dataset has a name of its own, found '{max(names, key=names.__getitem__)}' twice"
-        )
     loaded = [_dataset(path, str(name), entry) for name, entry in datasets.items()]
-    for dataset in loaded:
-        _dataset_lines(path, text.splitlines(), dataset.name)  # which is no time to hear of after its ingest
+    for name, entry in datasets.items():
+        if entry.lc.line < datasets.lc.key(name)[0]:
+            raise ConfigError(
+                f"{path}, dataset '{name}': must be written out so that its lock can be written, found an alias (*…) of another "
+                "block; write it out, or begin it with '<<: *…'"
+            )
     return loaded
 
 
@@ -130,7 +132,7 @@ def _check_types(what: str, options: Mapping[str, Any]) -> None:
     wanted = {"character": str, "codec": str, "min_frames": int, "include_cpu": bool, "keep_all": bool, "rollback": str}
     wanted |= {"split_seed": int, "keep_names": bool}
     for key, value in options.items():
-        if type(value) is not wanted[key]:
+        if not isinstance(value, wanted[key]) or (isinstance(value, bool) and wanted[key] is not bool):
             raise ConfigError(f"{what}: '{key}' must be {words[wanted[key]]}, found {value!r}; mend it")
 
 
@@ -138,31 +140,40 @@ def _from_folder(path: Path, named: str) -> str:
     return named if "://" in named else str(path.parent / Path(named).expanduser())
 
 
-def _first_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())
+def _yaml() -> YAML:
+    """Reads and writes YAML with its comments, quotes and long lines."""
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 2**16
+    return yaml
 
 
 def write_lock(path: Path, name: str, lock: Lock) -> None:
-    """Replace the ``locked`` block of one dataset, or add it at the dataset's end; every other line stays as it is."""
+    """Write the ``locked`` block of one dataset, at its end if it has none yet; comments and all other entries stay."""
     path = path.resolve()  # a link to the file stays one
-    with path.open(encoding="utf-8", newline="") as file:
-        text = file.read()
-    lines = text.splitlines()
-    start, end = _dataset_lines(path, lines, name)
-    indent = _indent(next(line for line in lines[start + 1 : end] if _is_content(line)))
-    kept = _without_lock(lines[start + 1 : end], indent)
-    block = [
-        " " * indent + "locked: # written by exphil ingest",
-        *(" " * (indent + 2) + f"{key}: {value}" for key, value in _entries(lock)),
-    ]
-    tail = len(kept)
-    while tail and not _is_content(kept[tail - 1]):
-        tail -= 1  # blank lines and comments at the end belong to what follows
-    lines[start + 1 : end] = [*kept[:tail], *block, *kept[tail:]]
-    ending = "\r\n" if "\r\n" in text else "\n"
+    text = path.read_bytes().decode()
+    yaml = _yaml()
+    found, indent, offset = load_yaml_guess_indent(text.replace("\r\n", "\n"), yaml=yaml)
+    key = next(key for key in found["datasets"] if str(key) == name)  # YAML reads 0 as a number
+    yaml.indent(mapping=found["datasets"].lc.key(key)[1], sequence=indent or 4, offset=2 if offset is None else offset)
+    entry = found["datasets"][key]
+    values = {"replays": lock.replays, "frames": lock.frames, "hours": lock.hours}
+    block = CommentedMap(values | {"digest": DoubleQuotedScalarString(lock.digest)})
+    own = dict(entry.non_merged_items())
+    if isinstance(own.get("locked"), CommentedMap):
+        own["locked"].update(block)
+    else:
+        if "locked" in own:
+            del entry["locked"]
+        block.ca.items["digest"] = [None, None, _take_comment_below(entry), None]
+        entry["locked"] = block
+        if not entry.fa.flow_style():
+            entry.yaml_add_eol_comment("written by exphil ingest", "locked")
+    written = StringIO()
+    yaml.dump(found, written)
     try:
         with replacing(path) as temporary:
-            temporary.write_text("".join(line + ending for line in lines), encoding="utf-8", newline="")
+            ending = "\r\n" if "\r\n" in text else "\n"
+            temporary.write_text(written.getvalue(), encoding="utf-8", newline=ending)
     except OSError as error:
         raise ExphilError(
             f"{path}: its 'locked' block must be written, found: {error.strerror}; mend that and run the same command "
@@ -170,49 +181,14 @@ def write_lock(path: Path, name: str, lock: Lock) -> None:
         ) from error
 
 
-def _entries(lock: Lock) -> list[tuple[str, object]]:
-    return [("replays", lock.replays), ("frames", lock.frames), ("hours", lock.hours), ("digest", f'"{lock.digest}"')]
-
-
-def _dataset_lines(path: Path, lines: list[str], name: str) -> tuple[int, int]:
-    """[first, last) lines of a dataset: its own and all that are indented deeper."""
-    for dataset, entry in _dataset_nodes("\n".join(lines)):
-        start = dataset.start_mark.line
-        # Braces may begin on the same line, and what an alias (*name) stands for lies above.
-        if str(dataset.value) == name and not entry.flow_style and entry.value[0][0].start_mark.line > start:
-            return start, _block_end(lines, start, _indent(lines[start]))
-    raise ConfigError(
-        f"{path}, dataset '{name}': must be a block of indented lines so that its lock can be written, found none; "
-        "write it out, without braces or an alias"
-    )
-
-
-def _dataset_nodes(text: str) -> list[tuple[yaml.ScalarNode, yaml.MappingNode]]:
-    """Name and entry of every dataset, as they stand in the text."""
-    node = yaml.compose(text)
-    assert isinstance(node, yaml.MappingNode), "load_datasets has read this file"
-    return [pair for key, value in node.value if key.value == "datasets" for pair in value.value]
-
-
-def _block_end(lines: list[str], start: int, indent: int) -> int:
-    end = start + 1
-    while end < len(lines) and (not _is_content(lines[end]) or _indent(lines[end]) > indent):
-        end += 1
-    return end
-
-
-def _without_lock(lines: list[str], indent: int) -> list[str]:
-    for start, line in enumerate(lines):
-        if _indent(line) == indent and line.strip().startswith("locked:"):
-            end = _block_end(lines, start, indent)
-            comments = [line for line in lines[start:end] if not _is_content(line)]
-            return lines[:start] + comments + lines[end:]
-    return lines
-
-
-def _is_content(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+def _take_comment_below(node: Any) -> CommentToken | None:
+    """Take away the lines of comments below a block, which belong to what follows it; they hang on its last value."""
+    key = list(node.non_merged_items())[-1][0] if isinstance(node, CommentedMap) else len(node) - 1
+    if isinstance(node[key], CommentedMap | CommentedSeq) and node[key] and not node[key].fa.flow_style():
+        return _take_comment_below(node[key])
+    token = (node.ca.items.get(key) or [None] * 4)[2 if isinstance(node, CommentedMap) else 0]
+    if token is None:
+        return None
+    own, _, below = token.value.partition("\n")
+    token.value = f"{own}\n"
+    return CommentToken(f"\n{below}", token.start_mark, None)

@@ -1,7 +1,4 @@
-"""``exphil inspect``: frames of a store or of a replay file side by side; drawn by ``dataset.features.inspect``.
-
-It lives here and not on the ground floor because a file must be parsed first.
-"""
+"""``exphil inspect``: frames of a store or of a replay file side by side, drawn by ``dataset.features.inspect``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -52,9 +49,9 @@ def inspect_command(
     """Show state, previous controller and target of single frames side by side, and what an encoded frame is."""
     from dataset.codecs.registry import get_codec
     from dataset.errors import ConfigError
-    from dataset.features import inspect as show
+    from dataset.features import inspect
     from dataset.features.layout import ALL
-    from dataset.reporting import tables as report
+    from dataset.reporting import tables
 
     if (store is None) == (replay is None):
         raise ConfigError("inspect: needs exactly one of --store STORE and --replay FILE; give one")
@@ -66,15 +63,15 @@ def inspect_command(
         if rollback is not None or codec is not None:
             raise ConfigError("--rollback and --codec: a store has its own, so they cannot take effect beside --store")
         name, columns, codec_name, features = _stored(cast("Path", store), replay_id)
-    first, last = show.first_jump(columns) if frames is None else show.parse_frames(frames)
+    first, last = inspect.first_jump(columns) if frames is None else inspect.parse_frames(frames)
     chosen = get_codec(codec_name)
-    rows = show.frame_rows(columns, chosen, first, last)
+    rows = inspect.frame_rows(columns, chosen, first, last)
     if as_json:
-        typer.echo(report.json_line({"replay": name, "frames": rows, "layout": show.layout(chosen, features)}))
+        typer.echo(tables.json_line({"replay": name, "frames": rows, "layout": inspect.layout(chosen, features)}))
         return
-    console = report.stdout_console()
+    console = tables.stdout_console()
     console.print(f"replay {name}, {len(columns['frame']):,} frames", soft_wrap=True)
-    for table in (*show.frame_tables(rows, columns), *show.layout_tables(chosen, features)):
+    for table in (*inspect.frame_tables(rows, columns), *inspect.layout_tables(chosen, features)):
         console.print(table)
 
 
@@ -86,7 +83,7 @@ def _parsed(replay: Path, rollback: str) -> "Columns":
     if rollback not in ("last", "first"):
         raise ConfigError(f"--rollback: must be 'last' or 'first', found '{rollback}'")
     if not replay.is_file():
-        raise ConfigError(f"--replay {replay}: must be a .slp file, found none; mend the path")
+        raise ConfigError(f"--replay {replay}: must be a .slp file, found none; correct the path")
     try:
         return parse_columns(replay, rollback=cast("Rollback", rollback)).columns
     except ReplayError as error:
@@ -96,7 +93,7 @@ def _parsed(replay: Path, rollback: str) -> "Columns":
 def _stored(folder: Path, replay_id: str | None) -> "tuple[str, Columns, str, str]":
     """Id, columns, codec and feature groups of a store's replay, the first if none is named."""
     from dataset.errors import ConfigError
-    from dataset.store.rows import ingested_rows
+    from dataset.store.replay_table import ingested_rows
     from dataset.store.store import Store
 
     store = Store(folder)

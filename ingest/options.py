@@ -1,4 +1,4 @@
-"""What a user may say about an ingest, checked once."""
+"""The settings of an ingest, checked once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ DEFAULT_CODEC = "axis17"
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
-    """How a store is made; all but the last six are fixed for its life."""
+    """How a store is made; all before ``codec`` are fixed for its life."""
 
     character: str | None = None
     """Only games in which someone picked this character."""

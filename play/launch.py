@@ -1,37 +1,38 @@
-"""Load a run, warm it, open what it plays in, play, and close again whatever happened.
-
-In: what the command line was told. Out: a ``Report``, and from a stand-in how long each frame waited for its answer. The
-surprise: the policy is loaded and warmed *before* anything is opened, because a stall of 8 s in mid-game ends the connection.
-"""
+"""Loads the runs, opens what they play in, plays, and closes again whatever happened."""
 
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dataset.slippi.slp import read_header
+from rich.console import Console
+
+from dataset.errors import ConfigError
+from dataset.melee.ids import character_from_name, internal_from_external
+from dataset.slippi.slp import Header, read_header
+from play.agent.agent import Players
 from play.dolphin.connection import stopped_by_signals
-from play.dolphin.match import Match, MatchOptions, build_match
-from play.dolphin.ports import own_port, seat_in_replay, seated
-from play.dolphin.session import Session, open_stand_in
-from play.dolphin.start import open_match
-from play.loop.environment import SessionEnvironment, Stepped
-from play.loop.observed import Watched
-from play.loop.runner import FrameSource, Players, Report, Runner
+from play.dolphin.match import Match, build_match
+from play.dolphin.session import Session
+from play.dolphin.start import agent_port_finder, open_match, with_agent_port
+from play.loop.environment import FrameSource, SessionEnvironment, Stepped
+from play.loop.runner import Report, Runner
 from play.loop.session_log import REPLAY, SessionLog, logging, new_folder
 from play.loop.view import viewing
-from play.play_options import PlayOptions
-from play.players import Say, load_agent, load_pair
-from play.runtime.load import PlayedRun
-from play.stand_in.answer_time import answer_ms
-from play.stand_in.stand_in import OTHER_PIPE, PIPE, StandIn, naming
+from play.options import PlayOptions
+from play.runtime.load import LoadedRun, Say, load_players
+from play.stand_in.protocol import OTHER_PIPE, PIPE
+from play.stand_in.stand_in import StandIn, naming, open_stand_in
+
+NO_VIEW = Console(quiet=True)
+"""Shows nothing of a match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of it."""
+    """What came of playing."""
 
     report: Report
     answer_ms: tuple[float, float] | None = None
@@ -43,95 +44,103 @@ class Outcome:
     character: str | None = None
     """What the agent played in Dolphin."""
     port: int | None = None
-    """Where it sat in all games; None online, where ports are dealt anew."""
+    """The agent's in all games; None online, where ports are dealt anew."""
 
 
-def play_stand_in(
-    options: PlayOptions,
-    replay: Path,
-    say: Say,
-    *,
-    fps: float | None = None,
-    port: int | None = None,
-    slippi_port: int = 0,
-) -> Outcome:
+def play_stand_in(options: PlayOptions, say: Say, console: Console = NO_VIEW) -> Outcome:
     """Play once through a replay.
 
     Args:
-        options: how the run plays.
-        replay: a ``.slp`` of Slippi 3.8 or newer.
+        options: which run plays against which replay, and how.
         say: takes lines about the progress.
-        fps: frames a second; None is 60, or in sync as fast as the policy answers.
-        port: the agent's; None looks for the run's character.
-        slippi_port: UDP port of the server, 0 for a free one.
+        console: where the match is shown while it lasts.
     """
+    replay = options.stand_in
+    assert replay is not None
     with naming(replay):
         header = read_header(replay)
-    players: Players
-    pipes: tuple[int, ...] = (PIPE,)
-    if options.opponent is None:
-        loaded, players = load_agent(options, say)
-    else:
-        loaded, _, players = load_pair(options, options.opponent, say)
-        pipes = (PIPE, OTHER_PIPE)
-    seat = seat_in_replay(header, loaded.character, port)
-    say(f"stand-in: {replay.name}, the agent sits on port {seat}; the replayed game does not react to it")
-    is_lock_step = options.is_sync and fps is None
-    pace = None if is_lock_step else 60.0 if fps is None else fps
+    runs, players = load_players(options, say)
+    pipes = (PIPE, OTHER_PIPE)[: len(runs)]
+    port = port_in_replay(header, runs[0].character, options.port)
+    say(f"stand-in: {replay.name}, the agent plays on port {port}; the replayed game does not react to it")
+    is_lock_step = options.sync and options.fps is None
     with (
         stopped_by_signals(),
         _short_collections(),
-        StandIn(replay, port=slippi_port, fps=pace, controllers=pipes, start_grace_s=0.0) as server,
+        StandIn(
+            replay,
+            port=options.slippi_port or 0,
+            fps=None if is_lock_step else options.fps or 60.0,
+            controllers=pipes,
+            start_grace_s=0.0,
+        ) as server,
         closing(open_stand_in(server, *pipes, is_blocking=is_lock_step)) as session,
     ):
-        told = _settings(options, loaded, opponent=REPLAY, replay=replay.name)
-        outcome = _run(session, players, options, lambda game: seat, num_games=1, log=_Log(told, options.log_dir))
-    waited = answer_ms(server.report(), outcome.report.answered, is_lock_step=is_lock_step)
-    return replace(outcome, answer_ms=waited)
+        outcome = _run(
+            session,
+            players,
+            options,
+            console,
+            find_port=lambda game: port,
+            num_games=1,
+            settings=_settings(options, runs[0], opponent=REPLAY, replay=replay.name),
+            log_dir=options.log_dir,
+        )
+    return replace(outcome, answer_ms=server.report().answer_ms(outcome.report.answered, is_lock_step=is_lock_step))
 
 
-def play_match(options: PlayOptions, wanted: MatchOptions, num_games: int, say: Say) -> Outcome:
-    """Play games in Dolphin."""
-    players: Players
-    rival_character = None
-    if options.opponent is None:
-        loaded, players = load_agent(options, say, is_online=wanted.connect_code is not None)
-    else:
-        loaded, other, players = load_pair(options, options.opponent, say)
-        rival_character = other.character
+def port_in_replay(header: Header, character: str | None, port: int | None) -> int:
+    """The agent's port in a replay: the one asked for, else the lowest with its character, else the lowest.
+
+    Raises:
+        ConfigError: the port asked for is empty.
+    """
+    ports = [player.port for player in header.players]
+    if port is not None:
+        if port not in ports:
+            found = ", ".join(map(str, ports))
+            raise ConfigError(f"--port {port}: must be a port of the replay, found {found}; choose one of them")
+        return port
+    wanted = None if character is None else character_from_name(character).internal
+    matching = [player.port for player in header.players if internal_from_external(player.character) == wanted]
+    return min(matching or ports)
+
+
+def play_match(options: PlayOptions, say: Say, console: Console = NO_VIEW) -> Outcome:
+    """Play games in Dolphin; see ``play_stand_in``."""
+    runs, players = load_players(options, say)
     match = build_match(
-        wanted,
-        trained_character=loaded.character,
-        delay=loaded.delay,
-        is_blocking=options.is_sync,
-        rival_character=rival_character,
+        options,
+        trained_character=runs[0].character,
+        delay=runs[0].delay,
+        rival_character=runs[1].character if len(runs) > 1 else None,
     )
-    match = seated(match, wanted.port)
-    find_port = own_port(match)
-    told = _settings(options, loaded, opponent=_opponent(match, options), stage=match.stage.name)
-    log = _Log(told, options.log_dir or match.replay_dir / "sessions", match.replay_dir)
+    match = with_agent_port(match, options.port)
+    find_port = agent_port_finder(match)
     with stopped_by_signals(), _short_collections(), closing(open_match(match)) as session:
-        outcome = _run(session, players, options, find_port, num_games, log)
+        outcome = _run(
+            session,
+            players,
+            options,
+            console,
+            find_port=find_port,
+            num_games=options.games or 1,
+            settings=_settings(options, runs[0], opponent=_opponent(match, options), stage=match.stage.name),
+            log_dir=options.log_dir or match.replay_dir / "sessions",
+            replay_dir=match.replay_dir,
+        )
     return replace(outcome, character=match.character.name, port=match.port if match.connect_code is None else None)
 
 
-class _Log(NamedTuple):
-    """What a session's log begins with, and where it goes."""
-
-    settings: dict[str, Any]
-    folder: Path | None
-    replay_dir: Path | None = None
-
-
-def _settings(options: PlayOptions, loaded: PlayedRun, **match: Any) -> dict[str, Any]:
+def _settings(options: PlayOptions, run: LoadedRun, **match: Any) -> dict[str, Any]:
     return {
-        "run": str(loaded.folder),
-        "runtime": loaded.runtime,
-        "codec": loaded.codec.name,
-        "delay": loaded.delay,
+        "run": str(run.folder),
+        "runtime": run.runtime,
+        "codec": run.codec.name,
+        "delay": run.delay,
         "temperature": options.temperature,
         "seed": options.seed,
-        "is_sync": options.is_sync,
+        "is_sync": options.sync,
     } | match
 
 
@@ -145,28 +154,25 @@ def _run(
     session: Session,
     players: Players,
     options: PlayOptions,
+    console: Console,
+    *,
     find_port: Callable[[Any], int],
     num_games: int,
-    log: _Log,
+    settings: dict[str, Any],
+    log_dir: Path | None,
+    replay_dir: Path | None = None,
 ) -> Outcome:
-    source: FrameSource = Stepped(SessionEnvironment(session)) if options.is_sync else session
-    watched = Watched(session=source, find_port=find_port)
+    """Play on a session; with a ``log_dir``, its log begins with ``settings``."""
+    source: FrameSource = Stepped(SessionEnvironment(session)) if options.sync else session
     runner = Runner(
-        watched,
-        players,
-        find_port=find_port,
-        is_sync=options.is_sync,
-        num_games=num_games,
-        seconds=options.seconds,
+        source, players, find_port=find_port, is_sync=options.sync, num_games=num_games, seconds=options.seconds
     )
-    written = None
-    if log.folder is not None:
-        written = SessionLog(new_folder(log.folder), log.settings, runner.report, log.replay_dir)
-    with logging(written, watched), viewing(watched, runner.report, options.console):
+    log = None if log_dir is None else SessionLog(new_folder(log_dir), settings, runner.report, replay_dir)
+    with logging(log, runner), viewing(runner, console):
         runner.run()
-    if written is None:
+    if log is None:
         return Outcome(report=runner.report)
-    return Outcome(report=runner.report, log=written.path, replays=tuple(written.replays))
+    return Outcome(report=runner.report, log=log.path, replays=tuple(log.replays))
 
 
 @contextmanager

@@ -119,6 +119,32 @@ def test_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_file_and_folder_of_ours_that_a_page_names_exists() -> None:
+    for page in [
+        *PAGES,
+        ROOT / "ARCHITECTURE.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "benchmarks/results").glob("*.md"),
+    ]:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:ingest|dataset|train|play|tests|benchmarks|scripts|docker)/[\w./*]*)`", text):
+            assert list(ROOT.glob(name.rstrip("/"))), f"{page.name}: {name}"
+
+
+def test_the_tree_of_the_readme_names_every_room() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## What is where")[1].split("```")[1]
+    shown: dict[str, set[str]] = {}
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            package = shown.setdefault(name, set())
+        elif name.endswith("/"):
+            package.add(name)
+    for stage in ("ingest", "dataset", "train", "play"):
+        rooms = {f"{path.parent.name}/" for path in (ROOT / stage).glob("*/__init__.py")}
+        assert shown[f"{stage}/"] == rooms, stage
+
+
 def test_the_page_of_columns_is_the_schema() -> None:
     page = runpy.run_path(str(ROOT / "scripts" / "columns"))["page"]()
     assert (ROOT / "docs" / "columns.md").read_text(encoding="utf-8") == page

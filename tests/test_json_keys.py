@@ -14,11 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from dataset.duels.generate import generate_replay
-from play.loop.score import GameResult
+from play.loop.runner import GameResult
 from tests.play.games.test_find import log
-from tests.train.doctor.test_diagnose import found
+from tests.train.commands.test_doctor import found
 from tests.train.hub_double import Hub
-from train.doctor.speeds import Speeds
 
 EXPORTED = SimpleNamespace(path=Path("policy.onnx"), bytes=1, max_abs_error=0.0, different_frames=0)
 
@@ -193,15 +192,15 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         patch.chdir(folder)
         patch.setattr("train.compare.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
         patch.setattr("train.export.export.export_run", lambda run, **options: EXPORTED)
-        patch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
+        patch.setattr("play.runtime.load.FRAME_BUDGET_MS", 10_000.0)
         patch.setattr(
             "play.commands.demo.run_demo",
             lambda **options: [import_module("play.commands.demo").Stage("ingest", 1.0, {})],
         )
         hub = Hub()
         patch.setattr("dataset.io.hub.library", lambda: hub)
-        patch.setattr("train.doctor.diagnose.diagnose", found)
-        patch.setattr("train.doctor.speeds.measure_speeds", lambda whole: Speeds())
+        patch.setattr("train.commands.doctor.diagnose", found)
+        patch.setattr("train.commands.doctor.usable_extras", lambda facts: [])
         app = typer.Typer()
         for stage in ("ingest", "dataset", "train", "play"):
             import_module(f"{stage}.cli").register(app)

@@ -17,24 +17,25 @@ from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
+from dataset.features.encoder import controller_matrix
 from dataset.features.layout import ALL
-from dataset.schema import FIRST_FRAME, controller_matrix
-from dataset.store.rows import sample_of
+from dataset.schema import FIRST_FRAME
+from dataset.store.frame_table import sample_of
 from dataset.stream.bank import Bank
 from dataset.stream.window_shards import Sample
 from ingest.replay.parse import ParsedReplay, parse_columns
-from play.agent.agent import Agent
-from play.dolphin.session import open_stand_in
+from play.agent.agent import Agent, Players, PolicyInput
 from play.loop.runner import Runner
 from play.runtime.torch_stepper import TorchStepper
-from play.stand_in.stand_in import NEVER, StandIn
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from play.stand_in.protocol import NEVER
+from play.stand_in.stand_in import StandIn, open_stand_in
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
-from train.run_folder import save_record
+from train.policy.components import Components, fit_persistence
+from train.policy.config import PolicyConfig
 from train.runs.checkpoint import load_policy, run_record
+from train.runs.run_folder import save_record
 
 CODEC = get_codec("axis17")
 SIDE = 0
@@ -53,9 +54,9 @@ class Drill(NamedTuple):
 class Forgetful(TorchStepper):
     """A stepper that loses its recurrent state before every frame."""
 
-    def step(self, *frame: object) -> NDArray[np.uint8]:  # type: ignore[override]
+    def step(self, given: PolicyInput) -> NDArray[np.uint8]:
         self.reset()
-        return super().step(*frame)  # type: ignore[arg-type]
+        return super().step(given)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,13 @@ def memorise(sample: Sample, run: Path) -> Path:
 def frames_reproduced(drill: Drill, run: Path, stepper: type[TorchStepper], num_early: int = 0) -> NDArray[np.bool_]:
     """Whether the pad read, in each frame after the first, what the drill's player pressed in it (or soon after it)."""
     loaded = load_policy(run)
-    agent = Agent(stepper(loaded.policy, NEARLY_ARGMAX), loaded.codec, delay=loaded.delay)
+    players = Players(Agent(stepper(loaded.policy, NEARLY_ARGMAX), loaded.codec, delay=loaded.delay))
     port = drill.parsed.ports[SIDE]
     with (
         StandIn(drill.replay, fps=None, start_grace_s=0.0) as server,
         closing(open_stand_in(server, port=1, is_blocking=True)) as session,
     ):
-        Runner(session, agent, find_port=lambda game: port, is_sync=True, num_games=1).run()
+        Runner(session, players, find_port=lambda game: port, is_sync=True, num_games=1).run()
     pad = server.report()
     flushes = np.flatnonzero((pad.poll_frame != NEVER) & (pad.poll_frame > FIRST_FRAME))
     frames = drill.parsed.columns["frame"]

@@ -8,7 +8,7 @@ import pytest
 
 from dataset.stream.bank import MEMORY
 from ingest.jobs.commit import COMMIT_SHARE
-from ingest.jobs.plan import JOBS_OF_A_RUN, MAX_JOB_BYTES, MIN_JOB_BYTES
+from ingest.jobs.pipeline import JOBS_OF_A_RUN, MAX_JOB_BYTES, MIN_JOB_BYTES
 
 ROOT = Path(__file__).parent.parent
 SCALE: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "scale"))
@@ -19,7 +19,7 @@ def test_the_page_is_computed_from_its_rates() -> None:
 
 
 @pytest.mark.parametrize("rate", SCALE["RATES"], ids=lambda rate: rate.quote)
-def test_every_rate_stands_in_the_results_it_names(rate: Any) -> None:
+def test_every_rate_occurs_in_the_results_it_names(rate: Any) -> None:
     assert rate.quote in (ROOT / "benchmarks" / "results" / rate.source).read_text(encoding="utf-8")
 
 

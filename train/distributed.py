@@ -1,9 +1,7 @@
-"""The processes that train one policy together, as ``torchrun`` starts them: a GPU each (NCCL), or a CPU (gloo).
+"""The processes that ``torchrun`` starts to train one policy together: one GPU each (NCCL), or CPUs (gloo).
 
-In: the environment that torchrun sets. Out: this process's ``Ranks``, through which the loop sums what must be the same on
-all of them. Ranks share one plan of batches and take its rows in turn (``dataset.stream``), so a run comes to the same,
-within rounding, on any number of them. The surprise: no wrapper surrounds the policy; its gradients are summed in one
-transfer after ``backward``, which a policy of a few million weights hardly waits for.
+Ranks share one plan of batches and take its rows in turn (``dataset.stream``), so a run gives the same result, within
+rounding, on any number of them. The policy is not wrapped: its gradients are summed in one transfer after ``backward``.
 """
 
 import os

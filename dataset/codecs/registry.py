@@ -10,4 +10,6 @@ CODECS: dict[str, Codec] = {"axis17": Axis17(), "joint": Joint()}
 
 def get_codec(name: str) -> Codec:
     """The codec of that name."""
-    return CODECS[require_known("codec", name, CODECS)]
+    if name not in CODECS:
+        require_known("codec", name, CODECS)
+    return CODECS[name]

@@ -27,7 +27,6 @@ STOCKS = 4
 ENTRY_FRAMES = FIRST_CONTROLLED_FRAME - FIRST_FRAME
 """Frames before the game takes controllers into account."""
 WAIT_LOOP = 60
-"""Frames after which the animation of standing starts over."""
 FIRED_AT, BLASTER_FIRED_AT = 8, 10
 """Frames after which Shadow Ball and a laser leave the hand."""
 _BLAST_ZONES = {  # left, right, bottom, top
@@ -62,10 +61,10 @@ class Duel:
     Args:
         characters: names of ``TRAITS``, left fighter first.
         stage: the stage, of which only the floor and the blast zones are there.
-        wait_loop: see ``WAIT_LOOP``.
+        wait_loop: frames after which the animation of standing starts over; ``WAIT_LOOP`` as in the game.
     """
 
-    def __init__(self, characters: Sequence[str], stage: Stage, wait_loop: int = WAIT_LOOP) -> None:
+    def __init__(self, characters: Sequence[str], stage: Stage, wait_loop: int) -> None:
         arena = Arena(stage.ledge_x - 2.9, *_BLAST_ZONES[stage.name])
         starts = (-0.5 * arena.edge, 0.5 * arena.edge)
         self.fighters = [

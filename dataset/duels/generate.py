@@ -159,13 +159,13 @@ class Recorder:
 
     def write(self, path: str | Path, duel: Duel, stage: Stage, seed: int, limit: int) -> None:
         """Write everything recorded to ``path``, as a game of at most ``limit`` frames that ended as ``duel`` stands."""
-        slp.write_slp(
-            path,
+        replay = slp.build_slp(
             start=self._game_start(stage, seed, limit),
             frames=self._tables(seed, stage.name == "fountain_of_dreams"),
             end=self._game_end(duel),
             metadata=self._metadata(seed),
         )
+        Path(path).write_bytes(replay)
 
     def _game_start(self, stage: Stage, seed: int, limit: int) -> slp.Table:
         start = np.zeros(1, slp.LAYOUTS[slp.GAME_START])

@@ -129,8 +129,8 @@ class ScriptedPlayer:
         for _ in range(frames):
             yield NEUTRAL_PAD
 
-    def _hold(self, x: int, y: int, frames: int, buttons: int = 0, trigger: int = 0) -> Plan:
-        held = make_pad((self._near(x), self._near(y)), l=trigger, buttons=buttons)
+    def _hold(self, x: int, y: int, frames: int, buttons: int = 0) -> Plan:
+        held = make_pad((self._near(x), self._near(y)), buttons=buttons)
         for _ in range(frames):
             yield held
 

@@ -28,7 +28,7 @@ from dataset.features.layout import (
     VERSION_GROUPS,
 )
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.schema import NUM_ITEM_SLOTS, SIDES, Columns
+from dataset.schema import CONTROLLER_NAMES, NUM_ITEM_SLOTS, SIDES, Columns
 
 Row = NDArray[np.generic]
 
@@ -121,6 +121,14 @@ def encode_columns(columns: Columns) -> Encoded:
             values[k] = columns[_SOURCES[feature]]
         _encode_rows(encoded, np.array(features), values)
     return encoded
+
+
+def controller_matrix(columns: Columns, side: str) -> NDArray[np.int32]:
+    """Controllers of one side as int32 [N, 6] in the order of ``CONTROLLER_NAMES``, the codecs' input.
+
+    In memory it lies column by column, which is how codecs read it.
+    """
+    return np.array([columns[f"{side}_{name}"] for name in CONTROLLER_NAMES], dtype=np.int32).T
 
 
 def _has_bits(column: NDArray[np.generic]) -> bool:

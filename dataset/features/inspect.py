@@ -14,11 +14,12 @@ from rich.table import Table
 from dataset.codecs.base import Codec
 from dataset.errors import ConfigError
 from dataset.features.align import align
+from dataset.features.encoder import controller_matrix
 from dataset.features.layout import CLIP, FEATURES, INDICES, encoder_digest, zeroed
 from dataset.melee.controller import BUTTONS, NUM_CONTROLLER_FLOATS, X, Y
 from dataset.melee.ids import action_state_name, character_name, stage_name
 from dataset.reporting.tables import table
-from dataset.schema import SIDES, Columns, controller_matrix
+from dataset.schema import SIDES, Columns
 
 NEUTRAL_TEXT = "·"
 DEFAULT_SPAN = 12

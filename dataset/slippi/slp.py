@@ -28,6 +28,10 @@ FIRST_FRAME = -123
 FIRST_CONTROLLED_FRAME = -39
 """The first frame on which the game takes controllers into account."""
 WRITTEN_VERSION = (3, 18, 0)
+RAW_PREFIX = b"{U\x03raw[$U#l"
+"""How a file starts; then come the length of its events in four bytes and the events."""
+METADATA_KEY = b"U\x08metadata"
+"""What comes between the events and the metadata."""
 HEADER_BYTES = 4096
 """Enough of a file to hold its game start; a header costs one read of this size."""
 
@@ -169,15 +173,40 @@ def layout(command: int, size: int) -> np.dtype[np.void]:
 
 
 def read_slp(source: Source) -> tuple[bytes, dict[str, Any]]:
-    """Return the raw event bytes and the metadata of a finished replay."""
-    return ubjson.unpack(_read(source, None))
+    """Return the raw event bytes and the metadata of a finished replay (an empty dict where the recorder wrote none)."""
+    data = _read(source, None)
+    length, start = raw_length(data), len(RAW_PREFIX) + 4
+    if length == 0:
+        raise ReplayError(
+            "unfinished",
+            "replay: the raw length must be above 0, found 0; its recorder was stopped early, so record the game again",
+        )
+    raw, rest = data[start : start + length], data[start + length :]
+    if len(raw) < length:
+        raise ReplayError(
+            "truncated", f"replay: the raw element must hold {length} bytes, found {len(raw)}; copy the file again"
+        )
+    has_metadata = rest.startswith(METADATA_KEY)
+    return raw, ubjson.decode(rest[len(METADATA_KEY) :]) if has_metadata else {}
+
+
+def raw_length(head: bytes) -> int:
+    """Return the stated length of the events, which start at byte 15; 0 means the recorder never finished."""
+    start = len(RAW_PREFIX)
+    if len(head) < start + 4 or not head.startswith(RAW_PREFIX):
+        raise ReplayError(
+            "not_slp",
+            f"replay: a .slp file starts with {RAW_PREFIX!r} and a length, found {head[: start + 4]!r}; "
+            "check that the file is a Slippi replay and not empty or compressed",
+        )
+    return int.from_bytes(head[start : start + 4], "big")
 
 
 def read_header(source: Source) -> Header:
     """Return the facts of the game start from the first 4 KiB; works on unfinished files too."""
     head = _read(source, HEADER_BYTES)
-    length = ubjson.raw_length(head)
-    raw = head[len(ubjson.RAW_PREFIX) + 4 :]
+    length = raw_length(head)
+    raw = head[len(RAW_PREFIX) + 4 :]
     for command, payload in events(raw[:length] if length else raw):
         if command == GAME_START:
             return header_of(payload)
@@ -280,9 +309,8 @@ def read_events(raw: bytes | memoryview) -> Events:
     return Events(order, tables)
 
 
-def write_events(found: Events, sizes: Mapping[int, int] | None = None) -> bytes:
+def write_events(found: Events, sizes: Mapping[int, int]) -> bytes:
     """Return the raw bytes of ``found``, the inverse of :func:`read_events`; ``sizes`` may announce further events."""
-    sizes = dict(sizes) if sizes is not None else {command: table.itemsize for command, table in found.tables.items()}
     lengths = np.zeros(256, np.int64)
     lengths[list(sizes)] = [size + 1 for size in sizes.values()]
     ends = np.cumsum(lengths[found.order])
@@ -297,15 +325,13 @@ def write_events(found: Events, sizes: Mapping[int, int] | None = None) -> bytes
     return bytes([PAYLOAD_SIZES, len(listed) + 1]) + listed + stream.tobytes()
 
 
-def write_slp(
-    target: str | Path | BinaryIO,
-    *,
-    start: Table,
-    frames: Mapping[int, Table],
-    end: Table,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Write a 3.18.0 replay from a game start, tables of frame events (sorted by frame, no copies) and a game end.
+def pack(raw: bytes, metadata: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a complete file around raw events, the inverse of :func:`read_slp`."""
+    return RAW_PREFIX + len(raw).to_bytes(4, "big") + raw + METADATA_KEY + ubjson.encode(metadata) + b"}"
+
+
+def build_slp(*, start: Table, frames: Mapping[int, Table], end: Table, metadata: Mapping[str, Any]) -> bytes:
+    """Return a 3.18.0 replay of a game start, tables of frame events (sorted by frame, no copies) and a game end.
 
     Raises:
         ValueError: a table does not have its event's layout.
@@ -316,11 +342,7 @@ def write_slp(
             raise ValueError(f"event 0x{command:02X} must have the layout of LAYOUTS, found {table.dtype}")
     order = np.array([GAME_START, *_frame_order(frames), GAME_END], np.uint8)
     sizes = {command: known.itemsize for command, known in LAYOUTS.items()}
-    data = ubjson.pack(write_events(Events(order, tables), sizes), metadata)
-    if isinstance(target, str | Path):
-        Path(target).write_bytes(data)
-    else:
-        target.write(data)
+    return pack(write_events(Events(order, tables), sizes), metadata)
 
 
 def _frame_order(frames: Mapping[int, Table]) -> list[int]:

@@ -1,8 +1,6 @@
-"""The UBJSON container of a ``.slp`` file: raw event bytes first, then a small metadata object.
+"""UBJSON, in which a ``.slp`` file keeps its metadata: to plain Python values and back.
 
-Files become plain Python values, and these become the very bytes Slippi's Dolphin writes (lengths as ``U``, numbers as
-four-byte ``l``). The raw element is cut out by its stated length and not parsed; only the metadata is, and damaged metadata is
-a ReplayError.
+Values become the very bytes that Slippi's Dolphin writes (lengths as ``U``, numbers as four-byte ``l``).
 """
 
 import struct
@@ -11,51 +9,8 @@ from typing import Any
 
 from dataset.errors import ReplayError
 
-RAW_PREFIX = b"{U\x03raw[$U#l"
-METADATA_KEY = b"U\x08metadata"
 _NUMBERS = {"i": ">b", "U": ">B", "I": ">h", "l": ">i", "L": ">q", "d": ">f", "D": ">d"}
 _CONSTANTS = {"Z": None, "T": True, "F": False}
-
-
-def pack(raw: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a complete file around ``raw``."""
-    return RAW_PREFIX + struct.pack(">i", len(raw)) + raw + METADATA_KEY + encode(metadata) + b"}"
-
-
-def raw_length(head: bytes) -> int:
-    """Return the stated length of the raw element, which starts at byte 15; 0 means the recorder never finished."""
-    start = len(RAW_PREFIX)
-    if len(head) < start + 4 or not head.startswith(RAW_PREFIX):
-        raise ReplayError(
-            "not_slp",
-            f"replay: a .slp file starts with {RAW_PREFIX!r} and a length, found {head[: start + 4]!r}; "
-            "check that the file is a Slippi replay and not empty or compressed",
-        )
-    return int.from_bytes(head[start : start + 4], "big")
-
-
-def unpack(data: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Split a file into raw event bytes and metadata (an empty dict where the recorder wrote none)."""
-    length, start = raw_length(data), len(RAW_PREFIX) + 4
-    if length == 0:
-        raise ReplayError(
-            "unfinished",
-            "replay: the raw length must be above 0, found 0; its recorder was stopped early, so record the game again",
-        )
-    raw, rest = data[start : start + length], data[start + length :]
-    if len(raw) < length:
-        raise ReplayError(
-            "truncated", f"replay: the raw element must hold {length} bytes, found {len(raw)}; copy the file again"
-        )
-    if not rest.startswith(METADATA_KEY):
-        return raw, {}
-    try:
-        metadata = _Reader(rest, len(METADATA_KEY)).value()
-    except RecursionError as error:
-        raise _bad_metadata("nest a few levels at most", "hundreds") from error
-    if not isinstance(metadata, dict):
-        raise _bad_metadata("be an object", repr(metadata))
-    return raw, metadata
 
 
 def encode(value: object) -> bytes:
@@ -76,6 +31,17 @@ def _key(text: str) -> bytes:
     return b"U" + bytes([len(data)]) + data
 
 
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the object at the start of ``data``; ReplayError if there is none, or it is damaged."""
+    try:
+        found = _Reader(data).value()
+    except RecursionError as error:
+        raise _bad_metadata("nest a few levels at most", "hundreds") from error
+    if not isinstance(found, dict):
+        raise _bad_metadata("be an object", repr(found))
+    return found
+
+
 def _bad_metadata(rule: str, found: str) -> ReplayError:
     return ReplayError("bad_metadata", f"replay: metadata must {rule}, found {found}; copy the file again")
 
@@ -83,8 +49,8 @@ def _bad_metadata(rule: str, found: str) -> ReplayError:
 class _Reader:
     """A cursor over UBJSON bytes; short or unknown input raises ReplayError."""
 
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
 
     def take(self, count: int) -> bytes:
         piece = self.data[self.at : self.at + count]

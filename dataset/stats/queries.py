@@ -15,7 +15,6 @@ from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
 from dataset.schema import SIDES
 from dataset.stats.techniques.table import technique_table
-from dataset.store.played import played_frames
 from dataset.store.store import Store
 
 FRAMES_PER_MINUTE = 3600
@@ -120,7 +119,7 @@ def _matchups(store: Store, character: Character | None) -> pl.DataFrame:
 
 def _actions(store: Store, character: Character | None) -> pl.DataFrame:
     """Frames every character spends in every action state."""
-    frames = played_frames(store, [f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
+    frames = store.ok_frames([f"{side}_{name}" for side in SIDES for name in ("character", "action_state")])
     counts = pl.concat([_side_actions(frames, side, character) for side in SIDES])
     total = counts.group_by("character", "action_state").agg(pl.col("frames").sum())
     share = (pl.col("frames") / pl.col("frames").sum().over("character")).alias("share")
@@ -198,7 +197,7 @@ def _presses(store: Store, character: Character | None) -> pl.DataFrame:
     """How often each button goes down per minute of one player's play."""
     columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
     same = pl.col("replay") == pl.col("replay").shift(1)
-    frames = played_frames(store, columns).with_columns(same=same.fill_null(value=False))
+    frames = store.ok_frames(columns).with_columns(same=same.fill_null(value=False))
     sums = []
     for side in SIDES:
         buttons = pl.col(f"{side}_buttons")

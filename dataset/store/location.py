@@ -1,62 +1,23 @@
-"""Where a store's files lie: a folder here, or a URL whose files come through the cache.
+"""Where a store's files lie: in a folder of this machine (``Folder``), or behind a URL and through the cache (``Remote``)."""
 
-In: what a user gave as STORE. Out: ``Files``, the little that a store asks of them. The surprise: a path that went through
-``pathlib`` has lost a slash of its URL (``s3:/bucket``), and is still told from a folder.
-"""
-
-import hashlib
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
 
-from dataset.errors import ConfigError, SchemaError, ShardError
+from dataset.errors import SchemaError, ShardError
 from dataset.io.atomic import sha256_of
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo
-
-REPLAYS_NAME = "replays.parquet"
-PREVIOUS_REPLAYS_NAME = "replays.previous.parquet"
-"""The table of replays before the latest commit; the true one if a kill fell between that table and its manifest."""
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-"""Two letters at least: ``C:/replays`` is a folder."""
+from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 
 
-class Files(Protocol):
-    """The files of one store."""
-
-    path: Path | str
-    """As its errors name it."""
-    ahead: int
-    """Shards worth reading before they are asked for."""
-
-    def manifest(self) -> Manifest:
-        """The store's manifest."""
-
-    def replays(self, manifest: Manifest) -> Path:
-        """Where the table of replays lies that ``manifest`` belongs to."""
-
-    def read(self, shard: ShardInfo) -> bytes:
-        """The bytes of a shard, those the manifest lists.
-
-        Raises:
-            ShardError: they are others, or none.
-        """
-
-    def paths(self, shards: Sequence[ShardInfo]) -> list[Path]:
-        """Files to read shards from; for a URL fetched, verified and kept while this process lives."""
-
-
-def open_files(store: Path | str, patience: Patience | None = None) -> Files:
+def open_files(store: Path | str, patience: Patience | None = None) -> "Folder | Remote":
     """The files of a store.
 
     Args:
         store: a folder, or the URL of one.
-        patience: how long transfers are tried.
+        patience: how long a transfer is tried again.
 
     Raises:
         ConfigError: no backend reads the URL.
@@ -69,59 +30,31 @@ def open_files(store: Path | str, patience: Patience | None = None) -> Files:
     return Remote(url, patience or Patience())
 
 
-def url_of(store: Path | str) -> str | None:
-    """The URL that a user gave as STORE or SOURCE, with the slashes that ``pathlib`` took; ``None`` for a folder.
-
-    Raises:
-        ConfigError: it carries credentials or a query, which would end up in logs and records.
-    """
-    found = _SCHEME.match(str(store))
-    if found is None:
-        return None
-    url = f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query:
-        raise ConfigError(
-            f"{parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "
-            "keep credentials in ~/.netrc (https) or the environment (s3)"
-        )
-    return url
-
-
-def require_folder(store: Path | str) -> Path:
-    """The folder of a store that is written to, or checked file by file.
-
-    Raises:
-        ConfigError: it is a URL.
-    """
-    url = url_of(store)
-    if url is not None:
-        raise ConfigError(
-            f"store {url}: this command works in a folder on this machine, found a URL; "
-            "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
-        )
-    return Path(store)
-
-
 class Folder:
     """A store on this disk."""
 
     ahead = 0
+    """Shards worth reading before they are asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path: Path | str = path
+        """As errors name it."""
         self._folder = path
 
     def manifest(self) -> Manifest:
-        """See ``Files``."""
+        """The store's manifest."""
         return Manifest.load(self._folder)
 
     def replays(self, manifest: Manifest) -> Path:
-        """See ``Files``."""
+        """Where the table of replays lies that ``manifest`` belongs to."""
         return replays_path(self._folder, manifest)
 
     def read(self, shard: ShardInfo) -> bytes:
-        """See ``Files``."""
+        """The bytes of a shard.
+
+        Raises:
+            ShardError: they are not those that the manifest lists.
+        """
         data = self.paths([shard])[0].read_bytes()
         if not wanted(shard).is_whole(data):
             raise ShardError(
@@ -131,7 +64,11 @@ class Folder:
         return data
 
     def paths(self, shards: Sequence[ShardInfo]) -> list[Path]:
-        """See ``Files``; a query of a local store does not wait for its hashes: 'exphil verify' does."""
+        """Files to read shards from; they are not hashed, because a query would wait for that ('exphil verify' does it).
+
+        Raises:
+            ShardError: one is not there.
+        """
         for shard in shards:
             if not (self._folder / shard.path).is_file():
                 raise ShardError(
@@ -142,7 +79,7 @@ class Folder:
 
 
 class Remote:
-    """A store behind a URL, through the cache."""
+    """A store behind a URL, through the cache; its methods are those of ``Folder``."""
 
     ahead = 2
 
@@ -155,7 +92,7 @@ class Remote:
         self._cache = Cache(cache_folder() / "shards", cache_limit_bytes())
 
     def manifest(self) -> Manifest:
-        """See ``Files``."""
+        """The store's manifest."""
 
         def parse(data: bytes) -> Manifest:
             return Manifest.from_json(data.decode("utf-8", errors="replace"), str(self.path))
@@ -163,7 +100,7 @@ class Remote:
         return fetch_parsed(self._source, MANIFEST_NAME, parse, str(self.path), self._patience)
 
     def replays(self, manifest: Manifest) -> Path:
-        """See ``Files``."""
+        """A copy of the table of replays that ``manifest`` belongs to."""
         newest, previous = (
             Wanted(path=name, sha256=manifest.replays_sha256, size=None)
             for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME)
@@ -176,11 +113,11 @@ class Remote:
             raise error
 
     def read(self, shard: ShardInfo) -> bytes:
-        """See ``Files``."""
+        """The bytes of a shard, those the manifest lists."""
         return self._cache.read(wanted(shard), self._download(wanted(shard)))
 
     def paths(self, shards: Sequence[ShardInfo]) -> list[Path]:
-        """See ``Files``."""
+        """Files to read shards from: fetched, verified and kept while this process lives."""
         return self._cache.paths([wanted(shard) for shard in shards], self._download)
 
     def _download(self, one: Wanted) -> Download:
@@ -192,20 +129,8 @@ def wanted(shard: ShardInfo) -> Wanted:
     return Wanted(path=shard.path, sha256=shard.sha256, size=shard.bytes)
 
 
-def replays_path(folder: Path, manifest: Manifest) -> Path:
-    """Where the table of replays lies that ``manifest`` belongs to."""
-    for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
-        path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
-            return path
-    raise SchemaError(
-        f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
-        "found another or none; copy the store again or run 'exphil ingest --rebuild'"
-    )
-
-
 def frame_shard_path(folder: Path, shard: ShardInfo) -> Path:
-    """Where a frame shard lies, hashed before anything is made of it."""
+    """Where a frame shard lies, hashed before anything is derived from it."""
     path = folder / shard.path
     if not path.is_file() or sha256_of(path) != shard.sha256:
         raise SchemaError(

@@ -1,8 +1,7 @@
-"""How good a game is to learn from: parts that anyone may weigh again, and one score a player, from the frame table alone.
+"""How good a game is to learn from: one score for each player and the parts that it is made of, from the frame table alone.
 
-In: ``Columns`` of one replay and its row of the table of replays. Out: the columns of ``QUALITY_SCHEMA`` for that row. The
-surprise: the score is a *product* of parts between 0 and 1, so each part can only lower it; it is written beside the parts
-and filters nothing by itself. ``exphil encode --quality`` writes all of it again for a store, without a replay.
+The score is a product of parts between 0 and 1, so each part can only lower it. It filters nothing by itself: ``exphil encode
+--where`` and a training's weights may use it, or weigh the parts in another way.
 """
 
 from collections.abc import Mapping
@@ -15,17 +14,17 @@ from numpy.typing import NDArray
 from dataset.schema import CONTROLLER_NAMES, SIDES, Columns
 
 IDLE_FRAMES = 120
-"""A controller that rests as long as this, two seconds, is idle; people in play rarely let it rest for one."""
+"""A controller at rest for these two seconds is idle; people who play rarely let it rest for one."""
 STICK_ZONE = 23
-"""In 1/80: where Melee itself takes a stick for tilted (0.2875)."""
+"""In 1/80: from here on Melee itself counts a stick as tilted (0.2875)."""
 FULL_TEMPO = 120.0
-"""Inputs a minute above which more are not better: slow games between people have about 200, idle ones under 50."""
+"""Inputs per minute above which more are not better: slow games between people have about 200, idle ones under 50."""
 FULL_FIGHT = 120.0
-"""Percent a minute, both players' added up, above which more is not better: half of what games between people show."""
+"""Percent per minute, both players' added up, above which more is not better: half of what games between people show."""
 BROKEN_OFF = 0.8
-"""Worth of a game that nobody finished."""
+"""What a game that nobody finished is worth, where a finished one is worth 1."""
 HANDWARMER_FRAMES = 3600
-"""A game broken off within a minute was not meant."""
+"""A game broken off within this first minute was only a warm-up."""
 FRAMES_PER_MINUTE = 3600
 
 _SIDE_PARTS = (
@@ -111,7 +110,7 @@ def _ending(columns: Columns, end_method: str | None, quitter: str | None) -> st
 
 
 def _activity(columns: Columns, side: str) -> tuple[float, float]:
-    """Share of idle frames, and inputs a minute; frame 0 is the first in which players can act."""
+    """Share of idle frames, and inputs per minute; frame 0 is the first in which players can act."""
     first = int(np.searchsorted(columns["frame"], 0))
     pads = {name: columns[f"{side}_{name}"][first:] for name in CONTROLLER_NAMES}
     frames = len(pads["buttons"])

@@ -1,28 +1,125 @@
-"""The table of replays replaced, always together with the manifest that lists its hash.
+"""The table of replays, ``replays.parquet``: its columns, its rows, and SQL conditions over one of them.
 
-In: all rows. Out: ``replays.parquet`` and ``manifest.json``. The surprise: the table goes first and the one before it is kept
-as ``replays.previous.parquet``, so a kill between the two leaves a manifest whose table is the previous one.
+It has a row for every file ever looked at, and is always replaced together with the manifest that lists its hash.
 """
 
+import hashlib
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset.errors import ConfigError, SchemaError
 from dataset.io.atomic import replacing, sha256_of
-from dataset.store.frame_table import REPLAY_SCHEMA
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.schema import SIDES
 from dataset.store.manifest import Manifest
+from dataset.store.quality import QUALITY_SCHEMA
+
+REPLAYS_NAME = "replays.parquet"
+PREVIOUS_REPLAYS_NAME = "replays.previous.parquet"
+"""The table of replays before the latest commit; the true one if a kill fell between that table and its manifest."""
+
+ReplayRow = dict[str, Any]
+"""One row of the table by column name."""
+
+REPLAY_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("source", pa.string()),
+        ("member", pa.string()),
+        ("size", pa.int64()),
+        ("mtime", pa.int64()),
+        ("archive_size", pa.int64()),
+        ("crc", pa.int64()),
+        ("version", pa.string()),
+        ("stage", pa.uint8()),
+        *((f"port_{side}", pa.uint8()) for side in SIDES),
+        *((f"character_{side}", pa.uint8()) for side in SIDES),
+        *((f"type_{side}", pa.string()) for side in SIDES),
+        *((f"cpu_level_{side}", pa.uint8()) for side in SIDES),
+        *((f"name_hash_{side}", pa.string()) for side in SIDES),
+        *((f"code_hash_{side}", pa.string()) for side in SIDES),
+        ("match_id", pa.string()),
+        ("game_number", pa.int32()),
+        ("tiebreaker", pa.int32()),
+        ("frames", pa.int32()),
+        ("frames_resimulated", pa.int32()),
+        ("frame_gaps", pa.int32()),
+        ("non_finite", pa.string()),
+        ("off_lattice", pa.int32()),
+        ("winner", pa.string()),
+        *((f"stocks_{side}", pa.uint8()) for side in SIDES),
+        *((f"damage_{side}", pa.float32()) for side in SIDES),
+        ("seconds", pa.float32()),
+        ("split", pa.string()),
+        ("shard", pa.string()),
+        ("row_start", pa.int64()),
+        ("rows_digest", pa.string()),
+        ("started_at", pa.string()),
+        ("end_method", pa.string()),
+        ("quitter", pa.string()),
+        ("ranks", pa.string()),
+        ("is_pal", pa.bool_()),
+        ("is_frozen_stadium", pa.bool_()),
+        *QUALITY_SCHEMA,
+    ]
+)
+"""Columns of ``replays.parquet``, one row for every file ever looked at.
+
+``mtime`` is nanoseconds of the file or of the archive it lies in, ``archive_size`` and ``crc`` (zip) are null for loose
+files. ``source``, ``member`` and the players' names are salted hashes unless the store keeps names. ``damage`` is what
+the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON object of column to count, ``quitter`` the side
+that pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``, which does not
+say which side has which). The columns after ``is_frozen_stadium`` are ``dataset.store.quality``'s.
+"""
 
 
-def save_replays(
-    folder: Path, rows: Iterable[Mapping[str, Any]], manifest: Manifest, on_disk: Manifest | None
-) -> Manifest:
-    """Write ``rows`` and ``manifest``, which follows ``on_disk``; returns it as written."""
+def replays_path(folder: Path, manifest: Manifest) -> Path:
+    """Where the table of replays lies that ``manifest`` belongs to."""
+    for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
+        path = folder / name
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
+            return path
+    raise SchemaError(
+        f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
+        "found another or none; copy the store again or run 'exphil ingest --rebuild'"
+    )
+
+
+def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
+    """Rows with status ``ok`` in the order in which their frames lie in the store."""
+    return replays.filter(pl.col("status") == "ok").sort("shard", "row_start").collect().to_dicts()
+
+
+def kept_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
+    """Rows that are not ``ok`` but whose frames lie in the store all the same (``exphil ingest --keep-all``), in order."""
+    kept = (pl.col("status") != "ok") & pl.col("shard").is_not_null()
+    return replays.filter(kept).sort("shard", "row_start").collect().to_dicts()
+
+
+def rows_by_shard(rows: Iterable[ReplayRow]) -> dict[str, list[ReplayRow]]:
+    """The same rows under the frame shard that holds them."""
+    shards: dict[str, list[ReplayRow]] = {}
+    for row in rows:
+        shards.setdefault(str(row["shard"]), []).append(row)
+    return shards
+
+
+def save_replays(folder: Path, rows: Iterable[ReplayRow], manifest: Manifest, on_disk: Manifest | None) -> Manifest:
+    """Write ``rows`` and ``manifest``, which follows ``on_disk``; returns it as written.
+
+    The table is replaced first, and the one before it is kept as ``replays.previous.parquet``. So a kill between the two leaves
+    a manifest whose table is the previous one.
+    """
     current = folder / REPLAYS_NAME
     if on_disk is not None and replays_path(folder, on_disk) == current:
         with replacing(folder / PREVIOUS_REPLAYS_NAME) as temporary:
@@ -34,3 +131,73 @@ def save_replays(
     written = replace(manifest, replays_sha256=sha256_of(current))
     written.save(folder)
     return written
+
+
+_NOT_IN_CONDITIONS = ("status", "reason", "detail", "size", "mtime", "archive_size", "crc", "shard", "row_start")
+"""Columns that change when a file is touched or a store encoded again, or that are alike in all replays let in."""
+
+_CONDITION_SCHEMA = pa.schema([field for field in REPLAY_SCHEMA if field.name not in _NOT_IN_CONDITIONS])
+
+
+def passing(rows: Sequence[ReplayRow], where: str) -> list[bool]:
+    """Whether each of ``rows`` passes the SQL condition of ``exphil encode --where``; where it is null, a row does not pass.
+
+    An empty condition lets all pass. Each replay is judged by its own row, because ingest judges a new one before it knows
+    the others.
+
+    Raises:
+        ConfigError: the condition cannot be read.
+    """
+    if not where:
+        return [True] * len(rows)
+    return _passing(_table(rows), where)
+
+
+def left_out(rows: Sequence[ReplayRow], where: str) -> dict[str, int]:
+    """Frames of each of ``rows`` that does not pass, by id; raises as ``passing`` does."""
+    pairs = zip(rows, passing(rows, where), strict=True)
+    return {row["id"]: row["frames"] for row, passes in pairs if not passes}
+
+
+def check_where(rows: Sequence[ReplayRow], where: str) -> None:
+    """Refuse a condition that compares replays with each other, or that none of them passes.
+
+    Raises:
+        ConfigError: it is such a condition, or cannot be read.
+    """
+    if not where:
+        return
+    table = _table(rows)
+    together = _passing(table, where)
+    if together != [_passing(table[row], where)[0] for row in range(len(rows))]:
+        raise ConfigError(
+            f"--where {where!r}: must judge each replay by its own row, found one that compares replays; ask 'exphil stats "
+            "--sql' for the figure and write it as a number"
+        )
+    if not any(together):
+        raise ConfigError(f"--where {where!r}: must let at least one of {len(rows)} replays pass, found none; widen it")
+
+
+def _table(rows: Sequence[ReplayRow]) -> pl.DataFrame:
+    return pl.DataFrame(pa.Table.from_pylist(list(rows), schema=_CONDITION_SCHEMA))
+
+
+def _passing(table: pl.DataFrame, where: str) -> list[bool]:
+    try:
+        found = table.with_columns(pl.sql_expr(where).alias("_passes"))["_passes"]
+    except pl.exceptions.PolarsError as error:
+        fault = re.split("; valid columns|This error occurred", str(error))[
+            0
+        ]  # the columns are listed below, with types
+        raise _unreadable(where, " ".join(fault.split())) from error
+    if found.dtype != pl.Boolean:
+        raise _unreadable(where, f"a value of type {found.dtype}")
+    return found.fill_null(value=False).to_list()
+
+
+def _unreadable(where: str, found: str) -> ConfigError:
+    columns = ", ".join(f"{field.name} ({field.type})" for field in _CONDITION_SCHEMA)
+    return ConfigError(
+        f"--where {where!r}: must be a condition as SQL writes it after WHERE, over columns of one replay, found {found}; "
+        f"the columns are {columns}"
+    )

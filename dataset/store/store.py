@@ -1,8 +1,7 @@
-"""A store, opened for reading: replays, frames and window samples, checked against the manifest before use.
+"""A store opened for reading, from a folder or a URL: polars frames, numpy columns, encoded samples.
 
-In: the folder that ``exphil ingest`` wrote, or the URL of a copy of it. Out: polars frames, numpy columns, encoded samples.
-The surprise: nothing is read that the manifest does not list, and a window shard whose bytes do not hash to what it says is
-refused before its first sample, because a truncated or flipped shard otherwise passes unnoticed.
+Only what the manifest lists is read. A window shard whose bytes have another hash than the manifest says is refused before its
+first sample, because a truncated or flipped shard would otherwise pass unnoticed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -11,8 +10,6 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dataset.codecs.registry import CODECS
@@ -23,10 +20,9 @@ from dataset.io.prefetch import in_advance
 from dataset.melee.ids import character_from_name
 from dataset.reporting.command_lines import command_line
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.frame_table import columns_from_table
+from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
 from dataset.store.location import open_files
-from dataset.store.manifest import Manifest, ShardInfo
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS, Manifest, ShardInfo
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Batch
 from dataset.stream.window_shards import Packed, Sample, count_samples, read_about, read_packed, unpack
@@ -60,18 +56,27 @@ class Store:
         _check_counts(self.manifest, self.path)
 
     def replays(self) -> pl.LazyFrame:
-        """One row for every file ever looked at (``dataset.store.frame_table.REPLAY_SCHEMA``)."""
+        """One row for every file ever looked at (``dataset.store.replay_table.REPLAY_SCHEMA``)."""
         return pl.scan_parquet(self._files.replays(self.manifest))
 
     def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """All rows of the frame table, in order within each replay; ``replay`` is the id.
 
-        Under ``exphil ingest --keep-all`` games that were not let in are among them: their replays are not ``ok``.
+        What a replay's Slippi version does not record is null. Games that were not let in but kept (``exphil ingest --keep-all``)
+        are among the rows; ``ok_frames`` leaves them out.
 
         From a URL all frame shards are fetched first; the cache must be able to hold them at once.
         """
-        frames = pl.scan_parquet(self._files.paths(self._frame_shards()))
+        frames = scan_frames(self._files.paths(self._frame_shards()))
         return frames if columns is None else frames.select(columns)
+
+    def ok_frames(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """The given columns of every frame of every game with status ``ok``, in order within each."""
+        if not self.manifest.kept_frames:
+            return self.frames(columns)
+        games = self.replays().filter(pl.col("status") == "ok").select(replay="id")
+        kept = self.frames(sorted({"replay", *columns})).join(games, on="replay", how="semi", maintain_order="left")
+        return kept.select(columns)
 
     def samples(
         self, split: Literal["train", "val", "test", "all"], ids: Collection[str] | None = None
@@ -157,7 +162,7 @@ class Store:
         return self._files.paths([shard])[0]
 
     def columns(self, replay_id: str) -> dict[str, NDArray[np.generic]]:
-        """Frame-table columns of one replay; columns that are null throughout are absent, single nulls are zeros."""
+        """Frame-table columns of one replay; those that it does not record are absent, single nulls are zeros."""
         found = self.replays().filter((pl.col("id") == replay_id) & pl.col("shard").is_not_null()).collect()
         if found.is_empty():
             raise ConfigError(
@@ -166,7 +171,8 @@ class Store:
             )
         row = found.row(0, named=True)
         (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
-        return columns_from_table(_read_rows(self.shard_path(shard), row["row_start"], row["frames"]))
+        ((_, table),) = read_replays(self.shard_path(shard), [row])
+        return columns_from_table(table)
 
     def _frame_shards(self) -> list[ShardInfo]:
         shards = self.manifest.of_kind("frames")
@@ -174,14 +180,6 @@ class Store:
             found = "window shards only; take the whole store" if self.manifest.replays else "none; ingest some first"
             raise SchemaError(f"store {self.path}: the frame table needs at least one replay, found {found}")
         return shards
-
-
-def _read_rows(path: Path, start: int, count: int) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)])
-        group = int(np.searchsorted(ends, start, side="right"))  # replays never cross row groups
-        first = int(ends[group]) - file.metadata.row_group(group).num_rows
-        return file.read_row_group(group).slice(start - first, count)
 
 
 def _check_versions(manifest: Manifest, path: Path | str) -> None:

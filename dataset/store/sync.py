@@ -1,9 +1,7 @@
-"""Runs and stores to a remote and back: never deleting, going on where it stopped, checked at the end.
+"""Copies runs and stores to a remote and back: interrupted copies resume, nothing is deleted, and the result is checked.
 
-In: a folder of runs, or a store, and a remote of rclone's. Out: how much was copied. The surprise: a store is copied by its
-manifest, shards first and the manifest last, so that whoever reads the other side meanwhile sees the store of before or
-the new one; and it only goes forward, so a side that holds replays the other lacks is never overwritten. The salt behind
-hashed names stays where it is.
+A store's shards are copied first and its manifest last, so that a reader of the other side sees either the old store or the new
+one. A side that holds replays which the other lacks is never overwritten. The salt behind hashed names is not copied.
 """
 
 from contextlib import nullcontext
@@ -16,9 +14,9 @@ from dataset.io.rclone import Progress
 from dataset.io.remote_folder import Copied, RemoteFolder
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 
-LEFT_HERE = ("--exclude", "*.tmp", "--exclude", "*.partial")
-LAST = ("README.md", "replays.previous.parquet", "replays.parquet")
-"""Small files that belong to a manifest; those that are there are copied just before it."""
+_NOT_COPIED = ("--exclude", "*.tmp", "--exclude", "*.partial")
+_SMALL_FILES = ("README.md", "replays.previous.parquet", "replays.parquet")
+"""Files that belong to a manifest; those that exist are copied just before it."""
 
 
 def sync_runs(
@@ -30,8 +28,8 @@ def sync_runs(
         direction: ``up`` or ``down``.
         runs: the folder that holds the run folders.
         remote: a remote of rclone's, or a folder.
-        is_dry: only tell what would be copied.
-        on_progress: told how far it is.
+        is_dry: only count what would be copied.
+        on_progress: called with a line that says how far the copy is.
 
     Raises:
         ConfigError: there is nothing to copy.
@@ -41,7 +39,7 @@ def sync_runs(
     if _is_up(direction) and not runs.is_dir():
         raise ConfigError(f"runs {runs}: nothing to sync up, found no such folder; train first, or give another folder")
     ends = (str(runs), away) if _is_up(direction) else (away, str(runs))
-    return rclone.copy(*ends, options=("--update", *LEFT_HERE), is_dry=is_dry, on_progress=on_progress)
+    return rclone.copy(*ends, options=("--update", *_NOT_COPIED), is_dry=is_dry, on_progress=on_progress)
 
 
 def sync_store(
@@ -65,7 +63,7 @@ def store_up(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copied
         here = Manifest.load(store)
         _require_forward(here, _manifest(away), str(store), away.name)
         shards = [shard.path for shard in here.shards]
-        small = [name for name in LAST if (store / name).is_file()]
+        small = [name for name in _SMALL_FILES if (store / name).is_file()]
         done = Copied()
         for files in (shards, small, [MANIFEST_NAME]):
             done += away.send(store, files, is_dry=is_dry)
@@ -87,7 +85,7 @@ def store_down(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copi
         done = away.fetch(store, [shard.path for shard in there.shards], is_dry=is_dry)
         if not is_dry:
             _require_sound(store, there)
-        for files in (LAST, [MANIFEST_NAME]):
+        for files in (_SMALL_FILES, [MANIFEST_NAME]):
             done += away.fetch(store, files, is_dry=is_dry)
         return done
 
@@ -98,7 +96,7 @@ def _manifest(away: RemoteFolder) -> Manifest | None:
 
 
 def _require_forward(source: Manifest, destination: Manifest | None, name: str, other: str) -> None:
-    """Refuse to lay a store over one with frames that it does not hold: frame shards are only ever added."""
+    """Refuse to copy a store over one that holds frames which it lacks: frame shards are only ever added."""
     if destination is None:
         return
     held = {(shard.path, shard.samples, shard.frames) for shard in source.of_kind("frames")}

@@ -36,7 +36,7 @@ _DIFFERENCED = [
     for name in ("frame", "dx", "dy", "distance", *(f"{side}_{name}" for side in SIDES for name in _SMOOTH))
 ]
 """Features stored as differences from frame to frame, modulo 2^16 on their bits. On 40 Falco games these 14 and the frame
-numbers take a sample from 21.9 to 14.5 bytes a frame; differences of all features would give 13.1, at twice the time."""
+numbers take a sample from 21.9 to 14.5 bytes per frame; differences of all features would give 13.1, at twice the time."""
 
 
 @dataclass(frozen=True)

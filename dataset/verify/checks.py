@@ -1,8 +1,4 @@
-"""The claims of a store that need no pass over its shards, and what a check is.
-
-In: the manifest, the rows of its table of replays, a codec, the counts of a leak. Out: one ``Check`` a claim, with what was
-found. Nothing here reads a file.
-"""
+"""What a check is, and the checks of a store that need no pass over its shards; nothing here reads a file."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,20 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset.codecs.base import Codec
-from dataset.codecs.registry import CODECS
 from dataset.features.align import MIN_ONSETS, Leak
 from dataset.features.layout import encoder_digest
 from dataset.melee.controller import NEUTRAL
 from dataset.melee.ids import character_from_name
 from dataset.schema import SCHEMA_VERSION, SIDES
-from dataset.store.manifest import Manifest, data_digest
-from dataset.store.row_filter import left_out
-from dataset.store.rows import ReplayRow, rows_by_shard
-from dataset.store.split import SPLITS, split_key, split_of
+from dataset.store.manifest import SPLITS, Manifest, split_of
+from dataset.store.replay_table import ReplayRow, left_out, rows_by_shard
 from dataset.verify.frame_audit import Faults
 
 _WORDS = {"None": "any", "False": "no", "True": "yes"}
-"""A filter's setting for people."""
+"""How a filter's setting is shown."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +48,8 @@ def fault_check(name: str, faults: Faults, what: str, good: str) -> Check:
     return Check(name, not faults.count, f"{faults.count:,} {what}, first: {faults.first}" if faults.count else good)
 
 
-def version_check(manifest: Manifest) -> Check:
-    """Schema, encoder and codec of the store are those of this exphil."""
-    codec = CODECS.get(manifest.codec)
+def version_check(manifest: Manifest, codec: Codec | None) -> Check:
+    """Schema, encoder and codec of the store are those of this exphil; ``codec`` is ``None`` if it is unknown here."""
     here = {
         "schema": (manifest.schema_version, SCHEMA_VERSION),
         f"encoder of features {manifest.features}": (manifest.encoder_digest, encoder_digest(manifest.features)),
@@ -76,14 +68,7 @@ def replay_check(manifest: Manifest, rows: list[ReplayRow], kept: Sequence[Repla
     """
     faults = Faults()
     left = left_out(rows, manifest.where)
-    digest = data_digest(
-        ((row["id"], row["split"], row["rows_digest"]) for row in rows),
-        schema_version=manifest.schema_version,
-        encoder_digest=manifest.encoder_digest,
-        codec_digest=manifest.codec_digest,
-        rollback=manifest.rollback,
-        left=left,
-    )
+    digest = manifest.data_digest(rows, left)
     frames = sum(row["frames"] for row in rows)
     for what, found, listed in (
         ("replays", len(rows), manifest.replays),
@@ -128,7 +113,7 @@ def split_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
         for key, count in Counter(key for key, _ in pairs).items():
             faults.add(int(count > 1), f"{what} {key} is in {count} splits")
     for row in rows:
-        rule = split_of(split_key(row["match_id"], row["id"]), manifest.split_seed)
+        rule = split_of(row["match_id"], row["id"], manifest.split_seed)
         faults.add(int(row["split"] != rule), f"replay {row['id']} is in {row['split']}, the rule says {rule}")
     shares = Counter(row["split"] for row in rows)
     good = ", ".join(f"{split} {shares[split]}" for split in SPLITS)
@@ -150,17 +135,17 @@ def filter_check(manifest: Manifest, rows: list[ReplayRow]) -> Check:
         faults.add(int(is_cpu_in), f"{where} has a CPU player, the filter lets none in")
         is_absent = character is not None and character not in picked
         faults.add(int(is_absent), f"{where} has no {name}, the filter says one player picked it")
-    told = ", ".join(
+    settings = ", ".join(
         f"{key.replace('_', ' ')} {_WORDS.get(str(value), value)}" for key, value in sorted(filters.items())
     )
     left = (
         f"; where {manifest.where!r} keeps {manifest.left_replays:,} replays out of windows" if manifest.where else ""
     )
-    return fault_check("filters", faults, "replays let in against the filters", told + left)
+    return fault_check("filters", faults, "replays let in against the filters", settings + left)
 
 
 def codec_check(codec: Codec) -> Check:
-    """Every class of every component decodes to a controller that encodes to it."""
+    """Every class of every component decodes to a controller that encodes to the same class."""
     faults = Faults()
     neutral = codec.encode(NEUTRAL[None])
     for column, (component, size) in enumerate(codec.components):
@@ -175,7 +160,7 @@ def codec_check(codec: Codec) -> Check:
 
 
 def leak_check(leak: Leak) -> Check:
-    """States and targets are in step; too few onsets to tell is not in step."""
+    """States and targets are in step; the check fails too where there are too few onsets to tell."""
     found = f"of {leak.onsets:,} jump onsets {leak.own_row:.1%} show the jump in their own row, {leak.row_before:.2%} before"
     verdicts = {
         "ok": found,

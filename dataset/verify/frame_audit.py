@@ -1,22 +1,25 @@
-"""What must hold of every stored frame, gathered replay by replay in constant memory.
+"""What must hold of every stored frame, counted replay by replay in constant memory, and of a replay's row beside its frames.
 
-In: the columns of one replay after the other. Out: how many values break which rule and where first, and what the columns
-look like. The surprise: only humans' sticks are held to the lattice. Computer players write theirs past the pad, and in real
-replays they leave the dead zone, the unit circle and even the 1/80 grid; no human's ever did.
+Only humans' sticks must lie on the lattice. Computer players do not write theirs through the pad: in real replays they enter the
+dead zone and leave the unit circle and even the 1/80 grid. No human's ever did.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
+from dataset.features.encoder import controller_matrix
 from dataset.melee.controller import STICK_DEAD_ZONE, TRIGGER_DEAD_ZONE
-from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES
-from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns, controller_matrix
-from dataset.store.rows import ReplayRow
+from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES, character_from_name
+from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
+from dataset.store.frame_table import missing_columns
+from dataset.store.quality import QUALITY_SCHEMA, damage_taken, quality_of
+from dataset.store.replay_table import ReplayRow
 
 _LIMITS = {
     "action_state": (0, NUM_ACTION_STATES - 1),
@@ -27,7 +30,12 @@ _LIMITS = {
     "owner": (-1, 1),
     "l_cancel": (0, 2),
 }
-"""Smallest and largest value of id columns, of whichever player, Nana or item."""
+"""Smallest and largest value of id columns, of every player, Nana and item."""
+
+_FRAMES_PER_SECOND = 60
+
+_SHAPES = frozenset(character_from_name(name).internal for name in ("zelda", "sheik"))
+"""Whoever picked one of these may play the other."""
 
 
 @dataclass
@@ -120,6 +128,56 @@ class FrameAudit:
         self.codec.add(len(moved), f"{where}: controller {possible[moved[:1]].tolist()}")
 
 
+def contradictions(row: Mapping[str, Any], columns: Columns) -> list[str]:
+    """Every value of a replay's ``row`` that its frames contradict, in words; quality that was never written is no fault.
+
+    Characters are compared too: no other check would notice that the players of a game were exchanged before it was stored.
+    """
+    found = _wrong_characters(row, columns) + _wrong_version(row, columns)
+    for name, value in _derived(row, columns).items():
+        if row.get(name) is None and name in QUALITY_SCHEMA.names:
+            continue
+        is_same = row[name] == (float(np.float32(value)) if isinstance(value, float) else value)
+        hint = "; 'exphil encode --quality' writes it again" if name in QUALITY_SCHEMA.names else ""
+        found += [] if is_same else [f"{name} is {row[name]}, its frames say {value}{hint}"]
+    return found
+
+
+def _wrong_characters(row: Mapping[str, Any], columns: Columns) -> list[str]:
+    """Sides on which a character is played that nobody picked there."""
+    found = []
+    for side in SIDES:
+        picked, seen = row[f"character_{side}"], set(np.unique(columns[f"{side}_character"]).tolist())
+        if not seen <= ({picked} | (_SHAPES if picked in _SHAPES else set())):
+            found.append(f"character_{side} is {picked}, its frames say {sorted(seen)}")
+    return found
+
+
+def _wrong_version(row: Mapping[str, Any], columns: Columns) -> list[str]:
+    """Columns that the replay's version does not record, or that it records and lacks."""
+    major, minor, patch = map(int, row["version"].split("."))
+    version = (major, minor, patch)
+    newer = [c.name for c in COLUMNS if c.since > version and c.name in columns]
+    lacking = missing_columns(columns, version)
+    found = [f"version is {row['version']}, which has no {newer[0]}"] if newer else []
+    return found + ([f"version is {row['version']}, which has {lacking[0]}"] if lacking else [])
+
+
+def _derived(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    frames = len(columns["frame"])
+    stocks = {side: int(columns[f"{side}_stocks"][-1]) for side in SIDES}
+    derived: dict[str, Any] = {
+        "frames_resimulated": int(np.count_nonzero(columns["resimulated"])),
+        "frame_gaps": int(columns["frame"][-1]) - FIRST_FRAME + 1 - frames,
+        "seconds": frames / _FRAMES_PER_SECOND,
+        **{f"stocks_{side}": stocks[side] for side in SIDES},
+        **{f"damage_{side}": damage_taken(columns, other) for side, other in (SIDES, SIDES[::-1])},
+    }
+    if min(stocks.values()) == 0 < max(stocks.values()):  # else the frames alone do not decide
+        derived["winner"] = max(SIDES, key=lambda side: stocks[side])
+    return derived | quality_of(columns, row)
+
+
 def _limited(columns: Columns) -> Iterator[tuple[str, int, int]]:
     for name in columns:
         for suffix, (smallest, largest) in _LIMITS.items():
@@ -134,7 +192,7 @@ def _at(row: ReplayRow, columns: Columns, name: str, rows: NDArray[np.intp]) -> 
 
 
 def _is_off_lattice(stick: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """[N] whether a stick [N, 2] stands where Melee never reads it: beyond the rim or inside the dead zone."""
+    """[N] whether a stick [N, 2] is where Melee never reads it: beyond the rim or inside the dead zone."""
     beyond = (stick * stick).sum(axis=-1) > 80 * 80
     inside = ((stick != 0) & (np.abs(stick) < STICK_DEAD_ZONE)).any(axis=-1)
     off: NDArray[np.bool_] = beyond | inside

@@ -1,8 +1,7 @@
-"""Everything a store claims, checked: files, counts, order, ids, lattices, splits, windows, codec, and the leak.
+"""Checks everything a store claims: files, counts, order, ids, lattices, splits, windows, codec, and the leak.
 
-In: a store's folder. Out: a ``Verdict``, one ``Check`` a claim, each with what was found. Every check runs to its end, so
-one damaged file does not hide another. The surprise: windows are compared number for number with a fresh encoding of their
-Parquet rows, not by compressed bytes, which differ between zstd releases; the bytes themselves are held by the hashes.
+Every check runs to its end, so one damaged file does not hide another. Windows are compared number by number with a fresh
+encoding of their Parquet rows, because compressed bytes differ between zstd releases; their bytes are checked by the hashes.
 """
 
 import re
@@ -23,11 +22,16 @@ from dataset.errors import SchemaError
 from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import command_line
-from dataset.store.frame_table import FRAME_SCHEMA, columns_from_table, rows_digest, wrong_nulls
-from dataset.store.location import replays_path, require_folder
-from dataset.store.manifest import Manifest, ShardInfo
-from dataset.store.row_filter import left_out
-from dataset.store.rows import ReplayRow, ingested_rows, kept_rows, rows_by_shard, sample_of, shard_tables
+from dataset.store.frame_table import (
+    FRAME_SCHEMA,
+    columns_from_table,
+    read_replays,
+    rows_digest,
+    sample_of,
+    wrong_nulls,
+)
+from dataset.store.manifest import Manifest, ShardInfo, require_folder
+from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, replays_path, rows_by_shard
 from dataset.stream.window_shards import read_shard
 from dataset.verify.checks import (
     Check,
@@ -40,15 +44,14 @@ from dataset.verify.checks import (
     split_check,
     version_check,
 )
-from dataset.verify.frame_audit import Faults, FrameAudit
-from dataset.verify.row_audit import contradictions
+from dataset.verify.frame_audit import Faults, FrameAudit, contradictions
 from dataset.verify.window_audit import WindowAudit
 
 UNREADABLE = (SchemaError, OSError, pa.ArrowException, tarfile.TarError, zstandard.ZstdError, ValueError, KeyError)
 """What reading a damaged file raises."""
 
 Progress = Callable[[str, int, int], None]
-"""Told which pass it is, shards done and shards in all."""
+"""Called with the name of the pass, the shards done and their total."""
 
 
 def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | None = None) -> Verdict:
@@ -69,8 +72,9 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     rows, kept = ingested_rows(replays), kept_rows(replays)
     report = on_progress or (lambda name, done, total: None)
     damaged = _damaged_shards(folder, manifest, quick, report)
+    codec = CODECS.get(manifest.codec)
     checks = [
-        version_check(manifest),
+        version_check(manifest, codec),
         _files(manifest, damaged, quick),
         replay_check(manifest, rows, kept),
         split_check(manifest, rows),
@@ -80,11 +84,9 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
         more = f"; run '{command_line('ingest', 'SOURCE', '--store', folder)}'"
         nothing = Check("frames", False, f"none, so nothing about frames and windows can be checked{more}")
         return Verdict((*checks, nothing), leak_from_counts(np.zeros(3, int)))
-    codec = CODECS.get(manifest.codec)
     if codec is None:
-        return Verdict(
-            (*checks, Check("leak", False, "not taken: the codec is unknown")), leak_from_counts(np.zeros(3, int))
-        )
+        unknown = Check("leak", False, "not taken: the codec is unknown")
+        return Verdict((*checks, unknown), leak_from_counts(np.zeros(3, int)))
     windows = _read_windows(folder, manifest, damaged, codec, report)
     if not quick:
         stored = sorted((*rows, *kept), key=lambda row: (row["shard"], row["row_start"]))
@@ -146,9 +148,10 @@ def _windows(rows: list[ReplayRow], left: Container[str], windows: WindowAudit, 
     """Every ingested replay that is not left out once, in a shard of its split, equal to a fresh encoding."""
     splits = {row["id"]: row["split"] for row in rows if row["id"] not in left}
     for replay, split in windows.splits.items():
-        told = splits.get(replay)
+        listed = splits.get(replay)
         windows.faults.add(
-            int(told != split), f"sample {replay} is in a {split} shard, the table of replays says {told or 'in none'}"
+            int(listed != split),
+            f"sample {replay} is in a {split} shard, the table of replays says {listed or 'in none'}",
         )
     missing = sorted(splits.keys() - windows.splits.keys())
     windows.faults.add(len(missing), f"replay {missing[0]} is in no window shard that could be read" if missing else "")
@@ -196,8 +199,9 @@ def _audit_shard(
     content.add(
         int(metadata.num_rows != shard.frames), f"{shard.path} has {metadata.num_rows} rows, not {shard.frames}"
     )
-    content.add(int(schema.names != FRAME_SCHEMA.names), f"{shard.path} has other columns than the frame table")
-    for row, table in shard_tables(path, rows):
+    known = [name for name in FRAME_SCHEMA.names if name in schema.names]
+    content.add(int(schema.names != known), f"{shard.path} has other columns than the frame table")
+    for row, table in read_replays(path, rows):
         named = set(table["replay"].unique().to_pylist())
         content.add(int(named != {row["id"]}), f"rows of replay {row['id']} are marked {sorted(named, key=str)[:2]}")
         columns = columns_from_table(table)

@@ -1,7 +1,6 @@
-"""What must hold of every window sample, gathered sample by sample with a few bytes kept of each.
+"""What must hold of every window sample, and whether it equals a fresh encoding of its frames; a few bytes are kept of each.
 
-In: the samples of the window shards, then fresh encodings of the frame table. Out: where the two differ, which features
-never vary, and the counts of the leak check, taken from the very numbers a policy is given.
+The counts of the leak check are taken from the same numbers that a policy is given.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +33,7 @@ class WindowAudit:
     _high: NDArray[np.float16] = field(default_factory=lambda: np.full(len(FEATURES), -np.inf, dtype=np.float16))
 
     def add(self, sample: Sample, split: str, codec: Codec) -> None:
-        """Take in a stored sample."""
+        """Audit a stored sample."""
         where = f"sample {sample.id}"
         self.faults.add(
             int(sample.id in self.splits), f"{where} is in two shards, {split} and {self.splits.get(sample.id)}"
@@ -52,7 +51,7 @@ class WindowAudit:
             self.leak = self.leak + sample_leak(sample, codec)
 
     def compare(self, fresh: Sample) -> None:
-        """Hold a fresh encoding against what was stored of it, if it was."""
+        """Compare a fresh encoding with the stored sample, if there is one."""
         stored = self._parts.get(fresh.id)
         if stored is None:
             return
@@ -81,7 +80,7 @@ def _fingerprint(sample: Sample) -> dict[str, bytes]:
 
 
 def sample_leak(sample: Sample, codec: Codec) -> NDArray[np.int64]:
-    """``leak_counts`` of both sides of a sample at delay 0, as a policy would meet them."""
+    """``leak_counts`` of both sides of a sample at delay 0, as a policy would see them."""
     total = np.zeros(3, dtype=np.int64)
     for side, classes in zip(SIDES, sample.classes, strict=True):
         aligned = align(classes.T, sample.frames, 0)

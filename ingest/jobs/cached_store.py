@@ -1,7 +1,7 @@
-"""A store made on demand: the one for these replays and options, ingested only if it is not there yet.
+"""A store made on demand under ``$EXPHIL_CACHE`` or ``~/.cache/exphil``, for commands that are given replays instead of a store.
 
-In: sources and options. Out: the folder of a whole store under ``$EXPHIL_CACHE`` or ``~/.cache/exphil``. The surprise: the key
-is taken over the *content* of the files, so moved or copied replays find the same store, and any change makes a new one.
+Its name depends on the options and on the *content* of the files: moved or copied replays find the same store, and any change
+makes a new one.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,18 +9,16 @@ from pathlib import Path
 
 import xxhash
 
-from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
-from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.cache import cache_folder
-from dataset.schema import SCHEMA_VERSION
 from dataset.store.manifest import MANIFEST_NAME
+from ingest.jobs.commit import new_manifest
 from ingest.jobs.pipeline import Progress, ingest
-from ingest.options import DEFAULT_CODEC, IngestOptions
+from ingest.options import IngestOptions
 from ingest.sources.find import find_candidates
 
 PARTIAL_SUFFIX = ".partial"
-"""A store that is not finished; the next call goes on with it."""
+"""Of a store that is not finished; the next call resumes it."""
 
 
 def cached_store(
@@ -43,9 +41,9 @@ def cached_store(
     report = ingest(sources, partial, options, on_progress=on_progress)
     if report.store_replays == 0:
         reasons = {**report.rejections, **report.failures}
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no files at all"
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no files at all"
         raise ConfigError(
-            f"replays {', '.join(map(str, sources))}: at least one game must be let in, found {told}; "
+            f"replays {', '.join(map(str, sources))}: at least one game must be let in, found {counts}; "
             "try 'exphil ingest' with --dry-run and other filters"
         )
     partial.replace(folder)
@@ -54,20 +52,13 @@ def cached_store(
 
 def _key(sources: Sequence[str | Path], options: IngestOptions) -> str:
     files = sorted({candidate.source for candidate in find_candidates(sources)})
-    settings = (
-        SCHEMA_VERSION,
-        ENCODER_DIGEST,
-        get_codec(options.codec or DEFAULT_CODEC).digest,
-        options.rollback,
-        options.split_seed,
-        sorted(options.stored_filters().items()),
-    )
     contents = sorted(_hash(Path(file)) for file in files)
-    return xxhash.xxh3_128_hexdigest(repr((settings, contents)).encode())
+    empty = new_manifest(options)
+    return xxhash.xxh3_128_hexdigest(repr((empty.digest, empty.settings_digest, contents)).encode())
 
 
 def _hash(path: Path) -> str:
-    """Of a file's bytes; of what cannot be opened (a closed folder is such a source, too) that it cannot."""
+    """Of a file's bytes; of the error where it cannot be opened, as of a folder without permission."""
     hasher = xxhash.xxh3_128()
     try:
         with path.open("rb") as file:

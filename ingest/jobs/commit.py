@@ -1,14 +1,11 @@
-"""The store being written: locked, checked against the options, and grown job by job.
+"""A store open for writing: locked, checked against the options, and committed as results of jobs come in.
 
-In: results of jobs. Out: ``replays.parquet`` and ``manifest.json``, always a pair. The surprises: the table of replays is
-replaced *before* the manifest that lists its hash, and the one before it is kept as ``replays.previous.parquet``; a kill
-between the two leaves a manifest whose table is the previous one. And since each commit writes the whole table anew, it waits
-until there is enough that is new: what a kill takes is that share of the store at most, and the next run does it again.
+Each commit writes the whole table of replays anew, so it waits until enough of that is new. A kill loses at most this share of
+the store, and the next run does it again.
 """
 
-import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,30 +16,34 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import LOCK_NAME, TEMPORARY_SUFFIX, writing
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.command_lines import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.frame_table import REPLAY_SCHEMA
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema, data_digest
-from dataset.store.readme import HUB_CARD_NAME, write_hub_card
-from dataset.store.replay_table import save_replays
-from dataset.store.row_filter import left_out
+from dataset.store.frame_table import next_number, shard_number
+from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest, ShardInfo, check_schema, write_hub_card
+from dataset.store.replay_table import (
+    PREVIOUS_REPLAYS_NAME,
+    REPLAY_SCHEMA,
+    REPLAYS_NAME,
+    ReplayRow,
+    left_out,
+    replays_path,
+    save_replays,
+)
 from dataset.store.store import Store
-from ingest.jobs.job import JobResult, Row
+from ingest.jobs.job import JobResult
 from ingest.options import DEFAULT_CODEC, IngestOptions
-from ingest.replay.anonymize import SALT_NAME, Names, store_salt
+from ingest.replay.judge import SALT_NAME, Names, store_salt
 
 _Place = tuple[str | None, str | None]
 _State = tuple[int, int]
 
 COMMIT_SHARE = 1 / 16
-"""Of a table's rows, how many are new when it is written: so the commits of a store's life write each row 16 times on average
-at most, and the last of every run the whole table once more."""
+"""The share of the table's rows that are new when it is written. So all commits of a store write each row at most 16 times on
+average, besides the last commit of every run."""
 
 PASSING = ("unreadable_file", "unreadable_folder", "changed")
-"""Reasons that tell of the system and not of a replay: each run looks again and reports them, and no row remembers them."""
+"""Reasons that concern the system and not a replay: each run tries again and reports them, and no row is kept."""
 
-_SHARD_NAME = re.compile(r"(frames/frames|windows/(train|val|test))-(\d+)\.(parquet|tar)")
 _OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SALT_NAME, HUB_CARD_NAME}
 """What a store may hold before its first manifest."""
 
@@ -74,7 +75,7 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
 
 
 def _require_no_foreign_files(folder: Path) -> None:
-    """Refuse a folder of replays, of code, of anything that no ingest, not even a killed one, leaves behind."""
+    """Refuse a folder that holds anything but what an ingest, perhaps a killed one, leaves behind."""
     if folder.is_dir() and not (folder / MANIFEST_NAME).exists():
         foreign = sorted(
             path.name for path in folder.iterdir() if path.name not in _OWN and path.suffix != TEMPORARY_SUFFIX
@@ -96,15 +97,15 @@ class OpenStore:
         self._is_dry = options.dry_run
         self.names = Names(_salt(folder, options.dry_run), options.keep_names)
         self._on_disk = _manifest_on_disk(folder, options.rebuild)
-        self.rows: list[Row] = []
-        self.manifest = _empty_manifest(options)
+        self.rows: list[ReplayRow] = []
+        self.manifest = new_manifest(options)
         if self._on_disk is not None and not options.rebuild:
             self.manifest = Store(folder).manifest
             check_schema(folder, self.manifest)
             _check_settings(self.manifest, options, folder)
             rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
             self.rows = [row for row in rows if row["reason"] not in PASSING]
-        self._by_place: dict[_Place, list[Row]] = {}
+        self._by_place: dict[_Place, list[ReplayRow]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
         self._outdated: set[int] = set()
@@ -116,11 +117,10 @@ class OpenStore:
     def next_index(self) -> int:
         """The number of the next shards: above all that lie in the folder, or are listed and lie behind a URL."""
         listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
-        found = (_SHARD_NAME.fullmatch(name) for name in (*self._shard_files(), *listed))
-        return max((int(match[3]) + 1 for match in found if match), default=0)
+        return next_number((*self._shard_files(), *listed))
 
-    def take(self, result: JobResult) -> list[Row]:
-        """Take a job's rows and shards; returns the rows that are news. They are committed once enough came together."""
+    def take(self, result: JobResult) -> list[ReplayRow]:
+        """Take a job's rows and shards, which are committed once there are enough; returns the rows that are new."""
         passing = [row for row in result.rows if row.get("reason") in PASSING]
         lasting = [row for row in result.rows if row.get("reason") not in PASSING]
         fresh = self._merge(lasting)
@@ -131,7 +131,7 @@ class OpenStore:
         return fresh + passing
 
     def commit(self) -> None:
-        """Write down all that was taken."""
+        """Write the table of replays and the manifest with all that was taken."""
         self.rows = [row for row in self.rows if id(row) not in self._outdated]
         ok = [row for row in self.rows if row["status"] == "ok"]
         kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
@@ -144,15 +144,15 @@ class OpenStore:
             frames=sum(row["frames"] for row in ok),
             left_replays=len(left),
             left_frames=sum(left.values()),
-            digest=self._digest(ok, left),
             shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
         )
+        self.manifest = replace(self.manifest, digest=self.manifest.data_digest(ok, left))
         self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
         if not self._is_dry:
             self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
 
     def finish(self) -> None:
-        """Leave a whole store behind, without the shards that a rebuild replaced."""
+        """Commit what is left and delete the shards that a rebuild replaced."""
         if self._num_taken or not self._is_begun:
             self.commit()
         self.clean()
@@ -165,7 +165,7 @@ class OpenStore:
             return
         listed = set() if self._on_disk is None else {shard.path for shard in self._on_disk.shards}
         for name in self._shard_files():
-            if name not in listed and (_SHARD_NAME.fullmatch(name) or name.endswith(TEMPORARY_SUFFIX)):
+            if name not in listed and (shard_number(name) is not None or name.endswith(TEMPORARY_SUFFIX)):
                 (self.folder / name).unlink()
         for path in self.folder.glob(f"*{TEMPORARY_SUFFIX}"):
             path.unlink()
@@ -173,9 +173,9 @@ class OpenStore:
     def _shard_files(self) -> list[str]:
         return [f"{kind}/{path.name}" for kind in ("frames", "windows") for path in (self.folder / kind).glob("*")]
 
-    def _merge(self, rows: list[Row]) -> list[Row]:
-        """Add rows; a touched file whose content did not change refreshes its old row and is no news."""
-        fresh: list[Row] = []
+    def _merge(self, rows: list[ReplayRow]) -> list[ReplayRow]:
+        """Add rows and return them, but for those of touched files whose content did not change: these update the old row."""
+        fresh: list[ReplayRow] = []
         states: dict[_Place, _State] = {}
         for found in rows:
             row = {name: found.get(name) for name in REPLAY_SCHEMA.names}
@@ -186,7 +186,7 @@ class OpenStore:
                 fresh.append(row)
             else:
                 same.update({key: row[key] for key in ("size", "mtime", "archive_size", "crc")})
-        for place, state in states.items():  # what was said of a file, or of its archive, as it was before is outdated
+        for place, state in states.items():  # rows about a file, or its archive, as it was before are outdated
             old = self._by_place.get(place, [])
             void = [row for row in old if row["status"] != "ok" and row["shard"] is None and _state(row) != state]
             self._outdated |= set(map(id, void))
@@ -196,24 +196,13 @@ class OpenStore:
         self.rows += fresh
         return fresh
 
-    def _digest(self, ok: list[Row], left: Collection[str]) -> str:
-        manifest = self.manifest
-        return data_digest(
-            ((row["id"], row["split"], row["rows_digest"]) for row in ok),
-            schema_version=manifest.schema_version,
-            encoder_digest=manifest.encoder_digest,
-            codec_digest=manifest.codec_digest,
-            rollback=manifest.rollback,
-            left=left,
-        )
 
-
-def _place(row: Row) -> _Place:
+def _place(row: ReplayRow) -> _Place:
     return row["source"], row["member"]
 
 
-def _state(row: Row) -> _State:
-    """What a touch changes: of the archive in which it lies, if it lies in one."""
+def _state(row: ReplayRow) -> _State:
+    """What a touch changes, of the file or of the archive in which it lies."""
     return row["mtime"], row["size"] if row["archive_size"] is None else row["archive_size"]
 
 
@@ -229,12 +218,13 @@ def _manifest_on_disk(folder: Path, is_rebuild: bool) -> Manifest | None:
     try:
         return Manifest.load(folder)
     except SchemaError:
-        if is_rebuild:  # whatever it was, it goes
+        if is_rebuild:  # whatever it was, it is replaced
             return None
         raise
 
 
-def _empty_manifest(options: IngestOptions) -> Manifest:
+def new_manifest(options: IngestOptions) -> Manifest:
+    """The manifest of a store without replays."""
     codec = get_codec(options.codec or DEFAULT_CODEC)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
@@ -249,14 +239,7 @@ def _empty_manifest(options: IngestOptions) -> Manifest:
         digest="",
         shards=(),
     )
-    digest = data_digest(
-        (),
-        schema_version=SCHEMA_VERSION,
-        encoder_digest=ENCODER_DIGEST,
-        codec_digest=codec.digest,
-        rollback=options.rollback,
-    )
-    return replace(manifest, digest=digest)
+    return replace(manifest, digest=manifest.data_digest(()))
 
 
 def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:
@@ -265,10 +248,8 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
             f"store {folder}: its windows are of codec {manifest.codec!r}, found {options.codec!r}; leave --codec out, or run "
             f"'{command_line('encode', '--store', folder, '--codec', options.codec)}' first"
         )
-    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed}
-    wanted = {"rollback": options.rollback, "split_seed": options.split_seed}
-    bound |= manifest.filters
-    wanted |= options.stored_filters()
+    bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed, **manifest.filters}
+    wanted = {"rollback": options.rollback, "split_seed": options.split_seed, **options.stored_filters()}
     for name in bound | wanted:
         value = wanted.get(name, False)
         if bound.get(name, False) != value:
@@ -279,6 +260,6 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
 
 
 def _spelled(name: str, value: object) -> str:
-    """A setting as it is typed."""
-    flag = f"--{name.replace('_', '-')}"
+    """A setting as a user gives it."""
+    flag = option_name(name)
     return f"no {flag}" if value is None or value is False else flag if value is True else f"{flag} {value}"

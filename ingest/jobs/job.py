@@ -1,12 +1,12 @@
-"""One job: a share of the candidates read, parsed, judged and written as shards, in this process or a worker.
+"""One job: a share of the replays read, parsed, judged and written as shards, in this process or a worker.
 
-In: groups of candidates that may be the same game. Out: one row a candidate for ``replays.parquet``, and the shards. The
-surprise: of a group the first acceptable replay *by content hash* is kept, so the result does not depend on the order in
-which files were found.
+Candidates that may be the same game come as a group. Of several uploads of one game, the acceptable one with the lowest content
+hash is kept, so results do not depend on file order.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,30 +16,25 @@ import xxhash
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.layout import ALL
-from dataset.schema import Version
 from dataset.slippi.slp import Header, read_header
-from dataset.store.frame_table import rows_digest
-from dataset.store.manifest import ShardInfo
-from dataset.store.row_filter import passing
-from dataset.store.rows import sample_of
-from dataset.store.split import split_key, split_of
-from ingest.jobs.shard_writer import ShardSet
-from ingest.replay.anonymize import Names
-from ingest.replay.columns import Rollback
-from ingest.replay.judge import Filters, judge, judge_header, outcome_of
+from dataset.store.frame_table import ShardWriter, missing_columns, rows_digest, sample_of
+from dataset.store.manifest import ShardInfo, split_of
+from dataset.store.replay_table import ReplayRow, passing
+from dataset.stream.track_memory import keep_freed_memory
+from ingest.options import DEFAULT_CODEC, IngestOptions
+from ingest.replay.judge import Names, file_row, header_row, judge, judge_header, outcome_of, parsed_row, refusal_row
 from ingest.replay.parse import ParsedReplay, parse_columns
-from ingest.replay.table_row import Row as Row  # a job's result is made of them
-from ingest.replay.table_row import file_row, header_row, parsed_row, refusal_row
 from ingest.sources.reader import Candidate, Reader
 
 T = TypeVar("T")
+
+KEPT_BYTES = 2**28
+"""Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
 
 GameKey = tuple[str, int, int]
 """Match id, game number and tie-break: what both clients' uploads of a game share."""
 
 Group = tuple[Candidate, ...]
-
-FIRST_VERSION: Version = (0, 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +43,14 @@ class Settings:
 
     store: Path | None
     """Where to write; ``None`` only parses and judges."""
-    filters: Filters
-    rollback: Rollback
-    codec: str
-    split_seed: int
+    options: IngestOptions
     names: Names
-    keep_all: bool = False
-    """Keep the frames of two-player games that are not let in."""
+    codec: str = DEFAULT_CODEC
+    """Of the store, as are features and condition."""
     features: str = ALL
     """Feature groups (``dataset.features.layout``) that windows hold."""
     where: str = ""
-    """Condition (``dataset.store.row_filter``) that a replay must pass to be encoded into windows."""
-    is_verbose: bool = False
+    """Condition (``dataset.store.replay_table``) that a replay must pass to be encoded into windows."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +68,7 @@ class Job:
     index: int
     """Number of its shards."""
     groups: tuple[Group, ...]
-    oldest: Version = FIRST_VERSION
-    """The oldest Slippi version among its replays, so far as their headers can be read."""
-    deadly: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """(reason, message) of groups that killed a worker or kept it too long: counted as failed, not parsed again."""
 
 
@@ -87,7 +76,7 @@ class Job:
 class JobResult:
     """What became of a job."""
 
-    rows: list[Row]
+    rows: list[ReplayRow]
     shards: tuple[ShardInfo, ...]
     cpu_seconds: float
 
@@ -104,11 +93,13 @@ def game_key(header: Header) -> GameKey | None:
     return header.match_id, header.game_number, header.tiebreaker or 0
 
 
-def _nothing() -> None:
-    """What is done before each group by default."""
+def run_jobs(jobs: Iterable[Job], settings: Settings, known: Known) -> Iterator[JobResult]:
+    """Results of all jobs, run in this process, which a replay may kill or keep forever (``ingest.jobs.workers`` does not)."""
+    keep_freed_memory(KEPT_BYTES)
+    yield from (run_job(job, settings, known) for job in jobs)
 
 
-def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = _nothing) -> JobResult:
+def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[], None] = lambda: None) -> JobResult:
     """Read, parse, judge and write a job's replays; ``before_each`` is called before each of its groups."""
     start = time.process_time()
     shards: tuple[ShardInfo, ...] = ()
@@ -116,9 +107,9 @@ def run_job(job: Job, settings: Settings, known: Known, before_each: Callable[[]
         if settings.store is None:
             rows = _Runner(reader, settings, known, None, before_each).run(job)
         else:
-            with ShardSet(settings.store, job.index, job.oldest) as shard_set:
-                rows = _Runner(reader, settings, known, shard_set, before_each).run(job)
-            shards = shard_set.shards
+            with ShardWriter(settings.store, job.index) as writer:
+                rows = _Runner(reader, settings, known, writer, before_each).run(job)
+            shards = writer.shards
     return JobResult(rows=rows, shards=shards, cpu_seconds=time.process_time() - start)
 
 
@@ -130,25 +121,25 @@ class _Runner:
         reader: Reader,
         settings: Settings,
         known: Known,
-        shards: ShardSet | None,
-        before_each: Callable[[], None] = _nothing,
+        shards: ShardWriter | None,
+        before_each: Callable[[], None],
     ) -> None:
         self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
         self._before_each = before_each
-        self._codec = get_codec(settings.codec)
+        self._codec, self._filters = get_codec(settings.codec), settings.options.filters
 
-    def run(self, job: Job) -> list[Row]:
-        """Rows of all candidates, group by group."""
-        rows: list[Row] = []
+    def run(self, job: Job) -> list[ReplayRow]:
+        """Rows of all candidates, group by group, as the last of each comes by in the stream of its archive."""
+        rows: list[ReplayRow] = []
         numbered = sorted(enumerate(job.groups), key=lambda pair: max(candidate.place for candidate in pair[1]))
         self._reader.hold(candidate for _, group in numbered if len(group) > 1 for candidate in group)
-        for number, group in numbered:  # the archive's stream has come by the whole of a group when its last is reached
+        for number, group in numbered:
             self._before_each()
-            rows += self._group(group, job.deadly.get(number))
+            rows += self._group(group, job.given_up.get(number))
             self._reader.let_go(group)
         return rows
 
-    def _group(self, group: Group, deadly: tuple[str, str] | None) -> list[Row]:
+    def _group(self, group: Group, given_up: tuple[str, str] | None) -> list[ReplayRow]:
         read, rows = self._read(group)
         seen: set[str] = set()
         games: set[GameKey] = set()
@@ -160,20 +151,20 @@ class _Runner:
                 continue
             seen.add(id_)
             try:
-                if deadly is not None:
-                    raise ReplayError(*deadly)
+                if given_up is not None:
+                    raise ReplayError(*given_up)
                 row |= self._replay(row, self._reader.read(candidate) if source is None else source, games)
             except ReplayError as error:
                 row |= refusal_row(error)
         return rows
 
-    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[Row]]:
+    def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[ReplayRow]]:
         """(id, candidate, source) of those that can be read, rows of those that cannot.
 
         The source is a path, or the bytes of a lone replay, or ``None`` where the bytes must be read again.
         """
         read: list[tuple[str, Candidate, str | bytes | None]] = []
-        rows: list[Row] = []
+        rows: list[ReplayRow] = []
         ids: dict[object, str] = {}
         is_lone = len({candidate.content_place for candidate in group}) == 1
         for candidate in map(_as_it_is_now, group):
@@ -193,61 +184,53 @@ class _Runner:
                 rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
         return read, rows
 
-    def _replay(self, file: Row, source: str | bytes, games: set[GameKey]) -> Row:
+    def _replay(self, file: ReplayRow, source: str | bytes, games: set[GameKey]) -> ReplayRow:
         """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
         header = _while_it_is_there(read_header, source)
         row = file | header_row(header, self._settings.names)
         key = game_key(header)
         if key in games or key in self._known.games:
             return row | {"status": "duplicate", "reason": "same_game"}
-        filters = self._settings.filters
-        refusal = _refused(judge_header, header, filters)
-        if refusal is not None and not (self._settings.keep_all and len(header.players) == 2):
+        options = self._settings.options
+        refusal = _refused(judge_header, header, self._filters)
+        if refusal is not None and not (options.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
-            parsed = _while_it_is_there(
-                parse_columns,
-                source,
-                rollback=self._settings.rollback,
-                header=header,
-                is_verbose=self._settings.is_verbose,
-            )
+            settings = {"rollback": options.rollback, "header": header, "is_verbose": options.is_verbose}
+            parsed = _while_it_is_there(parse_columns, source, **settings)
         except ReplayError as error:
             return row | refusal_row(refusal or error)
         if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
-        refusal = refusal or _refused(judge, parsed, filters, outcome)
+        refusal = refusal or _refused(judge, parsed, self._filters, outcome)
         if refusal is None:
             row |= self._write(row, parsed)
             if key is not None:
                 games.add(key)
         else:
-            row |= refusal_row(refusal) | (self._keep(row["id"], parsed) if self._settings.keep_all else {})
+            row |= refusal_row(refusal)
+            if options.keep_all:
+                with suppress(ReplayError):  # it lacks columns, but its own refusal says more
+                    row |= self._write_frames(row["id"], parsed)
         return row
 
-    def _write(self, row: Row, parsed: ParsedReplay) -> Row:
-        split = split_of(split_key(parsed.header.match_id, row["id"]), self._settings.split_seed)
-        written: Row = {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
-        if self._shards is None:
-            return written
-        if passing([row | written], self._settings.where)[0]:
-            sample = sample_of(row, parsed.columns, self._codec, self._settings.features)
-            shard, start = self._shards.add(parsed.columns, sample, split)
-        else:
-            shard, start = self._shards.keep(row["id"], parsed.columns)
-        return written | {"shard": shard, "row_start": start}
+    def _write(self, row: ReplayRow, parsed: ParsedReplay) -> ReplayRow:
+        """Frames of a game that is let in, and its window if the store's condition lets it pass."""
+        split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
+        written: ReplayRow = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
+        if self._shards is not None and passing([row | written], self._settings.where)[0]:
+            self._shards.add_window(sample_of(row, parsed.columns, self._codec, self._settings.features), split)
+        return written
 
-    def _keep(self, id_: str, parsed: ParsedReplay) -> Row:
-        """Only the frames of a game that is not let in, where they can be written."""
-        row: Row = {"rows_digest": rows_digest(parsed.columns)}
+    def _write_frames(self, id_: str, parsed: ParsedReplay) -> ReplayRow:
+        missing = ", ".join(missing_columns(parsed.columns, parsed.version))
+        if missing:
+            raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
+        row: ReplayRow = {"rows_digest": rows_digest(parsed.columns)}
         if self._shards is not None:
-            try:
-                shard, start = self._shards.keep(id_, parsed.columns)
-            except ReplayError:  # it lacks columns: its own refusal says more
-                return {}
-            row |= {"shard": shard, "row_start": start}
+            row["shard"], row["row_start"] = self._shards.add_frames(id_, parsed.columns)
         return row
 
 
@@ -258,7 +241,7 @@ def _as_it_is_now(candidate: Candidate) -> Candidate:
     try:
         size, mtime = _state(candidate.source)
     except OSError:
-        return candidate  # whoever opens it is told
+        return candidate  # whoever opens it will see the error
     return replace(candidate, size=size, mtime=mtime)
 
 
@@ -268,7 +251,7 @@ def _state(source: str) -> tuple[int, int]:
 
 
 def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: Any) -> T:
-    """What ``read`` makes of a replay whose file may go away at any time."""
+    """What ``read`` returns for a replay whose file may go away at any time."""
     try:
         return read(source, **others)
     except OSError as error:
@@ -278,7 +261,7 @@ def _while_it_is_there(read: Callable[..., T], source: str | bytes, **others: An
 
 
 def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | None:
-    """What a judgement raises."""
+    """The error that a check raises."""
     try:
         check(*arguments)
     except ReplayError as error:
@@ -287,7 +270,5 @@ def _refused(check: Callable[..., None], *arguments: object) -> ReplayError | No
 
 
 def probe(groups: Sequence[Group], settings: Settings) -> None:
-    """Parse every replay of the groups and keep nothing: shows which one kills a worker."""
-    with Reader() as reader:
-        runner = _Runner(reader, settings, Known(), None)
-        runner.run(Job(index=0, groups=tuple(groups)))
+    """Parse every replay of the groups and keep nothing, to see which one kills a worker."""
+    run_job(Job(index=0, groups=tuple(groups)), replace(settings, store=None), Known())

@@ -1,8 +1,7 @@
-"""Ingest, end to end: find replays, leave out the known, run the jobs, commit their results, report.
+"""Ingest, end to end: find replays, leave out the known ones, cut the rest into jobs, run them, commit their results, report.
 
-In: sources, a store's folder or URL and the options. Out: the store, grown, and an ``IngestReport``. The surprise: finished
-jobs are committed on the way (replay table, then manifest) whenever they make up a sixteenth of the store, so a killed run keeps
-that and the next one does the rest; the data digest comes out the same.
+Jobs depend on what was found alone and never on the number of workers, and so do shards. Results are committed during the run
+(``ingest.jobs.commit``): a killed run keeps what it committed, the next one does the rest, and the data digest is the same.
 """
 
 import os
@@ -13,17 +12,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import ConfigError
-from dataset.store.location import url_of
+import xxhash
+
+from dataset.errors import ConfigError, ReplayError
+from dataset.slippi.slp import HEADER_BYTES, read_header
+from dataset.store.manifest import url_of
+from dataset.store.replay_table import ReplayRow
 from ingest.jobs.commit import OpenStore, open_store
-from ingest.jobs.job import Job, JobResult, Known, Settings
-from ingest.jobs.on_ray import run_jobs_on_ray
-from ingest.jobs.plan import make_jobs, without_known
+from ingest.jobs.job import Group, Job, JobResult, Known, Settings, game_key, run_jobs
 from ingest.jobs.remote_store import staged
-from ingest.jobs.workers import run_jobs
-from ingest.options import IngestOptions as IngestOptions  # users of ``ingest`` need it
+from ingest.jobs.workers import run_jobs_in_pool, run_jobs_on_ray
+from ingest.options import IngestOptions
+from ingest.replay.judge import Names, file_row
 from ingest.sources.find import find_candidates
-from ingest.sources.reader import Candidate
+from ingest.sources.reader import Candidate, Reader
+
+MIN_JOB_BYTES, MAX_JOB_BYTES = 64 * 2**20, 2**30
+"""Bytes of replays that make a job: about 20 games at least, about 300 at most."""
+
+JOBS_OF_A_RUN = 64
+"""A large run is cut into about this many jobs, so that shards grow with the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,25 +151,77 @@ def _ingest(
     )
 
 
+def without_known(candidates: Iterable[Candidate], rows: Iterable[ReplayRow], names: Names) -> list[Candidate]:
+    """Candidates that no row describes: files that are new, were touched since, or could not be opened."""
+    known = set(map(_fingerprint, rows))
+    return [candidate for candidate in candidates if _fingerprint(file_row(candidate, names)) not in known]
+
+
+def _fingerprint(row: ReplayRow) -> tuple[Any, ...]:
+    """By what an unchanged file is recognized without reading it."""
+    return tuple(row[name] for name in ("source", "member", "size", "mtime", "archive_size", "crc"))
+
+
+def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
+    """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
+    groups = _groups(candidates)
+    total = sum(candidate.size for group in groups for candidate in group)
+    limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
+    return [Job(index=first_index + i, groups=tuple(share)) for i, share in enumerate(_shares(groups, limit))]
+
+
+def _groups(candidates: Iterable[Candidate]) -> list[Group]:
+    """Candidates grouped by what uploads of one game, or copies of one file, have in common; in the order given."""
+    groups: dict[object, list[Candidate]] = {}
+    with Reader() as reader:
+        for candidate in candidates:
+            group = groups.setdefault(_group_key(candidate, reader), [])
+            group.append(replace(candidate, head=None))  # which no worker needs
+    return list(map(tuple, groups.values()))
+
+
+def _group_key(candidate: Candidate, reader: Reader) -> object:
+    try:
+        head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
+    except ReplayError:
+        return candidate
+    content = xxhash.xxh3_128_hexdigest(head)
+    try:
+        return game_key(read_header(head)) or content
+    except ReplayError:
+        return content
+
+
+def _shares(groups: list[Group], limit: int) -> Iterator[list[Group]]:
+    share: list[Group] = []
+    held = 0
+    for group in groups:
+        is_one_stream = bool(share) and group[0].is_sequential and group[0].source == share[-1][0].source
+        if held >= limit and not is_one_stream:
+            yield share
+            share, held = [], 0
+        share.append(group)
+        held += sum(candidate.size for candidate in group)
+    if share:
+        yield share
+
+
 def _results(jobs: Sequence[Job], options: IngestOptions, opened: OpenStore, workers: int) -> Iterator[JobResult]:
     settings, known = _settings(options, opened), _known(opened)
-    if options.ray is None:
-        return run_jobs(jobs, settings, known, workers)
-    return run_jobs_on_ray(jobs, settings, known, options.ray)
+    if options.ray is not None:
+        return run_jobs_on_ray(jobs, settings, known, options.ray)
+    return run_jobs(jobs, settings, known) if workers == 1 else run_jobs_in_pool(jobs, settings, known, workers)
 
 
 def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
+    manifest = opened.manifest
     return Settings(
         store=None if options.dry_run else opened.folder,
-        filters=options.filters,
-        rollback=options.rollback,
-        codec=opened.manifest.codec,
-        features=opened.manifest.features,
-        split_seed=options.split_seed,
+        options=options,
         names=opened.names,
-        keep_all=options.keep_all,
-        where=opened.manifest.where,
-        is_verbose=options.is_verbose,
+        codec=manifest.codec,
+        features=manifest.features,
+        where=manifest.where,
     )
 
 

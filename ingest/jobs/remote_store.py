@@ -1,9 +1,8 @@
-"""A store behind a URL, written through a folder of this machine: only new shards go up, and the manifest last.
+"""Writes a store behind a URL through a folder of this machine: only new shards are uploaded, and the manifest last.
 
-In: the URL. Out: a folder to ingest into, with the store's manifest and table of replays but none of its shards. The
-surprise: nothing goes up before the run has ended, and the folder, in ``$EXPHIL_CACHE/staged``, outlives it: the next run goes
-on with what a killed one left there. The salt behind hashed names stays there too and never goes up, so let one machine write
-to a store.
+The folder, in ``$EXPHIL_CACHE/staged``, holds the store's manifest and table of replays but none of its shards. The upload begins
+when the run has ended, and the folder is kept, so that the next run resumes what a killed one left there. The salt behind hashed
+names is kept there too and never uploaded, so let one machine write to a store.
 """
 
 import hashlib
@@ -17,9 +16,9 @@ from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import replacing, writing
 from dataset.io.cache import cache_folder
 from dataset.io.fetch import Patience
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, Remote
-from dataset.store.manifest import MANIFEST_NAME, Manifest
-from dataset.store.readme import HUB_CARD_NAME
+from dataset.store.location import Remote
+from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 
 T = TypeVar("T")
 
@@ -29,7 +28,7 @@ BASE_NAME = "base"
 
 @contextmanager
 def staged(url: str, *, is_dry: bool) -> Iterator[Path]:
-    """A folder that stands for the store at ``url``; what the context adds to it goes up at its end.
+    """A folder to ingest into instead of the store at ``url``; what the context adds to it is uploaded at its end.
 
     Raises:
         BusyError: another process of this machine writes to it.
@@ -42,27 +41,27 @@ def staged(url: str, *, is_dry: bool) -> Iterator[Path]:
         folder = place / "store"
         folder.mkdir(exist_ok=True)
         there = bucket.read(MANIFEST_NAME)
-        if not _stands_for(folder, place / BASE_NAME, there):
-            _start_from(folder, place / BASE_NAME, url, there)
+        if not _is_current(folder, place / BASE_NAME, there):
+            _copy_from(folder, place / BASE_NAME, url, there)
         yield folder
         if not is_dry:
             _send(folder, bucket, there)
-            _note(place / BASE_NAME, (folder / MANIFEST_NAME).read_bytes())
+            _record(place / BASE_NAME, (folder / MANIFEST_NAME).read_bytes())
 
 
-def _stands_for(folder: Path, base: Path, there: bytes | None) -> bool:
-    """Whether the folder holds the store at the URL, or what a run added to that and did not send."""
+def _is_current(folder: Path, base: Path, there: bytes | None) -> bool:
+    """Whether the folder holds the store at the URL, perhaps with what a run added and did not upload."""
     if base.is_file() and base.read_text() == _digest(there):
         return True
     manifest = folder / MANIFEST_NAME
-    is_sent = manifest.is_file() and manifest.read_bytes() == there  # but the run died before it could note that
+    is_sent = manifest.is_file() and manifest.read_bytes() == there  # but the run died before it recorded that
     if is_sent:
-        _note(base, there)
+        _record(base, there)
     return is_sent
 
 
-def _start_from(folder: Path, base: Path, url: str, there: bytes | None) -> None:
-    """Make the folder like the URL, but for the shards."""
+def _copy_from(folder: Path, base: Path, url: str, there: bytes | None) -> None:
+    """Make the folder like the store at the URL, but for the shards."""
     base.unlink(missing_ok=True)
     for name in (MANIFEST_NAME, REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
         (folder / name).unlink(missing_ok=True)
@@ -72,10 +71,10 @@ def _start_from(folder: Path, base: Path, url: str, there: bytes | None) -> None
             shutil.copyfile(Remote(url, Patience()).replays(manifest), temporary)
         with replacing(folder / MANIFEST_NAME) as temporary:
             temporary.write_bytes(there)
-    _note(base, there)
+    _record(base, there)
 
 
-def _note(base: Path, manifest: bytes | None) -> None:
+def _record(base: Path, manifest: bytes | None) -> None:
     with replacing(base) as temporary:
         temporary.write_text(_digest(manifest))
 
@@ -85,7 +84,7 @@ def _digest(manifest: bytes | None) -> str:
 
 
 def _send(folder: Path, bucket: "_Bucket", there: bytes | None) -> None:
-    """Bring the URL to what the folder holds: shards, table, manifest; then drop what is not needed any more."""
+    """Upload what the folder holds, shards before table before manifest, then delete what is not needed any more."""
     text = (folder / MANIFEST_NAME).read_bytes()
     if text == there:
         return
@@ -123,7 +122,7 @@ def _keep_previous(bucket: "_Bucket", there: bytes | None) -> None:
 
 
 class _Bucket:
-    """The few things asked of fsspec; S3 replaces an object whole or not at all."""
+    """The files of the store at a URL, through fsspec; S3 replaces an object whole or not at all."""
 
     def __init__(self, url: str) -> None:
         from dataset.io.transport import open_filesystem  # fsspec and ssl take a while to import
@@ -172,11 +171,11 @@ class _Bucket:
             return work()
         except Exception as error:  # backends raise what they like
             raise ExphilError(
-                f"store {self.url}: {what} {path} must be possible, found {_told(error)}; check the address, your "
+                f"store {self.url}: {what} {path} must be possible, found {_public_words(error)}; check the address, your "
                 "credentials and the connection, then run the same command again: what was ingested is kept"
             ) from error
 
 
-def _told(error: Exception) -> str:
-    """What a backend said, without what may hold secrets: only the system's own words."""
+def _public_words(error: Exception) -> str:
+    """What to say of a backend's error: only the system's own words, because others may hold secrets."""
     return getattr(error, "strerror", None) or type(error).__name__

@@ -1,9 +1,11 @@
-"""Runs jobs in this process or in a pool, and survives workers that die.
+"""Runs jobs in a pool of processes or on a Ray cluster, and survives workers that die.
 
-In: jobs. Out: their results as they finish. The surprise: a dying worker takes the whole pool with it and does not say what
-killed it, so the jobs in flight are tried again replay by replay, and only the deadly replay is lost. A worker that hangs
-dies too: of SIGALRM, because the parser holds Python's lock and no thread could stop it. One worker means this process, which
-has neither guard.
+A worker that dies takes the whole pool with it and does not say which replay killed it. So the jobs that were running are tried
+again replay by replay, and only the fatal replay is lost. A worker that hangs is killed by SIGALRM, because the parser holds
+Python's lock and no thread could stop it.
+
+On Ray nothing but paths and rows travel: sources and store must lie under the same paths on every node, where exphil must be
+installed. A job whose worker died there is run again in a local pool.
 """
 
 import multiprocessing
@@ -17,23 +19,21 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
+from dataset.errors import ConfigError
 from dataset.stream.track_memory import keep_freed_memory
-from ingest.jobs.job import Group, Job, JobResult, Known, Settings, probe, run_job
+from ingest.jobs.job import KEPT_BYTES, Group, Job, JobResult, Known, Settings, probe, run_job
 
 TIME_LIMIT_S = 120.0
 """Longest that a worker may take for one replay (and its copies); the longest games take two seconds."""
 
-KEPT_BYTES = 2**28
-"""Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
+LOCAL_RAY = "local"
+"""The address that starts a Ray cluster of this machine alone, for a run."""
 
 
-def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
-    """Results of all jobs, in the order in which they finish; one worker means this process."""
-    if workers == 1:
-        keep_freed_memory(KEPT_BYTES)
-        yield from (run_job(job, settings, known) for job in jobs)
-        return
+def run_jobs_in_pool(jobs: Sequence[Job], settings: Settings, known: Known, workers: int) -> Iterator[JobResult]:
+    """Results of all jobs, in the order in which they finish."""
     waiting = deque(jobs)
     while waiting:
         with _pool(min(workers, len(waiting)), settings, known) as pool:
@@ -43,19 +43,19 @@ def run_jobs(jobs: Sequence[Job], settings: Settings, known: Known, workers: int
 
 
 def _drain(pool: ProcessPoolExecutor, waiting: deque[Job], workers: int) -> Generator[JobResult, None, list[Job]]:
-    """Feed the pool until no job waits or it breaks; returns the jobs that were in flight when it broke."""
-    flying: dict[Future[JobResult], Job] = {}
+    """Feed the pool until no job waits or it breaks; returns the jobs that were running when it broke."""
+    running: dict[Future[JobResult], Job] = {}
     suspects: list[Job] = []
-    while flying or (waiting and not suspects):
+    while running or (waiting and not suspects):
         try:
-            while waiting and not suspects and len(flying) < workers:
-                flying[pool.submit(_in_worker, waiting[0])] = waiting[0]
+            while waiting and not suspects and len(running) < workers:
+                running[pool.submit(_in_worker, waiting[0])] = waiting[0]
                 waiting.popleft()
         except BrokenProcessPool:
-            suspects += flying.values()
+            suspects += running.values()
             break
-        for future in wait(flying, return_when=FIRST_COMPLETED).done:
-            job = flying.pop(future)
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
             try:
                 yield future.result()
             except BrokenProcessPool:
@@ -65,20 +65,20 @@ def _drain(pool: ProcessPoolExecutor, waiting: deque[Job], workers: int) -> Gene
 
 def _run_apart(job: Job, settings: Settings, known: Known) -> JobResult:
     """Run a suspect job in a pool of its own, without the replays that kill a worker."""
-    deadly = _deadly_groups(job, settings, known)
+    fatal = _fatal_groups(job, settings, known)
     all_of_them = {number: _death(0.0) for number in range(len(job.groups))}
-    for excluded in (deadly, all_of_them | deadly):
+    for given_up in (fatal, all_of_them | fatal):
         with _pool(1, settings, known) as pool:
             try:
-                return pool.submit(_in_worker, replace(job, deadly=excluded)).result()
+                return pool.submit(_in_worker, replace(job, given_up=given_up)).result()
             except BrokenProcessPool:
                 continue  # together they kill where alone they do not: give the whole job up
     raise AssertionError("reading bytes alone killed a worker")
 
 
-def _deadly_groups(job: Job, settings: Settings, known: Known) -> dict[int, tuple[str, str]]:
+def _fatal_groups(job: Job, settings: Settings, known: Known) -> dict[int, tuple[str, str]]:
     """Numbers of the groups that kill a worker even alone, and how."""
-    deadly: dict[int, tuple[str, str]] = {}
+    fatal: dict[int, tuple[str, str]] = {}
     number = 0
     while number < len(job.groups):
         with _pool(1, settings, known) as pool:
@@ -88,13 +88,13 @@ def _deadly_groups(job: Job, settings: Settings, known: Known) -> dict[int, tupl
                     pool.submit(_probe_in_worker, job.groups[number]).result()
                     number += 1
             except BrokenProcessPool:
-                deadly[number] = _death(time.monotonic() - start)
+                fatal[number] = _death(time.monotonic() - start)
                 number += 1
-    return deadly
+    return fatal
 
 
 def _death(seconds: float) -> tuple[str, str]:
-    """Reason and message of why a worker died that had worked on a group for so long."""
+    """Reason and message of the death of a worker that had worked on a group for so long."""
     if seconds < TIME_LIMIT_S:
         return "worker_died", "replay: the process that read it died; report the file"
     return "worker_timeout", f"replay: a file is read within {TIME_LIMIT_S:g} s, found no end to it; report the file"
@@ -133,7 +133,7 @@ def _in_worker(job: Job) -> JobResult:
 
 
 def run_in_time(job: Job, settings: Settings, known: Known, time_limit_s: float) -> JobResult:
-    """As ``run_job``; this process is killed where one replay (and its copies) takes longer."""
+    """As ``run_job``, but kill this process if one replay (with its copies) takes longer than that."""
     with _time_limit(time_limit_s) as start_clock:
         return run_job(job, settings, known, start_clock)
 
@@ -148,7 +148,7 @@ def _probe_in_worker(group: Group) -> None:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[Callable[[], None]]:
-    """Yield what starts the clock anew; this process is killed where it runs out. Windows has no such clock."""
+    """Yield a function that starts the clock anew; when it runs out, this process is killed. Windows has no such clock."""
     if not hasattr(signal, "setitimer"):
         yield lambda: None
         return
@@ -160,3 +160,69 @@ def _time_limit(seconds: float) -> Iterator[Callable[[], None]]:
 
 def _set_clock(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def run_jobs_on_ray(jobs: Sequence[Job], settings: Settings, known: Known, address: str) -> Iterator[JobResult]:
+    """Results of all jobs, in the order in which they finish.
+
+    Raises:
+        ConfigError: Ray is not installed, no cluster answers at the address, or a node does not see sources and store.
+    """
+    if not jobs:
+        return
+    ray = _connect_ray(address)
+    try:
+        yield from _drain_ray(ray, jobs, settings, known)
+    finally:
+        ray.shutdown()
+
+
+def _connect_ray(address: str) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(
+            f"--ray {address}: needs Ray, found none installed; pip install 'exphil[ray]', or leave --ray out"
+        ) from error
+    try:
+        if address == LOCAL_RAY:
+            ray.init(address=LOCAL_RAY, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(
+            f"--ray {address}: must be the address of a running cluster or '{LOCAL_RAY}', found none there "
+            f"({type(error).__name__}); start one with 'ray start --head'"
+        ) from error
+    return ray
+
+
+def _drain_ray(ray: Any, jobs: Sequence[Job], settings: Settings, known: Known) -> Iterator[JobResult]:
+    """Keep every CPU of the cluster busy until no job waits."""
+    task = ray.remote(max_retries=0)(run_in_time)
+    shared = ray.put(settings), ray.put(known), TIME_LIMIT_S
+    room = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting: deque[Job] = deque(jobs)
+    running: dict[Any, Job] = {}
+    while waiting or running:
+        while waiting and len(running) < room:
+            job = waiting.popleft()
+            running[task.remote(job, *shared)] = job
+        done, _ = ray.wait(list(running))
+        for reference in done:
+            yield from _ray_result(ray, reference, running.pop(reference), settings, known)
+
+
+def _ray_result(ray: Any, reference: Any, job: Job, settings: Settings, known: Known) -> Iterator[JobResult]:
+    try:
+        yield ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, OSError):
+            raise ConfigError(
+                f"--ray: every node must see the sources and write to {settings.store}, found {error.cause.strerror}; "
+                "put both on storage that all nodes share"
+            ) from error
+        raise
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
+        yield from run_jobs_in_pool([job], settings, known, 1)

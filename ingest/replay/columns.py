@@ -1,15 +1,13 @@
-"""From peppi's Arrow frames to frame-table columns, vectorised over Arrow's buffers.
+"""Turns peppi's Arrow frames into frame-table columns with one row a frame, and audits the values on the way.
 
-In: the StructArray of all recorded frames, rolled-back copies included. Out: ``Columns`` with one row a frame, strictly
-increasing, and an audit of what did not fit. The surprise: a field's place in Arrow is the ``source`` its column states in
-``dataset.schema``; only the few that change their nature on the way are named here.
+A column's place in Arrow is the ``source`` that ``dataset.schema`` states. Only the few that are converted are named here.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +26,13 @@ from dataset.schema import (
     STATE_COLUMNS,
     Column,
 )
-from ingest.replay.arrow_buffers import Leaves, Values
 
 Rollback = Literal["last", "first"]
+Values = NDArray[Any]
 Rows = NDArray[np.int64] | None
 """Rows to keep, ascending; ``None`` keeps all without a copy."""
+
+_Places = dict[str, tuple[int, np.dtype[Any]]]
 
 STICK_UNITS = np.float32(80)
 TRIGGER_UNITS = np.float32(140)
@@ -42,7 +42,7 @@ _TRIGGERS = ("trigger", "trigger_l", "trigger_r")
 
 @dataclass(frozen=True)
 class Extracted:
-    """One replay's rows and what was noticed while taking them."""
+    """One replay's rows and what was noticed while extracting them."""
 
     columns: dict[str, Values]
     frames_resimulated: int
@@ -68,33 +68,34 @@ def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback
     Raises:
         ReplayError: no frame holds both players.
     """
-    taker = _Taker(frames, ports, rollback)
-    if not len(taker.resimulated):
+    extraction = _Extraction(frames, ports, rollback)
+    if not len(extraction.resimulated):
         raise ReplayError("no_frames", "replay: a game has frames with both players in them, found none")
-    columns = taker.columns
-    columns["frame"] = taker.take(taker.ids)
-    columns["resimulated"] = taker.resimulated
+    columns = extraction.columns
+    columns["frame"] = extraction.take(extraction.ids)
+    columns["resimulated"] = extraction.resimulated
     columns["stage"] = np.full(len(columns["frame"]), stage, dtype=np.uint8)
     for side, port in zip(SIDES, ports, strict=True):
-        taker.take_player(side, port)
-    taker.take_items(ports)
+        extraction.take_player(side, port)
+    extraction.take_items(ports)
     num_rows = len(columns["frame"])
     expected = int(columns["frame"][-1]) - FIRST_FRAME + 1
-    return Extracted(columns, int(taker.resimulated.sum()), expected - num_rows, taker.non_finite, taker.off_lattice)
+    num_resimulated = int(extraction.resimulated.sum())
+    return Extracted(columns, num_resimulated, expected - num_rows, extraction.non_finite, extraction.off_lattice)
 
 
 def kept_rows(ids: NDArray[np.int32], rollback: Rollback) -> tuple[Rows, NDArray[np.bool_]]:
     """Rows holding the wanted copy of each frame id, in frame order, and which of them had further copies."""
     if np.all(ids[1:] > ids[:-1]):
         return None, np.zeros(len(ids), dtype=np.bool_)
-    order = np.argsort(ids, kind="stable")  # which takes little, the ids being almost sorted
+    order = np.argsort(ids, kind="stable")  # quick, since the ids are almost sorted
     is_next = np.diff(ids[order]) != 0
     first, last = order[np.append(True, is_next)], order[np.append(is_next, True)]
     return (first if rollback == "first" else last), first != last
 
 
 def _few_slices(rows: Rows) -> list[slice] | None:
-    """The rows as slices if they are few: a frame seldom simulated again leaves long runs, which copy fast."""
+    """The rows as slices if they are few: where frames are seldom simulated again, long runs can be copied at once."""
     if rows is None or not len(rows):
         return None
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
@@ -107,12 +108,12 @@ def _few_slices(rows: Rows) -> list[slice] | None:
 _MAX_SLICES = 16
 
 
-class _Taker:
-    """Takes columns at the kept rows, auditing as it goes."""
+class _Extraction:
+    """Takes columns at the kept rows and audits them."""
 
     def __init__(self, frames: pa.StructArray, ports: tuple[int, int], rollback: Rollback) -> None:
-        self._leaves = Leaves(frames)
-        self.ids: NDArray[np.int32] = self._leaves.values("id")
+        self._buffers = FrameBuffers(frames)
+        self.ids: NDArray[np.int32] = self._buffers.values("id")
         self.columns: dict[str, Values] = {}
         self.non_finite: Counter[str] = Counter()
         self.off_lattice = 0
@@ -124,11 +125,11 @@ class _Taker:
     def _leave_out_rows_without_both(self, ports: tuple[int, int]) -> None:
         """A frame in which a player's records are missing (the recording broke off) has no row."""
         for path in (f"ports.P{port}.leader{records}" for port in ports for records in ("", ".pre", ".post")):
-            is_there = self._leaves.is_there(path)
-            is_there = None if is_there is None else self.take(is_there)
-            if is_there is not None and not is_there.all():
+            present = self._buffers.is_present(path)
+            present = None if present is None else self.take(present)
+            if present is not None and not present.all():
                 rows = np.arange(len(self.ids)) if self.rows is None else self.rows
-                self.rows, self.resimulated = rows[is_there], self.resimulated[is_there]
+                self.rows, self.resimulated = rows[present], self.resimulated[present]
 
     def take(self, values: Values) -> Values:
         """Values at the kept rows."""
@@ -136,46 +137,46 @@ class _Taker:
             return values
         if self._slices is not None:
             return np.concatenate([values[kept] for kept in self._slices])
-        return values.take(self.rows, mode="wrap")  # no row is out of bounds; to look would take half as long again
+        return values.take(self.rows, mode="wrap")  # no row is out of bounds, and checking takes half as long again
 
     def take_player(self, side: str, port: int) -> None:
         """All columns of one player, Nana's too."""
         fighter = f"ports.P{port}"
         for column, source in _COLUMNS:
             path = f"{fighter}.leader.{source}"
-            if path in self._leaves:
-                self._add(f"{side}_{column.name}", column, self.take(self._leaves.values(path)))
+            if path in self._buffers:
+                self._add(f"{side}_{column.name}", column, self.take(self._buffers.values(path)))
         self.columns[f"{side}_nana_exists"] = np.zeros(len(self.resimulated), dtype=np.bool_)
-        if f"{fighter}.follower" in self._leaves:
+        if f"{fighter}.follower" in self._buffers:
             self._take_nana(side, f"{fighter}.follower")
 
     def _take_nana(self, side: str, follower: str) -> None:
         exists = np.ones(len(self.resimulated), dtype=np.bool_)
         for path in (follower, f"{follower}.post"):
-            is_there = self._leaves.is_there(path)
-            if is_there is not None:
-                exists &= self.take(is_there)
+            present = self._buffers.is_present(path)
+            if present is not None:
+                exists &= self.take(present)
         if not exists.any():
             return
         self.columns[f"{side}_nana_exists"] = exists
         for column, path in _NANA_COLUMNS:
-            if f"{follower}.{path}" in self._leaves:
-                there = np.where(exists, self.take(self._leaves.values(f"{follower}.{path}")), 0)
-                self._add(f"{side}_nana_{column.name}", column, there, exists)
+            if f"{follower}.{path}" in self._buffers:
+                values = np.where(exists, self.take(self._buffers.values(f"{follower}.{path}")), 0)
+                self._add(f"{side}_nana_{column.name}", column, values, exists)
 
     def take_items(self, ports: tuple[int, int]) -> None:
         """All item columns, each item in the slot it keeps while it lives."""
-        if "item.id" not in self._leaves:
+        if "item.id" not in self._buffers:
             return
-        bounds = self._leaves.values("item.offsets", len(self.ids) + 1).astype(np.int64)
+        bounds = self._buffers.values("item.offsets", len(self.ids) + 1).astype(np.int64)
         positions, offsets = _list_positions(bounds, self.rows)
-        held = assign_slots(self._leaves.values("item.id", int(bounds[-1])).take(positions), offsets)
+        held = assign_slots(self._buffers.values("item.id", int(bounds[-1])).take(positions), offsets)
         items = positions.take(held.positions)
         self.columns["num_items"] = np.minimum(np.diff(offsets), 255).astype(np.uint8)
         num_rows, num_used = len(self.resimulated), int(held.slots.max(initial=-1)) + 1
         cells = held.slots * num_rows + held.rows
         empty = np.zeros(num_rows, dtype=np.uint32)
-        empty.flags.writeable = False  # it stands for many columns
+        empty.flags.writeable = False  # many columns share it
         for column, path in _ITEM_COLUMNS:
             values = self._item_values(column.name, path, int(bounds[-1]), items, ports)
             if values is None:
@@ -193,13 +194,13 @@ class _Taker:
         self, name: str, path: str, count: int, items: NDArray[np.int64], ports: tuple[int, int]
     ) -> Values | None:
         """One column of some of all ``count`` items, or ``None`` where the version lacks it."""
-        if path not in self._leaves:
+        if path not in self._buffers:
             return None
         if name == "misc":
-            parts = [self._leaves.values(f"{path}.{i}", count).take(items).astype(np.uint32) for i in range(4)]
+            parts = [self._buffers.values(f"{path}.{i}", count).take(items).astype(np.uint32) for i in range(4)]
             misc: Values = parts[0] | parts[1] << np.uint32(8) | parts[2] << np.uint32(16) | parts[3] << np.uint32(24)
             return misc
-        values = self._leaves.values(path, count).take(items)
+        values = self._buffers.values(path, count).take(items)
         if name == "kind":
             values = np.minimum(values, 254) + 1
         elif name == "owner":
@@ -212,7 +213,7 @@ class _Taker:
             values = self._on_lattice(values, STICK_UNITS, -80, 80)
         elif column.name in _TRIGGERS:
             if column.name != "trigger" and not (values.min() >= 0 and values.max() * TRIGGER_UNITS < 255.5):
-                return  # recorders up to 1.0 wrote no right trigger: what stands in its place is not one
+                return  # recorders up to 1.0 wrote no right trigger, and peppi reads other bytes in its place
             values = self._on_lattice(values, TRIGGER_UNITS, 0, 140 if column.name == "trigger" else 255)
         elif column.name in _CONVERSIONS:
             values = _CONVERSIONS[column.name](values)
@@ -235,7 +236,7 @@ class _Taker:
 
 
 def _is_surely_finite(values: Values) -> bool:
-    """By their sum, which takes a third of the time of looking at each, but overflows on large values too."""
+    """Judged by their sum, in a third of the time of a look at each; False may be wrong, because large values overflow it."""
     return values.dtype.kind != "f" or isfinite(np.add.reduce(values))
 
 
@@ -262,9 +263,9 @@ _ITEM_COLUMNS = _with_paths(ITEM_COLUMNS)
 
 
 def _list_positions(bounds: NDArray[np.int64], rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the kept rows' list elements stand among all, and where each row's begin among those [N + 1].
+    """Positions of the kept rows' list elements among all, and where each row's elements begin among those [N + 1].
 
-    ``bounds`` [all rows + 1] tells where each row's list begins, and the last one's end.
+    ``bounds`` [all rows + 1] holds where each row's list begins, and the end of the last.
     """
     if rows is None:
         return np.arange(bounds[-1]), bounds
@@ -272,3 +273,68 @@ def _list_positions(bounds: NDArray[np.int64], rows: Rows) -> tuple[NDArray[np.i
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
     return positions, offsets
+
+
+class FrameBuffers:
+    """The numbers of a nested Arrow array as numpy views of its buffers, by dotted paths (``ports.P1.leader.post.stocks``).
+
+    A list's elements go by the list's own path, its offsets by that and ``.offsets``. All buffers are fetched at once: walking
+    down with ``field`` makes Python objects at every step, which takes longer than all work on the numbers.
+    """
+
+    def __init__(self, array: pa.StructArray) -> None:
+        assert array.offset == 0, "peppi cuts nothing off"
+        self._length = len(array)
+        self._buffers = array.buffers()
+        self._places = _places(array.type)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._places
+
+    def values(self, path: str, count: int | None = None) -> Values:
+        """The numbers at ``path``, as many as the array has records unless ``count`` says otherwise."""
+        index, dtype = self._places[path]
+        count = self._length if count is None else count
+        return np.frombuffer(self._buffers[index], dtype, count) if count else np.empty(0, dtype)
+
+    def is_present(self, path: str) -> NDArray[np.bool_] | None:
+        """[N] which of the records at ``path`` are not null; ``None`` where all are."""
+        bits = self._buffers[self._places[path][0]]
+        if bits is None:
+            return None
+        return np.unpackbits(np.frombuffer(bits, np.uint8), count=self._length, bitorder="little").view(np.bool_)
+
+
+_KNOWN: dict[str, _Places] = {}
+"""By the type as text, which is quicker than comparing types; peppi makes one for each Slippi version and set of ports."""
+
+
+def _places(kind: pa.StructType) -> _Places:
+    """Where the numbers and the records' validity bits stand among the buffers."""
+    words = str(kind)
+    if words not in _KNOWN:
+        places: _Places = {}
+        _walk(kind, "", 0, places)
+        _KNOWN[words] = places
+    return _KNOWN[words]
+
+
+def _walk(kind: pa.DataType, path: str, index: int, places: _Places) -> int:
+    """Add everything below ``path``, whose first buffer is number ``index``; returns the number of the buffer after it."""
+    after: int = index + kind.num_buffers
+    if pa.types.is_struct(kind):
+        places[path] = index, np.dtype(np.bool_)
+        for child in kind:
+            after = _walk(child.type, f"{path}.{child.name}" if path else child.name, after, places)
+    elif pa.types.is_list(kind):
+        places[f"{path}.offsets"] = index + 1, np.dtype(np.int32)
+        after = _walk(kind.value_type, path, after, places)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        places[path] = index + 1, _dtype(kind)
+    return after
+
+
+def _dtype(kind: pa.DataType) -> np.dtype[np.generic]:
+    """The numpy dtype of a number; Arrow's own answer would import pandas."""
+    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")

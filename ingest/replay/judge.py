@@ -1,19 +1,27 @@
-"""Which replays are let in, and how their games ended.
+"""What becomes of a replay: whether it is let in, how its game ended, and its row of ``replays.parquet``.
 
-In: a header or a parsed replay, and the filters. Out: a ``ReplayError`` whose reason the tally counts, or an ``Outcome``.
-The surprise: damage is what a side *dealt*, summed over every rise of the other's percent, so heals and deaths do not
-lower it.
+The row is made piece by piece, from the file, its header, its frames, a refusal. A refused replay's row holds all that was known
+when it was refused, so that filters can be compared without reading it again. Names of people and files are written as hashes
+salted by the store's own secret, unless the user asked to keep names.
 """
 
+import hashlib
+import json
+import os
+import re
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from dataset.errors import ReplayError
+from dataset.io.atomic import replacing
 from dataset.melee.ids import character_name, internal_from_external
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
-from dataset.store.quality import damage_taken
+from dataset.store.quality import damage_taken, quality_of
+from dataset.store.replay_table import ReplayRow
 from ingest.replay.parse import ParsedReplay
-from ingest.sources.reader import FAULTS
+from ingest.sources.reader import FAULTS, Candidate
 
 FRAMES_PER_SECOND = 60
 DEFAULT_MIN_FRAMES = 1800
@@ -46,16 +54,22 @@ SENTENCES = {
     "unknown_placement": "a placement peppi does not know",
     "unsupported_version": "Slippi 3.0 to 3.6, which peppi cannot read",
     **FAULTS,
-    "changed": "written to while it was read; looked at again next time",
+    "changed": "written to while it was read; the next run tries it again",
     "damaged_gzip": "cannot be unzipped: damaged, or not all there",
     "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",
     "worker_timeout": "reading it took too long and was stopped",
 }
-"""What each reason means, for tables; reasons without a sentence speak for themselves."""
+"""What each reason means, for tables."""
 
 REJECTIONS = ("not_two_players", "teams", "cpu_player", "character_absent", "too_short", "no_damage", "not_playable")
 """Reasons for which a readable replay is left out."""
+
+SALT_NAME = "salt"
+"""The file of a store that holds its secret (mode 600). It is in no digest; leave it out when you publish a store."""
+
+_RANK = "(?:unranked|bronze|silver|gold|platinum|diamond|master|grandmaster)"
+_RANKS = re.compile(rf"({_RANK}-{_RANK})(?![a-z])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +87,11 @@ class Outcome:
     """How a game went."""
 
     winner: str | None
-    """Side, or ``None`` where nobody won or nobody can tell."""
+    """Side, or ``None`` where nobody won or the recording does not show who."""
     stocks: tuple[int, int]
     """Left at the end."""
     damage: tuple[float, float]
-    """Percent dealt by each side."""
+    """Percent that each side dealt: every rise of the other's, so heals and deaths do not lower it."""
     seconds: float
 
 
@@ -117,7 +131,7 @@ def outcome_of(parsed: ParsedReplay) -> Outcome:
 
 
 def _winner(parsed: ParsedReplay, stocks: list[int]) -> str | None:
-    """The last with stocks, else who did not quit, else who was placed first; on a time-out stocks, then percent."""
+    """Who alone has stocks left, else who did not quit, else who was placed first; after a time-out by stocks, then percent."""
     if min(stocks) == 0 < max(stocks):
         return SIDES[int(stocks[1] > 0)]
     if parsed.quitter in parsed.ports:
@@ -130,3 +144,101 @@ def _winner(parsed: ParsedReplay, stocks: list[int]) -> str | None:
     percents = [float(parsed.columns[f"{side}_percent"][-1]) for side in SIDES]
     standing = [(stocks[i], -percents[i]) for i in range(2)]
     return None if standing[0] == standing[1] else SIDES[int(standing[1] > standing[0])]
+
+
+@dataclass(frozen=True)
+class Names:
+    """How one store writes names."""
+
+    salt: bytes
+    is_kept: bool
+    """Whether names are written as they are."""
+
+    def of(self, name: str | None) -> str | None:
+        """What to write for ``name``."""
+        if name is None:
+            return None
+        if self.is_kept:  # Parquet takes only Unicode, which a name in another encoding is not
+            return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), key=self.salt, digest_size=12).hexdigest()
+
+
+def store_salt(folder: Path) -> bytes:
+    """The salt of a store, made on first use."""
+    path = folder / SALT_NAME
+    if not path.exists():
+        with replacing(path) as temporary:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def file_row(candidate: Candidate, names: Names) -> ReplayRow:
+    """Where the replay lies, and by what a later run sees whether it was touched."""
+    return {
+        "source": names.of(candidate.source),
+        "member": names.of(candidate.member),
+        "size": candidate.size,
+        "mtime": candidate.mtime,
+        "archive_size": candidate.archive_size,
+        "crc": candidate.crc,
+        "ranks": ranks_in(candidate.member or candidate.source),
+    }
+
+
+def ranks_in(name: str) -> str | None:
+    """Both players' ranks where a file name begins with them, as in ``diamond-master-3f….slp``."""
+    found = _RANKS.match(re.split(r"[/\\]", name)[-1].lower())
+    return found[1] if found else None
+
+
+def header_row(header: Header, names: Names) -> ReplayRow:
+    """Version, match and players."""
+    row: ReplayRow = {
+        "version": ".".join(map(str, header.version)),
+        "match_id": header.match_id,
+        "game_number": header.game_number,
+        "tiebreaker": header.tiebreaker,
+        "is_pal": header.is_pal,
+        "is_frozen_stadium": header.is_frozen,
+    }
+    if len(header.players) == 2:
+        for side, player in zip(SIDES, header.players, strict=True):
+            row |= {
+                f"port_{side}": player.port,
+                f"type_{side}": player.kind,
+                f"cpu_level_{side}": player.cpu_level,
+                f"name_hash_{side}": names.of(player.display_name),
+                f"code_hash_{side}": names.of(player.connect_code),
+            }
+    return row
+
+
+def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
+    """What the frames tell: the game, how it ended, and its quality."""
+    quitter = SIDES[parsed.ports.index(parsed.quitter)] if parsed.quitter in parsed.ports else None
+    row = {
+        **parsed.played,
+        "frames": parsed.num_frames,
+        "frames_resimulated": parsed.frames_resimulated,
+        "frame_gaps": parsed.frame_gaps,
+        "non_finite": json.dumps(parsed.non_finite, sort_keys=True) if parsed.non_finite else None,
+        "off_lattice": parsed.off_lattice,
+        "started_at": parsed.started_at,
+        "end_method": parsed.end_method,
+        "quitter": quitter,
+        "winner": outcome.winner,
+        "stocks_a": outcome.stocks[0],
+        "stocks_b": outcome.stocks[1],
+        "damage_a": outcome.damage[0],
+        "damage_b": outcome.damage[1],
+        "seconds": outcome.seconds,
+    }
+    return row | quality_of(parsed.columns, row)
+
+
+def refusal_row(error: ReplayError) -> ReplayRow:
+    """Why it is not let in."""
+    status = "rejected" if error.reason in REJECTIONS else "failed"
+    return {"status": status, "reason": error.reason, "detail": str(error)}

@@ -1,20 +1,57 @@
-"""One replay parsed: its header and its frame-table columns.
+"""Parses one replay of two players: its header and its frame-table columns, or a ReplayError with a short reason.
 
-In: a path or the bytes of a ``.slp`` file. Out: ``ParsedReplay``, or a ReplayError with the reason. Characters and stage
-come from the game start in exphil's ids. The surprise: only games of exactly two players become columns; all other
-judgement is ``ingest.replay.judge``'s.
+Frames come from peppi's private module, because its dataclasses drop items and stage events. peppi *panics* on some damaged
+files. A panic is a ``BaseException`` and prints a backtrace to file descriptor 2, which is why that descriptor points elsewhere
+during the call.
 """
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from peppi_py import _peppi
 
 from dataset.errors import ReplayError
 from dataset.melee.ids import internal_from_external, stage_index_from_slippi
-from dataset.schema import Columns
-from dataset.slippi.slp import Header, read_header
+from dataset.schema import SIDES, Columns
+from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, raw_length, read_events, read_header, read_slp
 from ingest.replay.columns import Rollback, extract
-from ingest.replay.nana import place_nana
-from ingest.replay.peppi import read_game
+
+FRAME_STARTS_SINCE = (2, 2, 0)
+
+_REASONS = (
+    ("expected: [123, 85", "not_slp", "the file does not begin like a .slp file"),
+    (
+        "invalid game end method",
+        "unknown_end_method",
+        "the game ended in a way peppi does not know (not a versus game)",
+    ),
+    ("invalid LRAS initiator", "damaged", "the game end names a player who does not exist"),
+    ("Invalid player placement", "unknown_placement", "the game end holds a placement peppi does not know"),
+    ("at least one field", "unsupported_version", "peppi cannot read the frame ends of Slippi 3.0 to 3.6"),
+    ("unknown event", "damaged", "the file holds an event that its own table of events does not list"),
+    ("payload size", "damaged", "the file's table of events is damaged"),
+    ("zero-size event payload", "damaged", "the file's table of events is damaged"),
+    ("in payload sizes", "damaged", "the file's table of events lacks a needed event"),
+    ("Duplicate start", "damaged", "the file holds two game starts"),
+    ("expected: 0x", "damaged", "the file's metadata is damaged"),
+)
+"""(part of peppi's message, our slug, our sentence), first match wins."""
+
+
+class Game(NamedTuple):
+    """What peppi makes of a file."""
+
+    end: dict[str, Any] | None
+    metadata: dict[str, Any]
+    frames: pa.StructArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +120,7 @@ def parse_columns(
     a, b = header.players
     stage = stage_index_from_slippi(header.stage)
     found = extract(game.frames, (a.port, b.port), stage, rollback)
-    place_nana(found.columns, data_or_path, header)
+    _place_nana(found.columns, data_or_path, header)
     end = game.end or {}
     quitter = end.get("lras_initiator")
     return ParsedReplay(
@@ -109,3 +146,96 @@ def _picked(external: int) -> int:
     if internal is None:
         raise ReplayError("not_playable", f"replay: a player picks one of 26 characters, found id {external}")
     return internal
+
+
+def read_game(source: bytes | str | Path, *, is_verbose: bool = False) -> Game:
+    """Parse a replay; ``is_verbose`` lets panics print.
+
+    Raises:
+        ReplayError: peppi refuses the file or panics.
+    """
+    with _path_of(source) as path, _stderr_silenced(not is_verbose):
+        try:
+            game = _peppi.read_slippi(path, False)
+        except (OSError, ValueError) as error:
+            raise _cut(path) if "fill whole buffer" in str(error) else _reason(str(error), "unreadable") from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # peppi's module does not export the class
+                raise
+            raise _reason(str(error), "parser_panic") from error
+    return Game(game.end, game.metadata or {}, game.frames)
+
+
+def _reason(message: str, otherwise: str) -> ReplayError:
+    for part, slug, sentence in _REASONS:
+        if part in message:
+            return ReplayError(slug, f"replay: {sentence} ({message.splitlines()[0]})")
+    return ReplayError(
+        otherwise, f"replay: peppi cannot read it ({message.splitlines()[0] if message else 'no message'})"
+    )
+
+
+def _cut(path: str) -> ReplayError:
+    """Why peppi ran out of bytes: the recorder never finished, or the file or one of its events was cut."""
+    with Path(path).open("rb") as file:
+        length = raw_length(file.read(HEADER_BYTES))
+        size = file.seek(0, os.SEEK_END)
+    if length == 0:
+        return ReplayError("unfinished", "replay: its recorder was stopped before the game ended")
+    if size < length:
+        return ReplayError("truncated", f"replay: its events take {length} bytes, found {size}; copy the file again")
+    return ReplayError("damaged", "replay: an event or the metadata at its end is shorter than it must be")
+
+
+@contextmanager
+def _path_of(source: bytes | str | Path) -> Iterator[str]:
+    """A path for peppi, which takes nothing else; bytes get one in memory where the system can do that, else a temporary file."""
+    if not isinstance(source, bytes):
+        yield str(source)
+    elif hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        handle = os.memfd_create("replay")
+        try:
+            with os.fdopen(os.dup(handle), "wb") as file:
+                file.write(source)
+            yield f"/proc/self/fd/{handle}"
+        finally:
+            os.close(handle)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "replay.slp"
+            path.write_bytes(source)
+            yield str(path)
+
+
+@contextmanager
+def _stderr_silenced(is_silenced: bool) -> Iterator[None]:
+    if not is_silenced:
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _place_nana(columns: dict[str, NDArray[Any]], source: bytes | str | Path, header: Header) -> None:
+    """Move each side's Nana, in place, to the frames for which a follower's post frame was recorded.
+
+    Before Slippi 2.2 replays have no frame starts, and peppi lists a follower's records without gaps. Slippi records nothing of
+    Nana between her death and her return, so all that follows would stand too early.
+    """
+    sides = [side for side in SIDES if columns[f"{side}_nana_exists"].any()]
+    if header.version >= FRAME_STARTS_SINCE or not sides:
+        return
+    post = read_events(read_slp(source)[0]).tables[POST_FRAME]
+    for side in sides:
+        port = header.players[SIDES.index(side)].port
+        is_hers = (post["is_follower"] == 1) & (post["port"] == port - 1)
+        exists = np.isin(columns["frame"], post["frame"][is_hers])
+        record = np.cumsum(exists) - 1
+        for name in (name for name in columns if name.startswith(f"{side}_nana_")):
+            columns[name] = np.where(exists, columns[name][record], 0).astype(columns[name].dtype)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dataset.errors import ConfigError
 from dataset.slippi.slp import HEADER_BYTES
-from dataset.store.location import url_of
+from dataset.store.manifest import url_of
 from ingest.sources.reader import (
     ARCHIVE_SUFFIXES,
     DAMAGE,

@@ -46,8 +46,8 @@ DAMAGE: tuple[type[Exception], ...] = (
 """What the archive libraries raise on damaged, cut or encrypted archives."""
 
 FAULTS = {
-    "unreadable_file": "cannot be opened (gone, or no permission); looked at again next time",
-    "unreadable_folder": "a folder that cannot be listed (gone, or no permission); looked at again next time",
+    "unreadable_file": "cannot be opened (gone, or no permission); the next run tries it again",
+    "unreadable_folder": "a folder that cannot be listed (gone, or no permission); the next run tries it again",
     "damaged_archive": "damaged in its archive, or the archive's own list is",
     "encrypted": "locked with a password: unpack it and give the folder",
     "nested_archive": "an archive within an archive: unpack it and give the folder",

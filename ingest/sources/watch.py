@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dataset.errors import ConfigError, ReplayError
-from dataset.slippi.ubjson import RAW_PREFIX, raw_length
+from dataset.slippi.slp import RAW_PREFIX, raw_length
 from ingest.sources.find import find_candidates, is_there
 from ingest.sources.reader import Candidate, Reader
 

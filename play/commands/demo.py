@@ -1,38 +1,77 @@
-"""The whole line in one go, by the very commands a user types: ingest, stats, train, eval, play against the stand-in.
+"""``exphil demo``: every stage from replays to a match against the stand-in, by the very commands a user gives.
 
-Each stage is a child process; its table goes to the terminal as it comes, its JSON into the result. The surprise: without
-replays of your own the demo plays with *generated* duels, which show that the line works and nothing about Melee.
+Each stage is a child process; its table goes to the terminal as it comes, its JSON into the result.
 """
 
 import io
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console, RenderableType
+import typer
 
-from dataset.duels.generate import generate_replays
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import command_line
-from dataset.store.split import SPLITS
-from ingest.jobs.job import content_id
-from ingest.sources.find import find_candidates
-from ingest.sources.reader import Reader
-from play.commands.tables import figures, rows_table
+from dataset.reporting.command_lines import command_line, examples
+from play.commands.play import figures, rows_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 NUM_GENERATED = 24
 GENERATED_CHARACTER = "mewtwo"
 HIDDEN_SIZES = "128,128"
 FRAMES_PER_MINUTE = 600_000
-"""Frames a minute that this size of policy trains on two server cores: what ``--minutes`` is turned into epochs by."""
+"""Frames per minute that a policy of this size trains on two server cores; turns ``--minutes`` into epochs."""
 PLAY_SECONDS = 15
 TABLE_WIDTH = 120
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=examples(
+            "exphil demo",
+            "exphil demo --replays ~/Slippi --character mewtwo --minutes 5 --folder demo",
+        ),
+    )(demo)
+
+
+def demo(
+    replays: Annotated[
+        Path | None, typer.Option(help="A folder or archive of replays; default: generated ones.", show_default=False)
+    ] = None,
+    character: Annotated[
+        str | None, typer.Option(help="Whom to imitate; default: whoever was picked most often.", show_default=False)
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(min=0, help="About how long to train on two server cores; rounded to whole epochs, at least one."),
+    ] = 1.0,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where everything goes; must be new.", show_default="a temporary folder")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Run every stage once: ingest, stats, train, eval, and play against the stand-in."""
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    where = folder or Path(tempfile.mkdtemp(prefix="exphil-demo-"))
+    stages = run_demo(folder=where, replays=replays, character=character, minutes=minutes, say=say)
+    say("\n" + "\n".join(f"{stage.name:>10} {stage.seconds:7.1f} s" for stage in stages))
+    if replays is None:
+        say("The duels were generated: these figures show that every stage works, and nothing about Melee.")
+    say(f"Everything lies in {where}. Next: exphil ingest YOUR_REPLAYS --store data/mine")
+    if as_json:
+        typer.echo(json.dumps({"stages": [asdict(stage) for stage in stages]}))
 
 
 @dataclass(frozen=True)
@@ -42,10 +81,6 @@ class Stage:
     name: str
     seconds: float
     result: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
 
 
 def run_demo(
@@ -62,15 +97,17 @@ def run_demo(
 
     Raises:
         ConfigError: the folder holds something, or there are no such replays.
-        ExphilError: a stage failed; its own message stands above on stderr.
+        ExphilError: a stage failed; its own message is on stderr.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--folder {folder}: must be new or empty, found files in it; give another")
+    from ingest.sources.find import find_candidates
+
     if replays is not None and not find_candidates([replays]):
-        raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; mend the path")
+        raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; correct the path")
     demo = _Demo(folder, say)
     if replays is None:
-        say(f"Generating {NUM_GENERATED} scripted duels: nobody played them, they only show that the line works.")
+        say(f"Generating {NUM_GENERATED} scripted duels: nobody played them, they only show that every stage works.")
         replays, character = demo.generate(), character or GENERATED_CHARACTER
     store = str(folder / "store")
     ingested = demo.run("ingest", "ingest", str(replays), "--store", store)
@@ -79,7 +116,7 @@ def run_demo(
         raise ExphilError(
             f"demo: needs games between two people, found none in {replays}; the first table says what was found instead"
         )
-    say_parts([rows_table(characters["rows"])], say)
+    say(_as_text(rows_table(characters["rows"])))
     picked = character or str(characters["rows"][0]["character"])
     ids = demo.ids_by_split(store, picked)
     if not (ids["train"] and ids["val"]):
@@ -100,7 +137,7 @@ def run_demo(
     game = _copy_replay(replays, ids[split], folder / "stand-in.slp")
     policy = ("--policy", trained["run"])
     played = demo.run("play", "play", *policy, "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
-    say_parts(figures(played), say)
+    say(_as_text(*figures(played)))
     return demo.stages
 
 
@@ -113,6 +150,8 @@ class _Demo:
 
     def generate(self) -> Path:
         """Write the generated duels."""
+        from dataset.duels.generate import generate_replays
+
         began = time.perf_counter()
         paths = generate_replays(self._folder / "replays", NUM_GENERATED, seed=0)
         self.stages.append(Stage("generate", time.perf_counter() - began, {"replays": len(paths)}))
@@ -120,14 +159,16 @@ class _Demo:
 
     def ids_by_split(self, store: str, character: str) -> dict[str, set[str]]:
         """Ids of the replays in which the character was picked."""
+        from dataset.store.manifest import SPLITS
+
         internal = character_from_name(character).internal
         who = f"status = 'ok' AND {internal} IN (character_a, character_b)"
         found = self.run("find", "stats", "--store", store, "--sql", f"SELECT id, split FROM replays WHERE {who}")
         ids: dict[str, set[str]] = {
             name: {row["id"] for row in found["rows"] if row["split"] == name} for name in SPLITS
         }
-        told = ", ".join(f"{len(ids[name])} {name}" for name in SPLITS)
-        self._say(f"{len(found['rows'])} replays of {character}: {told}")
+        counts = ", ".join(f"{len(ids[name])} {name}" for name in SPLITS)
+        self._say(f"{len(found['rows'])} replays of {character}: {counts}")
         return ids
 
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
@@ -146,16 +187,23 @@ class _Demo:
         return result
 
 
-def say_parts(parts: Sequence[RenderableType], say: Callable[[str], None]) -> None:
-    """Say sentences and tables, wide enough not to wrap."""
-    console = Console(file=io.StringIO(), width=TABLE_WIDTH)
+def _as_text(*parts: "RenderableType") -> str:
+    """Sentences and tables as text, wide enough that nothing wraps."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    console = Console(file=text, width=TABLE_WIDTH)
     for part in parts:
         console.print(part)
-    say(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
+    return text.getvalue().rstrip()
 
 
 def _copy_replay(replays: Path, ids: Collection[str], target: Path) -> Path:
     """The first of the replays with one of these ids, as a loose file: the stand-in plays no archive member."""
+    from ingest.jobs.job import content_id
+    from ingest.sources.find import find_candidates
+    from ingest.sources.reader import Reader
+
     with Reader() as reader:
         for candidate in find_candidates([replays]):
             data = reader.read(candidate)

@@ -1,11 +1,15 @@
-"""``exphil eval-games``: arguments only; games are found in ``play.games.find`` and measured in ``play.games.evaluate``."""
+"""``exphil eval-games``: how well policies played, from session logs and kept replays."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dataset.errors import ConfigError
 from dataset.reporting.command_lines import examples
+from play.commands.play import stdout_console
 
 
 def register(app: typer.Typer) -> None:
@@ -23,22 +27,17 @@ def eval_games(
     folder: Annotated[Path, typer.Argument(help="Session logs, kept replays or both, searched with all subfolders.")],
     character: Annotated[
         str | None,
-        typer.Option(help="Whom the policy plays, in replays that no log tells of.", show_default="who is no CPU"),
+        typer.Option(help="What the policy plays, in replays without a session log.", show_default="whoever is no CPU"),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=4, help="Where it sits, in replays that no log tells of.", show_default=False),
+        typer.Option(min=1, max=4, help="The policy's port, in replays without a session log.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of drawing sessions for the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resampling behind the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """How well policies played: stocks and damage a minute and games won, with 95 % intervals over sessions."""
-    import json
-    from dataclasses import asdict
-
-    from dataset.errors import ConfigError
-    from play.commands.tables import eval_table, stdout_console
-    from play.games.evaluate import evaluate
+    """How well policies played: stocks and damage per minute and games won, with 95 % intervals over sessions."""
+    from play.games.evaluate import evaluate, rate_table
     from play.games.find import find_games
 
     found = find_games(folder, character=character, port=port)
@@ -46,10 +45,10 @@ def eval_games(
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items()))
         typer.echo(f"left out: {reasons}", err=True)
     if not found.games:
-        raise ConfigError(f"{folder}: needs games to tell of, found no game; play some with 'exphil play --games N'")
+        raise ConfigError(f"{folder}: needs games to measure, found none; play some with 'exphil play --games N'")
     rows = evaluate(found.games, seed=seed)
     if as_json:
         result = {"games": len(found.games), "skipped": dict(found.skipped), "rows": [asdict(row) for row in rows]}
         typer.echo(json.dumps(result))
     else:
-        stdout_console().print(eval_table(rows))
+        stdout_console().print(rate_table(rows))

@@ -1,8 +1,7 @@
 """Dolphin's process and libmelee's connection to it: begun in the order that Dolphin needs, ended in the one that cannot hang.
 
-In: a ``melee.Console`` and its pads. Out: both ready for a ``Session``, or a ``DolphinError``. The surprise: an AppImage that
-unpacks itself waits for the Dolphin it started instead of becoming it, so what is started here leads a process group of its
-own and the whole group is killed; nothing else of that name is touched.
+An AppImage that unpacks itself waits for the Dolphin it started instead of becoming it. So what is started here leads a process
+group of its own, and the whole group is killed; nothing else of that name is touched.
 """
 
 import multiprocessing

@@ -1,13 +1,12 @@
 """What game a disc image holds, from its first bytes, in every format that Dolphin opens.
 
-In: a path. Out: the image's format, game id and revision. The surprise: compressed images hide the disc's header, each in its
-own place, so a file's name says nothing and a plain look at its first six bytes is not enough.
+Each compressed format keeps the disc's header in a place of its own, so the first six bytes of a file are not enough.
 """
 
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset.errors import DolphinError
 
@@ -22,8 +21,7 @@ _GCZ = struct.Struct("<IIQQII")
 _UNCOMPRESSED = 1 << 63
 
 
-@dataclass(frozen=True, kw_only=True)
-class Disc:
+class Disc(NamedTuple):
     """A disc image."""
 
     kind: str
@@ -32,11 +30,6 @@ class Disc:
     """Six letters, ``GALE01`` for Melee of North America."""
     revision: int
     """0 is 1.00, 2 is 1.02."""
-
-    @property
-    def is_melee(self) -> bool:
-        """Whether it is the version that Slippi plays."""
-        return (self.game_id, self.revision) == (GAME_ID, REVISION)
 
 
 def read_disc(path: Path) -> Disc:
@@ -66,7 +59,7 @@ def require_melee(path: Path) -> Disc:
         DolphinError: it is another game, another version, or no disc image.
     """
     disc = read_disc(path)
-    if disc.is_melee:
+    if (disc.game_id, disc.revision) == (GAME_ID, REVISION):
         return disc
     found = f"version 1.{disc.revision:02d}" if disc.game_id == GAME_ID else f"game {disc.game_id}"
     hint = "update it to 1.02" if disc.game_id == GAME_ID else "choose another image"

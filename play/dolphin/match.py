@@ -1,11 +1,5 @@
-"""What is to be played in a real Dolphin, where its files are, and what of that cannot work.
+"""What is to be played in a real Dolphin: every setting of a match, checked before anything starts."""
 
-In: the options of ``exphil play``. Out: a checked ``Match``. The surprise: libmelee takes a folder only when its name holds
-"netplay", so the executable is looked for here and always passed as a file.
-"""
-
-import json
-import platform
 import re
 import socket
 from dataclasses import dataclass
@@ -14,44 +8,13 @@ from pathlib import Path
 from dataset.errors import ConfigError, DolphinError
 from dataset.melee.ids import Character, Stage, character_from_name, stage_from_name
 from play.dolphin.disc import require_melee
+from play.dolphin.installation import find_executable
+from play.options import CPU, HUMAN, REPLAY_DIR, SLIPPI_PORT, PlayOptions
 
-EXECUTABLES = (
-    "Slippi_Netplay_Mainline-x86_64.AppImage",
-    "Slippi_Online-x86_64.AppImage",
-    "Slippi_Dolphin.app/Contents/MacOS/Slippi_Dolphin",
-    "Slippi Dolphin.app/Contents/MacOS/Slippi Dolphin",
-    "Contents/MacOS/Slippi_Dolphin",
-    "Contents/MacOS/Slippi Dolphin",
-    "Slippi_Dolphin.exe",
-    "Slippi Dolphin.exe",
-    "dolphin-emu-nogui",
-    "dolphin-emu",
-)
-"""Where Dolphin lies within the folders users name: the launcher's, macOS's application, or a build's own."""
-
-_OTHER_NAMES = ("Slippi_Netplay*.AppImage", "Slippi_Online*.AppImage", "*Dolphin.exe")
-"""Builds named after their version or their maker, looked for last."""
+_POLICY = "policy"
+"""The kind of an opponent that is a run of ours, beside ``CPU`` and ``HUMAN``."""
 
 _CONNECT_CODE = re.compile(r"[A-Z0-9]{1,7}#[0-9]{1,4}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MatchOptions:
-    """What was asked for; None where nothing was said."""
-
-    dolphin: Path
-    iso: Path | None = None
-    character: str | None = None
-    stage: str | None = None
-    opponent: str | None = None
-    opponent_character: str | None = None
-    cpu_level: int | None = None
-    port: int | None = None
-    connect_code: str | None = None
-    dolphin_home: Path | None = None
-    replay_dir: Path | None = None
-    is_headless: bool = False
-    slippi_port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +32,9 @@ class Match:
     cpu_level: int
     """1 to 9."""
     port: int
-    """The agent's, 1 to 4; online it is where the pipe sits, the game decides the rest."""
+    """The agent's, 1 to 4; online it is the pipe's, and the game deals the ports."""
     connect_code: str | None
-    """Whom to meet in Slippi's direct mode."""
+    """Of the person to meet in Slippi's direct mode."""
     online_delay: int
     """Frames netplay adds; 0 in local games."""
     is_blocking: bool
@@ -85,7 +48,7 @@ class Match:
 
     @property
     def other_port(self) -> int:
-        """Where an opponent sits that is no person."""
+        """The port of an opponent that is no person."""
         return 2 if self.port == 1 else 1
 
     @property
@@ -94,94 +57,81 @@ class Match:
         return self.cpu is None and self.rival is None
 
 
-CPU, HUMAN, POLICY = "cpu", "human", "policy"
-
-
-def opponent_run(opponent: str | None) -> str | None:
-    """The run that ``--opponent`` names; None where it names none."""
-    return None if opponent in (None, CPU, HUMAN) else opponent
-
-
-def _kind(wanted: MatchOptions) -> str:
-    if opponent_run(wanted.opponent) is not None:
-        return POLICY
-    return wanted.opponent or (CPU if wanted.connect_code is None else HUMAN)
-
-
 def build_match(
-    wanted: MatchOptions,
-    *,
-    trained_character: str | None,
-    delay: int,
-    is_blocking: bool,
-    rival_character: str | None = None,
+    options: PlayOptions, *, trained_character: str | None, delay: int, rival_character: str | None = None
 ) -> Match:
     """Settle a match.
 
     Args:
-        wanted: what was asked for.
-        trained_character: whom the run imitates; None if everybody.
+        options: what was asked for.
+        trained_character: the character that the run imitates; None if all.
         delay: the run's, in frames.
-        is_blocking: whether Dolphin shall wait on every frame.
-        rival_character: whom the opponent's run imitates, if the opponent is one.
+        rival_character: the character that the opponent's run imitates, if the opponent is a run.
 
     Raises:
         ConfigError: something is missing, unknown, or cannot take effect.
         DolphinError: there is no Dolphin, or no ISO.
     """
-    kind = _kind(wanted)
-    _refuse_idle(wanted, kind)
-    character = _policys("--character", wanted.character or trained_character)
-    if wanted.iso is None:
+    kind = _kind(options)
+    _refuse_idle(options, kind)
+    character = _policy("--character", options.character or trained_character)
+    if options.iso is None:
         raise DolphinError("--iso: must be a Melee NTSC 1.02 image, found none; pass its path")
-    require_melee(wanted.iso)
-    if wanted.connect_code is not None:
-        _check_online(wanted.connect_code, character, wanted.port, delay)
+    require_melee(options.iso)
+    if options.connect_code is not None:
+        _check_online(options.connect_code, character, options.port, delay)
+    assert options.dolphin is not None
     return Match(
-        executable=find_executable(wanted.dolphin),
-        iso=wanted.iso,
+        executable=find_executable(options.dolphin),
+        iso=options.iso,
         character=character,
-        stage=stage_from_name(wanted.stage or "final_destination"),
-        cpu=_cpu(wanted.opponent_character or "fox") if kind == CPU else None,
-        rival=_policys("--opponent-character", wanted.opponent_character or rival_character)
-        if kind == POLICY
+        stage=stage_from_name(options.stage or "final_destination"),
+        cpu=_cpu(options.opponent_character or "fox") if kind == CPU else None,
+        rival=_policy("--opponent-character", options.opponent_character or rival_character)
+        if kind == _POLICY
         else None,
-        cpu_level=9 if wanted.cpu_level is None else wanted.cpu_level,
-        port=wanted.port or 1,
-        connect_code=wanted.connect_code,
-        online_delay=delay if wanted.connect_code is not None else 0,
-        is_blocking=is_blocking,
-        is_headless=wanted.is_headless,
-        replay_dir=wanted.replay_dir or Path("play-replays"),
-        home=wanted.dolphin_home,
-        slippi_port=wanted.slippi_port or 51441,
+        cpu_level=9 if options.cpu_level is None else options.cpu_level,
+        port=options.port or 1,
+        connect_code=options.connect_code,
+        online_delay=delay if options.connect_code is not None else 0,
+        is_blocking=options.sync,
+        is_headless=options.headless,
+        replay_dir=options.replay_dir or REPLAY_DIR,
+        home=options.dolphin_home,
+        slippi_port=options.slippi_port or SLIPPI_PORT,
     )
 
 
-def _refuse_idle(wanted: MatchOptions, kind: str) -> None:
-    """Refuse what was said that needs another kind of opponent."""
-    opponent = wanted.opponent if kind == POLICY else kind
-    if kind != HUMAN and wanted.connect_code is not None:
+def _kind(options: PlayOptions) -> str:
+    if options.opponent not in (None, CPU, HUMAN):
+        return _POLICY
+    return options.opponent or (CPU if options.connect_code is None else HUMAN)
+
+
+def _refuse_idle(options: PlayOptions, kind: str) -> None:
+    """Refuse flags that need another kind of opponent."""
+    opponent = options.opponent if kind == _POLICY else kind
+    if kind != HUMAN and options.connect_code is not None:
         raise ConfigError(
             f"--opponent {opponent}: netplay has no CPU players and no second pad, found --connect-code; "
             "leave one of them out"
         )
-    if kind == HUMAN and wanted.connect_code is None and wanted.is_headless:
+    if kind == HUMAN and options.connect_code is None and options.headless:
         raise ConfigError("--headless: has no picture, which a person on this machine needs to see; leave it out")
     idle: dict[str, object] = {}
     if kind != HUMAN:
-        idle["--dolphin-home"] = wanted.dolphin_home
+        idle["--dolphin-home"] = options.dolphin_home
     if kind != CPU:
-        idle["--cpu-level"] = wanted.cpu_level
+        idle["--cpu-level"] = options.cpu_level
     if kind == HUMAN:
-        idle["--opponent-character"] = wanted.opponent_character
+        idle["--opponent-character"] = options.opponent_character
     for flag, value in idle.items():
         if value is not None:
             raise ConfigError(f"{flag}: has no effect with a {kind} opponent, found {value}; leave it out")
 
 
-def _policys(flag: str, name: str | None) -> Character:
-    """What a policy plays."""
+def _policy(flag: str, name: str | None) -> Character:
+    """The character of a policy."""
     if name is None:
         raise ConfigError(f"{flag}: the run imitates every character, so one must be chosen, found none; give one")
     return character_from_name(name)
@@ -208,24 +158,6 @@ def _check_online(code: str, character: Character, port: int | None, delay: int)
         )
 
 
-def find_executable(path: Path) -> Path:
-    """Dolphin's executable: ``path`` itself, or what lies in that folder.
-
-    Raises:
-        DolphinError: there is none.
-    """
-    if path.is_file():
-        return path
-    for name in EXECUTABLES:
-        if (path / name).is_file():
-            return path / name
-    for pattern in _OTHER_NAMES:
-        for found in sorted(path.glob(pattern)):
-            return found
-    names = ", ".join(dict.fromkeys(Path(name).name for name in EXECUTABLES))
-    raise DolphinError(f"--dolphin {path}: must be Dolphin or its folder, found none of {names}; pass the executable")
-
-
 def require_free(port: int) -> None:
     """Refuse a UDP port on which somebody listens: a Dolphin that a person left open would be taken for ours.
 
@@ -240,53 +172,3 @@ def require_free(port: int) -> None:
                 f"--slippi-port {port}: must be free for Dolphin's spectator stream, found UDP {port}: {error.strerror}; "
                 "close the other Dolphin, or pass another --slippi-port"
             ) from error
-
-
-def default_home(executable: Path, *, is_mainline: bool) -> Path:
-    """Where Slippi's Dolphin keeps its User folder on this system; a mainline build out of its beta has another."""
-    system = platform.system()
-    mainline = "netplay" if "netplay" in executable.parts else "netplay-beta"
-    if system == "Darwin":
-        support = Path.home() / "Library" / "Application Support" / "com.project-slippi.dolphin"
-        return support / (mainline if is_mainline else "netplay") / "User"
-    if system == "Linux":
-        config = Path.home() / ".config"
-        return config / "slippi-dolphin" / mainline if is_mainline else config / "SlippiOnline"
-    return executable.parent / "User"
-
-
-def home_of(match: Match, *, is_mainline: bool) -> Path:
-    """Dolphin's User folder of the person who plays, with their pads and their login.
-
-    Raises:
-        DolphinError: there is none.
-    """
-    home = match.home or default_home(match.executable, is_mainline=is_mainline)
-    if not home.is_dir():
-        raise DolphinError(
-            f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
-        )
-    return home
-
-
-def login_of(home: Path) -> Path:
-    """Where the login lies that Slippi plays under from ``home``, whether or not it does; Ishiiruka on macOS has one for all."""
-    login = home / "Slippi" / "user.json"
-    for_all = home.parent.parent / "Slippi" / "user.json"
-    return for_all if platform.system() == "Darwin" and for_all.is_file() and not login.is_file() else login
-
-
-def own_connect_code(home: Path) -> str:
-    """The connect code that Slippi's login in ``home`` plays under.
-
-    Raises:
-        DolphinError: there is no login.
-    """
-    login = login_of(home)
-    try:
-        code = json.loads(login.read_text(encoding="utf-8"))["connectCode"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DolphinError(
-            f"{login}: netplay needs Slippi's login there, found {type(error).__name__}; log in once in Slippi Launcher"
-        ) from error
-    return str(code)

@@ -1,9 +1,8 @@
 """Sessions with Dolphin, or with its stand-in, through libmelee.
 
-In: a connected console and its pads. Out: ``next`` gives a frame, a menu, the end of a game, or the loss of the connection;
-``send`` puts a controller on the pad, which the next ``next`` flushes. What would surprise: libmelee flushes the pads at the
-start of *every* step, also of one that only looks whether a frame has come, and in blocking mode Dolphin would take that for
-an answer; so a ``Flusher`` decides which flushes go through.
+``next`` gives a frame, a menu, the end of a game, or the loss of the connection; ``send`` puts a controller on the pad, which
+the following ``next`` flushes. libmelee flushes the pads at the start of *every* step, even of one that only looks whether a
+frame has come, and in blocking mode Dolphin would take that for an answer. So a ``Flusher`` decides which flushes go through.
 """
 
 import subprocess
@@ -17,43 +16,42 @@ from melee.slippstream import EnetDisconnected
 
 from dataset.errors import DolphinError
 from dataset.melee.controller import Controllers
-from play.agent.controller import press
-from play.dolphin.connection import close_console, closed_on_error, connect
-from play.stand_in.stand_in import OLDEST, StandIn
+from play.agent.libmelee import press
+from play.dolphin.connection import close_console
 
 POLL_S = 0.5
-"""Longest a look for a frame waits before it checks that Dolphin is alive."""
+"""How long to wait for a frame before checking that Dolphin is alive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a session waits for a Dolphin that says nothing, though it runs and its connection stands.
+    """How long a session waits for a Dolphin that sends nothing, though it runs and is connected.
 
-    A dead one is not waited for at all: its exit, its goodbye, and a ping that it does not answer are each told of by themselves.
+    It does not wait for a dead one: an exit, a disconnection, and a ping without an answer are each noticed by themselves.
     """
 
     silence_s: float = 30.0
     """For a frame or a menu: a stage loads in seconds."""
     pause_s: float = 30.0
-    """For the next frame of a game: longer where there is a person, who may pause."""
+    """For the next frame of a game: longer where a person plays, who may pause."""
     num_menus: int | None = None
     """Menu states in a row without a game; None has no limit, for people take their time."""
 
 
 ALONE = Patience(num_menus=7200)
-"""Two minutes of menus in which nobody but us has to choose: something else is wrong than our patience."""
+"""Where no person plays: after two minutes of menus something is wrong."""
 
 BESIDE_A_PERSON = Patience(pause_s=3600.0)
 
 MENUS_THAT_END = 3
-"""So many menu states in a row end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
+"""Menu states in a row that end a game: Dolphin at times sends a single one in mid-game (Slippi's dolphin issue 31)."""
 
 OLDEST_LIVE = (3, 18, 0)
 """libmelee reads past the events of older streams, so live ones are refused."""
 
 _UNDECLARED = 1 << 30
-"""Size libmelee assumes of an event that the stream never declared: more than is there, so it drops the rest of the message
-instead of looking at the same byte for ever."""
+"""Size that libmelee assumes for an event that the stream never declared: more than is there, so it drops the rest of the message
+instead of reading the same byte for ever."""
 
 _UNREADABLE = (ValueError, OverflowError, AssertionError, IndexError, KeyError, TypeError)
 """What libmelee raises when it meets bytes it cannot read."""
@@ -80,7 +78,7 @@ class Menu:
 
 @dataclass(frozen=True)
 class Ended:
-    """A game is over; the session goes on."""
+    """A game is over; the session continues."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ Event = Frame | Menu | Ended | Lost
 
 
 class Flusher:
-    """Stands in libmelee's list for the pad and lets only those flushes through that answer a frame."""
+    """Takes the pad's place in libmelee's list and lets only those flushes through that answer a frame."""
 
     def __init__(self, pad: melee.Controller) -> None:
         self.pad = pad
@@ -105,7 +103,7 @@ class Flusher:
         self.flushed_at = 0.0
 
     def flush(self) -> None:
-        """Flush, unless this is the flush to leave out; a dropped frame's own flush goes through."""
+        """Flush, unless this is the flush to leave out; the flush of a dropped frame goes through."""
         if self.is_next_held:
             self.is_next_held = False
             return
@@ -113,7 +111,7 @@ class Flusher:
         self.flushed_at = time.perf_counter()
 
     def release_all(self) -> None:
-        """Libmelee rests the pads at the start of a game and flushes, though Dolphin waits for nothing then."""
+        """Release everything: libmelee does so at the start of a game and flushes, though Dolphin waits for nothing then."""
         self.held, self.is_next_held = None, True
         self.pad.release_all()
 
@@ -126,7 +124,7 @@ class Session:
         pads: its connected controllers, the agent's first.
         oldest: Slippi version below which the stream is refused.
         navigate: what moves the pads in menus.
-        patience: how long it waits before it gives Dolphin up.
+        patience: how long it waits before it gives up.
     """
 
     def __init__(
@@ -146,8 +144,8 @@ class Session:
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
         self._pending: Frame | None = None
-        self._told_end: str | None = None
-        self._hear_of_ends()
+        self._ended: str | None = None
+        self._listen_for_ends()
 
     @property
     def zero_indices(self) -> Mapping[int, Collection[int]]:
@@ -244,57 +242,39 @@ class Session:
             version = tuple(int(part) for part in self._console.slp_version_tuple or (0, 0, 0))
             if version < self._oldest:
                 raise _too_old(".".join(str(part) for part in version), self._oldest)
-        self._is_in_game, self._num_menus, self._last_frame, self._told_end = True, 0, frame.number, None
+        self._is_in_game, self._num_menus, self._last_frame, self._ended = True, 0, frame.number, None
         if is_new_game:
             self._pending = frame
             return Ended()
         return frame
 
-    def _hear_of_ends(self) -> None:
-        """Note what libmelee reads over: that a game has ended, or the whole emulation, after which Dolphin's window may stay."""
+    def _listen_for_ends(self) -> None:
+        """Note what libmelee ignores: that a game has ended, or the whole emulation, after which Dolphin's window may remain."""
         stream = self._console._slippstream
         dispatch = stream.dispatch
 
-        def heard(*args: Any, **named: Any) -> Any:
+        def listening(*args: Any, **named: Any) -> Any:
             message = dispatch(*args, **named)
             if message is not None and message.get("type") == "end_game":
-                self._told_end = "emulation" if message.get("dolphin_closed") else "game"
+                self._ended = "emulation" if message.get("dolphin_closed") else "game"
             return message
 
-        stream.dispatch = heard
+        stream.dispatch = listening
 
     def _silence(self, quiet_s: float) -> Lost | None:
         """Why nothing will come any more; None while something may."""
         process: subprocess.Popen[bytes] | None = self._console._process
         if process is not None and process.poll() is not None:
             return Lost(f"Dolphin exited with code {process.returncode}")
-        if self._told_end == "emulation":
+        if self._ended == "emulation":
             return Lost("Dolphin's emulation was stopped")
-        may_be_paused = self._is_in_game and self._told_end is None
+        may_be_paused = self._is_in_game and self._ended is None
         longest_s = self.patience.pause_s if may_be_paused else self.patience.silence_s
         if quiet_s > longest_s:
-            return Lost(f"no frame came for {longest_s:.0f} s, though Dolphin's connection stands")
+            return Lost(f"no frame came for {longest_s:.0f} s, though Dolphin is still connected")
         return None
 
 
 def _too_old(found: str, oldest: tuple[int, int, int]) -> DolphinError:
     needed = ".".join(str(part) for part in oldest)
     return DolphinError(f"stream: play needs Slippi {needed} or newer, found {found}; update Slippi Dolphin")
-
-
-def open_stand_in(
-    stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: Patience = BESIDE_A_PERSON
-) -> Session:
-    """Connect to a running stand-in, whose pad for the agent is on ``port``, and for others of ours on ``other_ports``."""
-    console = melee.Console(
-        is_remote=True,
-        dolphin_home_path=str(stand_in.home),
-        slippi_address=stand_in.address,
-        slippi_port=stand_in.port,
-        blocking_input=is_blocking,
-        polling_mode=True,
-    )
-    pads = [melee.Controller(console, each) for each in (port, *other_ports)]
-    with closed_on_error(console):
-        connect(console, pads)
-    return Session(console, pads, oldest=OLDEST, patience=patience)

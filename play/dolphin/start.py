@@ -1,19 +1,85 @@
-"""Start a real Dolphin for a match, and lead through its menus into each game.
+"""Starts a real Dolphin for a match, finds the agent's port in it, and leads through its menus into each game.
 
-In: a settled ``Match``. Out: a ``Session``. This follows libmelee's documentation and source; it has not been run against a
-real Dolphin. What would surprise: pads must be made before Dolphin starts, because it opens only the pipes it finds then.
+This follows libmelee's documentation and source; it has not been run against a real Dolphin. Pads must be made before Dolphin
+starts, because it opens only the pipes it finds then.
 """
 
+import configparser
 import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import melee
 
 from dataset.errors import DolphinError
-from play.dolphin.build import Build, build_of, windowless
 from play.dolphin.connection import closed_on_error, connect, start_dolphin
-from play.dolphin.match import Match, home_of, login_of, require_free
+from play.dolphin.installation import Build, build_of, default_home, login_of, own_connect_code, windowless
+from play.dolphin.match import Match, require_free
 from play.dolphin.session import ALONE, BESIDE_A_PERSON, OLDEST_LIVE, Session
+
+
+def with_agent_port(match: Match, port: int | None) -> Match:
+    """The match with the agent on ``port``, or on one that leaves a person at this machine theirs.
+
+    Raises:
+        DolphinError: the person has no pad, or none on another port.
+    """
+    if not match.has_person or match.connect_code is not None:
+        return match
+    home = home_of(match)
+    pads = ports_with_pads(home)
+    own = port or min({1, 2, 3, 4} - pads, default=4)
+    if not pads - {own}:
+        found = ", ".join(map(str, sorted(pads))) or "none"
+        raise DolphinError(
+            f"--opponent human: needs a pad on another port than the agent's {own}, found pads on {found} in {home}; "
+            "set one in Dolphin's controller settings, or pass another --port"
+        )
+    return replace(match, port=own)
+
+
+def ports_with_pads(home: Path) -> set[int]:
+    """The ports that a pad is plugged into in Dolphin's settings; by default it is the first."""
+    ini = configparser.ConfigParser(strict=False, interpolation=None)
+    ini.read(home / "Config" / "Dolphin.ini", encoding="utf-8")
+    none = melee.ControllerType.UNPLUGGED.value
+    plugged = {port: ini.get("Core", f"SIDevice{port - 1}", fallback=None) for port in range(1, 5)}
+    return {port for port, device in plugged.items() if (port == 1 if device is None else device != none)}
+
+
+def agent_port_finder(match: Match) -> Callable[[Any], int]:
+    """What finds the agent's port in a game state.
+
+    Online the game deals the ports anew, so there the agent is the player with its login's connect code.
+    """
+    if match.connect_code is None:
+        return lambda game: match.port
+    code = own_connect_code(home_of(match))
+
+    def by_code(game: Any) -> int:
+        for port, player in game.players.items():
+            if player.connectCode == code:
+                return int(port)
+        # Goes into the session's log, so it names nobody.
+        raise DolphinError("game: a player must have the login's connect code, found others' only; log in again")
+
+    return by_code
+
+
+def home_of(match: Match) -> Path:
+    """Dolphin's User folder of the person who plays, with their pads and their login.
+
+    Raises:
+        DolphinError: there is none.
+    """
+    home = match.home or default_home(match.executable, is_mainline=build_of(match.executable).is_mainline)
+    if not home.is_dir():
+        raise DolphinError(
+            f"Dolphin's User folder: a human opponent needs its pad settings, found none at {home}; pass --dolphin-home"
+        )
+    return home
 
 
 def open_match(match: Match) -> Session:
@@ -53,7 +119,7 @@ def _require_able(match: Match, build: Build) -> None:
 
 def _configure(match: Match, build: Build) -> melee.Console:
     """A console whose Dolphin has its settings, and is not started yet."""
-    home = home_of(match, is_mainline=build.is_mainline) if match.has_person else None
+    home = home_of(match) if match.has_person else None
     match.replay_dir.mkdir(parents=True, exist_ok=True)
     return melee.Console(
         path=str(match.executable),

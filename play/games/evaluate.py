@@ -1,7 +1,7 @@
 """How well a policy plays, from the games it played: rates with their uncertainty.
 
-In: games. Out: a row per policy and opponent. The surprise: games of one session or set are not independent, so whole
-sessions are drawn again, never single games; from one session alone no interval can be told.
+Games of one session or set are not independent, so whole sessions are resampled, never single games. One session alone gives
+no interval.
 """
 
 from collections import defaultdict
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 
 from play.games.find import Game
 
@@ -20,7 +21,7 @@ EVERYBODY = "(all)"
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """A figure with its 95 % interval; None where the games do not tell."""
+    """A figure with its 95 % interval; None where the games do not give it."""
 
     value: float | None
     low: float | None
@@ -50,7 +51,7 @@ def evaluate(games: Sequence[Game], *, seed: int = 0) -> list[Row]:
 
     Args:
         games: at least one.
-        seed: of the drawing.
+        seed: of the resampling.
     """
     groups: dict[tuple[str, str], list[Game]] = defaultdict(list)
     for game in games:
@@ -103,7 +104,7 @@ def _draws(num_clusters: int, seed: int) -> NDArray[np.float64]:
 
 
 def _rate(sums: NDArray[np.float64], draws: NDArray[np.float64], over: int, under: int) -> Rate:
-    """A ratio of sums and its percentile interval; resamples without anything to divide by tell nothing, nor does one cluster."""
+    """A ratio of sums and its percentile interval; without one where only one cluster counts."""
     total = sums.sum(axis=0)
     if total[under] == 0:
         return Rate(value=None, low=None, high=None)
@@ -113,3 +114,26 @@ def _rate(sums: NDArray[np.float64], draws: NDArray[np.float64], over: int, unde
         return Rate(value=value, low=None, high=None)
     low, high = np.percentile(usable[:, over] / usable[:, under], (2.5, 97.5))
     return Rate(value=value, low=round(float(low), 4), high=round(float(high), 4))
+
+
+def rate_table(rows: Sequence[Row]) -> Table:
+    """A row a policy and opponent, each rate with its 95 % interval."""
+    table = Table(title="rates per minute, with 95 % intervals over sessions", title_justify="left")
+    for name in ("policy", "opponent"):
+        table.add_column(name, overflow="fold")
+    for name in ("games", "sessions", "minutes", "net stocks", "damage dealt", "damage taken", "won"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        rates = (row.net_stocks_per_minute, row.damage_dealt_per_minute, row.damage_taken_per_minute)
+        counts = (f"{row.games:,}", f"{row.clusters:,}", f"{row.minutes:,.1f}")
+        table.add_row(
+            row.policy, row.opponent, *counts, *(_shown(rate, ".2f") for rate in rates), _shown(row.win_rate, ".0%")
+        )
+    return table
+
+
+def _shown(rate: Rate, style: str) -> str:
+    if rate.value is None:
+        return "none decided"
+    parts = [f"{value:{style}}".replace("%", " %") for value in (rate.value, rate.low, rate.high) if value is not None]
+    return parts[0] if len(parts) == 1 else f"{parts[0]} ({parts[1]} to {parts[2]})"

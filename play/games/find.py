@@ -1,7 +1,7 @@
-"""Games that were played, from session logs and from kept replays: what each came to for the policy.
+"""Finds the games that were played, in session logs and kept replays: what each came to for the policy.
 
-In: a folder. Out: one ``Game`` each. The surprise: a game that a log tells of and whose replay lies in the folder too is one
-game: the log says who played, the replay who won where the log could not know, as when somebody quit.
+A game in a log whose replay is in the folder too counts once: the log says who played, the replay who won where the log could
+not know, as when somebody quit.
 """
 
 import json
@@ -55,8 +55,8 @@ def find_games(folder: Path, *, character: str | None = None, port: int | None =
 
     Args:
         folder: searched with all its subfolders.
-        character: whom the policy plays in replays without a log.
-        port: where the policy sits in replays without a log; with neither, it is who plays against a CPU.
+        character: what the policy plays in replays without a log.
+        port: the policy's in replays without a log; with neither, the policy is whoever plays against a CPU.
 
     Raises:
         ConfigError: there is no such folder, or both character and port are given.
@@ -131,11 +131,11 @@ def replay_game(path: Path, *, character: int | None, port: int | None) -> Game:
 
     Args:
         path: a finished ``.slp``.
-        character: internal id of whom the policy plays.
-        port: where it sits.
+        character: internal id of what the policy plays.
+        port: the policy's.
 
     Raises:
-        ReplayError: it cannot be read, is not between two players, or does not tell which one the policy was.
+        ReplayError: it cannot be read, is not between two players, or does not show which one the policy was.
     """
     raw, _ = slp.read_slp(path)
     header = slp.read_header(path)

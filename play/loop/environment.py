@@ -1,8 +1,9 @@
-"""The seam between a policy and whatever simulates Melee: reset to a game, step it frame by frame.
+"""What the frame loop plays: a session, or an environment, which is whatever simulates Melee step by step.
 
-In: controllers. Out: frames. A session with Dolphin or with the stand-in is an environment (``SessionEnvironment``), a simulator
-can be one, and the frame loop plays any (``Stepped``). The surprise: an environment waits for its controllers, so only sync play
-goes through here; async play has to see what has already come, which no simulator needs. Two methods plug one in:
+An environment takes controllers and gives frames: it is reset to a game and stepped frame by frame. A session with Dolphin or
+with the stand-in can be one (``SessionEnvironment``), a simulator can be one, and the frame loop plays any (``Stepped``). An
+environment waits for its controllers, so only sync play goes through here: async play has to see what has already come,
+which no simulator needs. Two methods plug one in:
 
 >>> class Simulator:  # two Foxes who stand there for three frames
 ...     zero_indices, flushed_at = {}, 0.0
@@ -15,7 +16,7 @@ goes through here; async play has to see what has already come, which no simulat
 ...         self.left -= 1
 ...         game = melee.GameState(frame=-121 - self.left, players={1: fox(), 2: fox()})
 ...         return Ended() if self.left < 0 else Frame(game, game.frame, time.perf_counter())
->>> runner = Runner(Stepped(Simulator()), agent, find_port=lambda game: 1, is_sync=True, num_games=1)
+>>> runner = Runner(Stepped(Simulator()), players, find_port=lambda game: 1, is_sync=True, num_games=1)
 >>> runner.run().frames
 3
 """
@@ -24,15 +25,10 @@ from typing import Any, Protocol
 
 from dataset.melee.controller import Controllers
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
-from play.loop.runner import FrameSource
 
 
-class Environment(Protocol):
-    """A simulated Melee that takes one controller a frame and player of ours.
-
-    A ``Frame`` of it holds a game state as libmelee gives it: frame, stage, players by port, projectiles. A batch of games is a
-    list of environments.
-    """
+class Melee(Protocol):
+    """What a session and an environment have in common."""
 
     @property
     def zero_indices(self) -> Any:
@@ -40,17 +36,38 @@ class Environment(Protocol):
 
     @property
     def flushed_at(self) -> float:
-        """``time.perf_counter`` when the last controllers were taken."""
+        """``time.perf_counter`` when the agent's controller was last taken."""
+
+
+class FrameSource(Melee, Protocol):
+    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        """What comes next."""
+
+    def send(self, *controllers: Controllers) -> None:
+        """Put controllers on the pads, the agent's first."""
+
+    def navigate(self, menu: Menu) -> None:
+        """Lead through a menu."""
+
+
+class Environment(Melee, Protocol):
+    """A simulated Melee that takes one controller per frame from each of our players.
+
+    A ``Frame`` of it holds a game state as libmelee gives it: frame, stage, players by port, projectiles. A batch of games is a
+    list of environments.
+    """
 
     def reset(self) -> Frame | Lost:
         """Begin the next game; its first frame."""
 
     def step(self, *controllers: Controllers) -> Frame | Ended | Lost:
-        """Play a frame on with these controllers, int32 [6] each, the agent's first; the frame they led to."""
+        """Play one frame with these controllers, int32 [6] each, the agent's first; the frame they led to."""
 
 
 class SessionEnvironment:
-    """A session as an environment: menus are led through by ``reset``."""
+    """A session as an environment; ``reset`` leads through its menus."""
 
     def __init__(self, session: FrameSource) -> None:
         self._session = session
@@ -78,7 +95,7 @@ class SessionEnvironment:
         """Put the controllers on the pads, let Dolphin go on, and wait for what comes."""
         self._session.send(*controllers)
         event = self._next()
-        while isinstance(event, Menu):  # a session tells of a game's end before it shows menus
+        while isinstance(event, Menu):  # a session reports a game's end before it shows menus
             event = self._next()
         return event
 
@@ -89,7 +106,7 @@ class SessionEnvironment:
 
 
 class Stepped:
-    """An environment as the frame loop's source: what is sent is stepped with when the next event is asked for."""
+    """An environment as the frame loop's source: it is stepped, with what was sent, when the loop asks for the next event."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

@@ -1,8 +1,10 @@
 """The frame loop: frames in, controllers out, and what it took.
 
-Sync answers every frame before Dolphin goes on. Async never waits for itself: whatever has arrived is stepped through the
-policy, so that its state stays whole, and only the newest frame is answered. The surprise: a game is known to be over only
-when menus come, so the result of a game stands once the next one could begin.
+Sync answers every frame before Dolphin continues. Async never waits for itself: it steps whatever has arrived through the
+policy, so that its state stays whole, and answers only the newest frame. A game is known to be over only when menus come, so
+its result is counted when the next one could begin.
+
+Other threads may read a runner while it plays: its attributes are replaced whole, so the loop waits for nobody.
 """
 
 import time
@@ -13,62 +15,85 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.errors import ConfigError, DolphinError
-from dataset.features.layout import RAW_NAMES
+from dataset.errors import DolphinError
+from dataset.features.layout import RAW_ROW
 from dataset.melee.controller import Controllers
-from dataset.schema import FIRST_FRAME
-from play.agent.live import LiveGame, two_ports
+from dataset.schema import FIRST_FRAME, SIDES
+from play.agent.agent import Players
+from play.agent.libmelee import LiveGame, two_ports
 from play.dolphin.session import Event, Frame, Lost, Menu
-from play.loop.score import GameResult, Score
-
-FRAME_BUDGET_MS = 14.0
-"""A frame lasts 16.7 ms, of which libmelee and the pipes take up to 2.5."""
-
-WARM_STEPS = 60
+from play.loop.environment import FrameSource
 
 MOST_AT_ONCE = 30
-"""However far behind the loop is, so many frames get an answer: one that comes late beats none for seconds."""
+"""Most frames that the loop steps before it answers, however far behind it is: a late answer is better than none for seconds."""
 
 FRAME_S = 1 / 60
 PAUSE_S = 1.0
-"""A game whose frames are so far apart stood still in between: that is no time of play."""
+"""A game whose frames are this far apart was paused in between: that is no time of play."""
 
 LOST_CONTEXT = 60
-"""After so many frames that never arrived the policy begins anew, as at the start of a game."""
+"""Missing frames after which the policy begins anew, as at the start of a game."""
+
+_STOCKS = np.array([RAW_ROW[f"{side}_stocks"] for side in SIDES])
+_PERCENT = np.array([RAW_ROW[f"{side}_percent"] for side in SIDES])
 
 
-class FrameSource(Protocol):
-    """A session as the loop uses it; see ``play.dolphin.session.Session``."""
+class Listener(Protocol):
+    """Hears from the loop, on its own thread, when games begin and end."""
 
-    @property
-    def zero_indices(self) -> Any:
-        """Libmelee's shifted action states by character."""
+    def game_started(self, port: int, frame: Frame) -> None:
+        """A game has sent its first frame; the agent is on ``port``."""
 
-    @property
-    def flushed_at(self) -> float:
-        """When the agent's pad was last flushed."""
-
-    def next(self, *, wait: bool = True) -> Event | None:
-        """What comes next."""
-
-    def send(self, *controllers: Controllers) -> None:
-        """Put controllers on the pads, the agent's first."""
-
-    def navigate(self, menu: Menu) -> None:
-        """Lead through a menu."""
+    def game_ended(self, last: Frame) -> None:
+        """A game is over, and the report has its result."""
 
 
-class Players(Protocol):
-    """Who of a game is ours: an ``Agent``, or a ``Pair`` of them."""
+@dataclass(frozen=True, kw_only=True)
+class GameResult:
+    """One game from the agent's side."""
 
-    def start_game(self, side: int) -> None:
-        """Forget the last game; the agent is on side 0 (lower port) or 1."""
+    stocks_taken: int
+    stocks_lost: int
+    damage_dealt: float
+    """Percent."""
+    damage_taken: float
+    """Percent."""
+    frames: int
+    """Frames seen, from −123 on."""
 
-    def answer(self, column: NDArray[np.float32], frames_late: int = 0) -> tuple[Controllers, ...]:
-        """The controllers to put on the pads now; see ``Agent.act``."""
 
-    def skip(self, num_frames: int) -> None:
-        """Let frames pass that never arrived."""
+class Score:
+    """Counts stocks and damage of one game from raw columns as they pass; ``side`` is the agent's, 0 or 1.
+
+    Damage is the sum of rises in percent, so a death (percent back to 0) costs nothing and healing is not deducted.
+    """
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._frames = 0
+        self._stocks, self._percent = [0.0, 0.0], [0.0, 0.0]
+        self._lost, self._damage = [0.0, 0.0], [0.0, 0.0]
+
+    def add(self, column: NDArray[np.float32]) -> None:
+        """Take in the next frame's raw column."""
+        stocks, percent = column[_STOCKS].tolist(), column[_PERCENT].tolist()
+        if self._frames and (stocks, percent) != (self._stocks, self._percent):
+            for side in range(2):
+                self._lost[side] += max(self._stocks[side] - stocks[side], 0.0)
+                self._damage[side] += max(percent[side] - self._percent[side], 0.0)
+        self._stocks, self._percent = stocks, percent
+        self._frames += 1
+
+    def result(self) -> GameResult:
+        """What the game has come to."""
+        own, other = self._side, 1 - self._side
+        return GameResult(
+            stocks_taken=int(self._lost[other]),
+            stocks_lost=int(self._lost[own]),
+            damage_dealt=round(float(self._damage[other]), 2),
+            damage_taken=round(float(self._damage[own]), 2),
+            frames=self._frames,
+        )
 
 
 @dataclass(kw_only=True)
@@ -85,9 +110,9 @@ class Report:
     seconds: float = 0.0
     """From the first to the last frame of each game, without pauses."""
     seconds_paused: float = 0.0
-    """In which a game stood still for ``PAUSE_S`` or longer."""
+    """In which a game was paused for ``PAUSE_S`` or longer."""
     step_ms: list[float] = field(default_factory=list)
-    """One policy step a frame, encoding and decoding included."""
+    """One policy step per frame, encoding and decoding included."""
     answered: list[int] = field(default_factory=list)
     """Frames whose controller was put on the pad, in order."""
     frame_to_controller_ms: list[float] = field(default_factory=list)
@@ -101,44 +126,19 @@ class Report:
             "frames": self.frames,
             "frames_missing": self.frames_missing,
             "seconds_paused": round(self.seconds_paused, 2),
-            "step_ms_p50": _percentile(self.step_ms, 50),
-            "step_ms_p99": _percentile(self.step_ms, 99),
-            "frame_to_controller_ms_p50": _percentile(self.frame_to_controller_ms, 50),
-            "frame_to_controller_ms_p99": _percentile(self.frame_to_controller_ms, 99),
+            **spread("step_ms", self.step_ms),
+            **spread("frame_to_controller_ms", self.frame_to_controller_ms),
             "stale_share": round(self.frames_stale / self.frames, 4) if self.frames else None,
             "fps": round((self.frames - len(self.games)) / self.seconds, 2) if self.seconds > 0 else None,
         }
 
 
-def _percentile(values: list[float], percent: int) -> float | None:
-    return round(float(np.percentile(values, percent)), 3) if values else None
-
-
-def warm_up(players: Players) -> float:
-    """Step the policy on empty frames until it is warm; the lower quartile of the later steps in ms.
-
-    The median would judge what else the machine does just then, and refuse a policy for it.
-    """
-    column: NDArray[np.float32] = np.zeros(len(RAW_NAMES), dtype=np.float32)
-    times = []
-    for _ in range(WARM_STEPS):
-        begin = time.perf_counter()
-        players.answer(column)
-        times.append((time.perf_counter() - begin) * 1000)
-    return float(np.quantile(times[WARM_STEPS // 2 :], 0.25))
-
-
-def check_budget(step_ms: float) -> None:
-    """Refuse a policy that cannot keep up with the game.
-
-    Raises:
-        ConfigError: a warm step takes longer than the frame leaves.
-    """
-    if step_ms > FRAME_BUDGET_MS:
-        raise ConfigError(
-            f"policy: a step must take at most {FRAME_BUDGET_MS:.1f} ms to play at 60 frames a second, found "
-            f"{step_ms:.1f} ms, {step_ms - FRAME_BUDGET_MS:.1f} ms too long; play a smaller one, or let Dolphin wait: --sync"
-        )
+def spread(name: str, values: list[float]) -> dict[str, float | None]:
+    """Median and 99th percentile under the names of the JSON keys; None where there are no values."""
+    return {
+        f"{name}_p{percent}": round(float(np.percentile(values, percent)), 3) if values else None
+        for percent in (50, 99)
+    }
 
 
 class Runner:
@@ -164,16 +164,30 @@ class Runner:
         seconds: float | None = None,
     ) -> None:
         self.report = Report()
+        self.listeners: list[Listener] = []
+        self.newest: Frame | None = None
+        """The frame stepped last; None before the first game."""
+        self.port = 0
+        """The agent's, in the newest game."""
+        self.num_games = 0
+        """Games begun."""
+        self.held: Controllers | None = None
+        """What was last put on the agent's pad, int32 [6]."""
         self._session, self._players, self._find_port = session, players, find_port
-        self._is_sync, self._num_games, self._seconds = is_sync, num_games, seconds
+        self._is_sync, self._most_games, self._seconds = is_sync, num_games, seconds
         self._game: LiveGame | None = None
         self._score, self._side = Score(0), 0
         self._first_at = self._last_at = 0.0
         self._last_number = FIRST_FRAME - 1
         self._answered_from: float | None = None
 
+    @property
+    def is_in_game(self) -> bool:
+        """Whether a game has begun and is not over."""
+        return self._game is not None
+
     def run(self) -> Report:
-        """Play until the games, the time or the session are over, or somebody interrupts; then what was played counts."""
+        """Play until the games, the time or the session are over, or Ctrl-C; what was played counts."""
         try:
             while not self._is_done():
                 self._handle(self._next())
@@ -183,9 +197,9 @@ class Runner:
 
     def _is_done(self) -> bool:
         is_late = self._seconds is not None and self._elapsed() >= self._seconds
-        if is_late and self._game is not None:
+        if is_late:
             self._end_game()
-        has_played = self._num_games is not None and len(self.report.games) >= self._num_games
+        has_played = self._most_games is not None and len(self.report.games) >= self._most_games
         return is_late or has_played or self.report.lost is not None
 
     def _elapsed(self) -> float:
@@ -206,13 +220,12 @@ class Runner:
         elif isinstance(event, Menu):
             self._session.navigate(event)
         else:
-            if self._game is not None:
-                self._end_game()
             if isinstance(event, Lost):
                 self.report.lost = event.reason
+            self._end_game()
 
     def _answer(self, frame: Frame) -> None:
-        """Step this frame and all that came since, answer the newest, then turn to what interrupted them."""
+        """Step this frame and all that came since, answer the newest, then handle what came after them."""
         frames, after = [frame], None
         while not self._is_sync and len(frames) < MOST_AT_ONCE:
             after = self._session.next(wait=False)
@@ -224,6 +237,7 @@ class Runner:
         for each in frames:
             controllers = self._step(each, newest.number - each.number)
         self._session.send(*controllers)
+        self.held = controllers[0]
         self.report.answered.append(newest.number)
         self._answered_from = newest.received_at
         if after is not None:
@@ -231,8 +245,7 @@ class Runner:
 
     def _step(self, frame: Frame, frames_late: int) -> tuple[Controllers, ...]:
         if self._game is None:
-            self._start_game(frame)
-        assert self._game is not None
+            self._game = self._start_game(frame)
         self._bridge(frame.number - self._last_number - 1)
         column = self._game.column(frame.game)
         begin = time.perf_counter()
@@ -241,21 +254,27 @@ class Runner:
         self._score.add(column)
         self._leave_out_a_pause(frame.received_at - self._last_at)
         self._last_number, self._last_at = frame.number, frame.received_at
+        self.newest = frame
         self.report.frames += 1
         self.report.frames_stale += frames_late > 0
         return controllers
 
-    def _start_game(self, frame: Frame) -> None:
+    def _start_game(self, frame: Frame) -> LiveGame:
         ports, own = two_ports(frame.game), self._find_port(frame.game)
         if own not in ports:
             raise DolphinError(
-                f"game: the agent must sit on port {own}, found players on {ports}; see Dolphin's pad settings"
+                f"game: the agent must play on port {own}, found players on {ports}; see Dolphin's pad settings"
             )
         self._side = ports.index(own)
         self._players.start_game(self._side)
-        self._game, self._score = LiveGame(self._session.zero_indices), Score(self._side)
+        self._score = Score(self._side)
         self._first_at = self._last_at = frame.received_at
         self._last_number = FIRST_FRAME - 1
+        self.newest, self.port = frame, own
+        self.num_games += 1
+        for listener in self.listeners:
+            listener.game_started(own, frame)
+        return LiveGame(self._session.zero_indices)
 
     def _leave_out_a_pause(self, between_s: float) -> None:
         if between_s >= PAUSE_S:
@@ -273,6 +292,11 @@ class Runner:
             self._players.skip(num_missing)
 
     def _end_game(self) -> None:
+        """Count the game that is being played, if there is one."""
+        if self._game is None or self.newest is None:
+            return
+        self._game = None
         self.report.games.append(self._score.result())
         self.report.seconds += self._last_at - self._first_at
-        self._game = None
+        for listener in self.listeners:
+            listener.game_ended(self.newest)

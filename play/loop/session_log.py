@@ -1,31 +1,28 @@
 """A session of play as a file of JSON lines: what played, each game with its result and its lateness, and how it ended.
 
-In: what a ``Watched`` session tells and the loop's ``Report``. Out: ``session.jsonl``, one object a line, each with an
-``event``: ``session``, ``game_start``, ``game_end``, ``error``, ``session_end``. The surprise: every line is on disk before
-play goes on, so a session that is killed has told of all its games, and nothing in it names a person: not even the home
-folder, which is ``~``. A kept replay is named as seen from the log, so that both may move together.
+``session.jsonl`` holds one object per line, each with an ``event``: ``session``, ``game_start``, ``game_end``, ``error``,
+``session_end``. Every line is on disk before play continues, so the log of a session that is killed has all its games. Nothing
+in it names a person: not even the home folder, which is ``~``. A kept replay is named as seen from the log, so that both may
+move together.
 """
 
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dataset.errors import ReplayError
 from dataset.melee.ids import character_name, stage_index_from_libmelee, stage_name
-from dataset.slippi.ubjson import raw_length
+from dataset.slippi.slp import raw_length
 from play.dolphin.session import Frame
-from play.loop.observed import Watched
-from play.loop.runner import Report
+from play.loop.runner import Report, Runner, spread
 
 NAME = "session.jsonl"
 REPLAY = "replay"
@@ -57,7 +54,7 @@ def new_folder(parent: Path) -> Path:
 
 
 class SessionLog:
-    """One session's log; a listener of ``Watched``.
+    """One session's log; a listener of a ``Runner``.
 
     Args:
         folder: where ``session.jsonl`` goes.
@@ -83,9 +80,7 @@ class SessionLog:
         self._write("game_start", {"game": self._game, "port": port, **_opening(frame.game, port)})
 
     def game_ended(self, last: Frame) -> None:
-        """Write the result of the game that the loop counted last; a game that an error broke off has none."""
-        if len(self._report.games) < self._game:
-            return
+        """Write the result of the game that the loop counted last."""
         result = asdict(self._report.games[-1])
         kept = self._newest_replay()
         found = {"replay": None if kept is None else _seen_from(self.path.parent, kept)}
@@ -108,7 +103,7 @@ class SessionLog:
         return set() if self._replay_dir is None else set(self._replay_dir.rglob("*.slp"))
 
     def _newest_replay(self) -> Path | None:
-        """The replay that has come since the last game; Dolphin names it by the time and tells nobody."""
+        """The replay that has appeared since the last game; Dolphin names it by the time of day."""
         new = sorted(self._kept() - self._known, key=lambda path: path.stat().st_mtime)
         self._known.update(new)
         if not new:
@@ -143,62 +138,47 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 
 @contextmanager
-def logging(log: SessionLog | None, watched: Watched) -> Iterator[None]:
-    """Write ``log``, if there is one, while the body plays what is watched; an error of the body is written too."""
-    if log is not None:
-        watched.listeners.append(log)
+def logging(log: SessionLog | None, runner: Runner) -> Iterator[None]:
+    """Write ``log``, if there is one, while the body runs ``runner``; an error of the body is written too."""
+    if log is None:
+        yield
+        return
+    runner.listeners.append(log)
     try:
         yield
     except BaseException as error:
-        if log is not None:
-            log.failed(error)
+        log.failed(error)
         raise
     finally:
-        watched.stop()
-        if log is not None:
-            log.close()
+        log.close()
 
 
 class _Marks:
     """How far a report had come when a game began."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
-        self._times = (report.seconds, report.seconds_paused)
-        self._counts = (report.frames, report.frames_stale, report.frames_missing)
-        self._lengths = (len(report.frame_to_controller_ms), len(report.step_ms))
+        self._report, self._before = report, replace(report)
+        self._num_answers, self._num_steps = len(report.frame_to_controller_ms), len(report.step_ms)
 
     def since(self) -> dict[str, Any]:
         """What has come since."""
-        now = self._report
-        frames, stale, missing = (
-            after - before
-            for after, before in zip((now.frames, now.frames_stale, now.frames_missing), self._counts, strict=True)
-        )
-        seconds, paused = now.seconds - self._times[0], now.seconds_paused - self._times[1]
-        answers, steps = now.frame_to_controller_ms[self._lengths[0] :], now.step_ms[self._lengths[1] :]
+        now, before = self._report, self._before
+        frames, seconds = now.frames - before.frames, now.seconds - before.seconds
         return {
             "seconds": round(seconds, 3),
-            "seconds_paused": round(paused, 3),
+            "seconds_paused": round(now.seconds_paused - before.seconds_paused, 3),
             "fps": round((frames - 1) / seconds, 2) if seconds > 0 else None,
-            "frames_stale": stale,
-            "frames_missing": missing,
-            **_spread("frame_to_controller_ms", answers),
-            **_spread("step_ms", steps),
+            "frames_stale": now.frames_stale - before.frames_stale,
+            "frames_missing": now.frames_missing - before.frames_missing,
+            **spread("frame_to_controller_ms", now.frame_to_controller_ms[self._num_answers :]),
+            **spread("step_ms", now.step_ms[self._num_steps :]),
         }
-
-
-def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    return {
-        f"{name}_p{percent}": round(float(np.percentile(values, percent)), 3) if values else None
-        for percent in (50, 99)
-    }
 
 
 def _opening(game: Any, own_port: int) -> dict[str, Any]:
     """Stage and players; names and connect codes stay out."""
     players = {int(port): player for port, player in game.players.items()}
-    told = {
+    shown = {
         "own" if port == own_port else "other": {
             "port": port,
             "character": character_name(int(player.character.value)),
@@ -206,11 +186,11 @@ def _opening(game: Any, own_port: int) -> dict[str, Any]:
         }
         for port, player in players.items()
     }
-    return {"stage": stage_name(stage_index_from_libmelee(game.stage.value)), "players": told}
+    return {"stage": stage_name(stage_index_from_libmelee(game.stage.value)), "players": shown}
 
 
 def _outcome(last: Frame, own_port: int) -> dict[str, Any]:
-    """Who won and by what; None where the last frame does not tell."""
+    """Who won and by what; None where the last frame does not show it."""
     own, *_ = (player for port, player in last.game.players.items() if int(port) == own_port)
     other, *_ = (player for port, player in last.game.players.items() if int(port) != own_port)
     stocks, percents = [int(own.stock), int(other.stock)], [float(own.percent), float(other.percent)]

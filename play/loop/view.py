@@ -1,8 +1,8 @@
-"""The live view of a match in the terminal: what the agent presses, how the game stands, and how late it answers.
+"""The live view of a match in the terminal: what the agent presses, the score, and how late it answers.
 
-In: a ``Watched`` session and the loop's ``Report``, both only read. Out: text, at most ten times a second, from a thread of
-its own. The surprise: a thread that draws holds Python's interpreter lock for up to 5 ms before the loop may go on, so while
-the view is open the interpreter is told to switch ten times sooner.
+It only reads the frame loop, from a thread of its own, and writes at most ten times per second. A thread that draws holds
+Python's interpreter lock for up to 5 ms before the loop may go on, so while the view is open the interpreter switches threads
+ten times sooner.
 """
 
 import bisect
@@ -22,14 +22,13 @@ from rich.text import Text
 
 from dataset.melee.controller import BUTTONS, NEUTRAL, STICK_RANGE, TRIGGER_RANGE
 from dataset.reporting.progress import LINE_EVERY_S
-from play.loop.observed import Watched
-from play.loop.runner import PAUSE_S, Report
+from play.loop.runner import PAUSE_S, Runner
 
 REFRESH_S = 0.1
-"""How often a plain line tells of the match where no terminal is."""
+"""How often a plain line reports the match where there is no terminal."""
 LATENCY_EDGES_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 RECENT = 600
-"""Answers that the histogram counts: ten seconds."""
+"""Answers in the histogram: those of ten seconds."""
 _SWITCH_S = 0.0005
 _CLOSING_S = 2.0
 """How long a terminal that takes no more text may hold up the end."""
@@ -72,7 +71,7 @@ class Snapshot:
 
 
 def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
-    """How many fall below each edge and above the one before; the last are above all."""
+    """How many lie between each edge and the one before; the last count is of those above all edges."""
     counts = [0] * (len(LATENCY_EDGES_MS) + 1)
     for latency in latencies_ms:
         counts[bisect.bisect_right(LATENCY_EDGES_MS, latency)] += 1
@@ -80,7 +79,7 @@ def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
 
 
 class Gauge:
-    """Frames a second over the last second, from how many there were at each look."""
+    """Frames per second over the last second, from how many there were at each look."""
 
     def __init__(self) -> None:
         self._looks: deque[tuple[float, int]] = deque()
@@ -94,13 +93,13 @@ class Gauge:
         return (after - before) / (now - then) if now > then else 0.0
 
 
-def snapshot(watched: Watched, report: Report, fps: float) -> Snapshot:
-    """What stands now; reads only what the loop replaces whole or appends to."""
-    newest, held = watched.newest, watched.held
-    own, others = (None, ()) if newest is None else _fighters(newest.game, watched.port)
+def snapshot(runner: Runner, fps: float) -> Snapshot:
+    """The match now; reads only what the loop replaces whole or appends to."""
+    newest, held, report = runner.newest, runner.held, runner.report
+    own, others = (None, ()) if newest is None else _fighters(newest.game, runner.port)
     return Snapshot(
-        game=watched.num_games,
-        is_in_game=watched.is_in_game,
+        game=runner.num_games,
+        is_in_game=runner.is_in_game,
         frame=0 if newest is None else newest.number,
         own=own,
         others=others,
@@ -110,7 +109,7 @@ def snapshot(watched: Watched, report: Report, fps: float) -> Snapshot:
         frames=report.frames,
         frames_stale=report.frames_stale,
         frames_missing=report.frames_missing,
-        quiet_s=time.perf_counter() - newest.received_at if watched.is_in_game and newest is not None else 0.0,
+        quiet_s=time.perf_counter() - newest.received_at if runner.is_in_game and newest is not None else 0.0,
     )
 
 
@@ -196,8 +195,8 @@ def line(now: Snapshot) -> str:
     if now.own is None or not now.is_in_game:
         return f"game {now.game}: in the menus"
     if now.quiet_s >= PAUSE_S:
-        stands = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
-        return f"{stands}; it goes on where it stopped, Ctrl-C ends it"
+        paused = f"game {now.game}, frame {now.frame}: paused for {now.quiet_s:.0f} s"
+        return f"{paused}; it continues where it stopped, Ctrl-C ends it"
     others = ", ".join(f"{fighter.stocks} at {fighter.percent:.0f} %" for fighter in now.others)
     return (
         f"game {now.game}, frame {now.frame}: {now.own.stocks} at {now.own.percent:.0f} % to {others}, "
@@ -206,14 +205,14 @@ def line(now: Snapshot) -> str:
 
 
 @contextmanager
-def viewing(watched: Watched, report: Report, console: Console) -> Iterator[None]:
+def viewing(runner: Runner, console: Console) -> Iterator[None]:
     """Show the match on ``console`` until the block ends: drawn on a terminal, else a line every few seconds."""
     if console.quiet:
         yield
         return
     is_over = threading.Event()
-    show = _draw_until if console.is_terminal else _tell_until
-    thread = threading.Thread(target=show, args=(is_over, watched, report, console), name="exphil view", daemon=True)
+    show = _draw_until if console.is_terminal else _print_until
+    thread = threading.Thread(target=show, args=(is_over, runner, console), name="exphil view", daemon=True)
     switch_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
     thread.start()
@@ -225,17 +224,19 @@ def viewing(watched: Watched, report: Report, console: Console) -> Iterator[None
         sys.setswitchinterval(switch_s)
 
 
-def _draw_until(is_over: threading.Event, watched: Watched, report: Report, console: Console) -> None:
-    gauge = Gauge()
+def _draw_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
     with Live(console=console, auto_refresh=False) as live:
-        while not is_over.wait(REFRESH_S):
-            now = snapshot(watched, report, gauge.read(report.frames, time.monotonic()))
+        for now in _snapshots(is_over, runner, REFRESH_S):
             live.update(draw(now), refresh=True)
 
 
-def _tell_until(is_over: threading.Event, watched: Watched, report: Report, console: Console) -> None:
-    gauge = Gauge()
-    gauge.read(report.frames, time.monotonic())
-    while not is_over.wait(LINE_EVERY_S):
-        now = snapshot(watched, report, gauge.read(report.frames, time.monotonic()))
+def _print_until(is_over: threading.Event, runner: Runner, console: Console) -> None:
+    for now in _snapshots(is_over, runner, LINE_EVERY_S):
         console.print(line(now), markup=False)
+
+
+def _snapshots(is_over: threading.Event, runner: Runner, every_s: float) -> Iterator[Snapshot]:
+    gauge = Gauge()
+    gauge.read(runner.report.frames, time.monotonic())
+    while not is_over.wait(every_s):
+        yield snapshot(runner, gauge.read(runner.report.frames, time.monotonic()))

@@ -1,32 +1,48 @@
-"""What a run is stepped with: its exported graph in ONNX Runtime or OpenVINO, or else PyTorch.
+"""Loads the runs that play, each with its exported graph in ONNX Runtime or OpenVINO or else PyTorch, and warms them up.
 
-In: a run argument. Out: what play has to know of the run, and a stepper. The surprise: a graph that was not exported from
-the very weights that would play is refused, never passed over, since whoever exported it believes that it plays.
+A graph that was not exported from the very weights that would play is refused, never ignored, since whoever exported it
+believes that it plays. Policies are stepped before anything is opened: a stall of 8 s in mid-game ends Dolphin's connection,
+and a run that cannot keep up is refused before a match, not in it.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dataset.codecs.base import Codec
 from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.features.layout import RAW_NAMES
 from dataset.io.atomic import sha256_of
 from dataset.reporting.command_lines import command_line
-from play.agent.agent import Stepper
-from train.run_folder import GRAPH, STREAM, find_run, load_record
+from play.agent.agent import Agent, Players, Stepper
+from play.options import PlayOptions
+from train.config.run_config import STREAM
+from train.runs.run_folder import GRAPH, find_run, load_record
 
 if TYPE_CHECKING:
-    from play.runtime.graph_stepper import GraphStepper
+    from play.runtime.onnx_stepper import GraphStepper
 
 RUNTIMES = ("auto", "onnx", "openvino", "torch")
 """``--runtime`` names; auto takes ONNX Runtime if there is an exported graph, and else PyTorch."""
 
+FRAME_BUDGET_MS = 14.0
+"""A frame lasts 16.7 ms, of which libmelee and the pipes take up to 2.5."""
+
+WARM_STEPS = 60
+
+Say = Callable[[str], None]
+"""Takes lines about the progress."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class PlayedRun:
+class LoadedRun:
     """A run as play sees it."""
 
     folder: Path
@@ -39,9 +55,82 @@ class PlayedRun:
     """What steps it, for people to read."""
 
 
+def load_players(options: PlayOptions, say: Say) -> tuple[list[LoadedRun], Players]:
+    """The runs of ``options`` and their agents, warm; one run on both sides is stepped for both at once.
+
+    Raises:
+        CheckpointError: a run is not there, or its graph is stale.
+        ConfigError: all together are too slow for the game, or the first has another delay.
+    """
+    own, *others = options.runs
+    is_mirror = any(_weights_of_opponent(other) == _weights_of(own) for other in others)
+    num_players = 2 if is_mirror else 1
+    first, stepper = load(own, options.temperature, options.runtime, num_players, options.openvino_device)
+    if options.delay not in (None, first.delay):
+        raise ConfigError(
+            f"--delay {options.delay}: a run plays with the delay it was trained for, found {first.delay}; "
+            "leave --delay out, or train with it"
+        )
+    online_delay = first.delay if options.connect_code is not None else 0
+    runs = [first]
+    agents = [Agent(stepper, first.codec, delay=first.delay, online_delay=online_delay, seed=options.seed)]
+    about = f"run {first.folder}: {first.runtime}, delay {first.delay}"
+    for other in others:
+        run = first
+        if not is_mirror:
+            run, stepper = load(other, options.temperature, options.runtime, 1, options.openvino_device)
+        runs.append(run)
+        agents.append(Agent(stepper, run.codec, delay=run.delay, seed=(options.seed, 1)))
+        about += ", on both sides" if is_mirror else f", against run {run.folder}: {run.runtime}, delay {run.delay}"
+    players = Players(*agents)
+    step_ms = warm_up(players)
+    say(f"{about}, a warm step takes {step_ms:.2f} ms")
+    if not options.sync:
+        check_budget(step_ms)
+    return runs, players
+
+
+def _weights_of(run: str) -> Path:
+    return find_run(run)[1].resolve()
+
+
+def _weights_of_opponent(run: str) -> Path:
+    try:
+        return _weights_of(run)
+    except CheckpointError as error:
+        raise ConfigError(f"--opponent {run}: must be cpu, human or a run, found none of them ({error})") from error
+
+
+def warm_up(players: Players) -> float:
+    """Step the policies on empty frames until they are warm; the lower quartile of the later steps in ms.
+
+    The median would judge what else the machine does just then, and refuse a policy for it.
+    """
+    column: NDArray[np.float32] = np.zeros(len(RAW_NAMES), dtype=np.float32)
+    times = []
+    for _ in range(WARM_STEPS):
+        begin = time.perf_counter()
+        players.answer(column)
+        times.append((time.perf_counter() - begin) * 1000)
+    return float(np.quantile(times[WARM_STEPS // 2 :], 0.25))
+
+
+def check_budget(step_ms: float) -> None:
+    """Refuse a policy that cannot keep up with the game.
+
+    Raises:
+        ConfigError: a warm step takes longer than the frame leaves.
+    """
+    if step_ms > FRAME_BUDGET_MS:
+        raise ConfigError(
+            f"policy: a step must take at most {FRAME_BUDGET_MS:.1f} ms to play at 60 frames per second, found "
+            f"{step_ms:.1f} ms, {step_ms - FRAME_BUDGET_MS:.1f} ms too long; play a smaller one, or let Dolphin wait: --sync"
+        )
+
+
 def load(
     run: str, temperature: float, runtime: str = "auto", num_players: int = 1, openvino_device: str | None = None
-) -> tuple[PlayedRun, Stepper]:
+) -> tuple[LoadedRun, Stepper]:
     """The policy of a run, ready to play for as many players at once.
 
     Raises:
@@ -62,10 +151,11 @@ def load(
             f"--runtime {runtime}: needs {graph}, found no such file; run '{command_line('export', run)}'"
         )
     if runtime == "torch" or not graph.is_file():
-        return _played(record, folder, _torch_name(graph, run)), _torch_stepper(run, temperature, num_players)
+        hint = "" if graph.is_file() else f"; '{command_line('export', run)}' makes it faster"
+        return _loaded(record, folder, f"PyTorch{hint}"), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
     _require_fresh(stepper.metadata, graph, weights, run)
-    return _played(record, folder, f"{name}, {stepper.metadata['precision']}"), stepper
+    return _loaded(record, folder, f"{name}, {stepper.metadata['precision']}"), stepper
 
 
 def _check(temperature: float, runtime: str, openvino_device: str | None) -> None:
@@ -93,14 +183,10 @@ def _graph_stepper(
     return "ONNX Runtime", OnnxStepper(graph, temperature, num_players)
 
 
-def _played(record: dict[str, Any], folder: Path, runtime: str) -> PlayedRun:
+def _loaded(record: dict[str, Any], folder: Path, runtime: str) -> LoadedRun:
     data = record["config"]["data"]
     codec = get_codec(record["codec"])
-    return PlayedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
-
-
-def _torch_name(graph: Path, run: str) -> str:
-    return "PyTorch" if graph.is_file() else f"PyTorch; '{command_line('export', run)}' makes it faster"
+    return LoadedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
 
 
 def _torch_stepper(run: str, temperature: float, num_players: int) -> Stepper:

@@ -1,25 +1,93 @@
-"""The policy stepped frame by frame in ONNX Runtime, from the graph that ``exphil export`` wrote.
+"""Exported graphs stepped frame by frame, in ONNX Runtime or whatever other library binds their buffers.
 
-In: ``policy.onnx``. Out: a ``GraphStepper``. The surprise: the graph leaves open how many players it steps; a session fixes
-that, so that ONNX Runtime works out every shape beforehand.
+Nothing is allocated in play: every input and output has its place in memory, and two sets of states take turns, each bound
+once as what is read and once as what is written.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from dataset.errors import CheckpointError
-from play.runtime.graph_stepper import Buffers, GraphStepper, require_version, zeros
-from train.run_folder import GRAPH_BATCH
+from dataset.melee.controller import Classes
+from play.agent.agent import PolicyInput
+from train.runs.run_folder import GRAPH_BATCH, GRAPH_VERSION
+
+FRAME = (*PolicyInput._fields, "temperature")
+"""Inputs that are no states."""
+
+_NEXT = "next_"
+"""What an output is called that is the state after: this and the state's name."""
 
 _TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 
+Buffers = dict[str, NDArray[np.generic]]
+
+
+class GraphStepper(ABC):
+    """An exported policy with the states of its players; a ``Stepper`` (``play.agent.agent``).
+
+    Args:
+        inputs: a buffer for each input of the graph.
+        outputs: a buffer for each output; ``next_…`` is the state after.
+        temperature: divides the logits of every component; 1 samples what the policy learned.
+        metadata: what the graph says of itself.
+    """
+
+    def __init__(self, inputs: Buffers, outputs: Buffers, temperature: float, metadata: Mapping[str, str]) -> None:
+        self.metadata = metadata
+        frame: Buffers = {name: inputs[name] for name in FRAME}
+        frame["temperature"][:] = temperature
+        self._given = [frame[name] for name in PolicyInput._fields]
+        state = {name: buffer for name, buffer in inputs.items() if name not in FRAME}
+        self._states = (state, {name: np.zeros_like(buffer) for name, buffer in state.items()})
+        # Also what nobody reads is kept: the library writes to it at every step.
+        self._outputs = {name: buffer for name, buffer in outputs.items() if not name.startswith(_NEXT)}
+        self._run = [
+            self._bind(frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
+            for turn in range(2)
+        ]
+        self.reset()
+
+    @abstractmethod
+    def _bind(self, inputs: Buffers, outputs: Buffers) -> Callable[[], object]:
+        """What runs the graph once from these buffers into those."""
+
+    def outputs(self) -> Buffers:
+        """All that the last step gave; the next one overwrites it."""
+        return self._outputs | _as_outputs(self._states[self._turn])
+
+    def reset(self) -> None:
+        """Begin a new game; every state begins as zeros."""
+        self._turn = 0
+        for buffer in self._states[0].values():
+            buffer.fill(0)
+
+    def step(self, given: PolicyInput) -> Classes:
+        """See ``play.agent.agent.Stepper``."""
+        values: tuple[Any, ...] = given
+        for buffer, value in zip(self._given, values, strict=True):
+            buffer[:] = value
+        self._run[self._turn]()
+        self._turn = 1 - self._turn
+        return self._outputs["classes"].astype(np.uint8)
+
+
+def _as_outputs(state: Buffers) -> Buffers:
+    return {_NEXT + name: buffer for name, buffer in state.items()}
+
 
 class OnnxStepper(GraphStepper):
-    """An exported policy with the state of one game.
+    """A graph in ONNX Runtime.
+
+    The graph leaves open how many players it steps; a session fixes that, so that ONNX Runtime works out every shape
+    beforehand.
 
     Args:
         path: the graph.
@@ -32,12 +100,11 @@ class OnnxStepper(GraphStepper):
 
     def __init__(self, path: Path, temperature: float = 1.0, num_players: int = 1) -> None:
         self._session = open_session(path, num_players)
-        metadata = metadata_of(self._session, path)
         inputs, outputs = (
             {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
-        super().__init__(inputs, outputs, temperature, metadata)
+        super().__init__(inputs, outputs, temperature, metadata_of(self._session, path))
 
     def _bind(self, inputs: Buffers, outputs: Buffers) -> Callable[[], object]:
         binding = self._session.io_binding()
@@ -49,7 +116,7 @@ class OnnxStepper(GraphStepper):
 
 
 def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
-    """A graph ready to run on one thread: at one frame a step, more cost more than they give.
+    """A graph ready to run on one thread: at one frame per step, more cost more than they give.
 
     Raises:
         CheckpointError: it is no graph.
@@ -73,5 +140,14 @@ def metadata_of(session: ort.InferenceSession, path: Path) -> dict[str, str]:
         CheckpointError: it is another exphil's.
     """
     metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    require_version(metadata, path)
+    if metadata.get("graph_version") != GRAPH_VERSION:
+        raise CheckpointError(
+            f"{path}: this exphil plays graph version {GRAPH_VERSION}, found {metadata.get('graph_version')}; "
+            "run 'exphil export' again"
+        )
     return metadata
+
+
+def zeros(shape: Sequence[int | str], dtype: type[np.generic], num_players: int) -> NDArray[np.generic]:
+    """A buffer of a graph's value; a size that is a name is the players'."""
+    return np.zeros([num_players if isinstance(size, str) else size for size in shape], dtype=dtype)

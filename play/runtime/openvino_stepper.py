@@ -1,7 +1,7 @@
-"""The policy stepped frame by frame in OpenVINO, from the same graph: for Intel's processors and their graphics.
+"""Exported graphs stepped frame by frame in OpenVINO, for Intel's processors and their graphics.
 
-In: ``policy.onnx``. Out: a ``GraphStepper``. The surprise: OpenVINO computes in half precision wherever the device is faster
-so; here it is told to stay in float32, or its controllers would differ from those that were checked against PyTorch.
+OpenVINO computes in half precision wherever the device is faster that way. It is set to float32 here, or its controllers would
+differ from those that were checked against PyTorch.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,7 @@ import numpy as np
 import openvino as ov
 
 from dataset.errors import CheckpointError, ConfigError
-from play.runtime.graph_stepper import Buffers, GraphStepper, zeros
-from play.runtime.onnx_stepper import metadata_of, open_session
+from play.runtime.onnx_stepper import Buffers, GraphStepper, metadata_of, open_session, zeros
 
 _TYPES: dict[str, type[np.generic]] = {"f32": np.float32, "i64": np.int64}
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -21,7 +20,7 @@ _CPU_SETTINGS = {"INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1"}
 
 
 class OpenVinoStepper(GraphStepper):
-    """An exported policy with the state of one game.
+    """A graph in OpenVINO.
 
     Args:
         path: the graph.

@@ -1,24 +1,20 @@
-"""The policy stepped frame by frame in PyTorch: the one module of play that imports torch, for runs that were not exported.
-
-In: a run, then numpy rows of one frame at a time. Out: numpy classes. The surprise: loading takes torch down to one thread,
-for at one frame a step threads cost more than they give.
-"""
+"""Policies stepped frame by frame in PyTorch, for runs that were not exported: the one module of play that imports torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dataset.melee.controller import Classes
+from play.agent.agent import PolicyInput
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
 
 
 @dataclass
 class TorchStepper:
-    """A policy in evaluation mode with the state of one game."""
+    """A policy in evaluation mode with the states of its players."""
 
     policy: Policy
     temperature: float = 1.0
@@ -31,7 +27,7 @@ class TorchStepper:
 
     @classmethod
     def load(cls, run: Path | str, temperature: float, num_players: int = 1) -> "TorchStepper":
-        """The policy of a run argument."""
+        """The policy of a run argument; torch is set to one thread: at one frame per step, more cost more than they give."""
         torch.set_num_threads(1)
         return cls(load_policy(run).policy, temperature, num_players)
 
@@ -39,25 +35,17 @@ class TorchStepper:
         """Begin a new game."""
         self._state = self.policy.initial_state(self.num_players)
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         """See ``play.agent.agent.Stepper``."""
-        rows = self.num_players
         with torch.inference_mode():
             classes, self._state = self.policy.step(
-                torch.from_numpy(continuous.astype(np.float32)).view(rows, -1),
-                torch.from_numpy(indices.astype(np.int64)).view(rows, -1),
-                torch.from_numpy(previous.astype(np.int64)).view(rows, -1),
-                torch.full((rows,), delay),
-                torch.from_numpy(noise).view(rows, -1),
+                torch.from_numpy(given.continuous.astype(np.float32)),
+                torch.from_numpy(given.indices.astype(np.int64)),
+                torch.from_numpy(given.previous.astype(np.int64)),
+                torch.full((self.num_players,), given.delay),
+                torch.from_numpy(given.noise),
                 self._state,
                 self.temperature,
             )
-        result: Classes = classes.numpy().astype(np.uint8).reshape(previous.shape)
+        result: Classes = classes.numpy().astype(np.uint8)
         return result

@@ -1,7 +1,7 @@
-"""A controller as Dolphin's pipe input keeps it: lines of text in, the pad's raw state and what the game sees out.
+"""A pad as Dolphin's pipe input keeps it: lines such as ``PRESS A``, ``SET MAIN 0.5 0.5`` and ``FLUSH`` become its state.
 
-In: ``PRESS A``, ``SET MAIN 0.5 0.5``, ``FLUSH`` and the like. Out: raw bytes and game values, exactly as Dolphin and Melee
-quantise them. What would surprise: nothing is reset by a FLUSH; what was pressed stays pressed until it is released.
+Values are quantised exactly as Dolphin and Melee do it. A FLUSH resets nothing: what is pressed remains pressed until it is
+released.
 """
 
 import math
@@ -40,12 +40,12 @@ class PadState(NamedTuple):
 
 
 def pad_axis(value: float) -> int:
-    """Return the stick byte, −127…127, that Dolphin makes of 0…1 on a pipe."""
+    """The stick byte, −127…127, that Dolphin makes of 0…1 on a pipe."""
     return math.floor((min(max(value, 0.0), 1.0) - 0.5) * 254)
 
 
 def pad_trigger(value: float) -> int:
-    """Return the trigger byte, 0…255, that Dolphin makes of 0…1 on a pipe."""
+    """The trigger byte, 0…255, that Dolphin makes of 0…1 on a pipe."""
     return int(min(max(value, 0.0), 1.0) * 255)
 
 
@@ -54,13 +54,13 @@ class PipePad:
 
     def __init__(self) -> None:
         self.num_bad_lines = 0
-        """Lines Dolphin would only have logged."""
+        """Lines that Dolphin would log and otherwise ignore."""
         self._rest = b""
         self._buttons = 0
         self._axes = {"MAIN": (0, 0), "C": (0, 0), "L": (0,), "R": (0,)}
 
     def feed(self, data: bytes) -> bool:
-        """Take in bytes up to the next FLUSH and return whether there was one; if so, call again with nothing."""
+        """Take in bytes up to the next FLUSH; whether there was one. If so, call again with no bytes for the next."""
         self._rest += data
         while b"\n" in self._rest:
             line, self._rest = self._rest.split(b"\n", 1)
@@ -85,7 +85,7 @@ class PipePad:
         return True
 
     def state(self) -> PadState:
-        """Return what the game would see now."""
+        """What the game would see now."""
         (left,), (right,) = self._axes["L"], self._axes["R"]
         return PadState(
             *controller.game_stick(*self._axes["MAIN"]),

@@ -1,8 +1,8 @@
 """Dolphin's side of a stand-in: Slippi's spectator server and the reading ends of the controller pipes, in one loop.
 
-In: the messages of one or more games. Out: they are sent as Slippi's Dolphin sends them, and every FLUSH of every pad is
-logged. What would surprise: one thread does it all, because pyenet holds the interpreter's lock while it waits, and a
-second thread would add milliseconds to the very latencies that are measured here.
+It sends the messages of one or more games as Slippi's Dolphin sends them, and logs every FLUSH of every pad. One thread does
+it all: pyenet holds the interpreter's lock while it waits, so a second thread would add milliseconds to the very latencies
+that are measured here.
 """
 
 import base64
@@ -14,61 +14,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import enet
+import numpy as np
 
 from play.stand_in.pipe_pad import PadState, PipePad
-from play.stand_in.stand_in import ADDRESS, NEVER
+from play.stand_in.protocol import ADDRESS, NEVER, Message, Report, Setup
 
 NICK = "exphil stand-in"
 MENU_FPS = 60.0
 MENUS_BETWEEN_GAMES = 30
 """Menu frames from the end of one game to the start of the next."""
 _LONGEST_WAIT_S = 0.01
-"""ENet must be looked after this often, to repeat what got lost."""
+"""ENet must be served this often, to send again what got lost."""
 _CHARACTER_SELECT, _UNPLUGGED = 0x0002, 3
 
 
-class Message(NamedTuple):
-    """One batch of events as Dolphin sends it; ``frame`` is Slippi's number, None unless it is a frame."""
-
-    kind: Literal["start", "gecko", "frame", "end"]
-    payload: bytes
-    frame: int | None
-
-
-class Setup(NamedTuple):
-    """What the serving process is told; see :class:`play.stand_in.stand_in.StandIn`."""
-
-    games: list[list[Message]]
-    version: str
-    port: int
-    pipes: dict[int, Path]
-    fps: float | None
-    start_grace_s: float
-    pauses: dict[int, float] = {}  # noqa: RUF012  a NamedTuple's default, never changed
-
-
-class Log(NamedTuple):
-    """What was sent and read so far; times from ``time.monotonic``."""
-
-    frames: list[int]
-    sent_s: list[float]
-    flushes: list[tuple[int, float, PadState]]
-    """Port, time and pad of every FLUSH."""
-    poll_frames: list[int]
-    num_bad_lines: int
-    is_over: bool
-    has_client: bool
-
-
 class _StoppedError(Exception):
-    """The parent wants no more."""
+    """The parent asked the server to stop, or is gone."""
 
 
 class _Pipe:
-    """The reading end of one pad's pipe, and whether somebody writes to it."""
+    """The reading end of one pad's pipe."""
 
     def __init__(self, port: int, path: Path) -> None:
         self.port, self.path, self.pad = port, path, PipePad()
@@ -98,7 +66,7 @@ class _Pipe:
                 is_flush = self.pad.feed(b"")
 
     def _reopen(self) -> None:
-        """Open anew once the writer has gone, or the old end would count as readable for ever."""
+        """Open again after the writer is gone, or the old end would count as readable for ever."""
         if self.has_writer:
             os.close(self.file)
             self.file = self._open()
@@ -106,7 +74,7 @@ class _Pipe:
 
 
 class Spectator:
-    """The server; :meth:`run` returns when the parent says so."""
+    """The server; ``run`` returns when the parent asks it to."""
 
     def __init__(self, setup: Setup, control: Connection) -> None:
         self.setup, self.control, self.parent = setup, control, os.getppid()
@@ -118,6 +86,7 @@ class Spectator:
         self.frames: list[int] = []
         self.sent_s: list[float] = []
         self.flushes: list[tuple[int, float, PadState]] = []
+        """Port, time and pad of every FLUSH."""
         self.poll_frames: list[int] = []
         self.num_menus = 0
         self.sent_of_game: list[bytes] = []
@@ -221,7 +190,7 @@ class Spectator:
             self.host.flush()
 
     def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
-        """Look after everything until ``condition`` holds or ``deadline`` has come."""
+        """Serve pipes, client and parent until ``condition`` holds or ``deadline`` has come."""
         self._turn(0)
         while not condition():
             left = _LONGEST_WAIT_S if deadline is None else min(_LONGEST_WAIT_S, deadline - time.monotonic())
@@ -231,8 +200,8 @@ class Spectator:
 
     def _turn(self, wait_s: float) -> None:
         """Wait for anything to arrive, at most ``wait_s``, and take it in."""
-        watched = [self.host.socket.fileno(), self.control.fileno(), *(pipe.file for pipe in self.pipes)]
-        select.select(watched, [], [], wait_s)
+        inputs = [self.host.socket.fileno(), self.control.fileno(), *(pipe.file for pipe in self.pipes)]
+        select.select(inputs, [], [], wait_s)
         for pipe in self.pipes:
             for state in pipe.read():
                 self.flushes.append((pipe.port, time.monotonic(), state))
@@ -266,15 +235,35 @@ class Spectator:
             raise _StoppedError from error
         if wish == "stop":
             raise _StoppedError
-        self.control.send(self._log())
+        self.control.send(self._report())
 
-    def _log(self) -> Log:
+    def _report(self) -> Report:
+        ports, times, pads = zip(*self.flushes, strict=True) if self.flushes else ((), (), ())
+        columns = np.array(pads, np.int64).reshape(-1, len(PadState._fields)).T
+        main_x, main_y, c_x, c_y = columns[:4].astype(np.int8)
+        trigger, l_analog, r_analog = columns[4:7].astype(np.uint8)
         polled = self.poll_frames + [NEVER] * (len(self.flushes) - len(self.poll_frames))
-        bad = sum(pipe.pad.num_bad_lines for pipe in self.pipes)
-        return Log(self.frames, self.sent_s, self.flushes, polled, bad, self.is_over, self.peer is not None)
+        return Report(
+            frames=np.array(self.frames, np.int32),
+            sent_s=np.array(self.sent_s, np.float64),
+            port=np.array(ports, np.uint8),
+            flush_s=np.array(times, np.float64),
+            poll_frame=np.array(polled, np.int32),
+            main_x=main_x,
+            main_y=main_y,
+            c_x=c_x,
+            c_y=c_y,
+            trigger=trigger,
+            l_analog=l_analog,
+            r_analog=r_analog,
+            buttons=columns[7].astype(np.uint16),
+            num_bad_lines=sum(pipe.pad.num_bad_lines for pipe in self.pipes),
+            is_over=self.is_over,
+            has_client=self.peer is not None,
+        )
 
     def _say_goodbye(self) -> None:
-        """Disconnect at once, so that the client need not find out by a time-out of seconds."""
+        """Disconnect now, so that the client need not wait for a time-out of seconds."""
         if self.peer is not None:
             self.peer.disconnect_now()
             self.host.flush()

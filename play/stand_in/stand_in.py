@@ -1,9 +1,8 @@
 """A stand-in for Slippi's Dolphin that needs no emulator: it plays a replay to libmelee and reads the pads back.
 
-In: a ``.slp`` of Slippi 3.8 or newer. Out: a spectator server on the loopback, controller pipes in a Dolphin home of its
-own, and a report of every frame sent and every FLUSH read. libmelee stays unmodified: a Console with ``is_remote`` and
-``dolphin_home_path`` neither starts nor asks for an executable, so none is faked. What would surprise: controllers do not
-change the replayed game, and ``Console.stop()`` does nothing when remote, so the client must end its own worker.
+It serves a ``.slp`` of Slippi 3.8 or newer on the loopback as Dolphin's spectator server would, makes controller pipes in a
+Dolphin home of its own, and reports every frame sent and every FLUSH read. Controllers do not change the replayed game.
+libmelee is unmodified: a Console with ``is_remote`` and ``dolphin_home_path`` neither starts nor asks for an executable.
 """
 
 import contextlib
@@ -12,69 +11,24 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
-
-import numpy as np
-import numpy.typing as npt
 
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.slippi import slp
+from play.stand_in.protocol import ADDRESS, Message, Report, Setup
 
 if TYPE_CHECKING:
-    from play.stand_in.server import Log, Message, Setup
+    from play.dolphin.session import Patience, Session
 
 OLDEST = (3, 8, 0)
 """Oldest Slippi version served: hitlag came with it, and every default feature."""
-ADDRESS = "127.0.0.1"
-NEVER = 2**31 - 1
-"""``poll_frame`` of a FLUSH that no frame came after."""
-PIPE, OTHER_PIPE = 1, 2
-"""Ports of the pads that a match against it uses, the agent's and its opponent's; the replayed game does not listen to them."""
+_KINDS = {slp.PAYLOAD_SIZES: "start", slp.GAME_START: "start", slp.GECKO_PIECE: "gecko", slp.GAME_END: "end"}
+"""What a message is, by its first event; any other is a frame."""
 _READY_S = 120.0  # a process takes long to start on a busy machine
 _STOP_S = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a stand-in saw; F frames sent (rollback copies counted), N FLUSHes read; times from ``time.monotonic``."""
-
-    frames: npt.NDArray[np.int32]
-    """[F] Slippi's frame numbers, in the order sent."""
-    sent_s: npt.NDArray[np.float64]
-    """[F]"""
-    port: npt.NDArray[np.uint8]
-    """[N] 1 to 4, of the pad that was flushed; so all below."""
-    flush_s: npt.NDArray[np.float64]
-    """[N]"""
-    poll_frame: npt.NDArray[np.int32]
-    """[N] the first frame whose pad poll saw it; ``NEVER`` if none came after."""
-    main_x: npt.NDArray[np.int8]
-    """[N] as the game sees it, in 1/80; so the three below."""
-    main_y: npt.NDArray[np.int8]
-    c_x: npt.NDArray[np.int8]
-    c_y: npt.NDArray[np.int8]
-    trigger: npt.NDArray[np.uint8]
-    """[N] both triggers as one, as the game sees it, in 1/140."""
-    l_analog: npt.NDArray[np.uint8]
-    r_analog: npt.NDArray[np.uint8]
-    buttons: npt.NDArray[np.uint16]
-    """[N] Slippi's physical button bits."""
-    num_bad_lines: int
-    """Pipe lines that Dolphin would not have understood."""
-    is_over: bool
-    """Whether the end of the last game was sent."""
-    has_client: bool
-
-    def latency_ms(self) -> npt.NDArray[np.float64]:
-        """Return milliseconds from the newest frame sent to each FLUSH after the first frame; [≤ N]."""
-        newest = np.searchsorted(self.sent_s, self.flush_s, side="right") - 1
-        return (self.flush_s[newest >= 0] - self.sent_s[newest[newest >= 0]]) * 1e3
 
 
 class StandIn:
@@ -83,11 +37,11 @@ class StandIn:
     Args:
         replay: the ``.slp`` to serve, or several to serve one after the other.
         port: UDP port of the spectator server; 0 takes a free one.
-        fps: frames a second; None for lock step, where each frame waits for a FLUSH of every pad, as with Dolphin's
+        fps: frames per second; None for lock step, where each frame waits for a FLUSH of every pad, as with Dolphin's
             blocking pipes (give the Console ``blocking_input=True``).
-        controllers: ports 1–4 that get a pipe; the game starts once a client and all of them are connected.
-        start_grace_s: in lock step, how long to wait for the FLUSH that libmelee sends at a game's start by itself; 0
-            for a client that leaves it out.
+        controllers: ports 1–4 that get a pipe; the game starts when a client and all of them are connected.
+        start_grace_s: in lock step, how long to wait for the FLUSH that libmelee sends by itself at a game's start; 0
+            for a client that does not send it.
         pauses: by frame: seconds that pass before it is sent, in every game, as when somebody pauses.
 
     Raises:
@@ -111,36 +65,24 @@ class StandIn:
         games, versions = zip(*(_load(Path(path)) for path in replays), strict=True)
         self.address, self.port = ADDRESS, port
         self._folder = tempfile.TemporaryDirectory(prefix="exphil-stand-in-")
+        self._last: Report | None = None
         try:
             self.home = Path(self._folder.name)
             pipes = _make_home(self.home, controllers)
-            self._start(list(games), versions[0], pipes, fps, start_grace_s, dict(pauses or {}))
+            self._start(Setup(list(games), versions[0], port, pipes, fps, start_grace_s, dict(pauses or {})))
         except BaseException:
             self._folder.cleanup()
             raise
 
-    def _start(
-        self,
-        games: "list[list[Message]]",
-        version: str,
-        pipes: dict[int, Path],
-        fps: float | None,
-        start_grace_s: float,
-        pauses: dict[int, float],
-    ) -> None:
-        from play.stand_in.server import Setup
-
+    def _start(self, setup: Setup) -> None:
         context = multiprocessing.get_context("spawn")
         self._control, control = context.Pipe()
-        setup = Setup(games, version, self.port, pipes, fps, start_grace_s, pauses)
         self._process = context.Process(target=_serve, args=(control,), daemon=True, name="exphil stand-in")
         self._process.start()
         control.close()
-        with contextlib.suppress(
-            OSError
-        ):  # sent once it runs: as an argument, to a process that dies first, it never ends
+        # Sent once it runs: handed over as an argument, it would block for ever if the process dies first.
+        with contextlib.suppress(OSError):
             self._control.send(setup)
-        self._last: Log | None = None
         self.port = self._ready()
 
     def _ready(self) -> int:
@@ -158,9 +100,7 @@ class StandIn:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -169,32 +109,23 @@ class StandIn:
         return self._process.pid
 
     def report(self) -> Report:
-        """Return what was seen so far; after :meth:`close`, what had been seen by then."""
+        """What was seen so far; after ``close``, what had been seen by then."""
         if self._process.is_alive() and not self._control.closed:
             self._last = self._ask()
         if self._last is None:
             raise DolphinError("stand-in: its server must answer, found its process ended; run the command again")
-        return _report(self._last)
+        return self._last
 
-    def _ask(self) -> "Log | None":
+    def _ask(self) -> Report | None:
         try:
             self._control.send("report")
-            log: Log = self._control.recv()
+            report: Report = self._control.recv()
         except (EOFError, OSError):
             return self._last
-        return log
-
-    def wait_until_over(self, timeout_s: float) -> bool:
-        """Wait until the end of the last game was sent; False if ``timeout_s`` went by first."""
-        deadline = time.monotonic() + timeout_s
-        while not self.report().is_over:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
+        return report
 
     def close(self) -> None:
-        """Stop the server, tell the client goodbye, and remove the home; safe to call twice."""
+        """Stop the server, disconnect the client, and remove the home; safe to call twice."""
         if self._control.closed:
             return
         if self._process.is_alive():
@@ -212,15 +143,46 @@ class StandIn:
         self._control.close()
 
 
+def open_stand_in(
+    stand_in: StandIn, port: int, *other_ports: int, is_blocking: bool, patience: "Patience | None" = None
+) -> "Session":
+    """Connect to a running stand-in.
+
+    Args:
+        stand_in: what to connect to.
+        port: the agent's pad.
+        other_ports: the pads of our other players, if it has more.
+        is_blocking: whether every frame waits for an answer.
+        patience: how long to wait for frames; None is as long as beside a person, who may pause.
+    """
+    import melee
+
+    from play.dolphin.connection import closed_on_error, connect
+    from play.dolphin.session import BESIDE_A_PERSON, Session
+
+    console = melee.Console(
+        is_remote=True,
+        dolphin_home_path=str(stand_in.home),
+        slippi_address=stand_in.address,
+        slippi_port=stand_in.port,
+        blocking_input=is_blocking,
+        polling_mode=True,
+    )
+    pads = [melee.Controller(console, each) for each in (port, *other_ports)]
+    with closed_on_error(console):
+        connect(console, pads)
+    return Session(console, pads, oldest=OLDEST, patience=patience or BESIDE_A_PERSON)
+
+
 def _serve(control: Connection) -> None:
-    """Run in a process of its own."""
+    """The server's process."""
     from play.stand_in.server import Spectator
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which then stops this process
     try:
         setup: Setup = control.recv()
         spectator = Spectator(setup, control)
-    except EOFError:  # the parent has gone
+    except EOFError:  # the parent is gone
         return
     except (OSError, MemoryError) as error:
         control.send(f"{type(error).__name__}: {error}")
@@ -243,7 +205,7 @@ def _check(fps: float | None, controllers: Sequence[int]) -> None:
 
 
 def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
-    """Lay out what libmelee expects of a Dolphin home: an ini with a Core section, and a pipe a controller."""
+    """Make what libmelee expects in a Dolphin home: an ini with a Core section, and a pipe per controller."""
     (home / "Config").mkdir()
     (home / "Config" / "Dolphin.ini").write_text("[Core]\n")
     (home / "Pipes").mkdir()
@@ -255,15 +217,15 @@ def _make_home(home: Path, controllers: Sequence[int]) -> dict[int, Path]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let what is wrong with a replay's bytes name the file that holds them."""
+    """Put the file's name into errors about a replay's bytes."""
     try:
         yield
     except ReplayError as error:
         raise ReplayError(error.reason, f"{path.name}: {str(error).removeprefix('replay: ')}") from error
 
 
-def _load(path: Path) -> "tuple[list[Message], str]":
-    """Return a replay's messages, in the order Dolphin would send them, and its Slippi version."""
+def _load(path: Path) -> tuple[list[Message], str]:
+    """A replay's messages, in the order Dolphin would send them, and its Slippi version."""
     with naming(path):
         raw, _ = slp.read_slp(path)
         found = slp.read_header(path).version
@@ -282,38 +244,7 @@ def _load(path: Path) -> "tuple[list[Message], str]":
     return messages, version
 
 
-def _message(payload: bytes, bookend_size: int) -> "Message":
-    from play.stand_in.server import Message
-
-    if payload[0] in (slp.PAYLOAD_SIZES, slp.GAME_START):
-        return Message("start", payload, None)
-    if payload[0] == slp.GECKO_PIECE:
-        return Message("gecko", payload, None)
-    if payload[0] == slp.GAME_END:
-        return Message("end", payload, None)
-    return Message("frame", payload, int.from_bytes(payload[-bookend_size:][:4], "big", signed=True))
-
-
-def _report(log: "Log") -> Report:
-    ports, times, pads = zip(*log.flushes, strict=True) if log.flushes else ((), (), ())
-    columns = np.array(pads, np.int64).reshape(-1, 8).T
-    main_x, main_y, c_x, c_y = columns[:4].astype(np.int8)
-    trigger, l_analog, r_analog = columns[4:7].astype(np.uint8)
-    return Report(
-        frames=np.array(log.frames, np.int32),
-        sent_s=np.array(log.sent_s, np.float64),
-        port=np.array(ports, np.uint8),
-        flush_s=np.array(times, np.float64),
-        poll_frame=np.array(log.poll_frames, np.int32),
-        main_x=main_x,
-        main_y=main_y,
-        c_x=c_x,
-        c_y=c_y,
-        trigger=trigger,
-        l_analog=l_analog,
-        r_analog=r_analog,
-        buttons=columns[7].astype(np.uint16),
-        num_bad_lines=log.num_bad_lines,
-        is_over=log.is_over,
-        has_client=log.has_client,
-    )
+def _message(payload: bytes, bookend_size: int) -> Message:
+    kind = _KINDS.get(payload[0], "frame")
+    is_frame = kind == "frame"
+    return Message(kind, payload, int.from_bytes(payload[-bookend_size:][:4], "big", signed=True) if is_frame else None)

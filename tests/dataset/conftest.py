@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dataset.duels.generate import generate_replay
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 
 DUELS = (
     ((0, "fox", "final_destination"), (1, "marth", "battlefield"), (11, "falco", "dream_land")),

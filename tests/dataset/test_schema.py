@@ -53,12 +53,3 @@ def test_the_encoder_reads_only_columns_that_the_schema_has_and_live_play_sees()
     read = {name for name in encode.RAW_NAMES if not name.startswith("has_")}
     assert read - names == set()
     assert read & record == set()
-
-
-def test_controllers_stack_in_the_codecs_order() -> None:
-    columns = {
-        f"a_{name}": np.array([i, -i], dtype=np.int16)
-        for i, name in enumerate(("main_x", "main_y", "c_x", "c_y", "trigger", "buttons"))
-    }
-    assert schema.controller_matrix(columns, "a").tolist() == [[0, 1, 2, 3, 4, 5], [0, -1, -2, -3, -4, -5]]
-    assert schema.controller_matrix(columns, "a").dtype == np.int32

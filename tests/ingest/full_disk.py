@@ -13,8 +13,9 @@ from dataset.errors import ExphilError
 from dataset.store.manifest import MANIFEST_NAME
 from dataset.store.reencode import encode_windows
 from dataset.store.store import Store
-from ingest.jobs import plan
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs import pipeline
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from tests.ingest.kills import check_left, check_sound
 
 SHARES = (0.1, 0.4, 0.6, 0.8, 1.0)
@@ -22,7 +23,7 @@ SHARES = (0.1, 0.4, 0.6, 0.8, 1.0)
 
 def main(source: str, folder: str, whole_bytes: str) -> None:
     """Fill file systems mounted at ``folder``."""
-    plan.MIN_JOB_BYTES = plan.MAX_JOB_BYTES = 1
+    pipeline.MIN_JOB_BYTES = pipeline.MAX_JOB_BYTES = 1
     store = Path(folder) / "store"
     for share in SHARES:
         _mount(folder, f"size={int(share * int(whole_bytes))}")

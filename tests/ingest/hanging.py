@@ -4,7 +4,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from ingest.replay.anonymize import Names
+from ingest.replay.judge import Names
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from dataset.duels.generate import generate_replay
 from ingest.jobs import workers
 from ingest.jobs.job import Job, Known, Settings
-from ingest.jobs.on_ray import LOCAL, run_jobs_on_ray
-from ingest.replay.judge import Filters
+from ingest.jobs.workers import LOCAL_RAY, run_jobs_on_ray
+from ingest.options import IngestOptions
 from ingest.sources.find import find_candidates
 from tests.ingest.hanging import HangingNames
 
@@ -20,14 +20,11 @@ def main(folder: Path) -> None:
         generate_replay(folder / f"{seed}.slp", seed=seed, frames=300, ports=ports)
     settings = Settings(
         store=folder / "store",
-        filters=Filters(min_frames=1),
-        rollback="last",
-        codec="axis17",
-        split_seed=0,
+        options=IngestOptions(min_frames=1),
         names=HangingNames(b"", True, "Duelist 4"),
     )
     jobs = [Job(index=i, groups=((candidate,),)) for i, candidate in enumerate(find_candidates([folder]))]
-    rows = [row for result in run_jobs_on_ray(jobs, settings, Known(), LOCAL) for row in result.rows]
+    rows = [row for result in run_jobs_on_ray(jobs, settings, Known(), LOCAL_RAY) for row in result.rows]
     print(json.dumps({Path(row["source"]).name: (row["status"], row.get("reason")) for row in rows}))  # noqa: T201
 
 

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dataset.store import frame_table
 from dataset.store.manifest import Manifest
-from ingest.jobs import plan
-from ingest.jobs import shard_writer as shardset
-from ingest.jobs.pipeline import IngestOptions, Progress, ingest
+from ingest.jobs import pipeline
+from ingest.jobs.pipeline import Progress, ingest
+from ingest.options import IngestOptions
 
 
 def _die(*_: Any, **__: Any) -> None:
@@ -18,7 +19,7 @@ def _die(*_: Any, **__: Any) -> None:
 
 def main(source: str, store: str, point: str, rebuild: str) -> None:
     """Ingest ``source`` until ``point`` comes up after the second commit (the first for a manifest)."""
-    plan.MIN_JOB_BYTES = plan.MAX_JOB_BYTES = 1
+    pipeline.MIN_JOB_BYTES = pipeline.MAX_JOB_BYTES = 1
 
     def on_progress(progress: Progress) -> None:
         if progress.done < 2:
@@ -28,9 +29,9 @@ def main(source: str, store: str, point: str, rebuild: str) -> None:
         elif point == "before the manifest":
             Manifest.save = _die  # type: ignore[method-assign]
         elif point == "within a shard":
-            shardset.add_sample = _die
+            frame_table.add_sample = _die
         elif point == "before the shards are listed":
-            shardset.sha256_of = _die  # type: ignore[assignment]
+            frame_table.sha256_of = _die  # type: ignore[assignment]
 
     ingest(
         [source],

@@ -24,12 +24,13 @@ from pathlib import Path
 import polars as pl
 
 from dataset.io.atomic import sha256_of
-from dataset.store.location import REPLAYS_NAME
 from dataset.store.manifest import MANIFEST_NAME, Manifest
+from dataset.store.replay_table import REPLAYS_NAME
 from dataset.store.store import Store
 from dataset.verify.verify import verify
-from ingest.jobs import commit, plan
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
+from ingest.jobs import commit, pipeline
+from ingest.jobs.pipeline import IngestReport, ingest
+from ingest.options import IngestOptions
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 STORE_FILES = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}
@@ -77,7 +78,7 @@ def _clock(process: int, workers: int) -> float:
 
 
 def _ingest(source: Path, store: Path, workers: int) -> None:
-    plan.MIN_JOB_BYTES = plan.MAX_JOB_BYTES = 1
+    pipeline.MIN_JOB_BYTES = pipeline.MAX_JOB_BYTES = 1
     commit.COMMIT_SHARE = 1 / 2
     ingest([source], store, replace(OPTIONS, workers=workers))
 

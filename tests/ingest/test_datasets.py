@@ -60,32 +60,57 @@ def test_a_lock_is_added_at_the_end_of_its_dataset_and_nothing_else_changes(path
     assert path.read_text() == TEXT.replace("    character: mewtwo\n", "    character: mewtwo\n" + added)
 
 
-def test_an_older_lock_is_replaced(path: Path) -> None:
-    write_lock(path, "second", LOCK)
-    write_lock(path, "second", LOCK)
-    text = path.read_text()
-    assert text.count("locked:") == 1
-    assert "old" not in text
-    assert text.endswith(
-        "    min_frames: 60\n    locked: # written by exphil ingest\n      replays: 3\n      frames: "
-        '432000\n      hours: 2.0\n      digest: "0123"\n# the end\n'
-    )
-    assert [found.name for found in load_datasets(path)] == ["first", "second"]
-
-
-def test_comments_within_and_below_a_lock_survive_it(path: Path) -> None:
+def test_an_older_lock_is_renewed_where_it_is_and_its_comments_stay(path: Path) -> None:
     path.write_text(
-        TEXT.replace("      replays: 1\n", "      replays: 1 # few\n      # so it was\n\n      frames: 9\n")
+        TEXT.replace(
+            "      replays: 1\n", "      replays: 1 # few\n      # so it was\n\n      frames: 9\n      hours: 0.0\n"
+        )
     )
     write_lock(path, "second", LOCK)
-    assert path.read_text() == TEXT.replace(
-        '    locked: # written by exphil ingest\n      replays: 1\n      digest: "old"\n', "      # so it was\n\n"
-    ).replace(
-        "    min_frames: 60\n",
-        "    min_frames: 60\n    locked: # written by exphil ingest\n      replays: 3\n      frames: 432000\n"
-        '      hours: 2.0\n      digest: "0123"\n',
-    )
+    write_lock(path, "second", LOCK)
+    renewed = """\
+      replays: 3 # few
+      # so it was
+
+      frames: 432000
+      hours: 2.0
+      digest: "0123"
+"""
+    assert path.read_text() == TEXT.replace('      replays: 1\n      digest: "old"\n', renewed)
     assert [found.name for found in load_datasets(path)] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "datasets:\n    a:\n        store: 's'  # here\n        sources:\n        - x\n        - y # last\nLOCK\n# end\n",
+        "datasets:\n  a:\n    store: s\n    # both\n    sources: [x, y]\nLOCK  # of b\n  b:\n    store: t\n    sources: x\n",
+        "datasets:\n  b: &b\n    sources: x\n    store: t\n    locked:\n  a:\n    <<: *b\n    store: u # z\nLOCK# k\n",
+    ],
+    ids=["wide indents", "a list in brackets", "what another dataset holds"],
+)
+def test_a_lock_is_added_to_files_of_other_layouts_and_nothing_else_changes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / DATASETS_NAME
+    path.write_text(text.replace("LOCK", ""))
+    write_lock(path, "a", LOCK)
+    before, _, after = text.partition("LOCK")
+    found = path.read_text()
+    assert (found[: len(before)], found[len(found) - len(after) :]) == (before, after)
+    added = found[len(before) : len(found) - len(after)]
+    assert [line.strip() for line in added.splitlines()[1:]] == [
+        *("replays: 3", "frames: 432000", "hours: 2.0", 'digest: "0123"')
+    ]
+    assert "a" in [dataset.name for dataset in load_datasets(path)]
+
+
+def test_a_dataset_in_braces_is_locked_within_them(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text("datasets:\n  a: {store: s, sources: [x]} # one\n")
+    write_lock(tmp_path / "d.yaml", "a", LOCK)
+    assert (
+        'sources: [x], locked: {replays: 3, frames: 432000, hours: 2.0, digest: "0123"}} # one\n'
+        in (tmp_path / "d.yaml").read_text()
+    )
+    assert [found.name for found in load_datasets(tmp_path / "d.yaml")] == ["a"]
 
 
 def test_the_ends_of_lines_stay_as_they_are(path: Path) -> None:
@@ -108,11 +133,18 @@ def test_the_ends_of_lines_stay_as_they_are(path: Path) -> None:
             "must be a whole number, found 'many'",
         ),
         ("datasets:\n  a:\n    store: s\n    sources: [x]\n    character: foxx\n", "'foxx': unknown"),
-        ("datasets:\n  a: {store: s, sources: [x]}\n", "without braces"),
+        ("datasets:\n  a:\n    store: s\n    sources: [x]\n    include_cpu: 1\n", "must be true or false, found 1"),
+        (
+            "datasets:\n  a:\n    store: s\n    sources: [x]\n    min_frames: true\n",
+            "must be a whole number, found True",
+        ),
         ("datasets:\n  a:\n    store: s\n    sources: ['']\n", r"'sources' are paths or URLs, found \[''\]"),
         ("datasets:\n  a:\n    store: s\n    sources: [x: y]\n", "'sources' are paths or URLs"),
-        ("datasets:\n  a:\n    store: s\n    sources: [x]\n  a:\n    store: t\n    sources: [y]\n", "found 'a' twice"),
-        ("all: &all\n  store: s\n  sources: [x]\ndatasets:\n  a: *all\n", "without braces or an alias"),
+        (
+            "datasets:\n  a:\n    store: s\n    sources: [x]\n  a:\n    store: t\n    sources: [y]\n",
+            'duplicate key "a"',
+        ),
+        ("all: &all\n  store: s\n  sources: [x]\ndatasets:\n  a: *all\n", r"found an alias \(\*…\)"),
     ],
 )
 def test_what_the_file_gets_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
@@ -139,12 +171,6 @@ def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
     write_lock(tmp_path / "link.yaml", "first", LOCK)
     assert (tmp_path / "link.yaml").is_symlink()
     assert "frames: 432000" in path.read_text()
-
-
-def test_a_dataset_in_braces_cannot_be_locked(tmp_path: Path) -> None:
-    (tmp_path / "d.yaml").write_text("datasets:\n  a: {store: s, sources: [x]}\n")
-    with pytest.raises(ConfigError, match="without braces"):
-        write_lock(tmp_path / "d.yaml", "a", LOCK)
 
 
 def test_a_missing_file_is_said_with_both_ways_out(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 import ingest.inspect
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
-from dataset.store.rows import ingested_rows
+from dataset.store.replay_table import ingested_rows
 from dataset.store.store import Store
-from ingest.jobs.pipeline import IngestOptions
 from ingest.jobs.pipeline import ingest as run_ingest
+from ingest.options import IngestOptions
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ import pytest
 from dataset.errors import ReplayError
 from dataset.store.store import Store
 from ingest.jobs.job import content_id
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader
 

@@ -21,16 +21,15 @@ import pytest
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError, ReplayError
 from dataset.io import atomic
-from dataset.store import replay_table
+from dataset.store import frame_table, replay_table
 from dataset.store.manifest import Manifest
 from dataset.store.store import Store
-from ingest.jobs import plan, workers
-from ingest.jobs import shard_writer as shardset
+from ingest.jobs import pipeline, workers
 from ingest.jobs.cached_store import cached_store
 from ingest.jobs.job import Job, Known, Settings
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
-from ingest.jobs.workers import run_jobs
-from ingest.replay.judge import Filters
+from ingest.jobs.pipeline import IngestReport, ingest
+from ingest.jobs.workers import run_jobs_in_pool
+from ingest.options import IngestOptions
 from ingest.sources import reader as archives
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader
@@ -79,8 +78,8 @@ def test_a_hundred_kills_lose_and_double_nothing(duels: Path, tmp_path: Path) ->
 def test_a_full_disk_leaves_the_store_as_it_was_and_the_next_run_finishes(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int
 ) -> None:
-    monkeypatch.setattr(plan, "MIN_JOB_BYTES", 1)
-    monkeypatch.setattr(plan, "MAX_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MIN_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MAX_JOB_BYTES", 1)
     whole = ingest([duels], tmp_path / "whole", options())
     first = min(duels.iterdir())
     store = tmp_path / "store"
@@ -97,7 +96,7 @@ def test_a_full_disk_leaves_the_store_as_it_was_and_the_next_run_finishes(
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(shardset, "replacing", replacing_until_full)
+        patch.setattr(frame_table, "replacing", replacing_until_full)
         patch.setattr(replay_table, "replacing", replacing_until_full)
         with pytest.raises(ExphilError, match=r"needs room .* found: No space left"):
             ingest([duels], store, options())
@@ -283,7 +282,7 @@ def test_a_store_that_may_not_be_written_to_is_an_error_without_a_traceback(
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(shardset, "replacing", refuse)
+    monkeypatch.setattr(frame_table, "replacing", refuse)
     with pytest.raises(ExphilError, match=r"store .*: needs room and permission to write, found: Permission denied"):
         ingest([duels], tmp_path / "store", options())
 
@@ -295,14 +294,11 @@ def test_a_replay_that_hangs_its_worker_is_lost_alone(tmp_path: Path, monkeypatc
         generate_replay(tmp_path / f"{seed}.slp", seed=seed, frames=300, ports=ports)
     settings = Settings(
         store=tmp_path / "store",
-        filters=Filters(min_frames=1),
-        rollback="last",
-        codec="axis17",
-        split_seed=0,
+        options=IngestOptions(min_frames=1),
         names=HangingNames(b"", True, "Duelist 4"),
     )
     jobs = [Job(index=i, groups=((candidate,),)) for i, candidate in enumerate(find_candidates([tmp_path]))]
-    rows = [row for result in run_jobs(jobs, settings, Known(), workers=2) for row in result.rows]
+    rows = [row for result in run_jobs_in_pool(jobs, settings, Known(), workers=2) for row in result.rows]
     assert {Path(row["source"]).name: (row["status"], row.get("reason")) for row in rows} == {
         "0.slp": ("ok", None),
         "1.slp": ("failed", "worker_timeout"),

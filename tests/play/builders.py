@@ -1,16 +1,24 @@
 """Builders shared by play's tests."""
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from play.dolphin.match import Match, MatchOptions, build_match
-from train.config.run_config import DataConfig, PolicyConfig, RunConfig
+from dataset.melee.controller import Controllers
+from play.agent.agent import Agent, Players
+from play.dolphin.match import Match, build_match
+from play.options import PlayOptions
+from play.stand_in.stand_in import StandIn
+from train.config.run_config import DataConfig, RunConfig
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.run_folder import save_record
 from train.runs.checkpoint import run_record, save_weights
+from train.runs.run_folder import save_record
 
 
 def random_run(
@@ -34,6 +42,22 @@ def random_run(
     return folder
 
 
+def act(agent: Agent, column: NDArray[np.float32], frames_late: int = 0) -> Controllers:
+    """What an agent that plays alone puts on the pad."""
+    (controller,) = Players(agent).answer(column, frames_late)
+    return controller
+
+
+def wait_until_over(server: StandIn, timeout_s: float) -> bool:
+    """Wait until the stand-in has sent the end of its last game; False if ``timeout_s`` went by first."""
+    deadline = time.monotonic() + timeout_s
+    while not server.report().is_over:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def free_port() -> int:
     """A UDP port that nobody listens on."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
@@ -41,7 +65,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def settle(wanted: MatchOptions, **changes: Any) -> Match:
-    """What was asked for as a match of a run that imitates Mewtwo at once, in lock step."""
-    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0, "is_blocking": True} | changes
+def settle(wanted: PlayOptions, **changes: Any) -> Match:
+    """What was asked for as a match of a run that imitates Mewtwo at once."""
+    values: dict[str, Any] = {"trained_character": "mewtwo", "delay": 0} | changes
     return build_match(wanted, **values)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dataset.duels.generate import generate_replay
-from play.dolphin.match import MatchOptions
+from play.options import PlayOptions
 from tests.play.builders import free_port, random_run
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 from train.export.export import export_run
@@ -14,7 +14,7 @@ from train.export.export import export_run
 @pytest.fixture
 def patient_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A policy may take its time: on a busy machine even the smallest one takes longer than a frame."""
-    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 10_000.0)
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +26,15 @@ def exported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> MatchOptions:
-    """Two games of Mewtwo on port 1 against a CPU on port 2."""
+def wanted(tmp_path: Path) -> PlayOptions:
+    """Mewtwo on port 1 against a CPU on port 2, in lock step; the disc has two games."""
     games = [tmp_path / f"{seed}.slp" for seed in (1, 2)]
     for seed, path in enumerate(games):
         generate_replay(path, seed=seed, frames=120)
-    return MatchOptions(
+    return PlayOptions(
         dolphin=write_fake_dolphin(tmp_path).parent,
         iso=write_fake_iso(tmp_path / "melee.iso", *games),
         replay_dir=tmp_path / "replays",
         slippi_port=free_port(),
+        sync=True,
     )

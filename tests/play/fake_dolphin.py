@@ -28,7 +28,8 @@ home = Path(flags["-u"])
 ini = configparser.ConfigParser()
 ini.read(home / "Config" / "Dolphin.ini")
 Path({log!r} + ".ini").write_text((home / "Config" / "Dolphin.ini").read_text())
-from play.stand_in.server import Setup, Spectator
+from play.stand_in.protocol import Setup
+from play.stand_in.server import Spectator
 from play.stand_in.stand_in import _load
 games = [_load(Path(line))[0] for line in Path(flags["-e"]).read_bytes()[512:].decode().split()]
 pipes = {{int(path.name[-1]): path for path in (home / "Pipes").iterdir()}}

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import enet
 
-from play.stand_in.stand_in import ADDRESS, _make_home
+from play.stand_in.protocol import ADDRESS
+from play.stand_in.stand_in import _make_home
 
 GOODBYE = b"goodbye"
 """A packet that is not sent: Dolphin drops the client instead."""

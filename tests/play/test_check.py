@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from dataset.errors import ConfigError
 from play import check
-from play.check import CheckOptions, Finding
+from play.check import Finding
 from play.cli import register
-from play.dolphin import build
-from play.dolphin.build import Build
-from play.dolphin.slippi_launcher import launcher_dolphin, launcher_iso
+from play.dolphin import installation
+from play.dolphin.installation import Build, launcher_dolphin, launcher_iso
+from play.options import PlayOptions
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import MELEE, write_fake_dolphin
 
@@ -79,7 +79,7 @@ def free_port() -> int:
 
 def look(**options: Any) -> dict[str, Finding]:
     named: dict[str, Any] = {"slippi_port": free_port(), "replay_dir": Path("play-replays")} | options
-    return {finding.name: finding for finding in check.check(CheckOptions(**named)).findings}
+    return {finding.name: finding for finding in check.check(PlayOptions(**named)).findings}
 
 
 @pytest.mark.parametrize("system", list(LAUNCHERS))
@@ -93,9 +93,9 @@ def test_everything_that_the_launcher_installed_is_found(
     home = tmp_path / HOMES[system]
     (home / "Slippi").mkdir(parents=True)
     (home / "Slippi" / "user.json").write_text('{"connectCode": "BOT#1"}')
-    monkeypatch.setattr(build, "build_of", lambda path: Build("mainline", "3.5.1", True, False))
+    monkeypatch.setattr(check, "build_of", lambda path: Build("mainline", "3.5.1", True, False))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    found = check.check(CheckOptions(slippi_port=free_port()))
+    found = check.check(PlayOptions(slippi_port=free_port()))
     assert (found.dolphin, found.iso, found.ok) == (dolphin, iso, True)
     by_name = {finding.name: finding for finding in found.findings}
     assert by_name["Dolphin"].detail == f"{dolphin}, Slippi Launcher's"
@@ -221,7 +221,7 @@ def test_whether_a_build_can_do_without_a_window_is_asked_of_its_own_help(
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     dolphin = fake(tmp_path / "dolphin", script)
-    found = look(dolphin=dolphin, dolphin_home=tmp_path, is_headless=True)["build"]
+    found = look(dolphin=dolphin, dolphin_home=tmp_path, headless=True)["build"]
     assert (found.status, detail in found.detail) == (status, True)
 
 
@@ -229,12 +229,12 @@ def test_a_build_is_asked_once_however_often_a_match_wants_to_know(tmp_path: Pat
     """Every question starts the program: seconds, where it is an AppImage."""
     asked = tmp_path / "asked"
     dolphin = fake(tmp_path / "dolphin", f'echo once >> "{asked}"; echo mainline 3.5.1')
-    assert [build.build_of(dolphin).name for _ in range(3)] == ["mainline"] * 3
+    assert [installation.build_of(dolphin).name for _ in range(3)] == ["mainline"] * 3
     assert asked.read_text() == "once\n" * 2, "ours, and libmelee's own"
 
 
 def test_a_dolphin_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(build, "ANSWER_S", 0.1)
+    monkeypatch.setattr(installation, "ANSWER_S", 0.1)
     found = look(dolphin=fake(tmp_path / "dolphin", "exec sleep 60"))["build"]
     assert (found.status, "no answer in 0 s" in found.detail) == ("fail", True)
 
@@ -309,13 +309,13 @@ def test_a_replay_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
 
 def test_a_policy_is_loaded_and_stepped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = str(random_run(tmp_path / "run"))
-    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 10_000.0)
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 10_000.0)
     found = look(policy=run)["policy"]
     assert (found.status, "a warm step takes" in found.detail) == ("ok", True)
-    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 0.0)
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 0.0)
     found = look(policy=run)["policy"]
     assert (found.status, found.fix) == ("fail", "play a smaller one, or let Dolphin wait: --sync")
-    assert look(policy=run, is_sync=True)["policy"].status == "ok"
+    assert look(policy=run, sync=True)["policy"].status == "ok"
     assert look(policy=str(tmp_path / "nothing"))["policy"].status == "fail"
 
 

@@ -66,12 +66,12 @@ def test_what_is_no_replay_is_named_before_anything_is_loaded(run: str, tmp_path
 
 def test_people_read_the_same_figures_as_a_sentence_and_a_table(run: str, replay: str) -> None:
     out, err = play("--policy", run, "--stand-in", replay, "--fps", "240")
-    sentence = rf"^{FRAMES} frames at {NUMBER} a second: {NUMBER} % came late, 0 never arrived(; paused for \d+ s)?$"
+    sentence = rf"^{FRAMES} frames at {NUMBER} per second: {NUMBER} % came late, 0 never arrived(; paused for \d+ s)?$"
     assert re.search(sentence, out, re.MULTILINE), out
     for what in ("one policy step", "game state to controller", "frame sent to controller read"):
         assert re.search(rf"{what} +│ +{NUMBER} ms │ +{NUMBER} ms", out), out
     assert not re.search(r"_(ms|p50|share)\b", out)
-    assert "the agent sits on port 1" in err
+    assert "the agent plays on port 1" in err
 
 
 def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: str, replay: str, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: st
 def stopped_by(number: signal.Signals, run: str, replay: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a match that gets a signal, once all that writes there is over: worker and stand-in too."""
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # tests begun with & ignore it
-    code += "import exphil, play.loop.runner; play.loop.runner.FRAME_BUDGET_MS = 1e4; exphil.main()"
+    code += "import exphil, play.runtime.load; play.runtime.load.FRAME_BUDGET_MS = 1e4; exphil.main()"
     options = ["--policy", run, "--stand-in", replay, "--json", "--fps", "4"]  # the signal comes long before the end
     command = [sys.executable, "-c", code, "play", *options]
     with subprocess.Popen(

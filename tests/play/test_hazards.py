@@ -36,10 +36,11 @@ from dataset.errors import DolphinError
 from dataset.melee.controller import Classes
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
-from play.agent.agent import Agent
-from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, open_stand_in
+from play.agent.agent import Agent, Players, PolicyInput
+from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session
 from play.loop.runner import MOST_AT_ONCE, Report, Runner
-from play.stand_in.stand_in import PIPE, StandIn
+from play.stand_in.protocol import PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.loop.test_runner import CODEC, Counting
 from tests.play.loopback import GOODBYE, SILENCE, Loopback, end_game, events, menu
 
@@ -109,9 +110,9 @@ LONG_S = 120.0
 class Slow(Counting):
     """A policy that takes longer than a frame lasts."""
 
-    def step(self, *args: object) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         time.sleep(0.004)
-        return super().step(*args)  # type: ignore[arg-type]
+        return super().step(given)
 
 
 class Hurrying(Counting):
@@ -121,15 +122,15 @@ class Hurrying(Counting):
         super().__init__()
         self.session, self.patience = session, patience
 
-    def step(self, *args: object) -> Classes:
-        classes = super().step(*args)  # type: ignore[arg-type]
+    def step(self, given: PolicyInput) -> Classes:
+        classes = super().step(given)
         self.session.patience = self.patience.get(self.steps, self.session.patience)
         return classes
 
 
 def play(session: Session, policy: Counting, *, num_games: int | None = 1) -> Report:
-    agent = Agent(policy, CODEC, delay=0)
-    return Runner(session, agent, find_port=lambda game: 1, is_sync=False, num_games=num_games).run()
+    players = Players(Agent(policy, CODEC, delay=0))
+    return Runner(session, players, find_port=lambda game: 1, is_sync=False, num_games=num_games).run()
 
 
 def test_h1_a_policy_slower_than_the_game_sees_all_of_it_and_answers_now_and_then(tmp_path: Path) -> None:

@@ -13,17 +13,17 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError
 from dataset.features.encoder import encode
 from dataset.melee.controller import Classes, Controllers
-from play.agent.agent import Agent
-from play.agent.controller import as_read
-from play.agent.live import LiveGame
-from play.dolphin.session import Ended, Frame, Lost, open_stand_in
-from play.launch import play_stand_in
+from dataset.slippi.slp import read_header
+from play.agent.agent import Agent, Players, PolicyInput, as_read
+from play.agent.libmelee import LiveGame
+from play.dolphin.session import Ended, Frame, Lost
+from play.launch import play_stand_in, port_in_replay
 from play.loop.runner import Runner
-from play.play_options import PlayOptions
-from play.players import load_agent
-from play.runtime.load import load
-from play.stand_in.stand_in import PIPE, Report, StandIn
-from tests.play.builders import random_run
+from play.options import PlayOptions
+from play.runtime.load import load, load_players
+from play.stand_in.protocol import PIPE, Report
+from play.stand_in.stand_in import StandIn, open_stand_in
+from tests.play.builders import random_run, wait_until_over
 from tests.play.test_parity import Frames, differences, from_ingest
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
@@ -60,9 +60,9 @@ class Recording:
         self.decided = []
         self.inner.reset()
 
-    def step(self, *args: Any) -> Classes:
-        classes: Classes = self.inner.step(*args)
-        self.decided.append(CODEC.decode(classes))
+    def step(self, given: PolicyInput) -> Classes:
+        classes: Classes = self.inner.step(given)
+        self.decided.append(CODEC.decode(classes[0]))
         return classes
 
 
@@ -76,11 +76,11 @@ def acted(report: Report) -> dict[int, list[int]]:
 def test_in_lock_step_every_decision_acts_in_the_frame_it_was_meant_for(duel: Path, tmp_path: Path, delay: int) -> None:
     _, stepper = load(str(random_run(tmp_path / "run", delay=delay)), temperature=1.0)
     policy = Recording(stepper)
-    agent = Agent(policy, CODEC, delay=delay, seed=7)
+    players = Players(Agent(policy, CODEC, delay=delay, seed=7))
     with StandIn(duel, fps=None, start_grace_s=0.0) as server:
         session = open_stand_in(server, port=PIPE, is_blocking=True)
         try:
-            played = Runner(session, agent, find_port=lambda game: 3, is_sync=True, num_games=1).run()
+            played = Runner(session, players, find_port=lambda game: 3, is_sync=True, num_games=1).run()
         finally:
             session.close()
     seen = acted(server.report())
@@ -126,12 +126,11 @@ def test_features_over_the_network_equal_ingests_through_rollbacks(modern_replay
 
 def test_sync_play_is_a_function_of_the_seed(duel: Path, run: Path) -> None:
     def pads(seed: int) -> list[list[int]]:
-        with_seed = PlayOptions(run=str(run), is_sync=True, seed=seed)
-        _, agent = load_agent(with_seed, silent)
+        _, players = load_players(PlayOptions(policy=str(run), sync=True, seed=seed), silent)
         with StandIn(duel, fps=None, start_grace_s=0.0) as server:
             session = open_stand_in(server, port=PIPE, is_blocking=True)
             try:
-                Runner(session, agent, find_port=lambda game: 3, is_sync=True, num_games=1).run()
+                Runner(session, players, find_port=lambda game: 3, is_sync=True, num_games=1).run()
             finally:
                 session.close()
         return list(acted(server.report()).values())
@@ -141,7 +140,7 @@ def test_sync_play_is_a_function_of_the_seed(duel: Path, run: Path) -> None:
 
 
 def test_async_play_steps_every_frame(duel: Path, run: Path) -> None:
-    outcome = play_stand_in(PlayOptions(run=str(run)), duel, silent, fps=240.0)
+    outcome = play_stand_in(PlayOptions(policy=str(run), stand_in=duel, fps=240.0), silent)
     assert (outcome.report.frames, outcome.report.frames_missing, outcome.report.lost) == (FRAMES, 0, None)
     assert len(outcome.report.games) == 1
     assert outcome.answer_ms is not None
@@ -165,15 +164,35 @@ def test_closing_with_unread_frames_in_the_pipe_does_not_hang(duel: Path) -> Non
     with StandIn([duel] * 3, fps=3000.0) as server:
         session = open_stand_in(server, port=PIPE, is_blocking=False)
         assert isinstance(session.next(), Frame)
-        server.wait_until_over(2.0)
+        wait_until_over(server, 2.0)
         session.close()
 
 
 def test_a_delay_the_run_was_not_trained_for_is_refused(run: Path) -> None:
     with pytest.raises(ConfigError, match=r"--delay 5.*found 2"):
-        load_agent(PlayOptions(run=str(run), delay=5), silent)
+        load_players(PlayOptions(policy=str(run), delay=5), silent)
 
 
 def test_an_unknown_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="a run folder"):
-        load_agent(PlayOptions(run=str(tmp_path / "nothing")), silent)
+        load_players(PlayOptions(policy=str(tmp_path / "nothing")), silent)
+
+
+@pytest.mark.parametrize(
+    ("character", "port", "expected"),
+    [("mewtwo", None, 3), ("fox", None, 1), ("marth", None, 1), (None, None, 1), ("mewtwo", 1, 1)],
+)
+def test_the_agent_plays_where_its_character_is(
+    duel: Path, character: str | None, port: int | None, expected: int
+) -> None:
+    assert port_in_replay(read_header(duel), character, port) == expected
+
+
+def test_in_a_ditto_the_agent_takes_the_lower_port(tmp_path: Path) -> None:
+    generate_replay(tmp_path / "ditto.slp", seed=1, characters=("fox", "fox"), frames=10, ports=(2, 4))
+    assert port_in_replay(read_header(tmp_path / "ditto.slp"), "fox", None) == 2
+
+
+def test_an_empty_port_is_refused_with_those_taken(duel: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--port 2.*found 1, 3"):
+        port_in_replay(read_header(duel), "fox", 2)

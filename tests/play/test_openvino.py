@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import FEATURES, INDICES
-from play.agent.agent import Seen
+from play.agent.agent import PolicyInput
 from play.runtime import load as runtime
-from play.runtime.graph_stepper import GraphStepper
 from play.runtime.load import load
-from play.runtime.onnx_stepper import OnnxStepper
+from play.runtime.onnx_stepper import GraphStepper, OnnxStepper
 
 FRAMES = 600
 TOLERANCE = 5e-6
@@ -25,17 +24,17 @@ def openvino() -> None:
     pytest.importorskip("openvino", reason="needs exphil[openvino]")
 
 
-def frames(num_players: int) -> list[Seen]:
+def frames(num_players: int) -> list[PolicyInput]:
     """Features of usual size, every id and class as likely as any other."""
     random, codec = np.random.default_rng(0), get_codec("axis17")
     sizes, classes = ([size for _, size in each] for each in (INDICES, codec.components))
     return [
-        Seen(
-            continuous=random.normal(size=(num_players, len(FEATURES))).clip(-10, 10).astype(np.float16),
-            indices=random.integers(0, sizes, (num_players, len(sizes))).astype(np.uint16),
-            previous=random.integers(0, classes, (num_players, len(classes))).astype(np.uint8),
-            delay=t % 5,
-            noise=random.uniform(1e-6, 1 - 1e-6, (num_players, len(classes))).astype(np.float32),
+        PolicyInput(
+            random.normal(size=(num_players, len(FEATURES))).clip(-10, 10).astype(np.float16),
+            random.integers(0, sizes, (num_players, len(sizes))).astype(np.uint16),
+            random.integers(0, classes, (num_players, len(classes))).astype(np.uint8),
+            t % 5,
+            random.uniform(1e-6, 1 - 1e-6, (num_players, len(classes))).astype(np.float32),
         )
         for t in range(FRAMES)
     ]
@@ -45,7 +44,7 @@ def played(stepper: GraphStepper, num_players: int) -> tuple[NDArray[np.uint8], 
     """Classes of every frame, and all other outputs."""
     classes, others = [], []
     for seen in frames(num_players):
-        classes.append(stepper.step(*seen))
+        classes.append(stepper.step(seen))
         others.append({name: value.copy() for name, value in stepper.outputs().items() if name != "classes"})
     return np.stack(classes), others
 

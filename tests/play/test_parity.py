@@ -19,7 +19,7 @@ from dataset.errors import ReplayError
 from dataset.features.encoder import Encoded, encode, encode_columns, perspective
 from dataset.features.layout import FEATURE_ROW, FEATURES, INDICES
 from ingest.replay.parse import parse_columns
-from play.agent.live import LiveGame
+from play.agent.libmelee import LiveGame
 from tests.conftest import replay_archive
 
 Frames = tuple[list[int], Encoded]

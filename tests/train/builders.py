@@ -18,7 +18,8 @@ from dataset.store.manifest import Manifest, ShardInfo
 from dataset.store.replay_table import save_replays
 from dataset.stream.window_shards import Sample
 from tests.dataset.builders import shard_of, under
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
+from train.policy.config import PolicyConfig
 
 FALCO, FOX = 22, 1
 CODEC = get_codec("axis17")

@@ -1,6 +1,6 @@
 """A hub in memory: what ``exphil hub`` calls of ``huggingface_hub``, with its names and signatures.
 
-``tests/train/test_hub.py`` holds the signatures to those of the installed library.
+``tests/train/commands/test_hub.py`` holds the signatures to those of the installed library.
 """
 
 import hashlib

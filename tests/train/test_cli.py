@@ -8,8 +8,10 @@ from typer.testing import CliRunner, Result
 
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_splits, write_store
-from train.cli import find_store, register
-from train.config.run_config import DataConfig, LossConfig, OptimConfig, PolicyConfig, RunConfig
+from train.cli import register
+from train.config.run_config import DataConfig, LossConfig, OptimConfig, RunConfig
+from train.data.stores import find_store
+from train.policy.config import PolicyConfig
 
 TINY = "--hidden-sizes 16,16 --batch-size 2 --window-size 10 --epochs 1 --train-character falco"
 
@@ -102,7 +104,10 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--online-robust --delay 0", "--delay 0: fixes what --online-robust draws, found both"),
         ("--supervise last", "--supervise last: acts only on windows, found --sampling lanes"),
         ("--burn-in 4", "--burn-in: acts only on windows, found --sampling lanes"),
-        ("--sampling windows --supervise last --burn-in 4", "found --supervise last; leave one away"),
+        (
+            "--sampling windows --supervise last --burn-in 4",
+            "--burn-in: acts only where all later frames are predicted, found --supervise last",
+        ),
         ("--sampling windows --burn-in 64", "--burn-in: must leave at least one frame of the window of 64, found 64"),
         ("--sampling random", "--sampling 'random': unknown; use one of lanes, windows"),
     ],

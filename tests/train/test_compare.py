@@ -74,7 +74,7 @@ def compared(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     line = f"compare --store {store} --runs {runs} --name tiny --backbones mlp,gru --seeds 2 {TINY} --json"
     stop = StopsAfter(2 * 15 + 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.commands.compare.make_callbacks", lambda wandb: [stop])
+        patch.setattr("train.commands.train.make_callbacks", lambda wandb: [stop])
         stopped = exphil(line)
     assert isinstance(stopped.exception, ExphilError)
     assert "stopped with 2 of 4 runs done" in str(stopped.exception)
@@ -195,7 +195,7 @@ def test_minutes_become_a_number_of_steps_at_which_the_schedule_ends(
     looks = count()
     monkeypatch.setattr("train.fit.pace.time", SimpleNamespace(process_time=lambda: next(looks) / 2, perf_counter=None))
     config = tiny_config(optim=OptimConfig(epochs=9, lr=0.01))
-    found = within_minutes(config, load_data(store, "axis17", "all", "falco"), minutes=0.2, device=torch.device("cpu"))
+    found = within_minutes(config, load_data(store, config), minutes=0.2, device=torch.device("cpu"))
     assert found == replace(config, optim=OptimConfig(epochs=2, lr=0.01, max_steps=24))
 
 

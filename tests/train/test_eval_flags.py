@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from tests.train.commands.test_train_options import Toggle, build_app, lose_a_shard
+from tests.train.commands.test_options import Toggle, build_app, lose_a_shard
 from train.fit.train_run import train_run
 
 EFFECT = {

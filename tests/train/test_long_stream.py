@@ -12,7 +12,7 @@ from tests.train.builders import tiny_policy_config
 from tests.train.export.test_export import trained_looking
 from train.export.export import export_front, one_thread_session, random_frame
 from train.export.folded_step import leaves_of
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 
 FRAMES = 30 * 60 * 60
 WINDOW = 1000

@@ -21,14 +21,12 @@ from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 from tests.conftest import replay_archive
 from tests.train.builders import CODEC, FALCO, sample
-from train.config.run_config import DataConfig, OptimConfig, PolicyConfig, RunConfig, has_attention
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit
-from train.fit.losses import component_nll
 from train.policy.backbones.base import State
-from train.policy.backbones.registry import BACKBONES
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, component_nll, fit_persistence
+from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.policy.policy import Policy
 
 LAG = 3

@@ -1,4 +1,4 @@
-"""What a person watching a training sees: first the facts, then a bar on a terminal or a plain line now and then elsewhere."""
+"""Progress of a training on stderr: the facts first, then a bar on a terminal or a line every few seconds elsewhere."""
 
 import sys
 from collections.abc import Mapping
@@ -11,19 +11,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataset.reporting.progress import ProgressLines
 from train.callbacks.base import Callback, Step
-from train.callbacks.collapse import collapse_signs
 from train.measure.metrics import summary_line
+
+LEAST_ENTROPY = 0.25
+"""The entropy of a policy's sampled controllers, as a share of the players', below which it is collapsing."""
 
 
 class ProgressReport(Callback):
-    """Writes to stderr only."""
+    """Writes progress, notes and warnings to stderr."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._lines = ProgressLines(self._say)
 
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
-        """Versions, data, parameters, inputs, run folder."""
+        """Report versions, data, parameters, inputs and the run folder."""
         versions = ", ".join(f"{name} {found}" for name, found in record["versions"].items())
         self._say(f"versions    {versions}")
         for split in ("train", "val"):
@@ -35,7 +37,7 @@ class ProgressReport(Callback):
         sizes = ",".join(map(str, policy["hidden_sizes"]))
         self._say(f"parameters  {record['parameters']:,} ({policy['backbone']} {sizes}, {policy['head']} head)")
         inputs = ", ".join(f"{width} {name}" for name, width in record["inputs"].items())
-        self._say(f"inputs      {sum(record['inputs'].values())} numbers a frame: {inputs}")
+        self._say(f"inputs      {sum(record['inputs'].values())} numbers per frame: {inputs}")
         self._say(f"run folder  {run}")
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -44,11 +46,11 @@ class ProgressReport(Callback):
             self._task = self._bar.add_task("")
 
     def on_note(self, note: str) -> None:
-        """Passed on as it is."""
+        """Print the note."""
         self._say(note)
 
     def on_step(self, step: Step) -> None:
-        """Moves the bar, or writes a line every few seconds."""
+        """Move the bar, or write a line every few seconds."""
         text = f"epoch {step.epoch + 1}  loss {step.loss:.3f}  {step.frames_per_second:,.0f} frames/s"
         if self._bar is not None:
             self._bar.update(self._task, description=text, completed=step.step, total=step.steps_in_epoch)
@@ -56,7 +58,7 @@ class ProgressReport(Callback):
             self._lines(f"{text}  step {step.step}/{step.steps_in_epoch}")
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """One line an epoch, and one for every sign that the policy is collapsing."""
+        """Write one line for the epoch, and one for every sign that the policy is collapsing."""
         best = "  (best)" if record["is_best"] else ""
         self._say(
             f"epoch {record['epoch'] + 1}  train {record['train_loss']:.4f}  val {summary_line(record['val'])}{best}"
@@ -65,11 +67,11 @@ class ProgressReport(Callback):
             self._say(sign)
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         self.on_abort()
 
     def on_abort(self) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -78,3 +80,24 @@ class ProgressReport(Callback):
             self._bar.console.print(text, highlight=False)
         else:
             typer.echo(text, err=True)
+
+
+def collapse_signs(val: Mapping[str, Any]) -> list[str]:
+    """The signs that a policy of these val numbers is collapsing, as sentences; training continues.
+
+    A low loss is no proof of health, because a policy that never moves is right in most frames.
+    """
+    signs: list[str] = []
+    ours, theirs = (val["diversity"][f"entropy_{whose}"] for whose in ("sampled", "true"))
+    if ours < LEAST_ENTROPY * theirs:
+        signs.append(
+            f"collapse: the policy plays {val['diversity']['distinct_sampled']} different controllers where the players "
+            f"play {val['diversity']['distinct_true']} (entropy {ours:.2f} of {theirs:.2f} nats); lower --lr, or train "
+            "for longer"
+        )
+    if val["nll"] > val["persistence_nll"]:
+        signs.append(
+            f"collapse: val NLL {val['nll']:.3f} is above the {val['persistence_nll']:.3f} of copying the previous "
+            "controller, where training began; lower --lr, or keep --max-grad-norm above 0"
+        )
+    return signs

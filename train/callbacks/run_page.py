@@ -13,8 +13,8 @@ from dataset.io.atomic import replacing
 from dataset.reporting.charts import Series, legend, lines
 from dataset.reporting.page import page, section, table
 from train.callbacks.base import Callback
+from train.runs.run_folder import METRICS, PAGE
 
-PAGE, METRICS = "report.html", "metrics.jsonl"
 GREY = 8
 
 

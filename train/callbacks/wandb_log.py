@@ -1,11 +1,10 @@
-"""Weights & Biases: one wandb run a training run, through its official client; the best weights become an artifact.
+"""Log a training to Weights & Biases through its official client; the best weights become an artifact.
 
-The store is the run's input artifact: a reference by the digest of its data, so that runs on the same data meet in one artifact
-and nothing tells where it lies. Offline wandb takes no inputs; the digest stands in the config all the same.
+The store becomes the run's input artifact: a reference by the digest of its data, which does not reveal where it lies, so that
+all runs on the same data are linked. Offline wandb takes no inputs, but the digest is in the config as well.
 
-Where it logs to (online, offline, disabled) is decided by wandb's own settings, such as ``WANDB_MODE=offline``. The surprise:
-the run folder keeps the wandb run's id, so that ``--resume`` goes on with the same one; offline, each part lies in a folder
-of its own and ``wandb sync --append`` joins them.
+wandb's own settings decide where it logs, for example ``WANDB_MODE=offline``. The run folder keeps the id of the wandb run so
+that ``--resume`` continues it; offline, each part has a folder of its own, and ``wandb sync --append`` joins them.
 """
 
 import re
@@ -26,12 +25,12 @@ ID_FILE = "wandb-id.txt"
 
 
 class WandbLog(Callback):
-    """Logs the config, the loss of every reported step and the metrics of every epoch."""
+    """Logs the config, the loss of every reported step, and the metrics of every epoch."""
 
     def on_start(self, run: Path, record: Mapping[str, Any]) -> None:
-        """Open the wandb run, its files beside the checkpoints."""
+        """Open the wandb run, with its files beside the checkpoints."""
         data = record["data"]
-        config = {**record, "data": {"manifest_digest": data["manifest_digest"]}}  # the rest is ids
+        config = {**record, "data": {"manifest_digest": data["manifest_digest"]}}  # leave the replay ids out
         self._folder = run
         try:
             self._run = wandb.init(
@@ -39,23 +38,23 @@ class WandbLog(Callback):
             )
         except wandb.errors.UsageError as error:
             raise ConfigError(
-                f"--wandb: wandb must take the run, found: {str(error).splitlines()[0].rstrip('.')}; or set "
-                "WANDB_MODE=offline, then give the same command with --resume"
+                f"--wandb: wandb must accept the run, found: {str(error).splitlines()[0].rstrip('.')}; mend that, or "
+                "set WANDB_MODE=offline, then give the same command with --resume"
             ) from error
         if not self._run.offline:
             self._run.use_artifact(store_artifact(data))
 
     def on_step(self, step: Step) -> None:
-        """Loss, rate and speed."""
+        """Log loss, learning rate and speed."""
         values = {"train/loss": step.loss, "train/lr": step.lr, "train/frames_per_second": step.frames_per_second}
         self._run.log(values, step=step.global_step)
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
-        """Every number of the validation, nested names joined by slashes."""
+        """Log every number of the validation, with nested names joined by slashes."""
         self._run.log(dict(_flat("val", record["val"])), step=record["global_step"])
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
-        """Keep the summary, and of a run that is done its best weights with what rebuilds the policy; then close."""
+        """Log the summary and, unless the run was interrupted, its best weights and config as an artifact; then close."""
         self._run.summary.update(dict(summary))
         best = self._folder / "best.safetensors"
         if best.is_file() and not summary["is_interrupted"]:
@@ -66,12 +65,12 @@ class WandbLog(Callback):
         self._run.finish()
 
     def on_abort(self) -> None:
-        """Close as failed."""
+        """Close the wandb run as failed."""
         self._run.finish(exit_code=1)
 
 
 def store_artifact(data: Mapping[str, Any]) -> wandb.Artifact:
-    """What a run's ``data`` record says it was trained on, as an artifact that holds no file."""
+    """An artifact without files that stands for the store, made from a run's ``data`` record."""
     facts = {split: {name: data[split][name] for name in ("replays", "frames", "hours")} for split in ("train", "val")}
     digest = data["manifest_digest"]
     artifact = wandb.Artifact(f"store-{digest}", type="dataset", metadata={"manifest_digest": digest, **facts})
@@ -80,7 +79,7 @@ def store_artifact(data: Mapping[str, Any]) -> wandb.Artifact:
 
 
 def _id_of(run: Path) -> str:
-    """The id of a run folder's wandb run, a new one the first time."""
+    """The id of the run folder's wandb run; creates one the first time."""
     path = run / ID_FILE
     if not path.is_file():
         path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")

@@ -1,23 +1,12 @@
-"""``exphil eval``: arguments only; what is measured is decided in ``train.measure.evaluate``."""
+"""``exphil eval``: trained policies, measured on replays they never saw."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from dataset.reporting.command_lines import examples
-from train.cli import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, find_store
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "eval",
-        epilog=examples(
-            "exphil eval --policy first --store data/mewtwo --split test --detailed",
-            "exphil eval --compare first second --store data/mewtwo",
-        ),
-    )(evaluate)
+from dataset.errors import ConfigError
+from train.commands.options import AsJson, Device, ReplaysPath, StorePath, TolerateBadShards, say
 
 
 def evaluate(
@@ -45,42 +34,39 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure trained policies on replays they never saw."""
-    from train.data.recoded_store import encoded_for
+    from train.data.stores import encoded_for, find_store
     from train.fit.train_run import find_device
-    from train.measure.differences import differences
     from train.measure.evaluate import evaluate_run, parse_split
+    from train.measure.intervals import differences
     from train.measure.report import show_reports
     from train.runs.checkpoint import load_policy
 
     wanted = _wanted_runs(runs or [], policy, compare)
     chosen = parse_split(split or ("test" if replays is None else "all"))
     target = find_device(device)
-    reports = [
-        evaluate_run(
+    reports = []
+    for loaded in map(load_policy, wanted):
+        codec, features = loaded.codec.name, loaded.config.policy.features
+        report = evaluate_run(
             loaded,
-            encoded_for(
-                find_store(store, replays, None, loaded.codec.name), loaded.codec.name, loaded.config.policy.features
-            ),
+            encoded_for(find_store(store, replays, None, codec), codec, features),
             split=chosen,
             is_seen_allowed=allow_seen,
             device=target,
             tolerate_bad_shards=tolerate_bad_shards,
             detailed=detailed,
-            say=lambda line: typer.echo(line, err=True),
+            say=say,
         )
-        for loaded in map(load_policy, wanted)
-    ]
+        reports.append(report)
     found = differences(reports)
     for shard in sorted({shard for report in reports for shard in report["skipped_shards"]}):
-        typer.echo(f"bad shard {shard} was skipped, its replays are missing", err=True)
+        say(f"bad shard {shard} was skipped, its replays are missing")
     show_reports(reports, found, is_detailed=detailed, to_stderr=as_json)
     if as_json:
         typer.echo(json.dumps({"rows": reports, "differences": found} if compare else reports[0]))
 
 
 def _wanted_runs(runs: list[str], policy: str | None, compare: bool) -> list[str]:
-    from dataset.errors import ConfigError
-
     if compare:
         if policy is not None or len(runs) < 2:
             found = f"{len(runs)} runs" + (" and --policy" if policy is not None else "")

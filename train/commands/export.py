@@ -1,23 +1,13 @@
-"""``exphil export``: arguments only; the graph is made and checked in ``train.export.export``."""
+"""``exphil export``: a run as a graph, which plays faster and without PyTorch."""
 
 import json
 from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.command_lines import command_line, examples
-from train.cli import AsJson
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
-        "export",
-        epilog=examples(
-            "exphil export first",
-            "exphil export first --int8 --store data/mewtwo",
-        ),
-    )(export)
+from dataset.errors import ConfigError
+from dataset.reporting.command_lines import command_line
+from train.commands.options import AsJson, say
 
 
 def export(
@@ -30,7 +20,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a run's policy.onnx, which plays faster and without PyTorch, and check it against PyTorch."""
-    from dataset.errors import ConfigError
     from train.export.cost import measure_cost
     from train.export.export import CHECKED_FRAMES, export_run
     from train.runs.checkpoint import load_policy
@@ -46,17 +35,15 @@ def export(
     }
     if store is not None:
         result |= measure_cost(load_policy(run), done.front, store, split=split or "test")
-    typer.echo(
-        f"{done.path}: {done.bytes:,} bytes; beside PyTorch over {CHECKED_FRAMES} frames it errs by {done.max_abs_error:.1e} at "
-        f"most, and {done.different_frames} of its controllers differ",
-        err=True,
+    say(
+        f"{done.path}: {done.bytes:,} bytes; over {CHECKED_FRAMES} frames it differs from PyTorch by {done.max_abs_error:.1e} at "
+        f"most, and in {done.different_frames} controllers"
     )
     if store is not None:
-        typer.echo(
+        say(
             "over {frames:,} frames of the store: NLL {nll_exported:.4f} nats (PyTorch {nll:.4f}), accuracy "
-            "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result),
-            err=True,
+            "{accuracy_exported:.4f} ({accuracy:.4f})".format(**result)
         )
-    typer.echo(f"next: {command_line('play', '--policy', run, '--stand-in', 'REPLAY')}", err=True)
+    say(f"next: {command_line('play', '--policy', run, '--stand-in', 'REPLAY')}")
     if as_json:
         typer.echo(json.dumps(result))

@@ -1,4 +1,4 @@
-"""``exphil hub``: arguments only; stores are copied by ``dataset.store.sync``, runs by ``train.runs.hub``."""
+"""``exphil hub``: stores as datasets and runs as models, to the Hugging Face hub and back."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dataset.reporting.command_lines import examples
+from dataset.errors import ConfigError, require_known
+from train.commands.options import AsJson
 
 if TYPE_CHECKING:
     from dataset.io.hub import Kind
-
-EXAMPLES = examples(
-    "exphil hub push data/mewtwo --repo me/mewtwo-frames --private",
-    "exphil hub push first --repo me/mewtwo-gru --dry-run",
-    "exphil hub pull runs/falco --repo me/falco-gru",
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("hub", epilog=EXAMPLES)(hub)
 
 
 def hub(
@@ -55,7 +45,7 @@ def hub(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be copied; asks the hub what it has.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or fetch one.
 
@@ -65,31 +55,25 @@ def hub(
     """
     from dataclasses import asdict
 
-    from dataset.errors import ConfigError, require_known
     from dataset.io.hub import open_for_pull, open_for_push
     from dataset.store.sync import store_down, store_up
-    from train.runs.checkpoint import load_policy
     from train.runs.hub import pull_run, push_run
+    from train.runs.run_folder import find_run
 
     require_known("direction", direction, ("push", "pull"))
     if direction == "push":
         if repo_type is not None:
-            raise ConfigError(
-                "--repo-type: a store is a dataset and a run is a model, so it only tells what to pull; drop it"
-            )
-        kind = _local_kind(what)
-        if kind is None:
-            load_policy(what)  # a run's name, or the error that lists the known ones
-            kind = "model"
+            raise ConfigError("--repo-type: a store is a dataset and a run a model, so only a pull needs it; drop it")
+        kind = _local_kind(what) or "model"
+        if kind == "model":
+            find_run(what)  # the error for an unknown one lists the known ones
         _require_fit_to_publish(what, kind, private)
         away = open_for_push(repo, kind, is_private=private, revision=revision, is_dry=dry_run)
         is_store = kind == "dataset"
         done = store_up(Path(what), away, is_dry=dry_run) if is_store else push_run(what, away, is_dry=dry_run)
     else:
         if private:
-            raise ConfigError(
-                "--private: is for a repository that is pushed to, so it cannot take effect on a pull; drop it"
-            )
+            raise ConfigError("--private: is for a repository that is pushed to, so a pull cannot heed it; drop it")
         away = open_for_pull(repo, _kind_there(repo, what, repo_type), revision=revision)
         down = store_down if away.kind == "dataset" else pull_run
         done = down(Path(what), away, is_dry=dry_run)
@@ -111,7 +95,6 @@ def _local_kind(what: str) -> "Kind | None":
 
 def _kind_there(repo: str, what: str, asked: str | None) -> "Kind":
     """Whether to pull a store or a run: as asked, as the folder holds, or as the hub has it."""
-    from dataset.errors import ConfigError, require_known
     from dataset.io.hub import kinds_of
 
     known: dict[str, Kind] = {"dataset": "dataset", "model": "model"}
@@ -130,7 +113,6 @@ def _kind_there(repo: str, what: str, asked: str | None) -> "Kind":
 
 def _require_fit_to_publish(what: str, kind: "Kind", is_private: bool) -> None:
     """Refuse to lay names, connect codes and paths open."""
-    from dataset.errors import ConfigError
     from dataset.store.manifest import Manifest
 
     if kind == "dataset" and not is_private and Manifest.load(what).filters.get("keep_names"):

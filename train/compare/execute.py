@@ -165,16 +165,7 @@ def _planned(
     for one in plan.runs:
         if one.label in steps:  # another seed is as long as the first
             continue
-        data = one.config.data
-        loaded = load_data(
-            one.store,
-            one.config.policy.codec,
-            one.config.policy.features,
-            data.character,
-            tolerate_bad_shards,
-            max_replays=data.max_replays,
-            seed=one.config.seed,
-        )
+        loaded = load_data(one.store, one.config, tolerate_bad_shards)
         config = within_minutes(one.config, loaded, plan.minutes, device)
         say(f"{one.label}: {plan.minutes:g} minutes are {config.optim.max_steps} steps")
         steps[one.label] = replace(one, config=config)

@@ -15,11 +15,11 @@ import torch
 
 from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import replacing, sha256_of
-from train.callbacks.run_page import METRICS
-from train.data.load import open_store
-from train.export.latency import measure_latency
+from train.data.stores import open_store
+from train.export.cost import measure_latency
 from train.measure.evaluate import EvalSplit, evaluate_run
 from train.runs.checkpoint import LoadedPolicy, load_policy
+from train.runs.run_folder import METRICS
 
 VERSION = 1
 """Changes whenever what is kept means something else."""

@@ -26,10 +26,10 @@ from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_di
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
 from train.compare.power_law import data_law
 from train.config.run_config import RunConfig, from_json
-from train.data.load import character_id, load_bank, open_store
-from train.measure.baselines import measure_baselines
-from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
-from train.measure.intervals import Luck
+from train.data.load import character_id, load_bank
+from train.data.stores import open_store
+from train.measure.evaluate import measure_baselines
+from train.measure.intervals import OTHER_DELAYS, OTHER_PLAYERS, Luck
 
 RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
 

@@ -1,7 +1,7 @@
 """The store that each run of a comparison uses: its own, or a copy in the cache with another codec or more features.
 
 Runs of one codec share a store, and so they share its baselines. A store with another codec, or without features that a run
-needs, is left as it is; a copy of it is encoded in the cache (``train.data.recoded_store``). Finished runs that are compared
+needs, is left as it is; a copy of it is encoded in the cache (``train.data.stores``). Finished runs that are compared
 count as seeds of one variant only if nothing but the seed differs between them; otherwise each is a variant under its own name.
 """
 
@@ -14,14 +14,13 @@ from typing import Any
 from dataset.errors import ConfigError
 from dataset.features.layout import union_of
 from dataset.store.store import Store
-from train.cli import find_store
 from train.compare.plan import Planned
 from train.compare.results import Finished
 from train.compare.variants import plan_runs, within
 from train.config.run_config import RunConfig
-from train.data.load import load_bank, open_store
-from train.data.recoded_store import encoded_for
-from train.run_folder import features_of, find_run, load_record
+from train.data.load import load_bank
+from train.data.stores import encoded_for, find_store, open_store
+from train.runs.run_folder import features_of, find_run, load_record
 
 
 def planned_on_stores(

@@ -14,8 +14,8 @@ from dataset.features.layout import parse_features
 from dataset.reporting.command_lines import option_name
 from train.compare.plan import Planned
 from train.config.resolve import resolve
-from train.config.run_config import RunConfig, has_attention
-from train.policy.backbones.registry import BACKBONES
+from train.config.run_config import RunConfig
+from train.policy.config import BACKBONES, has_attention
 
 Flags = dict[str, Any]
 

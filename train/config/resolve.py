@@ -1,71 +1,75 @@
-"""From what was typed to a config: a preset, or the defaults, and flags that override single fields.
+"""From a preset and flags to a config: the preset's values or the defaults, and over them every flag that was given.
 
-In: ``--preset`` and the flags that were given. Out: the config and where each of its values came from. The surprise: a flag
-that was not given is absent here, not at its default, so that it never overrides a preset.
+A flag that was not given is absent, not at its default, so that it never overrides a preset.
+
+Shapes, epochs, schedules and regularisers of the presets follow those of the same names in the Elixir exphil. Batch size and
+learning rate do not: a lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a
+peak of 1e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples
+from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataset.errors import ConfigError
-from train.config.presets import preset
-from train.config.run_config import (
-    RunConfig,
-    check_temporal,
-    find_delay,
-    from_json,
-    has_attention,
-    layer_sizes,
-    to_json,
-)
+from dataset.errors import ConfigError, require_known
+from dataset.reporting.command_lines import option_name
+from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested
+from train.policy.config import BACKBONES, PolicyConfig, has_attention
+from train.settings import Flag, Setting, flags_of, require, shown
 
-FIELDS = {
-    "codec": "policy.codec",
-    "backbone": "policy.backbone",
-    "head": "policy.head",
-    "features": "policy.features",
-    "action_mode": "policy.action_mode",
-    "character_mode": "policy.character_mode",
-    "stage_mode": "policy.stage_mode",
-    "dropout": "policy.dropout",
-    "prev_dropout": "policy.prev_dropout",
-    "num_heads": "policy.num_heads",
-    "attention_every": "policy.attention_every",
-    "train_character": "data.character",
-    "delay": "data.delay",
-    "batch_size": "data.lanes",
-    "window_size": "data.window_size",
-    "sampling": "data.sampling",
-    "supervise": "data.supervise",
-    "burn_in": "data.burn_in",
-    "max_replays": "data.max_replays",
-    "augment": "data.augment",
-    "online_robust": "data.online_robust",
-    "epochs": "optim.epochs",
-    "max_steps": "optim.max_steps",
-    "lr": "optim.lr",
-    "lr_schedule": "optim.lr_schedule",
-    "warmup_steps": "optim.warmup_steps",
-    "layer_lr_decay": "optim.layer_lr_decay",
-    "weight_decay": "optim.weight_decay",
-    "max_grad_norm": "optim.max_grad_norm",
-    "grad_accumulation": "optim.grad_accumulation",
-    "precision": "optim.precision",
-    "early_stopping": "optim.early_stopping",
-    "patience": "optim.patience",
-    "label_smoothing": "loss.label_smoothing",
-    "button_pos_weight": "loss.button_pos_weight",
-    "weight_by": "loss.weight_by",
-    "seed": "seed",
-}
-"""Flags that are one field of the config each."""
+PRESET_WINDOW = 60
+"""Frames: one second."""
 
-SWITCHES = {
-    "ema": ("ema_decay", "optim.ema_decay", 0.999),
-    "focal_loss": ("focal_gamma", "loss.focal_gamma", 2.0),
+
+def quick() -> RunConfig:
+    """Whether everything runs: one epoch of a tiny policy that sees single frames."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mlp", hidden_sizes=(32, 32)),
+        data=DataConfig(window_size=PRESET_WINDOW),
+        optim=OptimConfig(epochs=1, lr_schedule="constant"),
+    )
+
+
+def standard() -> RunConfig:
+    """A policy that sees single frames, small enough for any CPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mlp", hidden_sizes=(64, 64)),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=10, early_stopping=True, patience=5),
+    )
+
+
+def full() -> RunConfig:
+    """A policy with memory; hours on a CPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256), dropout=0.1),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=50, warmup_steps=1000, ema_decay=0.999, early_stopping=True, patience=7),
+    )
+
+
+def production() -> RunConfig:
+    """The longest training of the largest policy; for a GPU."""
+    return RunConfig(
+        policy=PolicyConfig(backbone="mamba", hidden_sizes=(256, 256, 256), dropout=0.1),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=True),
+        optim=OptimConfig(epochs=100, warmup_steps=2000, ema_decay=0.9995, early_stopping=True, patience=10),
+    )
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {
+    "quick": quick,
+    "standard": standard,
+    "full": full,
+    "production": production,
 }
-"""Flags that switch something on, the flag that says how much, its field (0 is off), and how much it is unsaid."""
+
+TEMPORAL = Flag("temporal", bool, Setting(help="Insist on a backbone that remembers, or does not"))
+NUM_LAYERS = Flag("num_layers", int, Setting(help="Layers", at_least=1, unset="as many as --hidden-sizes lists"))
+
+FLAGS = {flag.name: flag for flag in (*flags_of(RunConfig), TEMPORAL, NUM_LAYERS)}
+"""Every flag that is a setting, by its parameter name."""
 
 
 @dataclass(frozen=True)
@@ -77,89 +81,93 @@ class Resolved:
     """``default``, ``preset NAME`` or the flag, by ``part.field``."""
 
 
-def resolve(name: str | None, flags: Mapping[str, Any]) -> Resolved:
-    """The config of ``--preset name`` (``None``: the defaults) with ``flags`` over it.
+def resolve(name: str | None, given: Mapping[str, Any]) -> Resolved:
+    """The config of ``--preset name`` (``None``: the defaults) with flags over it.
 
     Args:
         name: the preset.
-        flags: values by option name, of those options that were given; others than settings are passed over.
+        given: values by parameter name, of those flags that were given.
 
     Raises:
         ConfigError: a setting is out of range, contradicts another, or could not act.
     """
-    defaults, base = _flat(RunConfig()), _flat(RunConfig() if name is None else preset(name))
-    values = dict(base)
-    origins = {field: "default" if base[field] == defaults[field] else f"preset {name}" for field in base}
+    base = RunConfig() if name is None else PRESETS[require_known("--preset", name, PRESETS)]()
+    defaults, values = flat(RunConfig()), flat(base)
+    origins = {path: "default" if value == defaults[path] else f"preset {name}" for path, value in values.items()}
 
-    def put(flag: str, field: str, value: Any) -> None:
-        values[field], origins[field] = value, f"--{'no-' if flags.get(flag) is False else ''}{flag.replace('_', '-')}"
+    def put(flag: str, path: str, value: Any) -> None:
+        values[path], origins[path] = value, option_name(f"no_{flag}" if given.get(flag) is False else flag)
 
-    for flag in FIELDS.keys() & flags.keys():
-        put(flag, FIELDS[flag], flags[flag])
-    for switch, (amount, field, usual) in SWITCHES.items():
-        if switch in flags:
-            put(switch, field, (values[field] or usual) if flags[switch] else 0.0)
-        if amount in flags:
-            _require_on(values[field] > 0, amount, flags[amount], f"--{switch.replace('_', '-')}")
-            put(amount, field, flags[amount])
-    if "patience" in flags:
-        _require_on(values["optim.early_stopping"], "patience", flags["patience"], "--early-stopping")
-    if flags.get("online_robust"):
-        put("online_robust", "data.delay", find_delay(flags.get("delay"), is_online_robust=True))
-    elif "delay" in flags and values["data.online_robust"]:
+    for flag in FLAGS.values():  # a switch comes before what needs it
+        if not flag.path or flag.name not in given:
+            continue
+        value = given[flag.name]
+        if switch := flag.setting.needs:
+            require(
+                bool(values[FLAGS[switch].path]),
+                f"{option_name(flag.name)} {value}: acts only with {option_name(switch)}, found it off; add "
+                f"{option_name(switch)}, or leave {option_name(flag.name)} out",
+            )
+        elif usual := flag.setting.switched_on:
+            value = (values[flag.path] or usual) if value else 0.0
+        put(flag.name, flag.path, _whole_numbers(flag.name, value) if flag.kind is tuple else value)
+    if given.get("online_robust"):
+        require(
+            "delay" not in given,
+            f"--delay {given.get('delay')}: fixes what --online-robust draws, found both; leave one out",
+        )
+        put("online_robust", "data.delay", ROBUST_DELAY)
+    elif "delay" in given and values["data.online_robust"]:
         put("delay", "data.online_robust", False)  # the preset would draw what is fixed here
-    _put_layers(flags, values, put)
-    check_temporal(flags.get("temporal"), values["policy.backbone"])
-    values["policy.attention_window"], origins["policy.attention_window"] = None, "default"
-    if has_attention(values["policy.backbone"]):
-        values["policy.attention_window"] = values["data.window_size"]
-        origins["policy.attention_window"] = origins["data.window_size"]
-    return Resolved(from_json(RunConfig, _nested(values)), origins)
+    backbone = values["policy.backbone"]
+    require_known("--backbone", backbone, BACKBONES)
+    if (num_layers := given.get(NUM_LAYERS.name)) is not None:
+        put(NUM_LAYERS.name, "policy.hidden_sizes", _layers(backbone, values["policy.hidden_sizes"], num_layers))
+    _require_temporal(given.get(TEMPORAL.name), backbone)
+    window = "data.window_size" if has_attention(backbone) else None
+    values["policy.attention_window"] = values[window] if window else None
+    origins["policy.attention_window"] = origins[window] if window else "default"
+    return Resolved(nested(values), origins)
 
 
-def _put_layers(flags: Mapping[str, Any], values: dict[str, Any], put: Any) -> None:
-    if "hidden_sizes" in flags:
-        put("hidden_sizes", "policy.hidden_sizes", _widths(flags["hidden_sizes"]))
-    if "num_layers" in flags:
-        sizes = layer_sizes(values["policy.backbone"], values["policy.hidden_sizes"], flags["num_layers"])
-        put("num_layers", "policy.hidden_sizes", sizes)
-
-
-def _widths(text: str) -> tuple[int, ...]:
+def _whole_numbers(flag: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(width) for width in text.split(","))
+        return tuple(map(int, text.split(",")))
     except ValueError as error:
-        raise ConfigError(
-            f"--hidden-sizes: whole numbers joined by commas, found '{text}'; give e.g. 256,256"
-        ) from error
+        option = option_name(flag)
+        raise ConfigError(f"{option}: whole numbers joined by commas, found '{text}'; give e.g. 256,256") from error
 
 
-def _require_on(is_on: bool, amount: str, value: Any, switch: str) -> None:
-    if not is_on:
-        flag = f"--{amount.replace('_', '-')}"
-        raise ConfigError(f"{flag} {value}: acts only with {switch}, found it off; add {switch}, or leave {flag} away")
+def _layers(backbone: str, widths: tuple[int, ...], num_layers: int) -> tuple[int, ...]:
+    """The width of every layer: those of ``--hidden-sizes``, or ``--num-layers`` times their one width."""
+    NUM_LAYERS.setting.check("--num-layers", num_layers, None)
+    if num_layers == len(widths):
+        return widths
+    require(
+        BACKBONES[backbone].is_temporal,
+        f"--num-layers {num_layers}: an mlp has one layer per width, --hidden-sizes gives {len(widths)}; list {num_layers} "
+        "widths, or leave --num-layers out",
+    )
+    require(
+        len(set(widths)) == 1,
+        f"--hidden-sizes: the layers of {backbone} share one width, found {shown(widths)}; repeat one number",
+    )
+    return widths[:1] * num_layers
 
 
-def _flat(config: RunConfig) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for part, values in to_json(config).items():
-        if isinstance(values, dict):
-            flat |= {f"{part}.{field}": value for field, value in values.items()}
-        else:
-            flat[part] = values
-    return flat
-
-
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for path, value in flat.items():
-        part, _, field = path.rpartition(".")
-        (nested.setdefault(part, {}) if part else nested)[field] = value
-    return nested
+def _require_temporal(is_temporal: bool | None, backbone: str) -> None:
+    """Refuse ``--temporal`` or ``--no-temporal`` where it contradicts the backbone."""
+    if is_temporal is None or is_temporal == BACKBONES[backbone].is_temporal:
+        return
+    flag, fix = ("--temporal", "--backbone gru") if is_temporal else ("--no-temporal", "--backbone mlp")
+    raise ConfigError(
+        f"{flag}: contradicts --backbone {backbone}, which {'sees one frame' if is_temporal else 'remembers frames'}; "
+        f"use {fix}, or leave {flag} out"
+    )
 
 
 def table(resolved: Resolved) -> str:
-    """One line a setting: its field, its value, where it came from."""
-    flat = {field: str(value) for field, value in _flat(resolved.config).items()}
-    first, second = (max(map(len, column)) for column in (flat.keys(), flat.values()))
-    return "\n".join(f"{field:{first}}  {value:{second}}  {resolved.origins[field]}" for field, value in flat.items())
+    """A line per setting: its field, its value, where it came from."""
+    values = {path: str(value) for path, value in flat(resolved.config).items()}
+    first, second = (max(map(len, column)) for column in (values.keys(), values.values()))
+    return "\n".join(f"{path:{first}}  {value:{second}}  {resolved.origins[path]}" for path, value in values.items())

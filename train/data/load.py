@@ -1,25 +1,37 @@
-"""The replays of one run: banks of both splits, and what the run folder remembers of them.
+"""The replays of one run: the train and val splits, how much each replay counts, and what the run folder remembers of them.
 
-In: a store and whom to imitate. Out: packed replays of the train and val splits, refused when either is empty.
+Weights (``--weight-by``) have a mean of 1 over the frames of an epoch, so the learning rate keeps its meaning. Validation does
+not use them, so runs compare.
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from dataset.codecs.registry import get_codec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
 from dataset.errors import ConfigError, SchemaError
-from dataset.features.layout import missing_groups
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import command_line
-from dataset.store.split import Split
+from dataset.schema import SIDES
+from dataset.store.manifest import Split
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
-from train.data.subset import nested_subset
-from train.data.weights import Floats, track_weights
+from dataset.stream.window_shards import Packed, read_about
+from train.config.run_config import RunConfig
+from train.data.stores import open_store
 
 FRAMES_PER_HOUR = 60 * 60 * 60
+
+MOST = 10.0
+"""A rare matchup counts at most so many times as much as the commonest."""
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,19 +52,16 @@ class Data:
         return {
             "manifest_digest": self.manifest_digest,
             "skipped_shards": list(self.skipped_shards),
-            "train": {**facts(self.train), "ids": sorted(self.train.ids)},
-            "val": {**facts(self.val), "ids_sha256": ids_digest(self.val.ids)},
+            "train": {**_counts(self.train), "ids": sorted(self.train.ids)},
+            "val": {
+                **_counts(self.val),
+                "ids_sha256": hashlib.sha256("\n".join(sorted(self.val.ids)).encode()).hexdigest(),
+            },
         }
 
 
-def facts(bank: Bank) -> dict[str, float]:
-    """Replays, imitated frames and hours of a bank."""
+def _counts(bank: Bank) -> dict[str, float]:
     return {"replays": len(bank.ids), "frames": bank.num_frames, "hours": round(bank.num_frames / FRAMES_PER_HOUR, 3)}
-
-
-def ids_digest(ids: list[str]) -> str:
-    """One hash of a set of replays."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def character_id(name: str | None) -> int | None:
@@ -60,52 +69,18 @@ def character_id(name: str | None) -> int | None:
     return None if name is None else character_from_name(name).internal
 
 
-def open_store(path: Path | str, codec: str, features: str, tolerate_bad_shards: int = 0) -> Store:
-    """A store whose classes are those of ``codec`` and whose windows hold ``features``, or more."""
-    store = Store(path, tolerate_bad_shards=tolerate_bad_shards)
-    if store.manifest.codec_digest != get_codec(codec).digest:
-        raise SchemaError(
-            f"store {path}: its window shards must be encoded with codec {codec}, found {store.manifest.codec}; "
-            f"run '{command_line('encode', '--store', path, '--codec', codec)}'"
-        )
-    if missing := missing_groups(store.manifest.features, features):
-        raise SchemaError(
-            f"store {path}: its window shards must hold the features {features}, found {store.manifest.features}, without "
-            f"{', '.join(missing)}; run '{command_line('encode', '--store', path, '--features', 'all')}', or train with "
-            f"--features {store.manifest.features}"
-        )
-    return store
-
-
-def load_data(
-    path: Path | str,
-    codec: str,
-    features: str,
-    character: str | None,
-    tolerate_bad_shards: int = 0,
-    max_replays: int | None = None,
-    seed: int = 0,
-    weight_by: str = "none",
-) -> Data:
-    """The train and val replays of a store in which ``character`` was picked, up to so many bad shards left out.
-
-    Args:
-        path: the store.
-        codec: whose classes its window shards must hold.
-        features: feature groups (``dataset.features.layout``) that they must hold.
-        character: whom to imitate; ``None`` imitates everyone.
-        tolerate_bad_shards: so many may be missing or damaged.
-        max_replays: so many of the train split are taken; ``None`` takes all.
-        seed: chooses which.
-        weight_by: what decides how much each counts, of ``train.config.run_config.WEIGHT_BY``.
+def load_data(path: Path | str, config: RunConfig, tolerate_bad_shards: int = 0) -> Data:
+    """The train and val replays of a store that a run is for, up to so many bad shards left out.
 
     Raises:
         ConfigError: a split holds no such replay.
         SchemaError: the store is damaged, encoded for another codec, or without some of the features.
     """
-    store = open_store(path, codec, features, tolerate_bad_shards)
-    train, val = load_bank(store, "train", character, max_replays, seed), load_bank(store, "val", character)
-    weights = None if weight_by == "none" else track_weights(train, store.replays(), weight_by)
+    data, by = config.data, config.loss.weight_by
+    store = open_store(path, config.policy.codec, config.policy.features, tolerate_bad_shards)
+    train = load_bank(store, "train", data.character, data.max_replays, config.seed)
+    val = load_bank(store, "val", data.character)
+    weights = None if by == "none" else track_weights(train, store.replays(), by)
     return Data(train, val, store.manifest.digest, tuple(store.skipped), weights)
 
 
@@ -123,3 +98,70 @@ def load_bank(store: Store, split: Split, character: str | None, max_replays: in
             f"ingest more replays, {remedy}"
         )
     return bank
+
+
+def nested_subset(packed: Iterable[Packed], num_replays: int, seed: int, character: int | None) -> list[Packed]:
+    """The ``num_replays`` in which ``character`` (internal id) was picked whose hash comes first; ``None``: any character.
+
+    Only a hash of seed and replay id decides, so a larger part holds every smaller one of the same seed, even after the store
+    has grown.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+
+    def rank(entry: tuple[int, Packed]) -> bytes:
+        return hashlib.sha256(f"{seed}/{read_about(entry[1].about).id}".encode()).digest()
+
+    wanted = (one for one in packed if character is None or character in read_about(one.about).characters)
+    kept = nsmallest(num_replays, enumerate(wanted), key=rank)
+    if len(kept) < num_replays:
+        raise ConfigError(
+            f"--max-replays {num_replays}: must be at most the train split's, found {len(kept)}; give fewer, or leave it out"
+        )
+    return [one for _, one in sorted(kept, key=lambda entry: entry[0])]
+
+
+def track_weights(bank: Bank, replays: pl.LazyFrame, by: str) -> Floats:
+    """The factor of each track.
+
+    Args:
+        bank: the tracks.
+        replays: ``id``, and for either side ``quality_…`` or ``character_…``.
+        by: ``quality`` takes the imitated player's score; ``matchup`` the inverse of the frames with these two characters.
+
+    Raises:
+        SchemaError: replays have no quality yet.
+        ConfigError: every imitated player's quality is 0.
+    """
+    names = [f"{'quality' if by == 'quality' else 'character'}_{side}" for side in SIDES]
+    has_columns = set(names) <= set(replays.collect_schema().names())
+    found = {row[0]: row[1:] for row in replays.select("id", *names).collect().iter_rows()} if has_columns else {}
+    rows = [(found.get(bank.ids[track.replay], (None, None)), track.side) for track in bank.tracks]
+    pairs = [(row[side], row[1 - side]) for row, side in rows]  # the imitated player's, then the opponent's
+    frames = np.array([track.num_frames for track in bank.tracks], dtype=np.float64)
+    raw = _rarities(pairs, frames) if by == "matchup" else _qualities([own for own, _ in pairs])
+    return (raw / float((raw * frames).sum() / frames.sum())).astype(np.float32)
+
+
+def _rarities(matchups: Sequence[tuple[Any, Any]], frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    held: Counter[tuple[Any, Any]] = Counter()
+    for matchup, count in zip(matchups, frames.tolist(), strict=True):
+        held[matchup] += count
+    commonest = max(held.values())
+    return np.array([min(commonest / held[matchup], MOST) for matchup in matchups])
+
+
+def _qualities(scores: Sequence[float | None]) -> NDArray[np.float64]:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        raise SchemaError(
+            f"--weight-by quality: every imitated player needs a score, found {len(scores) - len(known)} without; run "
+            "'exphil encode --quality' on the store"
+        )
+    if not any(known):
+        raise ConfigError(
+            f"--weight-by quality: needs one replay of a quality above 0, found 0 for all {len(known)} tracks; "
+            "see 'exphil stats --query quality', or leave it out"
+        )
+    return np.array(known, dtype=np.float64)

@@ -1,9 +1,9 @@
 """``exphil export``: one ONNX graph of a policy's step, checked against PyTorch before it is kept.
 
-In: a run. Out: ``policy.onnx`` in its folder: frame, committed controller, delay, noise, temperature and state in; classes,
-logits and the next state out, each with a first dimension ``batch`` for players that are stepped at once. The metadata name
-the weights it was made of. The graph is a folded form of PyTorch's ``step`` (``train.export.folded_step``,
-``train.export.sampler_graph``). This module checks over frames of every kind, with the state carried, that both agree.
+``policy.onnx`` in the run folder takes a frame, the committed controller, delay, noise, temperature and state, and gives
+classes, logits and the next state, each with a first dimension ``batch`` for players that are stepped together. Its metadata
+name the weights it was made from. The graph is a folded form of PyTorch's ``step`` (``train.export.folded_step``,
+``train.export.sampler_graph``); ``compare`` checks that both agree over frames of every kind, with the state carried.
 
 Legend: B batch, C features, I indices, K components, S class columns, W most classes of a component.
 """
@@ -29,33 +29,33 @@ from torch import Tensor, nn
 from dataset.errors import CheckpointError
 from dataset.features.layout import FEATURES, INDICES
 from dataset.io.atomic import replacing, sha256_of
-from train.export.folded_step import FoldedStep, as_state, leaves_of
+from train.export.folded_step import FoldedStep, leaves_of
 from train.export.sampler_graph import append_sampler
 from train.policy.backbones.base import State
 from train.policy.policy import Policy
-from train.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
 from train.runs.checkpoint import load_policy
+from train.runs.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
 
 OPSET = 23
-"""The first with RMS norms and attention as single nodes."""
+"""The first version with RMS norms and attention as single nodes."""
 CHECKED_FRAMES = 600
 TOLERANCE = 2e-5
-"""Largest difference of logits or a state from PyTorch's, against 1 or the largest of them, whichever is more.
+"""Largest difference of logits or state from PyTorch's, relative to the largest of PyTorch's values, or to 1 if they are smaller.
 
-Rounding alone, carried through so many frames of a GRU trained for ten epochs, takes PyTorch 3.8e-6 away from its own float64,
-the graph 4.4e-6, and both 6.4e-6 from each other; nets that are not trained agree within 5e-6."""
+After ``CHECKED_FRAMES`` of a GRU trained for ten epochs, rounding alone takes PyTorch 3.8e-6 away from its own float64, the
+graph 4.4e-6, and both 6.4e-6 away from each other; untrained policies agree within 5e-6."""
 
 LEAST_QUANTIZED = 1 << 14
-"""Weights in a matrix worth quantizing; smaller ones cost more to quantize for than they save."""
+"""Weights of the smallest matrix worth quantizing; for smaller ones, quantizing activations costs more than it saves."""
 
 _EXAMPLES, _MOST = 2, 64
-"""Players in the example that a graph is traced with (a dimension of one would be taken for fixed), and the most at once."""
+"""Players in the example that a graph is traced with (a dimension of 1 would be taken as fixed), and the most at once."""
 
 Feed = dict[str, NDArray[Any]]
 
 
 def _softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """ONNX's own, which is exact for large numbers too; PyTorch's translation compares and chooses besides."""
+    """ONNX's own Softplus, which is exact for large numbers; PyTorch's translation adds a comparison and a choice."""
     assert beta == 1.0
     return opset23.Softplus(x)
 
@@ -72,9 +72,9 @@ class Exported:
     """The graph before sampling: frames to hidden units."""
     bytes: int
     max_abs_error: float
-    """Of logits and states against PyTorch, over ``CHECKED_FRAMES``."""
+    """Largest difference of logits and states from PyTorch's, over ``CHECKED_FRAMES``."""
     different_frames: int
-    """Of these, frames whose sampled controller differed; 0 unless quantized."""
+    """Those of these frames whose sampled controller differed; 0 unless quantized."""
 
 
 def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
@@ -85,18 +85,13 @@ def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
         is_int8: keep large matrices as 8-bit integers, with activations quantized frame by frame.
 
     Raises:
-        CheckpointError: there is no such run, or the graph does not do what PyTorch does; nothing is written then.
+        CheckpointError: there is no such run, or the graph does not give what PyTorch gives; then nothing is written.
     """
     loaded, (folder, weights) = load_policy(run), find_run(run)
     front = export_front(loaded.policy)
     front = quantized(front) if is_int8 else front
     graph = with_sampler(front, loaded.policy)
-    facts = {
-        "graph_version": GRAPH_VERSION,
-        "weights_sha256": sha256_of(weights),
-        "precision": "int8" if is_int8 else "f32",
-    }
-    onnx.helper.set_model_props(graph, facts)
+    onnx.helper.set_model_props(graph, graph_facts(weights, is_int8=is_int8))
     data = graph.SerializeToString()
     error, relative, different = compare(data, loaded.policy)
     if not is_int8 and (relative > TOLERANCE or different):
@@ -115,6 +110,12 @@ def export_run(run: Path | str, *, is_int8: bool = False) -> Exported:
     )
 
 
+def graph_facts(weights: Path, *, is_int8: bool) -> dict[str, str]:
+    """The metadata of a graph made from a file of weights."""
+    precision = "int8" if is_int8 else "f32"
+    return {"graph_version": GRAPH_VERSION, "weights_sha256": sha256_of(weights), "precision": precision}
+
+
 def export_front(policy: Policy) -> onnx.ModelProto:
     """The graph from a frame to hidden units and the next state."""
     state = leaves_of(policy.initial_state(_EXAMPLES))
@@ -129,54 +130,34 @@ def export_front(policy: Policy) -> onnx.ModelProto:
     batch = {0: torch.export.Dim(GRAPH_BATCH, min=1, max=_MOST)}
     shapes: list[Any] = [batch] * len(frame)
     if state:
-        shapes.append((batch,) * len(state))  # all that ``FoldedStep`` takes as ``*leaves``
+        shapes.append((batch,) * len(state))  # for ``*leaves`` of ``FoldedStep``
+    return to_onnx(
+        FoldedStep(policy),
+        (*frame, *state),
+        input_names=["continuous", "indices", "previous", "delay", *names],
+        output_names=["hidden_units", *(f"next_{name}" for name in names)],
+        dynamic_shapes=tuple(shapes),
+    )
+
+
+def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], **options: Any) -> onnx.ModelProto:
+    """The graph of a module, traced with ``inputs``; ``options`` go to ``torch.onnx.export``."""
     with _quiet():
         program = torch.onnx.export(
-            FoldedStep(policy).eval(),
-            (*frame, *state),
-            input_names=["continuous", "indices", "previous", "delay", *names],
-            output_names=["hidden_units", *(f"next_{name}" for name in names)],
+            module.eval(),
+            inputs,
             opset_version=OPSET,
-            dynamic_shapes=tuple(shapes),
             custom_translation_table=_TRANSLATIONS,
             dynamo=True,
             verbose=False,
+            **options,
         )
     assert program is not None
     return onnx.ModelProto.FromString(program.model_proto.SerializeToString())
 
 
-def backbone_graph(policy: Policy) -> bytes:
-    """The graph of the backbone's step alone, to measure it by."""
-    backbone = policy.backbone
-    state = backbone.initial_state(1)
-
-    class Step(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.backbone = backbone
-
-        def forward(self, x: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
-            y, after = self.backbone.step(x, as_state(state, iter(leaves)))
-            return y, *leaves_of(after)
-
-    width = policy.embed.project.out_features
-    with _quiet():
-        program = torch.onnx.export(
-            Step().eval(),
-            (torch.zeros(1, width), *leaves_of(state)),
-            opset_version=OPSET,
-            custom_translation_table=_TRANSLATIONS,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    graph: bytes = program.model_proto.SerializeToString()
-    return graph
-
-
 def with_sampler(front: onnx.ModelProto, policy: Policy) -> onnx.ModelProto:
-    """The whole step: ``front`` and the head's sampling after it."""
+    """The graph of the whole step: ``front`` followed by the head's sampling."""
     model = onnx.ModelProto()
     model.CopyFrom(front)
     model.graph.output.pop(0)  # hidden units
@@ -206,16 +187,16 @@ def quantized(front: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(target)
 
 
-def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, int]:
+def compare(graph: bytes, policy: Policy) -> tuple[float, float, int]:
     """Step a graph and its policy over the same frames and noise, each with its own state.
 
     Returns:
-        The largest difference of logits and states, the same against their size as in ``TOLERANCE``, and how many
-        controllers differ.
+        The largest difference of logits and states, the largest relative one as in ``TOLERANCE``, and how many controllers
+        differ.
     """
     session = one_thread_session(graph)
     names = [value.name for value in session.get_outputs()]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     state = policy.initial_state(1)
     carried = {f"state_{i}": leaf.numpy() for i, leaf in enumerate(leaves_of(state))}
     absolute, relative, different = 0.0, 0.0, 0
@@ -226,7 +207,7 @@ def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, 
         different += int((found["classes"] != classes.numpy()).any())
         carried = {name: found[f"next_{name}"] for name in carried}
         pairs = list(zip(carried.values(), leaves_of(state), strict=True))
-        if (found["classes"] == classes.numpy()).all():  # else these are logits given other classes
+        if (found["classes"] == classes.numpy()).all():  # logits given other classes do not compare
             pairs.append((_of_components(found["logits"], policy), logits))
         for ours, theirs in pairs:
             error, size = (float(np.abs(values).max(initial=0)) for values in (ours - theirs.numpy(), theirs.numpy()))
@@ -236,7 +217,7 @@ def compare(graph: bytes, policy: Policy, seed: int = 0) -> tuple[float, float, 
 
 @torch.no_grad()
 def _step(policy: Policy, frame: Feed, state: State) -> tuple[Tensor, Tensor, State]:
-    """``policy.step``, and the logits [1, S] that its classes were sampled from."""
+    """What ``policy.step`` gives, and the logits [1, S] that its classes were sampled from."""
     given = {name: torch.from_numpy(value) for name, value in frame.items()}
     x, held = policy.embed(given["continuous"], given["indices"], given["previous"], given["delay"])
     y, state = policy.backbone.step(x, state)
@@ -246,7 +227,7 @@ def _step(policy: Policy, frame: Feed, state: State) -> tuple[Tensor, Tensor, St
 
 
 def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed:
-    """Inputs of one frame: features of usual size, every id and class as likely as any other, a temperature of 0.5 to 1.5."""
+    """Random inputs for one frame: features of usual size, uniform ids and classes, a temperature from 0.5 to 1.5."""
 
     def ids(sizes: list[int]) -> NDArray[np.int64]:
         return np.array([[int(torch.randint(size, (), generator=generator)) for size in sizes]])
@@ -262,22 +243,22 @@ def random_frame(policy: Policy, generator: torch.Generator, delay: int) -> Feed
 
 
 def _of_components(logits: NDArray[np.float32], policy: Policy) -> NDArray[np.float32]:
-    """The graph's logits [B, K, 1, W] as PyTorch's [B, S]."""
+    """The graph's logits [B, K, 1, W] in PyTorch's layout [B, S]."""
     sizes = policy.head.components.sizes
     return np.concatenate([logits[:, k, 0, :size] for k, size in enumerate(sizes)], axis=1)
 
 
-def one_thread_session(graph: bytes, batch: int = 1) -> ort.InferenceSession:
-    """A graph in ONNX Runtime for ``batch`` players at once."""
+def one_thread_session(graph: bytes) -> ort.InferenceSession:
+    """A graph for one player in ONNX Runtime, on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_free_dimension_override_by_name(GRAPH_BATCH, batch)
+    options.add_free_dimension_override_by_name(GRAPH_BATCH, 1)
     return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' own deprecations, and their notes about libraries and steps that are not needed here."""
+    """Silence the exporters' own deprecation warnings, and their notes about libraries that are not needed here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

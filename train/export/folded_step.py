@@ -1,10 +1,9 @@
 """A policy's step up to sampling, with everything that is known beforehand multiplied out, for the exported graph.
 
-An input is a table row passed through one linear layer, so each row is multiplied by that layer once, here, and a frame merely
-adds the rows it names: fewer and smaller operations, and only the named rows are read from memory. The tables are found by
-probing the policy's own ``Embed`` in float64, one value at a time, so no way of embedding is spelled out twice. The surprise:
-components that make a controller's float together (in ``axis17`` the trigger, L, R and Z) share one table of all their
-combinations.
+An input is a table row passed through one linear layer, so each row is multiplied by that layer once, here, and a frame only
+adds the rows it names: fewer and smaller operations, and only those rows are read from memory. The tables are found by
+probing the policy's own ``Embed`` in float64, one value at a time, so no embedding is implemented twice. Components that
+together make one float of the controller (in ``axis17`` the trigger, L, R and Z) share one table of all their combinations.
 
 Legend: B batch, C features, I indices, K components, D width, M hidden units.
 """
@@ -35,12 +34,12 @@ class FoldedStep(nn.Module):
         self.backbone, self.hidden = policy.backbone, policy.head.hidden
         embed = copy.deepcopy(policy.embed).double()
         groups = [[i] for i in range(len(INDICES))]
-        groups += [[len(INDICES) + k for k in group] for group in together(embed)]
+        groups += [[len(INDICES) + k for k in group] for group in joint_components(embed)]
         sizes = [size for _, size in INDICES] + list(embed.components.sizes)
         project = _probe(embed)
         base = project(torch.zeros(1, len(sizes), dtype=torch.int64), _given())
         tables = [project(ids, _given()) - base for ids in _combinations(groups, sizes)]
-        tables[0] += base  # each frame names one row of the first table, so what all frames share lies there
+        tables[0] += base  # each frame names one row of the first table, so it also holds what all frames share
         self.register_buffer("table", torch.cat(tables).float())
         starts = [sum(map(len, tables[:g])) for g in range(len(groups))]
         self.register_buffer("offsets", torch.tensor(starts))
@@ -59,7 +58,7 @@ class FoldedStep(nn.Module):
             indices: int64 [B, I].
             previous: int64 [B, K].
             delay: float32 [B].
-            leaves: of the state, in the order of ``leaves_of``.
+            leaves: the state's tensors, in the order of ``leaves_of``.
         """
         named = torch.cat([indices, previous], dim=1) @ self.places + self.offsets
         given = torch.cat([continuous, delay[:, None]], dim=1)
@@ -74,12 +73,12 @@ def leaves_of(state: State) -> list[Tensor]:
 
 
 def as_state(like: State, leaves: Iterator[Tensor]) -> State:
-    """The state nested as ``like`` whose tensors are ``leaves``."""
+    """A state nested like ``like`` whose tensors are ``leaves``."""
     return tuple(next(leaves) if isinstance(part, Tensor) else as_state(part, leaves) for part in like)
 
 
-def together(embed: Embed) -> list[list[int]]:
-    """Components in groups; those that make a float of the controller together are in one."""
+def joint_components(embed: Embed) -> list[list[int]]:
+    """Components in groups; those that together make one float of the controller are in the same group."""
     groups = [[k] for k in range(len(embed.components.sizes))]
     for acts in (embed.controller_floats.strides != 0).T.tolist():
         joined = [group for group in groups if any(acts[k] for k in group)]
@@ -93,7 +92,7 @@ def _given() -> Tensor:
 
 
 def _probe(embed: Embed) -> Callable[[Tensor, Tensor], Tensor]:
-    """What ``embed`` projects, before its ReLU, of ids [N, I + K] and of features and delay [N, C + 1]."""
+    """A function that projects ids [N, I + K] and features with delay [N, C + 1] as ``embed`` does before its ReLU."""
     seen: list[Tensor] = []
     embed.project.register_forward_hook(lambda module, inputs, output: seen.append(output))
 
@@ -107,7 +106,7 @@ def _probe(embed: Embed) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _combinations(groups: list[list[int]], sizes: list[int]) -> Iterator[Tensor]:
-    """Of each group, ids [N, I + K] of every combination of its members, all others 0."""
+    """For each group, ids [N, I + K] of every combination of its members, all other ids 0."""
     for group in groups:
         grid = torch.cartesian_prod(*[torch.arange(sizes[i]) for i in group]).reshape(-1, len(group))
         ids = torch.zeros(len(grid), len(sizes), dtype=torch.int64)
@@ -116,7 +115,7 @@ def _combinations(groups: list[list[int]], sizes: list[int]) -> Iterator[Tensor]
 
 
 def _strides(groups: list[list[int]], sizes: list[int]) -> Tensor:
-    """int64 [I + K, groups]: ids times this are the rows that ``_combinations`` gives them."""
+    """int64 [I + K, groups]: multiplied by ids this gives their rows in the order of ``_combinations``."""
     strides = torch.zeros(len(sizes), len(groups), dtype=torch.int64)
     for g, group in enumerate(groups):
         for place, i in enumerate(group):

@@ -1,35 +1,30 @@
 """The head's sampling as ONNX nodes: hidden units, the previous controller and noise in, classes out.
 
-The classes of all components are computed at once from a guess of them, the previous controller first, and again from the
-result until nothing changes. Component k sees only earlier ones, so what no longer changes is exactly what choosing one after
-the other gives, and it is reached after K + 1 passes at most. The surprise: that is the fast way. Controllers mostly stay as
-they are, so the first pass is mostly the last too. It stands before the Loop, which then has nothing to do, and shares its look
-at the previous controller with the prior: in play the caches are cold, and a node costs its fixed price, not its sums.
+The classes of all components are computed at once from a guess, the previous controller first, and again from the result
+until nothing changes. Component k depends on earlier ones only, so the fixed point is exactly what choosing one after the
+other gives, and it is reached after at most K + 1 passes. This is fast because controllers mostly stay as they are, so the
+first pass is usually the last. The first pass stands before the Loop and shares its lookup of the previous controller with
+the prior: in play the caches are cold, and a node's cost is fixed rather than arithmetic.
 
-Legend: B batch, K components, S class columns, W most classes of a component, M hidden units a component.
+Legend: B batch, K components, S class columns, W most classes of a component, M hidden units per component.
 """
-
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from train.policy.heads import HIDDEN, Head
-from train.run_folder import GRAPH_BATCH
+from train.policy.policy import HIDDEN, Head
+from train.runs.run_folder import GRAPH_BATCH
 
 NEVER = -1e9
-"""The logit of a class that a component does not have: its probability is exactly 0."""
-
-Value = tuple[str, int, Sequence[int | str]]
-"""Name, type and shape of a value."""
+"""The logit of classes that a component does not have, which makes their probability exactly 0."""
 
 Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
 
 
 class Nodes:
-    """A list of nodes that grows; each call appends one and returns the name of its output."""
+    """A growing list of nodes and constants."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -37,22 +32,22 @@ class Nodes:
         self.constants: list[onnx.TensorProto] = []
 
     def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
-        """Append a node."""
+        """Append a node; returns the name of its output."""
         name = output or f"{self.prefix}_{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, value: Array) -> str:
-        """Add an initializer."""
+        """Append an initializer; returns its name."""
         self.constants.append(numpy_helper.from_array(value, f"{self.prefix}_{name}"))
         return f"{self.prefix}_{name}"
 
 
 def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, previous: str) -> None:
-    """Let ``graph`` go on from ``hidden`` [B, K·M] and ``previous`` int64 [B, K].
+    """Append sampling to ``graph``, from ``hidden`` [B, K·M] and ``previous`` int64 [B, K].
 
-    It gains the inputs ``noise`` float32 [B, K] and ``temperature`` float32 [1], and the outputs ``classes`` int64 [B, K] and
-    ``logits`` [B, K, 1, W].
+    The graph gains the inputs ``noise`` float32 [B, K] and ``temperature`` float32 [1], and the outputs ``classes`` int64
+    [B, K] and ``logits`` [B, K, 1, W].
     """
     num_components, most = len(head.components.sizes), max(head.components.sizes)
     outer = Nodes("sample")
@@ -76,20 +71,20 @@ def append_sampler(graph: onnx.GraphProto, head: Head, *, hidden: str, previous:
     else:
         _pass(outer, given, None, classes="sample_final", logits="logits")
     outer.add("Cast", outer.add("Reshape", "sample_final", row), output="classes", to=TensorProto.INT64)
-    graph.input.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
-    graph.input.append(helper.make_tensor_value_info("temperature", TensorProto.FLOAT, [1]))
-    graph.output.insert(0, helper.make_tensor_value_info("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
-    logits_shape = [GRAPH_BATCH, num_components, 1, most]
-    graph.output.insert(1, helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits_shape))
+    value = helper.make_tensor_value_info
+    graph.input.append(value("noise", TensorProto.FLOAT, [GRAPH_BATCH, num_components]))
+    graph.input.append(value("temperature", TensorProto.FLOAT, [1]))
+    graph.output.insert(0, value("classes", TensorProto.INT64, [GRAPH_BATCH, num_components]))
+    graph.output.insert(1, value("logits", TensorProto.FLOAT, [GRAPH_BATCH, num_components, 1, most]))
     graph.node.extend(outer.nodes)
     graph.initializer.extend(outer.constants)
 
 
 def class_table(head: Head) -> NDArray[np.float32]:
-    """[S, K, 1, W], of an autoregressive head [S, K, 1, W + M]: what each class adds.
+    """[S, K, 1, W], or [S, K, 1, W + M] for an autoregressive head: what each class adds to each component.
 
-    The first W of component k are what a class of the previous controller adds to k's logits, ``NEVER`` where k has no class; the
-    last M what a chosen one adds to k's hidden units.
+    The first W of component k are what a class of the previous controller adds to k's logits, ``NEVER`` where k has no class;
+    the last M are what a chosen class adds to k's hidden units.
     """
     sizes, columns = head.components.sizes, head.components.columns
     num_components, most, num_columns = len(sizes), max(sizes), head.components.num_columns
@@ -116,7 +111,7 @@ def _constants(outer: Nodes, head: Head) -> dict[str, str]:
         counted[k, : size - 1] = 1.0
     constants: dict[str, Array] = {
         "output": output,
-        "counted": counted,  # of a component's cumulative shares all but its last, which is 1
+        "counted": counted,  # all cumulative shares of a component but the last, which is 1
         "cumulate": np.triu(np.ones((most, most), np.float32)),
         "classes": class_table(head),
         "columns": np.array(columns)[:, None, None],
@@ -128,7 +123,7 @@ def _constants(outer: Nodes, head: Head) -> dict[str, str]:
 
 
 def _look_up(nodes: Nodes, given: dict[str, str], classes: str) -> tuple[str, str | None]:
-    """What ``class_table`` has of classes int64 [B, K, 1, 1] in sum: [B, K, 1, W], and [B, K, 1, M] if it has that."""
+    """The sums over classes int64 [B, K, 1, 1] of their rows in ``class_table``: [B, K, 1, W], and [B, K, 1, M] if any."""
     rows = nodes.add(
         "Gather", given["classes"], nodes.add("Add", classes, given["columns"])
     )  # [B, K, 1, 1, K, 1, W + M]
@@ -141,7 +136,7 @@ def _look_up(nodes: Nodes, given: dict[str, str], classes: str) -> tuple[str, st
 
 
 def _pass(nodes: Nodes, given: dict[str, str], chosen: str | None, *, classes: str, logits: str) -> None:
-    """Classes [B, K, 1, 1], as whole floats, of all components, given what guessed ones add to the hidden units."""
+    """The classes [B, K, 1, 1] of all components, as whole floats, given what guessed classes add to the hidden units."""
     hidden = given["hidden"] if chosen is None else nodes.add("Add", given["hidden"], chosen)
     units = nodes.add("Relu", hidden)
     nodes.add("Add", nodes.add("MatMul", units, given["output"]), given["prior"], output=logits)
@@ -151,32 +146,28 @@ def _pass(nodes: Nodes, given: dict[str, str], chosen: str | None, *, classes: s
 
 
 def _is_changed(nodes: Nodes, classes: str, guess: str, output: str | None = None) -> str:
-    """Whether any class is not the guessed one; both as whole floats."""
+    """Whether any class differs from its guess; both are whole floats."""
     change = nodes.add("ReduceL1", nodes.add("Sub", classes, guess), keepdims=0)
     return nodes.add("Cast", change, output=output, to=TensorProto.BOOL)
 
 
 def _body(given: dict[str, str], num_components: int, most: int) -> onnx.GraphProto:
-    """One pass as the body of a Loop that goes on while classes change."""
+    """One pass, as the body of a Loop that runs while classes change."""
     nodes = Nodes("pass")
     _, chosen = _look_up(nodes, given, nodes.add("Cast", "pass_guess", to=TensorProto.INT64))
     _pass(nodes, given, chosen, classes="pass_next", logits="pass_logits")
     _is_changed(nodes, "pass_next", "pass_guess", output="pass_is_changing")
-    column: list[int | str] = [GRAPH_BATCH, num_components, 1, 1]
-    wide: list[int | str] = [GRAPH_BATCH, num_components, 1, most]
-    inputs: list[Value] = [
-        ("pass_number", TensorProto.INT64, []),
-        ("pass_was_changing", TensorProto.BOOL, []),
-        ("pass_guess", TensorProto.FLOAT, column),
-        ("pass_before", TensorProto.FLOAT, wide),
+    column, wide = [GRAPH_BATCH, num_components, 1, 1], [GRAPH_BATCH, num_components, 1, most]
+    value = helper.make_tensor_value_info
+    inputs = [
+        value("pass_number", TensorProto.INT64, []),
+        value("pass_was_changing", TensorProto.BOOL, []),
+        value("pass_guess", TensorProto.FLOAT, column),
+        value("pass_before", TensorProto.FLOAT, wide),
     ]
-    outputs: list[Value] = [
-        ("pass_is_changing", TensorProto.BOOL, []),
-        ("pass_next", TensorProto.FLOAT, column),
-        ("pass_logits", TensorProto.FLOAT, wide),
+    outputs = [
+        value("pass_is_changing", TensorProto.BOOL, []),
+        value("pass_next", TensorProto.FLOAT, column),
+        value("pass_logits", TensorProto.FLOAT, wide),
     ]
-    return helper.make_graph(nodes.nodes, "sample_pass", _infos(inputs), _infos(outputs))
-
-
-def _infos(values: Iterable[Value]) -> list[onnx.ValueInfoProto]:
-    return [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in values]
+    return helper.make_graph(nodes.nodes, "sample_pass", inputs, outputs)

@@ -1,17 +1,17 @@
-"""The one training loop: lanes in, a run folder out, for every backbone.
+"""The training loop, the same for every backbone: batches of lanes go in, a run folder comes out.
 
-Every frame of every window is supervised and the state is carried from window to window, detached (truncated
-back-propagation through time), as the policy will carry it in play. After each epoch the val replays are walked whole and
-their plain NLL decides which weights are best. Several ranks (``train.distributed``) train on their rows of the same batches;
-the first validates and writes. The surprise: everything that decides the next step lies in ``last.state.pt``, so a run that
-is stopped, even inside an epoch, goes on as if it had not been, on any number of ranks.
+Every frame of every window is supervised. The state is carried from window to window, detached (truncated back-propagation
+through time), as it is in play. After each epoch the policy walks through the whole val split, and its plain NLL there
+decides which weights are best. Several processes (``train.distributed``) share the rows of each batch; the first one
+validates and writes. ``last.state.pt`` holds everything that decides the next step, so a run that stops, even inside an epoch,
+resumes exactly, on any number of processes.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,52 @@ from dataset.io.prefetch import prefetch
 from dataset.stream.sampler import Batch
 from train.callbacks.base import Callback, Step
 from train.config.run_config import RunConfig
-from train.data.batches import Tensors, to_tensors
+from train.data.batches import Tensors, build_sampler, to_tensors
 from train.data.load import Data
-from train.data.sampling import build_sampler
 from train.distributed import Ranks
-from train.fit.ema import Ema
-from train.fit.losses import training_loss
-from train.fit.nonfinite import stop_at
-from train.fit.optim import build_optimizer, check_warmup, count_steps, learning_rate
-from train.fit.trainer_state import Position
+from train.fit.losses import non_finite_loss, training_loss
+from train.fit.optim import Ema, build_optimizer, count_steps, learning_rate
 from train.measure.evaluate import evaluate_policy
 from train.policy.backbones.base import State, map_state
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_state, save_state, save_weights
+from train.runs.run_folder import METRICS
 
 REPORT_EVERY = 20
-"""Steps between looks at the loss on an accelerator, where each look waits for it."""
+"""Steps between reads of the loss on an accelerator, because each read waits for the device."""
 
-STATE_FILE, METRICS_FILE = "last.state.pt", "metrics.jsonl"
+STATE_FILE = "last.state.pt"
+
+
+@dataclass
+class Position:
+    """How far a run has come, in plain numbers that are saved and restored together."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps done in this epoch."""
+    global_step: int = 0
+    """Steps done in the run."""
+    loss_sum: float = 0.0
+    """Sum of this epoch's losses, weighted by frames."""
+    frames: int = 0
+    """Supervised frames in this epoch."""
+    total_frames: int = 0
+    """Supervised frames in the run."""
+    seconds: float = 0.0
+    """Wall-clock time spent training, without validation."""
+    cpu_seconds: float = 0.0
+    """CPU time of all threads while training, including the loader's."""
+    loader_seconds: float = 0.0
+    """The part of ``seconds`` spent waiting for batches."""
+    best_epoch: int = -1
+    best_nll: float = float("inf")
+
+    @property
+    def frames_per_second(self) -> float:
+        """Supervised frames per second of training."""
+        return self.total_frames / max(self.seconds, 1e-9)
 
 
 class Fit:
@@ -63,7 +89,7 @@ class Fit:
         is_compiled: bool = False,
         num_workers: int = 1,
     ) -> None:
-        """Prepare; the run folder exists and holds ``config.json``.
+        """Prepare the run.
 
         Args:
             config: the run's settings.
@@ -71,11 +97,11 @@ class Fit:
             persistence: the baseline, fitted on the train split.
             run: the run folder.
             device: where to train.
-            callbacks: told of what happens.
+            callbacks: notified of what happens.
             is_stopped: asked after each step; true ends the run with a checkpoint.
-            ranks: the processes that train it together; ``None``: this one alone.
+            ranks: the processes that train together; ``None`` means this one alone.
             is_compiled: whether training's windows go through ``torch.compile``.
-            num_workers: threads that decode replays ahead of training; 0 decodes between its steps.
+            num_workers: threads that decode replays ahead of training; with 0, replays are decoded between steps.
         """
         torch.manual_seed(config.seed)
         self.ranks = ranks or Ranks()
@@ -94,42 +120,41 @@ class Fit:
         self.optimizer = build_optimizer(self.policy, config.optim)
         self.steps_in_epoch = -(-self.sampler.num_steps(0) // config.optim.grad_accumulation)
         self.total_steps = count_steps(config.optim, self.steps_in_epoch)
-        check_warmup(config.optim, self.total_steps)
         self.position = Position()
         self.state: State = self.policy.initial_state(self.sampler.num_rows)
         self._pending: list[tuple[Tensor, int, list[Tensors]]] = []
         if not self.ranks.is_first:
-            torch.manual_seed(config.seed + (self.ranks.rank << 32))  # alike weights, other units dropped
+            torch.manual_seed(config.seed + (self.ranks.rank << 32))  # same weights on every rank, different dropout
 
     def fit(self) -> dict[str, Any]:
-        """Train to the end, to early stopping, or until stopped; returns the summary of the run."""
+        """Train to the last step, to early stopping, or until stopped; returns the run's summary."""
         started = time.perf_counter()
         try:
-            self._train_to_the_end()
+            self._run_epochs()
         except BaseException:
             for callback in self.callbacks:
                 callback.on_abort()
             raise
-        records = [json.loads(line) for line in self._metric_lines()]
-        is_whole = self._is_at_last_step()
+        is_complete, is_exhausted = self._is_at_last_step(), self._is_exhausted()
         summary = {
             "run": str(self.run),
-            **self.position.summary(records),
+            **self._best_epoch(),
+            "frames_per_second": self.position.frames_per_second,
             "seconds": time.perf_counter() - started,
-            "is_early_stopped": self._is_exhausted() and not is_whole,
-            "is_interrupted": not self._is_exhausted() and not is_whole,
+            "is_early_stopped": is_exhausted and not is_complete,
+            "is_interrupted": not is_exhausted and not is_complete,
         }
         for callback in self.callbacks:
             callback.on_end(summary)
         return summary
 
     def begin_from(self, policy: Policy) -> None:
-        """Begin with the weights of a policy that is built alike."""
+        """Start from the weights of a policy with the same architecture."""
         for ours in {self.policy, self.served}:
             ours.load_state_dict(policy.state_dict())
 
     def resume(self) -> None:
-        """Go back to where ``last.state.pt`` was written."""
+        """Restore the state that ``last.state.pt`` holds."""
         saved = load_state(self.run / STATE_FILE)
         self.position = Position(**saved["position"])
         self.policy.load_state_dict(saved["policy"])
@@ -137,18 +162,18 @@ class Fit:
             self.ema.policy.load_state_dict(saved["ema"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.state = self.ranks.own_rows(saved["lanes"], self.policy.initial_state(self.sampler.num_rows))
-        if self.ranks.rank < len(saved["rng"]):  # a rank that was not there begins with its own
+        if self.ranks.rank < len(saved["rng"]):  # additional ranks keep the seed they began with
             torch.set_rng_state(saved["rng"][self.ranks.rank])
             if self.device.type == "cuda" and saved["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(saved["cuda_rng"][self.ranks.rank], self.device)
         if not self.ranks.is_first:
             return
-        kept = self._metric_lines()[: self.position.epoch]  # one an epoch; what a kill cut off is beyond
-        with replacing(self.run / METRICS_FILE) as temporary:
+        kept = self._metric_lines()[: self.position.epoch]  # one per epoch; a kill may have left one more
+        with replacing(self.run / METRICS) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def save(self) -> None:
-        """Write ``last``: the weights for play, then all that decides the next step."""
+        """Write the ``last`` files: the weights for play, then everything that decides the next step."""
         lanes = self.ranks.gather_rows(self.state, self.sampler.rows)
         rng = self.ranks.gather(torch.get_rng_state())
         is_cuda = self.device.type == "cuda"
@@ -169,10 +194,10 @@ class Fit:
 
     @property
     def served(self) -> Policy:
-        """The weights that are validated and saved for play: the average where one is kept."""
+        """The policy that is validated and saved for play: the averaged one if there is an average."""
         return self.policy if self.ema is None else self.ema.policy
 
-    def _train_to_the_end(self) -> None:
+    def _run_epochs(self) -> None:
         while not self._is_at_last_step() and not self._is_exhausted():
             self._train_epoch()
             if self.position.step < self.steps_in_epoch and not self._is_at_last_step():
@@ -203,7 +228,7 @@ class Fit:
         position.cpu_seconds += time.process_time() - began_cpu
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Tensors]:
-        """Batches on the device, with the time spent waiting for them counted."""
+        """Batches on the device; counts the time spent waiting for them."""
         tensors = (to_tensors(batch, self.device, self._weights) for batch in batches)
         source = prefetch(tensors, waiting_for=lambda: self.sampler.waiting_for) if self._is_ahead else tensors
         while True:
@@ -217,7 +242,7 @@ class Fit:
             yield batch
 
     def _step(self, batches: list[Tensors]) -> tuple[Tensor, int]:
-        """One optimizer step; the loss and how many frames it averages over, those of all ranks."""
+        """Make one optimizer step; returns the loss and the frames it averages over, both over all ranks."""
         rate = learning_rate(self.position.global_step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
@@ -237,7 +262,7 @@ class Fit:
         return whole, frames
 
     def _loss(self, batch: Tensors) -> Tensor:
-        """The loss of one batch, in float32 whatever the policy computes in; carries the state on."""
+        """The loss of one batch, in float32 whatever precision the policy computes in; updates the carried state."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.optim.precision == "bf16"):
             logits, state = self._forward(
                 batch.continuous, batch.indices, batch.previous, batch.delay, batch.target, self.state, batch.reset
@@ -250,13 +275,13 @@ class Fit:
         return self.device.type == "cpu" or is_last or self.position.step % REPORT_EVERY == 0
 
     def _report(self, loss: float) -> None:
-        """Settle the losses since the last report and tell the callbacks."""
+        """Check and sum the losses since the last report, and notify the callbacks."""
         position = self.position
         losses = torch.stack([loss for loss, _, _ in self._pending]).double().tolist()
         for number, (one, (_, frames, batches)) in enumerate(zip(losses, self._pending, strict=True)):
             if not math.isfinite(one):
                 step = position.global_step - len(losses) + number + 1
-                raise stop_at(step, one, batches, self.run, self.ranks.rank)
+                raise non_finite_loss(step, one, batches, self.run, self.ranks.rank)
             position.loss_sum += one * frames
         self._pending.clear()
         rate = learning_rate(position.global_step - 1, self.total_steps, self.config.optim)
@@ -267,7 +292,7 @@ class Fit:
             callback.on_step(step_now)
 
     def _finish_epoch(self) -> None:
-        """Validate, keep the best weights, write the epoch's line, and move the position to the next epoch."""
+        """Validate, keep the best weights, write the epoch's line of metrics, and move on to the next epoch."""
         position = self.position
         val: dict[str, Any] = {"nll": 0.0}
         if self.ranks.is_first:
@@ -296,7 +321,7 @@ class Fit:
             "is_best": is_best,
             "val": val,
         }
-        with (self.run / METRICS_FILE).open("a", encoding="utf-8") as file:
+        with (self.run / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         for callback in self.callbacks:
             callback.on_epoch(record)
@@ -305,9 +330,26 @@ class Fit:
         return self.position.global_step == self.total_steps
 
     def _is_exhausted(self) -> bool:
+        """Whether early stopping has run out of patience."""
         optim, position = self.config.optim, self.position
         return optim.early_stopping and position.epoch - 1 - position.best_epoch >= optim.patience
 
     def _metric_lines(self) -> list[str]:
-        path = self.run / METRICS_FILE
+        path = self.run / METRICS
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+    def _best_epoch(self) -> dict[str, Any]:
+        """The val numbers of the best epoch; ``None`` for each until the first epoch is done."""
+        records = (json.loads(line) for line in self._metric_lines())
+        best = self.position.best_epoch
+        val: dict[str, Any] = next((record["val"] for record in records if record["epoch"] == best), {})
+        persistence = val.get("persistence", {})
+        names = ("nll", "accuracy", "change_accuracy", "change_nll", "change_exact")
+        return {
+            "best_epoch": None if best < 0 else best + 1,
+            "epochs": self.position.epoch,
+            **{f"val_{name}": val.get(name) for name in names},
+            "persistence_nll": val.get("persistence_nll"),
+            "persistence_accuracy": persistence.get("accuracy"),
+            "persistence_change_accuracy": persistence.get("change_accuracy"),
+        }

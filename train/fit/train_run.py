@@ -1,38 +1,38 @@
-"""From a config and a store to a trained run folder: everything around the loop, in the order in which it happens.
+"""One training from config and store to run folder: load the data, check it for leaks, fit the baselines, run the loop.
 
-Data is loaded and checked for leaks, persistence is fitted, the run folder is written, then the loop trains. The surprise:
-``--resume`` goes on only with the very settings and replays of before, since otherwise it would be another run.
+``--resume`` requires the same settings and replays as before; with others it would be a different run. The device and whether
+to compile may change, because they change results by no more than rounding.
 """
 
+import os
 import platform
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 
-from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
 from train.callbacks.base import Callback
 from train.config.run_config import RunConfig, from_json, to_json
-from train.data.leak import measure_leak, require_no_leak
-from train.data.load import Data, load_data
-from train.data.sampling import plain_lanes
+from train.data.batches import measure_leak, require_no_leak
+from train.data.load import load_data
 from train.distributed import Ranks, joined
-from train.fit.compiler import should_compile
 from train.fit.loop import Fit
-from train.measure.run_lookup import keep_lookup
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
-from train.run_folder import RUNS, load_record, save_record
-from train.runs.checkpoint import run_record
-from train.runs.init_from import inherited, load_initial, require_unseen
+from train.measure.lookup import count_transitions
+from train.policy.components import Components, fit_persistence
+from train.runs.checkpoint import inherited, load_initial, require_unseen, run_record
+from train.runs.run_folder import LOOKUP, RUNS, load_record, save_record
+
+COMPILE = ("auto", "off", "on")
 
 
 def train_run(
@@ -49,7 +49,7 @@ def train_run(
     compile_mode: str = "auto",
     num_workers: int = 1,
 ) -> dict[str, Any]:
-    """Train one policy into ``runs/name``; returns the run's summary.
+    """Train one policy into ``runs/name``; returns the run's summary. Only the first process notifies ``callbacks``.
 
     Raises:
         ConfigError: the run exists already, or is resumed with other settings or replays; a split is empty.
@@ -57,46 +57,37 @@ def train_run(
     """
     if Path(name).name != name:
         raise ConfigError(
-            f"--name '{name}': is one folder under {runs}, found a path; name it without, and say where by --runs"
+            f"--name '{name}': must be one folder name under {runs}, found a path; give the parent folder as --runs"
         )
     run = runs / name
     _require_run_folder(run, is_resumed)
     if is_resumed and init_from is not None:
-        raise ConfigError(f"--init-from {init_from}: begins a new run, found --resume; leave one of them away")
+        raise ConfigError(f"--init-from {init_from}: begins a new run, found --resume; leave one of them out")
     if config.optim.layer_lr_decay != 1.0 and init_from is None and not is_resumed:
         raise ConfigError(
             f"--layer-lr-decay {config.optim.layer_lr_decay}: spares layers that another run has trained, found no "
-            "--init-from; add it, or leave --layer-lr-decay away"
+            "--init-from; add it, or leave --layer-lr-decay out"
         )
     target = find_device(device)
     require_precision(config.optim.precision, target)
     is_compiled = should_compile(compile_mode, target)
     initial = None if init_from is None else load_initial(init_from, config)
-    data = load_data(
-        store,
-        config.policy.codec,
-        config.policy.features,
-        config.data.character,
-        tolerate_bad_shards,
-        max_replays=config.data.max_replays,
-        seed=config.seed,
-        weight_by=config.loss.weight_by,
-    )
+    data = load_data(store, config, tolerate_bad_shards)
     if initial is not None:
         require_unseen(data.val.ids, initial)
-    codec = get_codec(config.policy.codec)
-    leak = measure_leak(plain_lanes(data.train, config), codec)
+    sizes = Components.of(config.policy.controller_codec).sizes
+    leak = measure_leak(data.train, config)
     note = require_no_leak(leak, data.train.num_frames)
-    persistence = fit_persistence(data.train, Components.of(codec).sizes, config.data.delay)
+    persistence = fit_persistence(data.train, sizes, config.data.delay)
     with interruptions() as is_stopped, joined(target) as (ranks, own):
-        told = tuple(callbacks) if ranks.is_first else ()
+        first_callbacks = tuple(callbacks) if ranks.is_first else ()
         fit = Fit(
             config,
             data,
             persistence,
             run,
             device=own,
-            callbacks=told,
+            callbacks=first_callbacks,
             is_stopped=is_stopped,
             ranks=ranks,
             is_compiled=is_compiled,
@@ -116,20 +107,16 @@ def train_run(
         )
         _open_run(run, record, fit, is_resumed, ranks)
         if ranks.is_first:
-            keep_lookup(run, data.train, Components.of(codec).sizes, config)
-        for callback in told:
+            count_transitions(data.train, sizes, config.data.delay).save(run / LOOKUP)
+        skipped = data.skipped_shards
+        notes = [note] if note is not None else []
+        if skipped:
+            notes.append(f"{len(skipped)} bad shards were skipped, their replays are missing: {', '.join(skipped)}")
+        for callback in first_callbacks:
             callback.on_start(run, record)
-            for line in (note, _skipped(data)):
-                if line is not None:
-                    callback.on_note(line)
-        return fit.fit() | {"skipped_shards": list(data.skipped_shards)}
-
-
-def _skipped(data: Data) -> str | None:
-    """What to say of shards that were left out."""
-    if not data.skipped_shards:
-        return None
-    return f"{len(data.skipped_shards)} bad shards were skipped, their replays are missing: {', '.join(data.skipped_shards)}"
+            for line in notes:
+                callback.on_note(line)
+        return fit.fit() | {"skipped_shards": list(skipped)}
 
 
 def find_device(name: str) -> torch.device:
@@ -141,15 +128,43 @@ def find_device(name: str) -> torch.device:
 
 
 def require_precision(precision: str, device: torch.device) -> None:
-    """Refuse to compute in what the device does not have."""
+    """Refuse bf16 on a GPU that does not support it."""
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ConfigError(
             f"--precision bf16: needs a device that computes in it, found {torch.cuda.get_device_name(device)}; use fp32"
         )
 
 
+def should_compile(asked: str, device: torch.device) -> bool:
+    """Whether to use ``torch.compile``: with ``auto``, on CUDA if Triton and a C compiler are present, and never on a CPU.
+
+    Raises:
+        ConfigError: there is no such choice, or it is ``on`` and the device's compiler is not installed.
+    """
+    require_known("--compile", asked, COMPILE)
+    if asked == "off" or (asked == "auto" and device.type != "cuda"):
+        return False
+    missing = _missing_compiler(device)
+    if asked == "on" and missing is not None:
+        raise ConfigError(
+            f"--compile on: needs {missing} for {device.type}, found none; install it, or use --compile off"
+        )
+    return missing is None
+
+
+def _missing_compiler(device: torch.device) -> str | None:
+    """What ``torch.compile`` needs for the device and this machine does not have."""
+    if device.type != "cuda":
+        compiler = os.environ.get("CXX", "g++")
+        return None if shutil.which(compiler) or shutil.which("clang++") else f"a C++ compiler ({compiler})"
+    if not find_spec("triton"):
+        return "Triton"
+    compilers = (os.environ.get("CC", "gcc"), "cc", "clang")  # Triton builds its launchers with one of them
+    return None if any(map(shutil.which, compilers)) else "a C compiler (gcc)"
+
+
 def origin() -> dict[str, Any]:
-    """Which code made a run: the commit it lies in, if any, and versions."""
+    """Which code made a run: its commit, if it is a git checkout, and the versions of its libraries."""
     libraries = {name: version(name) for name in ("torch", "numpy")}
     return {
         "commit": _commit(Path(__file__).parent),
@@ -170,57 +185,51 @@ def _require_run_folder(run: Path, is_resumed: bool) -> None:
     exists = (run / "config.json").is_file()
     if exists and not is_resumed:
         raise ConfigError(
-            f"run {run}: a new run needs a name of its own, found a run there; add --resume or another --name"
+            f"run {run}: a new run needs a name of its own, found a run there; add --resume, or choose another --name"
         )
     if is_resumed and not exists:
-        raise ConfigError(f"run {run}: --resume needs a run that was begun, found none; leave --resume away")
+        raise ConfigError(f"run {run}: --resume needs a run that was begun, found none; leave --resume out")
 
 
 def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, ranks: Ranks) -> None:
-    ranks.wait()  # a folder that the first rank makes is none that the others should refuse
+    ranks.wait()  # until every rank has checked that there is no run yet
     if not is_resumed:
         if ranks.is_first:
             run.mkdir(parents=True, exist_ok=True)
-        fit.save()  # before the record that makes it a run: whatever kills it later, it can be resumed
+        fit.save()  # before the record, whose presence makes this a run: so every run can be resumed
         if ranks.is_first:
             save_record(run, record)
         return
     before = load_record(run)
-    differing = [
-        *(
-            f"{part}.{key}"
-            for part, key in _differing(to_json(from_json(RunConfig, before["config"])), record["config"])
-        ),
-        *(key for key in ("data",) if _identity(before) != _identity(record)),
-    ]
+    differing = _differing(to_json(from_json(RunConfig, before["config"])), record["config"])
+    if _replays(before) != _replays(record):
+        differing.append("data")
     if differing:
         raise ConfigError(
-            f"run {run}: --resume goes on with the same settings and replays, found other {', '.join(differing)}; "
+            f"run {run}: --resume continues with the same settings and replays, found other {', '.join(differing)}; "
             "give the same ones, or train a new run"
         )
     fit.resume()
 
 
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
-    def flat(config: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-        parts = {part: values if isinstance(values, dict) else {"": values} for part, values in config.items()}
-        return {
-            (part, key): list(value) if isinstance(value, tuple) else value
-            for part, values in parts.items()
-            for key, value in values.items()
-        }
-
-    old, new = flat(before), flat(now)
-    return [key for key in new if old.get(key) != new[key]]
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The settings that differ between two configs, such as ``optim.lr``."""
+    names = []
+    for name, value in now.items():
+        if isinstance(value, Mapping):
+            names += [f"{name}.{key}" for key in _differing(before[name], value)]
+        elif before[name] != value:
+            names.append(name)
+    return names
 
 
-def _identity(record: Mapping[str, Any]) -> tuple[Any, Any]:
+def _replays(record: Mapping[str, Any]) -> tuple[Any, Any]:
     return record["data"]["train"]["ids"], record["data"]["val"]["ids_sha256"]
 
 
 @contextmanager
 def interruptions() -> Iterator[Callable[[], bool]]:
-    """Yield whether SIGTERM or Ctrl-C was received; a second signal acts as it always does."""
+    """Yield a function that says whether SIGTERM or Ctrl-C has arrived; a second one acts as it does by default."""
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 

@@ -1,39 +1,38 @@
-"""Measuring a policy the way it plays: each replay from its first frame to its last, the state carried throughout.
+"""Measure a policy the way it plays: each replay from its first frame to its last, with the state carried throughout.
 
-In: a policy and whole-replay lanes, or run folders and replays they never trained on. Out: the report of
-``train.measure.metrics``; of a run also the main metrics replay by replay and their 95 % intervals.
+``evaluate_policy`` gives the metrics of a policy in training. ``evaluate_run`` measures a run on replays it never trained on,
+and ``measure_baselines`` does the same for persistence and the lookup; their reports add the main metrics of each replay and
+95 % intervals.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
+from dataset.codecs.base import Codec
 from dataset.errors import ConfigError, require_known
 from dataset.reporting.progress import with_progress
-from dataset.store.split import SPLITS
+from dataset.store.manifest import SPLITS
 from dataset.store.store import Store
-from dataset.stream.bank import Bank
+from dataset.stream.bank import Bank, Rows
 from dataset.stream.sampler import Sampler
-from train.data.load import character_id, open_store
-from train.data.sampling import build_sampler
-from train.measure.controls import Controls
-from train.measure.criteria import judge_criteria
-from train.measure.detailed.gather import Detailed
+from train.data.batches import build_sampler
+from train.data.load import character_id
+from train.data.stores import open_store
+from train.measure.detailed.gather import Detailed, judge_criteria
+from train.measure.grouped_metrics import GroupedMetrics
 from train.measure.intervals import PerReplayReport, bootstrap, paired_difference
-from train.measure.judged import Judged
+from train.measure.lookup import Lookup, count_transitions, find_lookup
 from train.measure.metrics import Metrics
-from train.measure.per_replay import PerReplay
-from train.measure.run_lookup import find_lookup
+from train.measure.scored_frames import Controls, ScoredFrames, score_frames
 from train.measure.walk import measuring, walk
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.policy.components import Components, Persistence, fit_persistence
 from train.policy.policy import Policy
-from train.runs.checkpoint import LoadedPolicy
-from train.runs.init_from import seen_ids
+from train.runs.checkpoint import LoadedPolicy, seen_ids
 
 EvalSplit = Literal["val", "test", "all"]
 
@@ -47,28 +46,28 @@ def parse_split(name: str) -> EvalSplit:
     return cast(EvalSplit, require_known("--split", name, get_args(EvalSplit)))
 
 
-def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> dict[str, Any]:
-    """The report over every frame of ``sampler``; leaves the policy in the mode it was in."""
-    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
-    with measuring(policy):
-        for seen in walk(policy, sampler, device):
-            metrics.add(seen.judged)
-    return metrics.report()
-
-
 class Meter:
-    """All main metrics of one predictor, over all frames and replay by replay."""
+    """The main metrics of one predictor, over all frames and replay by replay."""
 
-    def __init__(self, policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> None:
-        components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
-        self.metrics = Metrics(components, controls, persistence, device)
-        self.per_replay = PerReplay(sampler.bank.ids, controls)
-        self._replays = torch.tensor([track.replay for track in sampler.bank.tracks], device=device)
+    def __init__(self, codec: Codec, bank: Bank, persistence: Persistence, device: torch.device | str = "cpu") -> None:
+        self.components, self.controls = Components.of(codec), Controls.of(codec).to(device)
+        self.metrics = Metrics(self.components, self.controls, persistence, device)
+        self.per_replay = GroupedMetrics(bank.ids, self.controls)
+        self._replays = torch.tensor([track.replay for track in bank.tracks], device=device)
 
-    def add(self, frames: Judged, track: Tensor) -> None:
+    def add(self, frames: ScoredFrames, track: Tensor) -> None:
         """Count N frames of the tracks int64 [N]."""
         self.metrics.add(frames)
         self.per_replay.add(frames, self._replays[track])
+
+
+def evaluate_policy(policy: Policy, sampler: Sampler, persistence: Persistence, device: torch.device) -> Report:
+    """The metrics over every frame of ``sampler``; leaves the policy in the mode it was in."""
+    metrics = Metrics(Components.of(policy.codec), Controls.of(policy.codec), persistence, device)
+    with measuring(policy):
+        for walked in walk(policy, sampler, device):
+            metrics.add(walked.scored)
+    return metrics.report()
 
 
 def evaluate_run(
@@ -82,7 +81,7 @@ def evaluate_run(
     detailed: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """The report of a run over a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
+    """The report of a run on a split of a store, with ``per_replay`` and the ``intervals`` of its main metrics.
 
     Args:
         loaded: the run.
@@ -91,8 +90,8 @@ def evaluate_run(
         is_seen_allowed: whether replays that the run trained on may count.
         device: where to compute.
         tolerate_bad_shards: window shards that may be skipped; the report names them.
-        detailed: whether to measure also what ``train.measure.detailed.gather`` does, in three more passes, and the ``criteria``.
-        say: takes a line of progress every few seconds.
+        detailed: whether to add the measurements of ``train.measure.detailed``, in three more passes, and the ``criteria``.
+        say: receives a line of progress every few seconds.
 
     Raises:
         ConfigError: the run trained on some of these replays, or none holds its character.
@@ -106,17 +105,18 @@ def evaluate_run(
     persistence = Persistence.from_json(loaded.record["persistence"])
     lookup = find_lookup(loaded, store, device)
     policy = loaded.policy.to(device)
-    ours, theirs = (Meter(policy, sampler, persistence, device) for _ in range(2))
+    ours, theirs = (Meter(loaded.codec, bank, persistence, device) for _ in range(2))
     more = Detailed(policy, sampler, device) if detailed else None
     about = f"{loaded.run.name}, {split}"
     began, cpu = time.perf_counter(), time.process_time()
     with measuring(policy):
-        for seen in with_progress(walk(policy, sampler, device, lookup=lookup), sampler.num_steps(0), about, say):
-            ours.add(seen.judged, seen.track)
-            if seen.lookup is not None:
-                theirs.add(seen.lookup, seen.track)
+        batches = walk(policy, sampler, device, lookup=lookup)
+        for walked in with_progress(batches, sampler.num_steps(0), about, say):
+            ours.add(walked.scored, walked.track)
+            if walked.lookup is not None:
+                theirs.add(walked.lookup, walked.track)
             if more is not None:
-                more.add(seen)
+                more.add(walked)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
     report, rows = ours.metrics.report(), ours.per_replay.report()
     found = {
@@ -143,15 +143,44 @@ def evaluate_run(
     return found
 
 
+def measure_baselines(
+    train: Bank, splits: Mapping[str, Bank], codec: Codec, delay: int
+) -> dict[str, dict[str, Report]]:
+    """The reports, by baseline and split, of persistence and the lookup fitted on ``train``; a baseline samples nothing."""
+    sizes = Components.of(codec).sizes
+    persistence = fit_persistence(train, sizes, delay)
+    lookup, table = Lookup(count_transitions(train, sizes, delay), persistence), persistence.nll_table()
+
+    def copied(rows: Rows) -> Tensor:
+        previous = torch.from_numpy(rows.previous[rows.mask]).long()
+        return torch.cat([-table[k, previous[:, k], :size] for k, size in enumerate(sizes)], dim=1)
+
+    def report(logits_of: Callable[[Rows], Tensor], bank: Bank) -> Report:
+        meter = Meter(codec, bank, persistence)
+        for number, track in enumerate(bank.tracks):
+            rows = bank.open(track, delay)
+            target, previous = (torch.from_numpy(part[rows.mask]) for part in (rows.target, rows.previous))
+            frames = score_frames(logits_of(rows), previous, target, previous, meter.components, meter.controls)
+            meter.add(frames, torch.full((len(target),), number))
+        metrics, per_replay = meter.metrics.report(), meter.per_replay.report()
+        del metrics["diversity"]
+        return {**metrics, "replays": len(bank.ids), "intervals": bootstrap(per_replay), "per_replay": per_replay}
+
+    return {
+        name: {split: report(logits_of, bank) for split, bank in splits.items()}
+        for name, logits_of in (("persistence", copied), ("lookup", lookup.logits))
+    }
+
+
 def _beside_lookup(report: Report, rows: PerReplayReport, meter: Meter | None) -> Report:
-    """``lookup_nll``, ``lookup`` (what persistence has too) and ``over_lookup``: the policy less it, with intervals."""
+    """``lookup_nll``, ``lookup`` (the metrics of persistence), ``over_lookup`` (policy minus lookup, with intervals)."""
     if meter is None:
         return {"lookup_nll": None, "lookup": None, "over_lookup": None}
-    said = meter.metrics.report()
+    metrics = meter.metrics.report()
     differences = paired_difference(rows, meter.per_replay.report())
     return {
-        "lookup_nll": said["nll"],
-        "lookup": {name: said[name] for name in report["persistence"]},
+        "lookup_nll": metrics["nll"],
+        "lookup": {name: metrics[name] for name in report["persistence"]},
         "over_lookup": {
             name: None if found is None else [found.value, found.low, found.high] for name, found in differences.items()
         },
@@ -163,16 +192,15 @@ def _require_unseen(loaded: LoadedPolicy, bank: Bank, is_seen_allowed: bool) -> 
     if seen and not is_seen_allowed:
         raise ConfigError(
             f"run {loaded.run.name}: is measured on replays it never trained on, found that it trained on {len(seen)} of "
-            f"these {len(bank.ids)}; choose other replays or --split test, or say --allow-seen"
+            f"these {len(bank.ids)}; choose other replays or --split test, or add --allow-seen"
         )
 
 
 def _require_tracks(bank: Bank, store: Store, split: EvalSplit, character: str | None) -> None:
     if bank.tracks:
         return
-    counts: Sequence[str] = [
-        f"{name} {sum(shard.samples for shard in store.manifest.of_kind('windows', name))}" for name in SPLITS
-    ]
+    windows = {name: store.manifest.of_kind("windows", name) for name in SPLITS}
+    counts = [f"{name} {sum(shard.samples for shard in shards)}" for name, shards in windows.items()]
     raise ConfigError(
         f"the {split} split needs replays with {character or 'any player'}, found none in the store "
         f"(replays of all characters: {', '.join(counts)}); choose other replays or another --split"

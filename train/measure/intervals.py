@@ -1,16 +1,15 @@
 """How sure a measured number is, and whether two runs differ: bootstrap over replays (Efron 1979).
 
-In: what ``train.measure.per_replay`` reports. Out: 95 % intervals of the means, and of the differences between two runs on
-the same replays. Frames of one replay resemble each other, so whole replays are drawn, with replacement; a difference is
-*paired*: both runs get the same draws, so that easy and hard replays cancel. The surprise: an interval covers the choice of
-replays, and the luck of a training's seed only where ``Luck`` tells how much that is.
+Frames of one replay resemble each other, so whole replays are drawn, with replacement. A difference is *paired*: both runs
+get the same draws, so that easy and hard replays cancel. An interval covers the choice of replays; it covers the luck of a
+training's seed only where ``Luck`` says how large that is.
 
 Legend: R replays, D draws.
 """
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,25 +24,33 @@ WEIGHTS = {
     "change_accuracy": "change_frames",
     "stick_accuracy": "stick_frames",
 }
-"""The metrics of a replay, and the frames that each is a mean over."""
+"""The metrics of a replay, and the number of frames that each is a mean over."""
 
 DRAWS, SEED = 2_000, 20_011
 PERCENTILES = (2.5, 97.5)
 
 BLOCK = 250
-"""Draws held at a time, so that memory does not grow with their number."""
+"""Draws held in memory at a time."""
 
 LEAST_REPLAYS = 2
-"""One replay says nothing about others."""
+"""With fewer there is no interval, because one replay says nothing about others."""
+
+OTHER_DELAYS = (
+    "The delays differ: a longer delay is a harder task, so a higher NLL is no worse policy; see persistence beside it."
+)
+OTHER_PLAYERS = (
+    "The characters differ: runs are measured on different players' frames, so their numbers do not compare."
+)
 
 Interval = tuple[float, float]
+Report = Mapping[str, Any]
 PerReplayReport = Mapping[str, Sequence[Any]]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the first run lies from the second."""
+    """How far the first of two runs lies from the second."""
 
     value: float
     """First minus second, over all replays."""
@@ -58,7 +65,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Luck:
-    """How much runs differ by nothing but their seed."""
+    """How much runs differ that differ in nothing but their seed."""
 
     deviation: float
     """Standard deviation of one run, pooled over variants."""
@@ -67,40 +74,34 @@ class Luck:
 
     @classmethod
     def pooled(cls, groups: Sequence[Sequence[float]]) -> "Luck | None":
-        """Out of the values of each variant's seeds; ``None`` where no variant has two."""
+        """Estimate from the values of each variant's seeds; ``None`` if no variant has two."""
         several = [group for group in groups if len(group) > 1]
         freedom = sum(len(group) - 1 for group in several)
         squares = sum(statistics.variance(group) * (len(group) - 1) for group in several)
         return cls((squares / freedom) ** 0.5, freedom) if freedom else None
 
     def draw(self, seeds: tuple[int, int], draws: int, seed: int) -> Floats:
-        """[D] what chance adds to the difference of two means over so many seeds: Student's t, the deviation being estimated."""
+        """[D] draws of what chance adds to the difference of two means over so many seeds, from Student's t distribution."""
         error = self.deviation * (1 / seeds[0] + 1 / seeds[1]) ** 0.5
         drawn: Floats = error * np.random.default_rng(seed).standard_t(self.freedom, draws)
         return drawn
 
 
-def bootstrap(per_replay: PerReplayReport, draws: int = DRAWS, seed: int = SEED) -> dict[str, Interval | None]:
+def bootstrap(per_replay: PerReplayReport) -> dict[str, Interval | None]:
     """The 95 % interval of every metric; ``None`` from a single replay, or where no replay has such frames."""
     sums = _sums(per_replay, range(len(per_replay["ids"])))
-    return {name: _interval(values) for name, values in _resample(sums, draws, seed).items()}
+    return {name: _interval(values) for name, values in _resample(sums).items()}
 
 
 def paired_difference(
-    first: PerReplayReport,
-    second: PerReplayReport,
-    draws: int = DRAWS,
-    seed: int = SEED,
-    luck: Mapping[str, Floats] | None = None,
+    first: PerReplayReport, second: PerReplayReport, luck: Mapping[str, Floats] | None = None
 ) -> dict[str, Difference | None]:
     """How every metric differs between two runs on the same replays, with its 95 % interval; ``None`` as in ``bootstrap``.
 
     Args:
         first: one run.
         second: the other.
-        draws: D.
-        seed: of the draws.
-        luck: of some metrics, [D] what the runs' seeds may add.
+        luck: for some metrics, [D] what the seeds of the runs may add.
 
     Raises:
         ConfigError: they were measured on different replays.
@@ -112,7 +113,7 @@ def paired_difference(
             f"runs to compare: must be measured on the same replays, found {shared} that {len(first['ids'])} and "
             f"{len(second['ids'])} share; measure both on one store and split"
         )
-    drawn = [_resample(sums, draws, seed) for sums in (ours, theirs)]
+    drawn = [_resample(sums) for sums in (ours, theirs)]
     found: dict[str, Difference | None] = {}
     for name in WEIGHTS:
         interval = _interval(drawn[0][name] - drawn[1][name] + (luck or {}).get(name, 0.0))
@@ -121,8 +122,29 @@ def paired_difference(
     return found
 
 
+def differences(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """A row for each run after the first: ``run``, ``than`` (the first), and each metric's difference, interval and ``is_real``.
+
+    A run is left out if its likelihood does not compare with the first's: one of another codec, or of other players or replays.
+    """
+
+    def measured_on(report: Report) -> tuple[Any, ...]:
+        return report["codec"], report["character"], sorted(report["per_replay"]["ids"])
+
+    first, *others = reports
+    rows = []
+    for other in others:
+        if measured_on(other) == measured_on(first):
+            found = paired_difference(other["per_replay"], first["per_replay"])
+            metrics = {
+                name: None if one is None else {**asdict(one), "is_real": one.is_real} for name, one in found.items()
+            }
+            rows.append({"run": other["run"], "than": first["run"], **metrics})
+    return rows
+
+
 def _sums(per_replay: PerReplayReport, order: Sequence[int] | NDArray[np.intp]) -> dict[str, Floats]:
-    """Of every metric, [R, 2]: its sum over a replay's frames, and how many those are."""
+    """For every metric, [R, 2]: its sum over each replay's frames, and how many frames those are."""
     rows = list(order)
     sums: dict[str, Floats] = {}
     for name, weight in WEIGHTS.items():
@@ -136,19 +158,19 @@ def _mean(sums: Floats) -> float:
     return float(total / max(count, 1.0))
 
 
-def _resample(sums: Mapping[str, Floats], draws: int, seed: int) -> dict[str, Floats]:
-    """Of every metric, its mean in each draw, [D]; NaN in draws without such frames."""
-    random = np.random.default_rng(seed)
+def _resample(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+    """For every metric, its mean in each draw, [D]; NaN in draws without such frames."""
+    random = np.random.default_rng(SEED)
     num_replays = len(next(iter(sums.values())))
     means: dict[str, list[Floats]] = {name: [] for name in sums}
-    for first in range(0, draws, BLOCK):
-        size = min(BLOCK, draws - first)
+    for first in range(0, DRAWS, BLOCK):
+        size = min(BLOCK, DRAWS - first)
         times = random.multinomial(num_replays, np.full(num_replays, 1 / max(num_replays, 1)), size=size)
         for name, pairs in sums.items():
             total = times @ pairs
             means[name].append(total[:, 0] / np.where(total[:, 1] > 0, total[:, 1], np.nan))
     return {
-        name: np.concatenate(parts) if num_replays >= LEAST_REPLAYS else np.full(draws, np.nan)
+        name: np.concatenate(parts) if num_replays >= LEAST_REPLAYS else np.full(DRAWS, np.nan)
         for name, parts in means.items()
     }
 

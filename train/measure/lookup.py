@@ -1,11 +1,14 @@
-"""The stronger baseline: how often players choose each class, given only their own action state and the class they hold.
+"""The lookup baseline: how often players choose each class, given only their own action state and the class they hold.
 
-Fitted on the training frames by counting; it knows what everybody does next in an animation and nothing of the opponent, the
-stage or the past, so what a policy gains over it is what a policy is for. A rare state leans on the counts over all states, and
-those on persistence. In: a bank. Out: log-probabilities, which are measured as a policy's logits are. The surprise: only what
-was seen is kept, as sorted keys, so a codec with 256 × 256 transitions in 1024 states takes no more room than one with few.
+It is fitted on the training frames by counting. It knows what everybody does next in an animation, and nothing of the
+opponent, the stage or the past; what a policy gains over it is what a policy is for. A rare state leans on the counts over
+all states, and those on persistence. Only transitions that occurred are kept, as sorted keys, so that a codec with 256 × 256
+transitions in 1024 states takes no more room than one with few.
 
-Legend: N frames, K components, S class columns, C most classes of any component, M transitions seen, G contexts seen.
+A run keeps its counts in its folder. For a run that has none they are counted again if the store it was trained on is at
+hand; otherwise its report has ``null`` for the lookup.
+
+Legend: N frames, K components, S class columns, C most classes of any component, M transitions seen.
 """
 
 from collections.abc import Iterable
@@ -23,25 +26,27 @@ from dataset.errors import CheckpointError
 from dataset.features.layout import INDEX_ROW
 from dataset.io.atomic import replacing
 from dataset.melee.ids import NUM_ACTION_STATES
+from dataset.store.manifest import url_of
+from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows
-from train.policy.persistence import Persistence
-
-LOOKUP = "lookup.safetensors"
-"""Its file in a run folder."""
+from train.data.load import character_id
+from train.policy.components import Components, Persistence
+from train.runs.checkpoint import LoadedPolicy
+from train.runs.run_folder import LOOKUP
 
 OWN_STATE = INDEX_ROW["a_action_state"]
-"""Where the imitated player's action state stands among the embedding indices."""
+"""The place of the imitated player's action state among the embedding indices."""
 
 STATE_PSEUDO_COUNT, CLASS_PSEUDO_COUNT = 32.0, 1.0
-"""Frames that the counts over all states weigh beside those of one, and persistence beside those. Of 1, 2, 4 … 64, those from
-16 on were best on the val split of falco-129, within 0.004 nats of each other."""
+"""How many frames the counts over all states weigh beside those of one state, and persistence beside the counts over all
+states. Of 1, 2, 4 … 64, the values from 16 on were best on the val split of falco-129, within 0.004 nats of each other."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Transitions seen, of all components."""
+    """How often each transition of each component occurred."""
 
     keys: Tensor
     """int64 [M], ascending: component, action state, previous class and class as one number."""
@@ -49,13 +54,13 @@ class Counts:
     """int64 [M] frames."""
 
     def save(self, path: Path) -> None:
-        """Write them as safetensors."""
+        """Write the counts as safetensors."""
         with replacing(path) as temporary:
             temporary.write_bytes(save({"keys": self.keys, "counts": self.counts}))
 
     @classmethod
     def load(cls, path: Path) -> "Counts":
-        """What ``save`` wrote."""
+        """Read what ``save`` wrote."""
         try:
             tensors = load_file(path)
             return cls(tensors["keys"], tensors["counts"])
@@ -66,7 +71,7 @@ class Counts:
 
 
 def count_transitions(bank: Bank, sizes: tuple[int, ...], delay: int) -> Counts:
-    """Count over every imitated frame of ``bank``."""
+    """Count over every imitated frame of ``bank``; takes half a second per million frames."""
     found: list[tuple[Ints, Ints]] = []
     for track in bank.tracks:
         rows = bank.open(track, delay)
@@ -77,16 +82,11 @@ def count_transitions(bank: Bank, sizes: tuple[int, ...], delay: int) -> Counts:
     return Counts(torch.from_numpy(keys), torch.from_numpy(counts))
 
 
-def fit_lookup(bank: Bank, sizes: tuple[int, ...], delay: int, persistence: Persistence) -> "Lookup":
-    """The baseline of ``bank``; ``persistence`` was fitted on it too."""
-    return Lookup(count_transitions(bank, sizes, delay), persistence)
-
-
 class Lookup:
-    """Smoothed frequencies, on one device."""
+    """Smoothed frequencies of classes, on one device."""
 
     def __init__(self, counts: Counts, persistence: Persistence, device: torch.device | str = "cpu") -> None:
-        """Prepare to look up; ``persistence`` was fitted on the same frames."""
+        """Prepare from counts and persistence of the same frames."""
         self._sizes = [len(shares) for shares in persistence.changes]
         self._most = most = max(self._sizes)
         keys, times = counts.keys.to(device), counts.counts.to(device).float()
@@ -120,34 +120,53 @@ def copied_logits(persistence: Persistence, rows: Rows, sizes: tuple[int, ...]) 
     return torch.cat([-table[k, previous[:, k], :size] for k, size in enumerate(sizes)], dim=1)
 
 
+def find_lookup(loaded: LoadedPolicy, store: Store, device: torch.device) -> Lookup | None:
+    """The lookup of a run; ``None`` if it keeps none and ``store`` is not the one it was trained on."""
+    kept = loaded.run / LOOKUP
+    counts = Counts.load(kept) if kept.is_file() else _count_again(loaded, store)
+    return None if counts is None else Lookup(counts, Persistence.from_json(loaded.record["persistence"]), device)
+
+
+def _count_again(loaded: LoadedPolicy, store: Store) -> Counts | None:
+    trained = loaded.record["data"]
+    is_remote = url_of(store.path) is not None  # its whole train split would have to be downloaded
+    if is_remote or trained["manifest_digest"] != store.manifest.digest:
+        return None
+    data = loaded.config.data
+    bank = Bank(store.packed("train", set(trained["train"]["ids"])), character_id(data.character))
+    if len(bank.ids) != len(trained["train"]["ids"]):
+        return None
+    return count_transitions(bank, Components.of(loaded.codec).sizes, data.delay)
+
+
 def _given(rows: Rows) -> tuple[Ints, Ints]:
     """Action states [N] and classes held [N, K] of the rows that have a target."""
     return rows.indices[rows.mask, OWN_STATE].astype(np.int64), rows.previous[rows.mask].astype(np.int64)
 
 
 def _keys(states: Ints, previous: Ints, target: Ints, most: int) -> Ints:
-    """One number a transition of a component, [N · K]."""
+    """One number for each transition of a component, [N · K]."""
     parts = np.arange(previous.shape[1])
     keys: Ints = ((parts * NUM_ACTION_STATES + states[:, None]) * most + previous) * most + target
     return keys.ravel()
 
 
 def _merge(found: Iterable[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
-    """Keys in order, with what was counted of each in any part."""
+    """Sorted keys, with their counts summed over all parts."""
     keys, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
     unique, inverse = np.unique(keys, return_inverse=True)
     return unique, np.bincount(inverse, weights=counts, minlength=len(unique)).astype(np.int64)
 
 
 def _shares(persistence: Persistence) -> Tensor:
-    """float32 [K, C, C]: persistence's probabilities, 0 for the classes a component does not have."""
+    """float32 [K, C, C]: persistence's probabilities; 0 for classes that a component does not have."""
     sizes = torch.tensor([len(shares) for shares in persistence.changes])
     shares = torch.exp(-persistence.nll_table())
     return shares * (torch.arange(shares.shape[-1]) < sizes[:, None, None])
 
 
 def _all_states(keys: Tensor, times: Tensor, persistence: Tensor) -> Tensor:
-    """float32 [K, C, C]: the frequencies over all action states, smoothed by persistence's."""
+    """float32 [K, C, C]: frequencies over all action states, smoothed by persistence."""
     square = persistence.shape[-1] ** 2
     flat = torch.zeros(persistence.numel(), device=persistence.device)
     counts = flat.index_add_(0, keys // (NUM_ACTION_STATES * square) * square + keys % square, times)

@@ -1,8 +1,7 @@
-"""Reports and summaries as text for people; every number stands beside the baselines, and says how sure it is.
+"""Show reports and training summaries as text; every number is beside the baselines and has its interval.
 
-In: what ``train.measure.evaluate`` reports. Out: tables that fit 100 columns. The surprise: runs of different codecs or
-characters are shown side by side, but their differences are not: likelihoods are of each codec's own classes, and frames of
-other players.
+Tables fit 100 columns. Runs of different codecs or characters are shown side by side without differences, because their
+likelihoods are of different classes, or of other players' frames.
 """
 
 import sys
@@ -14,15 +13,15 @@ from rich.console import Console
 from dataset.reporting.command_lines import command_line
 from dataset.reporting.tables import number, table
 from train.measure.detailed.tables import detailed_tables
-from train.measure.differences import OTHER_DELAYS, OTHER_PLAYERS
+from train.measure.intervals import OTHER_DELAYS, OTHER_PLAYERS
 
 Report = Mapping[str, Any]
 
 WIDTH = 100
-"""Columns where the output is no terminal."""
+"""Columns, unless the output is a terminal."""
 
 _ROWS = (
-    ("NLL, nats a frame", "nll"),
+    ("NLL, nats per frame", "nll"),
     ("accuracy", "accuracy"),
     ("whole controller right", "exact"),
     ("change frames: NLL", "change_nll"),
@@ -45,15 +44,13 @@ _INCOMPARABLE = (
     "compare; press rates, precision and recall of buttons do; see --detailed"
 )
 
-_NO_LOOKUP = (
-    "keeps no look-up, so there is none beside it: train it again, or measure it on the store it was trained on"
-)
+_NO_LOOKUP = "keeps no lookup, so there is none beside it: train it again, or measure it on the store it was trained on"
 
 
 def show_reports(
     reports: Sequence[Report], differences: Sequence[Report], *, is_detailed: bool, to_stderr: bool
 ) -> None:
-    """Print the metrics of one run or several, and how the others differ from the first."""
+    """Print the metrics of one run or several, and how the later ones differ from the first."""
     file = sys.stderr if to_stderr else sys.stdout
     console = Console(file=file, highlight=False, width=None if file.isatty() else WIDTH)
     first = reports[0]
@@ -81,7 +78,7 @@ def show_reports(
 
 
 def _one(report: Report) -> Any:
-    """One run beside both baselines, with its intervals."""
+    """The table of one run: beside both baselines, with its intervals."""
     baselines = [report["persistence"], report["lookup"]]
     rows = [
         [label, *(_of(baseline, key) for baseline in baselines), number(report[key]), _interval(report, key)]
@@ -91,40 +88,31 @@ def _one(report: Report) -> Any:
     for label, key in (("different controllers", "distinct"), ("entropy of controllers, nats", "entropy")):
         true, sampled = (number(report["diversity"][f"{key}_{whose}"]) for whose in ("true", "sampled"))
         rows.append([f"{label} (players: {true})", "", "", sampled, ""])
-    return table("", ["persistence", "look-up", str(report["run"]), "95 % interval"], rows)
+    return table("", ["persistence", "lookup", str(report["run"]), "95 % interval"], rows)
 
 
 def _several(reports: Sequence[Report]) -> Iterator[list[str]]:
-    """A row a run, under its baselines; they are repeated where delay, codec or character makes them differ."""
+    """A row per run, under its baselines, which are repeated where delay, codec or character makes them differ."""
     shown = []
     for report in reports:
         if report["persistence"] not in shown:
             shown.append(report["persistence"])
             whose = f" ({report['run']})" if len(shown) > 1 else ""
-            for name, key in (("persistence", "persistence"), ("look-up", "lookup")):
-                yield [f"{name}{whose}", *(_of(report[key], metric) for _, metric in _ROWS)]
+            for name in ("persistence", "lookup"):
+                yield [f"{name}{whose}", *(_of(report[name], metric) for _, metric in _ROWS)]
         yield [str(report["run"]), *(number(report[metric]) for _, metric in _ROWS)]
 
 
 def _differences(differences: Sequence[Report]) -> Any:
-    """How each run differs from the first; a star marks what is real."""
+    """How each run differs from the first; a star marks intervals without 0."""
     rows = []
     for one in differences:
         for key, label in _METRICS.items():
-            found = one[key]
-            if found is None:
-                continue
-            interval = f"{found['low']:+.4f} … {found['high']:+.4f}"
-            rows.append(
-                [
-                    f"{one['run']} less {one['than']}",
-                    label,
-                    f"{found['value']:+.4f}",
-                    interval,
-                    "*" if found["is_real"] else "",
-                ]
-            )
-    title = "differences, paired by replay; * the interval leaves 0 out"
+            if (found := one[key]) is not None:
+                interval = f"{found['low']:+.4f} … {found['high']:+.4f}"
+                star = "*" if found["is_real"] else ""
+                rows.append([f"{one['run']} less {one['than']}", label, f"{found['value']:+.4f}", interval, star])
+    title = "differences, paired by replay; * the interval does not contain 0"
     return table(title, ["", "difference", "95 % interval", "real"], rows)
 
 
@@ -138,9 +126,9 @@ def _interval(report: Report, key: str) -> str:
 
 
 def summary_text(summary: Report) -> str:
-    """What a training came to, in a line or two."""
+    """The outcome of a training as one sentence."""
     if summary["best_epoch"] is None:
-        return f"{summary['run']}: stopped before the first epoch was done"
+        return f"{summary['run']}: stopped before the end of the first epoch"
     return (
         f"{summary['run']}: best epoch {summary['best_epoch']}, val NLL {number(summary['val_nll'])} (persistence "
         f"{number(summary['persistence_nll'])}), change-frame accuracy {number(summary['val_change_accuracy'])} "
@@ -149,7 +137,7 @@ def summary_text(summary: Report) -> str:
 
 
 def next_step(summary: Report, store: str, split: str) -> str:
-    """What to type next."""
+    """The command to type next."""
     if summary["is_interrupted"]:
-        return "the same command with --resume goes on where this stopped"
+        return "the same command with --resume continues where this stopped"
     return command_line("eval", "--policy", summary["run"], "--store", store, "--split", split)

@@ -1,10 +1,8 @@
-"""A policy led over whole replays, its state carried throughout, and what it said of every frame: the pass all measuring makes.
+"""Walk a policy over whole replays, its state carried throughout, and score every frame: the pass that all measuring makes.
 
-In: a policy and a sampler that is not shuffled. Out: batches of judged frames, each with the track and row it is of and the
-inputs it was judged from. The surprise: sampled controllers come from a seed of their own, so measuring never moves a training's
-random numbers.
+Sampled controllers come from a seed of their own, so measuring never changes a training's random numbers.
 
-Legend: B rows of a batch, T frames in the window, N frames with a target, C features, I indices.
+Legend: B rows of a batch, T frames in the window, N frames with a target, C features, I indices, K components.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,24 +15,23 @@ from torch import Tensor
 from dataset.io.prefetch import prefetch
 from dataset.stream.sampler import Batch, Sampler
 from train.data.batches import Tensors, to_tensors
-from train.measure.controls import Controls
-from train.measure.judged import Judged, judge
 from train.measure.lookup import OWN_STATE, Lookup
+from train.measure.scored_frames import Controls, ScoredFrames, score_frames
 from train.policy.components import Components
 from train.policy.policy import Policy
 
 SAMPLE_SEED = 20_010
-"""Of the noise behind sampled controllers."""
+"""Seeds the noise that controllers are sampled with."""
 
-Replaced = Callable[[Tensors], Tensor]
-"""Previous controllers [B, T, K] to give instead of the true ones."""
+Replacement = Callable[[Tensors], Tensor]
+"""Makes previous controllers [B, T, K] to give the policy instead of the true ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Walked:
     """The frames of one batch that have a target."""
 
-    judged: Judged
+    scored: ScoredFrames
     track: Tensor
     """int64 [N]"""
     row: Tensor
@@ -43,13 +40,13 @@ class Walked:
     """float16 [N, C]"""
     indices: Tensor
     """int16 [N, I]"""
-    lookup: Judged | None
-    """What the look-up baseline said of them, if there is one."""
+    lookup: ScoredFrames | None
+    """The same frames scored by the lookup baseline, if there is one."""
 
 
 @contextmanager
 def measuring(policy: Policy) -> Iterator[None]:
-    """Eval mode without gradients; leaves the policy in the mode it was in."""
+    """Put the policy in eval mode, without gradients; restores its mode afterwards."""
     was_training = policy.training
     policy.eval()
     try:
@@ -65,51 +62,51 @@ def walk(
     device: torch.device,
     *,
     lookup: Lookup | None = None,
-    replaced: Replaced | None = None,
+    replacement: Replacement | None = None,
 ) -> Iterator[Walked]:
-    """Every frame of ``sampler``, in order; to be consumed while ``measuring``.
+    """Score every frame of ``sampler``, in order; consume it while ``measuring``.
 
     Args:
-        policy: whose.
-        sampler: the replays.
-        device: where both are.
-        lookup: a baseline to judge too.
-        replaced: previous controllers to give instead of the true ones; then nothing is sampled.
+        policy: the policy, on ``device``.
+        sampler: the replays, not shuffled.
+        device: where to compute.
+        lookup: a baseline to score too.
+        replacement: previous controllers to give instead of the true ones; then nothing is sampled.
     """
     components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
     state = policy.initial_state(sampler.num_rows)
     for batch, given in load(sampler, device):
-        previous = given.previous if replaced is None else replaced(given)
+        previous = given.previous if replacement is None else replacement(given)
         y, state = policy.features(given.continuous, given.indices, previous, given.delay, state, given.reset)
-        rows, target, held = y[given.mask], given.target[given.mask], given.previous[given.mask]
+        mask, (track, row) = given.mask, places(batch, given)
+        units, target, held, indices = y[mask], given.target[mask], given.previous[mask], given.indices[mask]
         sampled = held
-        if replaced is None:
+        if replacement is None:
             noise = torch.rand(target.shape, generator=generator, device=device)
-            sampled = policy.head.sample(rows, noise)
-        indices = given.indices[given.mask]
+            sampled = policy.head.sample(units, noise)
         looked_up = None
         if lookup is not None:
-            looked_up = judge(lookup.log_shares(indices[:, OWN_STATE], held), held, target, held, components, controls)
+            log_shares = lookup.log_shares(indices[:, OWN_STATE], held)
+            looked_up = score_frames(log_shares, held, target, held, components, controls)
         yield Walked(
-            judge(policy.head(rows, target), sampled, target, held, components, controls),
-            *places(batch, given),
-            given.continuous[given.mask],
-            indices,
-            looked_up,
+            scored=score_frames(policy.head(units, target), sampled, target, held, components, controls),
+            track=track[mask],
+            row=row[mask],
+            continuous=given.continuous[mask],
+            indices=indices,
+            lookup=looked_up,
         )
 
 
 def load(sampler: Sampler, device: torch.device) -> Iterator[tuple[Batch, Tensors]]:
-    """The batches of one walk over the replays, and the same on ``device``."""
+    """The batches of one walk over the replays, each as arrays and as tensors on ``device``."""
     pairs = ((batch, to_tensors(batch, device)) for batch in sampler.batches(0))
     return prefetch(pairs, waiting_for=lambda: sampler.waiting_for)
 
 
 def places(batch: Batch, given: Tensors) -> tuple[Tensor, Tensor]:
-    """Track and row, int64 [N] each, of the frames that have a target."""
+    """The track and its row, int64 [B, T] each, of every frame."""
     device = given.mask.device
-    track = torch.from_numpy(batch.track).to(device)[:, None].expand(given.mask.shape)
-    first = torch.from_numpy(batch.start).to(device)[:, None]
-    row = first + torch.arange(given.mask.shape[1], device=device)
-    return track[given.mask], row[given.mask]
+    track, start = (torch.from_numpy(part).to(device)[:, None] for part in (batch.track, batch.start))
+    return track.expand(given.mask.shape), start + torch.arange(given.mask.shape[1], device=device)

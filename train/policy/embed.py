@@ -2,30 +2,32 @@
 
 An id is looked up in a trained table (``learned``) or expanded to a one among zeros, a column for each of its values
 (``one_hot``). Stages have two such expansions: ``compact`` has a column for each legal stage and one that all others share;
-``one_hot`` has columns for legal stages only, so that any other is all zeros. Item kinds are always looked up. Feature
-groups (``dataset.features.layout``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
+``one_hot`` has columns for legal stages only, so any other stage is all zeros. Item kinds are always looked up. Player, opponent
+and both Nanas share one action-state table, because an animation means the same whoever is in it. Feature groups
+(``dataset.features.layout``) that were not chosen are 0 here, in training, measuring, play and the exported graph.
 
 Numbers come in at their stored width (float16 features, 16-bit indices, 8-bit classes) and leave as one float row of the
-backbone's width. Player, opponent and both Nanas share one action-state table: the same animation means the same thing
-whoever is in it. The surprise: the previous controller arrives as classes only; its 13 floats (what play will really send)
-come from a table made with the codec itself (train.policy.controller_floats).
+backbone's width. The previous controller comes as classes only; the 13 floats that play will send are looked up from them.
 
 Legend: B batch, T frames in the window, D width, K components, S class columns.
 """
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dataset.codecs.base import Codec
 from dataset.features.layout import ALL, FEATURES, INDICES, zeroed
-from dataset.melee.controller import NUM_CONTROLLER_FLOATS
-from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
+from dataset.melee.controller import NEUTRAL, NUM_CONTROLLER_FLOATS, controller_floats
+from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES
 from train.policy.components import Components, one_hot
-from train.policy.controller_floats import ControllerFloats
+from train.policy.config import MODES
 
 TABLES: dict[str, tuple[int, int]] = {
     "stage": (NUM_STAGES, 8),
@@ -35,18 +37,15 @@ TABLES: dict[str, tuple[int, int]] = {
 }
 """(rows, width) of each trained table, by the ending of the embedding indices that read it."""
 
-MODES: dict[str, dict[str, int | None]] = {
-    "action_state": {"learned": None, "one_hot": NUM_ACTION_STATES},
-    "character": {"learned": None, "one_hot": NUM_CHARACTERS},
-    "stage": {"learned": None, "compact": NUM_STAGES, "one_hot": len(STAGES)},
-}
-"""The modes of an embedding index and how many columns each expands it to; ``None`` looks it up in its table."""
-
 PREVIOUS_WIDTH = 32
 """Width of the trained embedding of the previous controller's classes, summed over components."""
 
 DELAY_SCALE = 1 / 18
 """18 frames is the delay slippi-ai plays with."""
+
+
+NUM_PROBES = 4096
+"""Random controllers that are decoded to find which components a float depends on."""
 
 
 class Embed(nn.Module):
@@ -88,7 +87,7 @@ class Embed(nn.Module):
         self.register_buffer("columns", torch.tensor(self.components.columns), persistent=False)
 
     def layout(self) -> dict[str, int]:
-        """Numbers a frame comes to, by what they tell, before they are projected to the width D."""
+        """How many numbers each part of a frame becomes before all are projected to the width D."""
         ids = {
             name: len(places) * self._expanded.get(name, TABLES[name][1]) for name, places in self._positions.items()
         }
@@ -122,8 +121,68 @@ class Embed(nn.Module):
         return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held
 
     def _id_rows(self, name: str, ids: Tensor) -> Tensor:
-        """What ids [..., n] of one kind come to, side by side."""
+        """The numbers of ids [..., n] of one kind, side by side."""
         columns = self._expanded.get(name)
         if columns is None:
             return cast(Tensor, self.tables[name](ids)).flatten(-2)
         return F.one_hot(ids, TABLES[name][0])[..., :columns].flatten(-2)
+
+
+class ControllerFloats(nn.Module):
+    """Classes [..., K] to the float32 [..., 13] that they decode to: one lookup, no weights.
+
+    Most floats follow from one component; a few (in ``axis17`` the trigger, which L, R and Z press too) follow from several.
+    One matrix product gives the place of every float in the table.
+    """
+
+    strides: Tensor
+    starts: Tensor
+    table: Tensor
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        influences = _influences(codec)
+        strides = np.zeros(influences.shape, dtype=np.float32)
+        tables: list[NDArray[np.float32]] = []
+        starts: list[int] = []
+        for j in range(influences.shape[1]):
+            starts.append(sum(map(len, tables)))
+            strides[:, j], values = _float_table(codec, np.flatnonzero(influences[:, j]), j)
+            tables.append(values)
+        self.register_buffer("strides", torch.from_numpy(strides), persistent=False)
+        self.register_buffer("starts", torch.tensor(starts), persistent=False)
+        self.register_buffer("table", torch.from_numpy(np.concatenate(tables)), persistent=False)
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """What the controllers of ``classes`` decode to."""
+        with torch.autocast(
+            classes.device.type, enabled=False
+        ):  # places are whole numbers below 2**24: exact in float32 only
+            places = (classes.float() @ self.strides.float()).long() + self.starts
+        return self.table.float()[places]
+
+
+def _influences(codec: Codec) -> NDArray[np.bool_]:
+    """[K, 13]: whether a component ever changes a float."""
+    random = np.random.default_rng(0)
+    sizes = [size for _, size in codec.components]
+    probes = np.stack([random.integers(0, size, NUM_PROBES) for size in sizes], axis=-1).astype(np.uint8)
+    base = controller_floats(codec.decode(probes))
+    rows: list[NDArray[np.bool_]] = []
+    for k, size in enumerate(sizes):
+        changed = probes.copy()
+        changed[:, k] = random.integers(0, size, NUM_PROBES)
+        rows.append((controller_floats(codec.decode(changed)) != base).any(axis=0))
+    return np.stack(rows)
+
+
+def _float_table(codec: Codec, components: NDArray[np.intp], j: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Float ``j`` for every combination of ``components``: the stride of each component [K], and the values."""
+    sizes = [size for _, size in codec.components]
+    grid = np.indices([sizes[k] for k in components]).reshape(len(components), math.prod(sizes[k] for k in components))
+    classes = np.repeat(codec.encode(NEUTRAL[None]), grid.shape[1], axis=0)
+    classes[:, components] = grid.T
+    strides = np.zeros(len(sizes), dtype=np.float32)
+    for i, k in enumerate(components):
+        strides[k] = np.prod([sizes[later] for later in components[i + 1 :]])
+    return strides, controller_floats(codec.decode(classes))[:, j]

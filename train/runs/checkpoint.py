@@ -1,11 +1,14 @@
-"""Run folders: what is written there, how it is written so that a kill at any instant leaves it readable, and loading it.
+"""Checkpoints: what a run folder holds of a policy, saving and loading it, and beginning a run with another's weights.
 
 ``config.json`` holds everything that rebuilds the policy and says what it was trained on; ``best.safetensors`` and
 ``last.safetensors`` hold weights only; ``last.state.pt`` holds what resuming needs and is read with ``weights_only=True``,
-so nothing is ever unpickled. A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run.
+so nothing is ever unpickled. All are written so that a kill at any instant leaves the folder readable.
+
+A run that begins from another's weights (``--init-from``) counts the replays that run trained on as seen: it neither chooses its
+weights by them nor is measured on them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,16 +19,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from dataset.codecs.base import Codec
-from dataset.codecs.registry import get_codec
-from dataset.errors import CheckpointError
+from dataset.errors import CheckpointError, ConfigError
 from dataset.features.layout import encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json
 from train.policy.policy import Policy
-from train.run_folder import find_run, load_record
+from train.runs.run_folder import find_run, load_record
+from train.settings import shown
 
-WEIGHTS = ("best", "last")
+FREE = frozenset({"dropout", "prev_dropout", "attention_window"})
+"""Fields of the policy that no weight depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ def save_weights(policy: Policy, path: Path) -> None:
 
 def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
     """What ``config.json`` says: the config, the digests of all that gives the weights their meaning, and ``facts``."""
-    codec = get_codec(config.policy.codec)
+    codec = config.policy.controller_codec
     return {
         "schema_version": SCHEMA_VERSION,
         "encoder_digest": encoder_digest(config.policy.features),
@@ -67,19 +71,13 @@ def run_record(config: RunConfig, **facts: Any) -> dict[str, Any]:
     }
 
 
-def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:
-    """The policy of a run argument, in eval mode on the CPU.
-
-    Args:
-        run: a run folder, a run name, or a ``.safetensors`` file (which then says which weights).
-        weights: ``best`` (by val NLL) or ``last``.
+def load_policy(run: Path | str) -> LoadedPolicy:
+    """The policy of a run argument, in eval mode on the CPU, with its best weights unless the argument is a weights file.
 
     Raises:
         CheckpointError: there is no such run, it is damaged, or it belongs to another schema, codec or encoder.
     """
-    if weights not in WEIGHTS:
-        raise CheckpointError(f"weights '{weights}': a run keeps {' and '.join(WEIGHTS)}; use one of them")
-    folder, path = find_run(run, weights)
+    folder, path = find_run(run)
     record = load_record(folder)
     config = from_json(RunConfig, record["config"])
     policy = Policy(config.policy)
@@ -87,7 +85,7 @@ def load_policy(run: Path | str, weights: str = "best") -> LoadedPolicy:
     return LoadedPolicy(
         policy=policy.eval(),
         config=config,
-        codec=get_codec(config.policy.codec),
+        codec=config.policy.controller_codec,
         contract=record["contract"],
         delay=config.data.delay,
         record=record,
@@ -124,3 +122,45 @@ def load_state(path: Path) -> dict[str, Any]:
     except (UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         raise CheckpointError(f"{path}: must be a saved training state, found {error}; train again") from error
     return state
+
+
+def load_initial(run: Path | str, config: RunConfig) -> LoadedPolicy:
+    """The policy of a run (``--init-from``), if its weights fit ``config``.
+
+    Raises:
+        CheckpointError: there is no such run, or it belongs to another schema, encoder or codec.
+        ConfigError: it is built otherwise; every differing field is named.
+    """
+    loaded = load_policy(run)
+    theirs, ours = to_json(loaded.config.policy), to_json(config.policy)
+    differing = [
+        f"{name} {shown(ours[name])} (there {shown(theirs[name])})"
+        for name in ours
+        if name not in FREE and shown(ours[name]) != shown(theirs[name])
+    ]
+    if differing:
+        raise ConfigError(
+            f"--init-from {run}: the new policy must be built as that run's, found other {', '.join(differing)}; "
+            "give the same flags as there"
+        )
+    return loaded
+
+
+def inherited(loaded: LoadedPolicy) -> dict[str, Any]:
+    """What the new run's ``config.json`` keeps of the run it began from."""
+    return {"run": loaded.run.name, "ids": sorted(seen_ids(loaded.record))}
+
+
+def seen_ids(record: Mapping[str, Any]) -> set[str]:
+    """The replays that a run's weights have seen: its own, and those of the runs it began from."""
+    return set(record["data"]["train"]["ids"]) | set((record.get("init_from") or {"ids": ()})["ids"])
+
+
+def require_unseen(val: Iterable[str], loaded: LoadedPolicy) -> None:
+    """Refuse to choose weights by replays that were trained on."""
+    seen = seen_ids(loaded.record) & set(val)
+    if seen:
+        raise ConfigError(
+            f"--init-from {loaded.run.name}: the val replays must be new to it, found {len(seen)} that it trained on; "
+            "ingest both stores with the same --split-seed"
+        )

@@ -1,50 +1,95 @@
-"""A run to a model repository of the hub and back: what plays and what says how well, never what resumes.
+"""A run as a model repository on the hub: what plays it and what says how well it does, never what resumes it.
 
-In: a run and a ``HubRepo``. Out: how much was copied. The surprise: a pull adds to a folder and changes nothing there;
-``config.json``, by which a run is known, arrives last and only after everything else is whole.
+A push adds a card, the ``README.md`` of the repository, unless somebody wrote one. A pull adds to a folder and changes nothing
+there. ``config.json``, by which a run is known, goes last in either direction, after everything else is whole.
 """
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
 from dataset.reporting.command_lines import command_line
-from dataset.store.readme import HUB_CARD_NAME, MARK
-from train.callbacks.run_page import METRICS, PAGE
-from train.run_folder import GRAPH, find_run, load_record
-from train.runs.model_card import model_card
+from dataset.store.manifest import HUB_CARD_NAME, MARK
+from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
-LOOKUP = "lookup.safetensors"
-"""``train.measure.lookup.LOOKUP``, written here because importing it would load torch."""
 
 FILES = (WEIGHTS, GRAPH, METRICS, LOOKUP, PAGE)
-"""Those that are there go up, the record after them."""
+"""What is pushed, where it exists; the record follows."""
+
+CARD_ROWS = (
+    ("NLL, nats per frame", "nll"),
+    ("accuracy", "accuracy"),
+    ("change frames: NLL", "change_nll"),
+    ("change frames: accuracy", "change_accuracy"),
+    ("change frames: whole controller right", "change_exact"),
+)
+
+CARD = """---
+tags:
+- slippi
+- imitation-learning
+- super-smash-bros-melee
+---
+
+# {name}: a policy that plays Melee
+
+A `{backbone}` of {parameters:,} parameters, trained by exphil to imitate {whom} in Super Smash Bros. Melee: game state in, a
+controller out, every 1/60 s, at a delay of {delay} frames.
+
+| on {val_replays} val replays, epoch {epoch} of training | persistence | this policy |
+|---|---|---|
+{rows}
+
+Persistence repeats the controller of the frame before; change frames are those on which it is wrong. The weights were chosen by
+these val replays, so measure on your own: `exphil eval --policy runs/{folder} --replays YOUR_REPLAYS`.
+
+## Play it
+
+```sh
+exphil hub pull runs/{folder} --repo {repo}
+exphil play --policy runs/{folder} --dolphin DOLPHIN --iso melee.iso
+```
+
+## What it fits
+
+| | |
+|---|---|
+| trained on | {replays:,} replays, {frames:,} frames |
+| data digest | `{data}` |
+| encoder | `{encoder}`, features `{features}` |
+| codec | `{codec}`, `{codec_digest}` |
+| exphil | {exphil} |
+
+exphil refuses to play it with another encoder or codec.
+
+{mark}
+"""
 
 
 def push_run(run: str, away: HubRepo, *, is_dry: bool = False) -> Copied:
     """Send a run with a card that says what it is.
 
     Raises:
-        CheckpointError: there is no such run, it has no weights yet, or its graph is of others.
-        ExphilError: the hub says no.
+        CheckpointError: there is no such run, it has no weights yet, or its graph was exported from other weights.
+        ExphilError: the hub refuses.
     """
     folder, weights = find_run(run)
     if weights.name != WEIGHTS:
-        raise CheckpointError(
-            f"run {run}: a run goes up with its {WEIGHTS}, found {weights.name}; give the run's folder"
-        )
+        raise CheckpointError(f"run {run}: is pushed with its {WEIGHTS}, found {weights.name}; give the run's folder")
     record = load_record(folder)
     _require_whole(folder, run)
     files = [name for name in FILES if (folder / name).is_file()]
     with tempfile.TemporaryDirectory(prefix="exphil-card-") as staged:
         for name in (*files, RECORD):
             (Path(staged) / name).symlink_to((folder / name).absolute())
-        (Path(staged) / HUB_CARD_NAME).write_text(_card(folder, away.repo, record), encoding="utf-8")
+        (Path(staged) / HUB_CARD_NAME).write_text(run_card(folder, away.repo, record), encoding="utf-8")
         done = Copied()
         for part in ([*files, HUB_CARD_NAME], [RECORD]):
             done += away.send(Path(staged), part, is_dry=is_dry)
@@ -59,7 +104,7 @@ def pull_run(folder: Path, away: HubRepo, *, is_dry: bool = False) -> Copied:
     Raises:
         ConfigError: the repository holds no run.
         CheckpointError: the run is not for this exphil.
-        ExphilError: the hub says no, the folder holds another run, or what came is not what is listed there.
+        ExphilError: the hub refuses, the folder holds another run, or a file differs from the listing.
     """
     there = [name for name in (*FILES, HUB_CARD_NAME) if name in away.listed()]
     if RECORD not in away.listed() or WEIGHTS not in there:
@@ -80,7 +125,7 @@ def pull_run(folder: Path, away: HubRepo, *, is_dry: bool = False) -> Copied:
 
 
 def _require_whole(folder: Path, run: str) -> None:
-    """Refuse a run without what the card tells, and a graph that play would refuse."""
+    """Refuse a run without the figures for its card, and a graph that play would refuse."""
     for name in (WEIGHTS, METRICS):
         if not (folder / name).is_file():
             raise CheckpointError(f"run {run}: must have finished an epoch, found no {name}; train it first")
@@ -92,11 +137,34 @@ def _require_whole(folder: Path, run: str) -> None:
         )
 
 
-def _card(folder: Path, repo: str, record: dict[str, object]) -> str:
-    """The run's own README.md if somebody wrote one, else a new card."""
+def run_card(folder: Path, repo: str, record: Mapping[str, Any]) -> str:
+    """The run's own ``README.md`` if somebody wrote one, else a card with the val figures of the best epoch."""
     path = folder / HUB_CARD_NAME
     own = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else MARK
     if MARK not in own:
         return own
-    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    return model_card(folder.resolve().name, repo, record, [json.loads(line) for line in lines])
+    epochs = map(json.loads, (folder / METRICS).read_text(encoding="utf-8").splitlines())
+    best = [epoch for epoch in epochs if epoch["is_best"]][-1]
+    name, val, config, data = folder.resolve().name, best["val"], record["config"], record["data"]
+    rows = (f"| {label} | {val['persistence'][key]:.4f} | {val[key]:.4f} |" for label, key in CARD_ROWS)
+    return CARD.format(
+        name=name,
+        folder=name.replace(" ", "-"),
+        repo=repo,
+        backbone=config["policy"]["backbone"],
+        parameters=record["parameters"],
+        whom=config["data"]["character"] or "every player",
+        delay=config["data"]["delay"],
+        val_replays=data["val"]["replays"],
+        epoch=best["epoch"] + 1,
+        rows="\n".join(rows),
+        replays=data["train"]["replays"],
+        frames=data["train"]["frames"],
+        data=data["manifest_digest"],
+        encoder=record["encoder_digest"],
+        features=features_of(record),
+        codec=record["codec"],
+        codec_digest=record["codec_digest"],
+        exphil=record["versions"]["exphil"],
+        mark=MARK,
+    )

@@ -51,11 +51,11 @@ def test_a_store_is_encoded_with_a_new_codec_and_verified(codec: Codec, store: P
 def test_a_policy_predicts_and_decodes_a_new_codec(codec: Codec) -> None:
     import torch
 
-    from train.policy.controller_floats import ControllerFloats
-    from train.policy.heads import build_head
+    from train.policy.embed import ControllerFloats
+    from train.policy.policy import Head
 
     classes = torch.tensor([[2, 1]])
-    logits = build_head("autoregressive", codec, 8)(torch.zeros(1, 8 + 5), classes)
+    logits = Head(codec, 8, is_autoregressive=True)(torch.zeros(1, 8 + 5), classes)
     assert logits.shape == (1, 5)
     floats = ControllerFloats(codec)(classes)
     assert floats.tolist() == controller_floats(codec.decode(classes.numpy().astype(np.uint8))).tolist()

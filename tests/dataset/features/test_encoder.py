@@ -11,6 +11,7 @@ from dataset.features.encoder import (
     MIRROR_SIGNS,
     Encoded,
     clipped_float16_bits,
+    controller_matrix,
     encode,
     encode_columns,
     perspective,
@@ -365,3 +366,12 @@ def test_float16_bits_are_those_of_numpy_within_the_limit_and_zero_where_not_fin
         expected = np.where(np.isfinite(values), np.clip(values, -limit, limit), 0).astype(np.float16)
     found = clipped_float16_bits(values.reshape(8, -1).copy(), limit)
     np.testing.assert_array_equal(found.reshape(-1), expected.view(np.uint16))
+
+
+def test_controllers_stack_in_the_codecs_order() -> None:
+    columns = {
+        f"a_{name}": np.array([i, -i], dtype=np.int16)
+        for i, name in enumerate(("main_x", "main_y", "c_x", "c_y", "trigger", "buttons"))
+    }
+    assert controller_matrix(columns, "a").tolist() == [[0, 1, 2, 3, 4, 5], [0, -1, -2, -3, -4, -5]]
+    assert controller_matrix(columns, "a").dtype == np.int32

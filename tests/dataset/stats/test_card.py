@@ -13,7 +13,8 @@ from dataset.errors import ConfigError
 from dataset.reporting.charts import bars, columns, heat_map
 from dataset.stats.card import card_html, write_card
 from dataset.store.store import Store
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 
 VOID = ("meta", "rect", "line", "circle")
 

@@ -1,10 +1,40 @@
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from dataset.errors import SchemaError
-from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, data_digest
+from dataset.store.frame_table import FRAME_SCHEMA
+from dataset.store.manifest import (
+    HUB_CARD_NAME,
+    MANIFEST_NAME,
+    SPLITS,
+    Manifest,
+    ShardInfo,
+    hub_card,
+    split_of,
+    write_hub_card,
+)
+
+KEYS = [f"mode.unranked-2022-12-20T00:{n:05d}" for n in range(20_000)]
+PINNED = [
+    "train",
+    "train",
+    "train",
+    "train",
+    "train",
+    "val",
+    "train",
+    "train",
+    "train",
+    "train",
+    "train",
+    "val",
+]
+"""Splits of match-0 … match-11 under seed 0: a store keeps what it was given."""
 
 
 def shard(path: str, kind: str, split: str | None) -> ShardInfo:
@@ -74,16 +104,16 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path) -> None:
 
 
 def test_the_digest_depends_on_data_and_rules_but_not_on_order() -> None:
-    rules: dict[str, object] = {"schema_version": 1, "encoder_digest": "e", "codec_digest": "c", "rollback": "last"}
-    rows = [("1", "train", "x"), ("2", "val", "y")]
-    digest = data_digest(rows, **rules)  # type: ignore[arg-type]
-    assert data_digest(rows[::-1], **rules) == digest  # type: ignore[arg-type]
+    rows = [{"id": "1", "split": "train", "rows_digest": "x"}, {"id": "2", "split": "val", "rows_digest": "y"}]
+    digest = MANIFEST.data_digest(rows)
+    assert MANIFEST.data_digest(rows[::-1]) == replace(MANIFEST, split_seed=9).data_digest(rows) == digest
+    rules: list[dict[str, Any]] = [{"schema_version": 9}, {"encoder_digest": "f"}, {"codec_digest": "d"}]
     others = [
-        data_digest(rows[:1], **rules),  # type: ignore[arg-type]
-        data_digest([rows[0], ("2", "test", "y")], **rules),  # type: ignore[arg-type]
-        data_digest([rows[0], ("2", "val", "z")], **rules),  # type: ignore[arg-type]
-        *(data_digest(rows, **{**rules, name: "other"}) for name in rules),  # type: ignore[arg-type]
-        data_digest(rows, left={"2"}, **rules),  # type: ignore[arg-type]
+        MANIFEST.data_digest(rows[:1]),
+        MANIFEST.data_digest([rows[0], rows[1] | {"split": "test"}]),
+        MANIFEST.data_digest([rows[0], rows[1] | {"rows_digest": "z"}]),
+        *(replace(MANIFEST, **rule).data_digest(rows) for rule in (*rules, {"rollback": "first"})),
+        MANIFEST.data_digest(rows, left={"2"}),
     ]
     assert len({digest, *others}) == 9
 
@@ -117,3 +147,57 @@ def test_a_manifest_from_before_features_were_chosen_holds_all_and_its_settings_
     assert len(lines) == len(text.splitlines()) - 1
     assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
     assert replace(MANIFEST, features="base").settings_digest != MANIFEST.settings_digest
+
+
+def test_eight_in_ten_train_one_validates_one_tests() -> None:
+    counts = Counter(split_of(key, "", seed=0) for key in KEYS)
+    shares = {split: round(counts[split] / len(KEYS), 2) for split in SPLITS}
+    assert shares == {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def test_a_split_is_pinned_and_depends_on_the_key_and_the_seed_alone() -> None:
+    assert [split_of(f"match-{n}", "", seed=0) for n in range(12)] == PINNED
+    assert [split_of(key, "", 0) for key in KEYS[:500]] != [split_of(key, "", 1) for key in KEYS[:500]]
+
+
+def test_games_of_one_match_stay_together() -> None:
+    assert len({split_of("mode.ranked-1", f"{n:032x}", 0) for n in range(50)}) == 1
+
+
+def test_a_replay_without_a_match_goes_by_its_content() -> None:
+    by_content = [split_of("", f"match-{n}", seed=0) for n in range(12)]
+    assert [split_of(None, f"match-{n}", seed=0) for n in range(12)] == by_content == PINNED
+
+
+def test_the_card_of_an_ingested_store_lists_its_parquet_files_and_nothing_else(store: Path) -> None:
+    _, head, body = (store / HUB_CARD_NAME).read_text().split("---\n", 2)
+    about = YAML(typ="safe").load(head)
+    files = {config["config_name"]: config["data_files"] for config in about["configs"]}
+    assert files == {
+        "frames": [{"split": "data", "path": "frames/*.parquet"}],
+        "replays": [{"split": "data", "path": "replays.parquet"}],
+    }
+    assert {path.suffix for entry in files.values() for path in store.glob(entry[0]["path"])} == {".parquet"}
+    assert "# Frames of 6 Melee games" in body
+    (frames,) = about["dataset_info"]
+    types = {"string": "string", "float": "float32"}
+    assert frames["config_name"] == "frames"
+    assert [(one["name"], one["dtype"]) for one in frames["features"]] == [
+        (field.name, types.get(str(field.type), str(field.type))) for field in FRAME_SCHEMA
+    ]
+
+
+def test_a_store_without_frames_lists_only_its_replays(store: Path) -> None:
+    empty = replace(Manifest.load(store), shards=())
+    found = YAML(typ="safe").load(hub_card(empty).split("---\n")[1])
+    assert [config["config_name"] for config in found["configs"]] == ["replays"]
+    assert "dataset_info" not in found
+
+
+def test_a_card_of_ours_is_renewed_and_somebodys_own_is_left_alone(store: Path) -> None:
+    grown = replace(Manifest.load(store), replays=7)
+    write_hub_card(store, grown)
+    assert (store / HUB_CARD_NAME).read_text() == hub_card(grown)
+    (store / HUB_CARD_NAME).write_text("# My games\n")
+    write_hub_card(store, grown)
+    assert (store / HUB_CARD_NAME).read_text() == "# My games\n"

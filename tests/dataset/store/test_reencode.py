@@ -1,16 +1,21 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import encoder_digest, zeroed
-from dataset.io.atomic import writing
-from dataset.store import reencode as windows
+from dataset.io.atomic import sha256_of, writing
+from dataset.store import frame_table, reencode
 from dataset.store.manifest import Manifest
-from dataset.store.reencode import encode_windows
+from dataset.store.quality import QUALITY_SCHEMA
+from dataset.store.reencode import encode_quality, encode_windows
+from dataset.store.replay_table import REPLAYS_NAME, save_replays
 from dataset.store.store import Store
 from dataset.stream.window_shards import pack
 from dataset.verify.verify import verify
@@ -89,7 +94,7 @@ def test_a_run_killed_in_the_middle_leaves_no_half_written_shard(store: Path, mo
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(windows, "add_sample", killed)
+    monkeypatch.setattr(frame_table, "add_sample", killed)
     with pytest.raises(KeyboardInterrupt):
         encode_windows(store)
     assert _files(store) == before
@@ -151,8 +156,8 @@ def test_an_unknown_feature_group_is_refused_and_nothing_changes(store: Path) ->
 def test_an_unknown_codec_and_another_schema_are_refused(store: Path) -> None:
     with pytest.raises(ConfigError, match="codec 'axis18': unknown"):
         encode_windows(store, "axis18")
-    replace(Manifest.load(store), schema_version=99).save(store)
-    with pytest.raises(SchemaError, match="must be of version 1, found 99"):
+    replace(Manifest.load(store), schema_version=1).save(store)
+    with pytest.raises(SchemaError, match="must be of version 2, found 1"):
         encode_windows(store)
 
 
@@ -214,3 +219,59 @@ def test_a_sample_that_the_condition_leaves_out_is_found(store: Path) -> None:
     failures = {check.name: check.detail for check in verify(store, quick=True).checks if not check.ok}
     assert "the table of replays says in none" in failures["windows"]
     assert "replays left out of windows" in failures["replays"]
+
+
+def rows_of(store: Path) -> list[dict[str, Any]]:
+    return Store(store).replays().collect().to_dicts()
+
+
+def test_a_store_made_before_there_was_quality_gets_it_without_its_replays(store: Path) -> None:
+    expected, manifest = rows_of(store), Manifest.load(store)
+    old = pl.read_parquet(store / REPLAYS_NAME).drop(QUALITY_SCHEMA.names)
+    old.write_parquet(store / REPLAYS_NAME)
+    changed = Manifest.from_json(
+        manifest.to_json().replace(manifest.replays_sha256, sha256_of(store / REPLAYS_NAME)), ""
+    )
+    changed.save(store)
+    report = encode_quality(store)
+    assert (report.replays, report.left, report.frames) == (6, 0, 14_400)
+    assert rows_of(store) == expected
+    renewed = Manifest.load(store)
+    assert (renewed.digest, renewed.shards) == (manifest.digest, manifest.shards)
+    assert {check.name for check in verify(store).checks if not check.ok} <= {"leak"}
+
+
+def test_rows_without_frames_are_left_as_they_are(store: Path) -> None:
+    rows, manifest = rows_of(store), Manifest.load(store)
+    rejected = dict.fromkeys(rows[0]) | {
+        "id": "0" * 32,
+        "source": "x",
+        "status": "rejected",
+        "reason": "teams",
+    }
+    save_replays(store, [*rows, rejected], manifest, manifest)
+    assert encode_quality(store).left == 1
+    assert [row for row in rows_of(store) if row["status"] == "rejected"] == [rejected]
+
+
+def test_a_frame_shard_that_is_not_the_listed_one_is_refused_before_anything_is_written(store: Path) -> None:
+    before = (store / REPLAYS_NAME).read_bytes()
+    shard = store / "frames/frames-00001.parquet"
+    pq.write_table(pq.read_table(shard), shard, compression="gzip")
+    with pytest.raises(SchemaError, match=r"shard frames/frames-00001\.parquet: must be the file the manifest lists"):
+        encode_quality(store)
+    assert (store / REPLAYS_NAME).read_bytes() == before
+
+
+def test_a_store_whose_condition_would_choose_other_replays_is_refused_and_left_alone(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortest = min(row["inputs_per_minute_a"] for row in rows_of(store))
+    encode_windows(store, where=f"inputs_per_minute_a > {shortest}")
+    before, manifest = (store / REPLAYS_NAME).read_bytes(), Manifest.load(store)
+    assert encode_quality(store).replays == 6  # the same columns choose the same replays
+    assert Manifest.load(store).left_replays == manifest.left_replays > 0
+    monkeypatch.setattr(reencode, "quality_of", lambda columns, row: {"inputs_per_minute_a": shortest})
+    with pytest.raises(ConfigError, match="found others that pass by the new columns; run 'exphil encode"):
+        encode_quality(store)
+    assert (store / REPLAYS_NAME).read_bytes() == before

@@ -1,19 +1,21 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, SchemaError
-from dataset.store.backfill import encode_quality
-from dataset.store.location import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.store.manifest import Manifest
-from dataset.store.reencode import encode_windows
+from dataset.store.reencode import encode_quality, encode_windows
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 from dataset.store.store import Store
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 
 
 def test_a_store_hands_out_replays_frames_and_samples(generated_store: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_table_of_replays_without_its_manifest_gives_way_to_the_previous_one(s
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 0}, "schema version must be 1, .* found 0; run 'exphil ingest --rebuild"),
+        ({"schema_version": 1}, "schema version must be 2, .* found 1; run 'exphil ingest --rebuild"),
         ({"features": "base"}, "encoder must be .* found d062e6d0c0e5cdeb; run 'exphil encode"),
         ({"encoder_digest": "old"}, "encoder must be .* found old; run 'exphil encode"),
         ({"codec_digest": "old"}, "codec 'axis17' must be .* found old; run 'exphil encode"),
@@ -150,3 +152,24 @@ def test_windows_are_one_shuffled_epoch_of_a_split(generated_store: Path) -> Non
     assert all(batch.continuous.shape[:2] == (16, 30) for batch in batches)
     predicted = sum(int(batch.mask.sum()) for batch in batches)
     assert predicted == 2 * 6 * (2400 - 1)  # of both players; a replay's last frame has no target
+
+
+class TwoGames(Store):
+    """Two games, of which the first was not let in but kept."""
+
+    def __init__(self) -> None:
+        self.manifest: Any = SimpleNamespace(kept_frames=2)
+
+    def replays(self) -> pl.LazyFrame:
+        return pl.LazyFrame({"id": ["r1", "r2"], "status": ["rejected", "ok"]})
+
+    def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        table = {"replay": ["r1", "r1", "r2", "r2", "r2"], "frame": [-123, -122, -123, -122, -121], "stage": [0] * 5}
+        return pl.LazyFrame(table).select(columns or list(table))
+
+
+@pytest.mark.parametrize("columns", [["frame"], ["replay", "frame"]])
+def test_frames_of_games_that_were_not_let_in_do_not_count(columns: list[str]) -> None:
+    found = TwoGames().ok_frames(columns).collect()
+    assert found.columns == columns
+    assert found["frame"].to_list() == [-123, -122, -121]

@@ -15,7 +15,8 @@ from dataset.features.layout import encoder_digest
 from dataset.store.manifest import Manifest
 from dataset.stream.window_shards import Sample, read_shard
 from dataset.verify.verify import verify
-from ingest.jobs.pipeline import IngestOptions, ingest
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 from tests.dataset.builders import shard_of
 
 FRAMES, OTHER_FRAMES = "frames/frames-00000.parquet", "frames/frames-00001.parquet"
@@ -141,7 +142,7 @@ def test_a_flipped_byte_in_the_manifest_is_found_and_named(store: Path) -> None:
         ({"features": "all-speeds", "encoder_digest": encoder_digest("all-speeds")}, "windows"),
         ({"features": "all-speeds", "encoder_digest": encoder_digest("all-speeds")}, "replays"),
         ({"codec_digest": "0" * 16}, "versions"),
-        ({"schema_version": 2}, "versions"),
+        ({"schema_version": 1}, "versions"),
         ({"codec": "axis18"}, "versions"),
     ],
 )
@@ -278,13 +279,24 @@ def test_a_value_of_the_table_of_replays_that_its_frames_contradict_is_found_and
     assert f"{name} is " in _failures(store)["rows"]
 
 
-def test_a_frame_shard_without_a_column_is_found(store: Path) -> None:
-    table = pq.read_table(store / FRAMES).drop_columns(["a_nana_x"])
-    pq.write_table(table, store / FRAMES, row_group_size=len(table))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop_columns(["a_instance"]), "are not those that were ingested"),
+        (lambda table: table.append_column("a_luck", table["a_percent"]), "has other columns than the frame table"),
+        (lambda table: table.select(table.column_names[::-1]), "has other columns than the frame table"),
+    ],
+    ids=["one lost", "one more", "in another order"],
+)
+def test_a_frame_shard_with_other_columns_is_found(
+    store: Path, change: Callable[[pa.Table], pa.Table], words: str
+) -> None:
+    table = pq.read_table(store / FRAMES)
+    pq.write_table(change(table), store / FRAMES, row_group_size=len(table))
     _relist(store)
     failures = _failures(store)
     assert failures.keys() == {"rows"}
-    assert f"{FRAMES} has other columns than the frame table" in failures["rows"]
+    assert words in failures["rows"]
 
 
 def test_a_class_the_codec_lacks_is_found(store: Path) -> None:

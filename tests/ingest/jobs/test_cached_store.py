@@ -6,9 +6,10 @@ import pytest
 from dataset.errors import ConfigError
 from dataset.store.store import Store
 from ingest.jobs import cached_store as cached
-from ingest.jobs import plan
+from ingest.jobs import pipeline
 from ingest.jobs.cached_store import cached_store
-from ingest.jobs.pipeline import IngestOptions, Progress
+from ingest.jobs.pipeline import Progress
+from ingest.options import IngestOptions
 
 OPTIONS = IngestOptions(workers=1, min_frames=1)
 
@@ -42,8 +43,8 @@ def test_other_content_or_options_make_another_store(duels: Path) -> None:
 
 
 def test_a_store_that_was_not_finished_is_not_taken_for_one(duels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MIN_JOB_BYTES", 1)
-    monkeypatch.setattr(plan, "MAX_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MIN_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MAX_JOB_BYTES", 1)
 
     def interrupt(progress: Progress) -> None:
         if progress.done == 2:

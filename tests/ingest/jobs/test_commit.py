@@ -9,10 +9,11 @@ import pytest
 
 from dataset.store import replay_table
 from dataset.store.manifest import Manifest
+from dataset.store.replay_table import ReplayRow
 from dataset.store.store import Store
 from ingest.jobs import commit
 from ingest.jobs.commit import COMMIT_SHARE, open_store
-from ingest.jobs.job import JobResult, Row
+from ingest.jobs.job import JobResult
 from ingest.options import IngestOptions
 
 JOBS = 200
@@ -20,7 +21,13 @@ JOBS = 200
 
 def job(number: int, **changes: object) -> JobResult:
     """A job of one file that could not be read."""
-    row: Row = {"id": f"{number:032d}", "status": "failed", "reason": "damaged", "source": f"{number}.slp", **changes}
+    row: ReplayRow = {
+        "id": f"{number:032d}",
+        "status": "failed",
+        "reason": "damaged",
+        "source": f"{number}.slp",
+        **changes,
+    }
     return JobResult(rows=[row], shards=(), cpu_seconds=0.0)
 
 

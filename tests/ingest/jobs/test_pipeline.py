@@ -17,16 +17,17 @@ import zstandard
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import ALL
+from dataset.store.frame_table import sample_of
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA, quality_of
 from dataset.store.reencode import encode_windows
-from dataset.store.rows import sample_of
 from dataset.store.store import Store
 from dataset.stream.window_shards import pack
 from dataset.verify.verify import verify
-from ingest.jobs import job, plan
+from ingest.jobs import job, pipeline
 from ingest.jobs.job import content_id
-from ingest.jobs.pipeline import IngestOptions, IngestReport, Progress, ingest
+from ingest.jobs.pipeline import IngestReport, Progress, ingest
+from ingest.options import IngestOptions
 from ingest.replay.parse import parse_columns
 from ingest.sources import find, sevenzip
 from ingest.sources import reader as archives
@@ -57,8 +58,8 @@ def files_of(store: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def one_replay_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MIN_JOB_BYTES", 1)
-    monkeypatch.setattr(plan, "MAX_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MIN_JOB_BYTES", 1)
+    monkeypatch.setattr(pipeline, "MAX_JOB_BYTES", 1)
 
 
 def test_a_store_holds_what_its_replays_parse_to(duels: Path, tmp_path: Path) -> None:

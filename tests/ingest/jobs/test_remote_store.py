@@ -12,8 +12,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from dataset.errors import ConfigError, ExphilError
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 from dataset.store.store import Store
-from ingest.jobs.pipeline import IngestOptions, ingest
-from ingest.report import closing_lines
+from ingest.command import closing_lines
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
 
 URL = "memory://melee/store"
 MakeDuel = Callable[..., Path]

@@ -5,7 +5,27 @@ import pyarrow as pa
 import pytest
 
 from dataset.errors import ReplayError
-from ingest.replay.columns import Extracted, extract, kept_rows
+from ingest.replay.columns import Extracted, FrameBuffers, extract, kept_rows
+
+RECORDS = pa.array(
+    [
+        {
+            "id": 1,
+            "post": {"x": 0.5, "flags": {"0": 7}},
+            "item": [{"id": 4, "at": {"y": 1.5}}, {"id": 5, "at": {"y": 2.5}}],
+        },
+        {"id": 2, "post": None, "item": []},
+        {"id": 3, "post": {"x": 1.5, "flags": {"0": 9}}, "item": [{"id": 6, "at": {"y": 3.5}}]},
+    ],
+    pa.struct(
+        [
+            ("id", pa.int32()),
+            ("name", pa.string()),
+            ("post", pa.struct([("x", pa.float32()), ("flags", pa.struct([("0", pa.uint8())]))])),
+            ("item", pa.list_(pa.struct([("id", pa.uint32()), ("at", pa.struct([("y", pa.float32())]))]))),
+        ]
+    ),
+)
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -185,3 +205,47 @@ def test_non_finite_values_of_items_are_counted_by_slot() -> None:
     lost = {"x": float("nan"), "y": 0.0}
     found = extracted([frame(-123, item=[item(1), item(2, position=lost)]), frame(-122, item=[item(2, position=lost)])])
     assert found.non_finite == {"item1_x": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "count", "values", "dtype"),
+    [
+        ("id", None, [1, 2, 3], "int32"),
+        ("post.x", None, [0.5, 0.0, 1.5], "float32"),
+        ("post.flags.0", None, [7, 0, 9], "uint8"),
+        ("item.offsets", 4, [0, 2, 2, 3], "int32"),
+        ("item.id", 3, [4, 5, 6], "uint32"),
+        ("item.at.y", 3, [1.5, 2.5, 3.5], "float32"),
+    ],
+)
+def test_numbers_are_found_by_their_path(path: str, count: int | None, values: list[float], dtype: str) -> None:
+    found = FrameBuffers(RECORDS).values(path, count)
+    assert (found.tolist(), found.dtype) == (values, np.dtype(dtype))
+
+
+def test_records_that_are_null_are_known() -> None:
+    buffers = FrameBuffers(RECORDS)
+    assert buffers.is_present("item") is None
+    found = buffers.is_present("post")
+    assert found is not None
+    assert found.tolist() == [True, False, True]
+
+
+def test_what_the_array_lacks_is_not_found() -> None:
+    buffers = FrameBuffers(RECORDS)
+    assert ("post" in buffers, "post.y" in buffers, "name" in buffers) == (True, False, False)
+    with pytest.raises(KeyError):
+        buffers.values("post.y")
+
+
+def test_arrays_of_two_types_are_told_apart() -> None:
+    other = pa.array([{"x": 1.0, "id": 8}], pa.struct([("x", pa.float32()), ("id", pa.int32())]))
+    assert [FrameBuffers(array).values("id").tolist() for array in (RECORDS, other, RECORDS)] == [
+        [1, 2, 3],
+        [8],
+        [1, 2, 3],
+    ]
+
+
+def test_an_array_without_records_has_no_numbers() -> None:
+    assert FrameBuffers(RECORDS[:0].filter(pa.array([], pa.bool_()))).values("id").tolist() == []

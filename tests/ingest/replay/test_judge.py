@@ -7,8 +7,8 @@ import pytest
 
 from dataset.errors import ReplayError
 from dataset.slippi.slp import Header, HeaderPlayer
-from ingest.replay import peppi
-from ingest.replay.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of
+from ingest.replay import parse
+from ingest.replay.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of, ranks_in
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS
 
@@ -130,4 +130,20 @@ def test_every_reason_of_a_refusal_has_a_sentence_for_the_table() -> None:
     code = "".join(path.read_text() for stage in ("ingest", "dataset") for path in (root / stage).rglob("*.py"))
     reasons = set(re.findall(r'ReplayError\(\s*"(\w+)"', code)) | set(re.findall(r'_reason\(.*, "(\w+)"\)', code))
     assert len(reasons) > 20
-    assert reasons | {reason for _, reason, _ in peppi._REASONS} | {*REJECTIONS, *FAULTS} <= SENTENCES.keys()
+    assert reasons | {reason for _, reason, _ in parse._REASONS} | {*REJECTIONS, *FAULTS} <= SENTENCES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks"),
+    [
+        ("/replays/master-diamond-3f0a9c.slp", "master-diamond"),
+        ("set\\Grandmaster-Platinum_1.slp", "grandmaster-platinum"),
+        ("platinum-platinum.slp", "platinum-platinum"),
+        ("Game_20240101T000000.slp", None),
+        ("gold-silversmith.slp", None),
+        ("master-diamond/Game.slp", None),
+        ("my-master-diamond.slp", None),
+    ],
+)
+def test_ranks_are_read_from_names_that_begin_with_both(name: str, ranks: str | None) -> None:
+    assert ranks_in(name) == ranks

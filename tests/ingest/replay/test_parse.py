@@ -6,13 +6,12 @@ import pytest
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
-from dataset.features.encoder import encode_columns
+from dataset.features.encoder import controller_matrix, encode_columns
 from dataset.features.layout import ALL
-from dataset.schema import COLUMNS, controller_matrix
+from dataset.schema import COLUMNS
 from dataset.slippi.slp import POST_FRAME, read_events, read_slp
-from dataset.store.rows import sample_of
-from ingest.replay.parse import ParsedReplay, parse_columns
-from ingest.replay.peppi import read_game
+from dataset.store.frame_table import sample_of
+from ingest.replay.parse import ParsedReplay, parse_columns, read_game
 from tests.ingest.naive import naive_rows
 
 ROLLED_BACK = "mewtwo__slprank+Froggi-Launcher__test__sample-games__direct-set-3__Replay_2_W__333019e9.slp"
@@ -175,6 +174,6 @@ def test_an_interrupt_is_not_taken_for_a_panic(duels: Path, monkeypatch: pytest.
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ingest.replay.peppi._peppi.read_slippi", interrupt)
+    monkeypatch.setattr("ingest.replay.parse._peppi.read_slippi", interrupt)
     with pytest.raises(KeyboardInterrupt):
         parse_columns(duels / "duel-0.slp", rollback="last")

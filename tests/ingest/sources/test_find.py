@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from dataset.errors import ConfigError, ReplayError
-from ingest.replay.anonymize import Names
+from ingest.replay.judge import Names
 from ingest.sources import reader, sevenzip
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate, Reader

@@ -15,7 +15,8 @@ from dataset.io.fetch import Patience
 from dataset.store.store import Store
 from ingest.command import as_json, ingest_datasets, watch_sources
 from ingest.jobs.cached_store import cached_store
-from ingest.jobs.pipeline import IngestOptions, IngestReport, ingest
+from ingest.jobs.pipeline import IngestReport, ingest
+from ingest.options import IngestOptions
 from ingest.sources import remote
 from ingest.sources.remote import fetched
 from tests.dataset import servers

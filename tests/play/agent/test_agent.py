@@ -1,7 +1,5 @@
 """The delay queue, index by index, with a policy whose decisions say which state they were made on."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,8 +8,8 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import FEATURE_ROW, RAW_NAMES, RAW_ROW
 from dataset.melee.controller import NEUTRAL, Classes
-from play.agent.agent import Agent
-from play.agent.controller import as_read
+from play.agent.agent import Agent, PolicyInput, as_read
+from tests.play.builders import act
 
 CODEC = get_codec("axis17")
 
@@ -30,21 +28,13 @@ class Scripted:
     def reset(self) -> None:
         self.resets += 1
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
-        controller = CODEC.decode(previous)
-        self.previous.append(int(controller[0]))
-        self.delays.append(delay)
-        self.noise.append(noise)
-        self.own_x.append(float(continuous[FEATURE_ROW["a_x"]]) * 20)
+    def step(self, given: PolicyInput) -> Classes:
+        self.previous.append(int(CODEC.decode(given.previous)[0, 0]))
+        self.delays.append(given.delay)
+        self.noise.append(given.noise[0].copy())
+        self.own_x.append(float(given.continuous[0, FEATURE_ROW["a_x"]]) * 20)
         meant = np.array([self.script[len(self.previous) - 1], 0, 0, 0, 0, 0], dtype=np.int32)
-        return CODEC.encode(meant)
+        return CODEC.encode(meant[None])
 
 
 def column(a_x: float = 0.0, b_x: float = 0.0) -> NDArray[np.float32]:
@@ -55,7 +45,7 @@ def column(a_x: float = 0.0, b_x: float = 0.0) -> NDArray[np.float32]:
 
 def sent(agent: Agent, frames: int) -> list[int]:
     """What is put on the pad after each state: it acts in the frame after that state."""
-    return [int(agent.act(column())[0]) for _ in range(frames)]
+    return [int(act(agent, column())[0]) for _ in range(frames)]
 
 
 @pytest.mark.parametrize("delay", [0, 1, 2, 5])
@@ -93,19 +83,19 @@ def test_more_online_delay_than_delay_is_refused() -> None:
 def test_a_decision_that_comes_too_late_is_dropped_and_the_newest_one_stands() -> None:
     policy = Scripted([80, 23, 30, 40])
     agent = Agent(policy, CODEC, delay=0)
-    assert int(agent.act(column())[0]) == 80
-    assert int(agent.act(column(), frames_late=2)[0]) == 80
-    assert int(agent.act(column(), frames_late=1)[0]) == 80
-    assert int(agent.act(column())[0]) == 40
+    assert int(act(agent, column())[0]) == 80
+    assert int(act(agent, column(), frames_late=2)[0]) == 80
+    assert int(act(agent, column(), frames_late=1)[0]) == 80
+    assert int(act(agent, column())[0]) == 40
     assert policy.previous == [0, 80, 80, 80], "every frame is stepped, with the p that was really on the pad"
 
 
 def test_a_late_decision_that_is_still_in_time_is_kept() -> None:
     policy = Scripted([80, 23, 30, 40])
     agent = Agent(policy, CODEC, delay=1)
-    assert int(agent.act(column())[0]) == 0
-    assert int(agent.act(column(), frames_late=1)[0]) == 80
-    assert int(agent.act(column())[0]) == 23
+    assert int(act(agent, column())[0]) == 0
+    assert int(act(agent, column(), frames_late=1)[0]) == 80
+    assert int(act(agent, column())[0]) == 23
     assert policy.previous == [0, 80, 23]
 
 
@@ -114,7 +104,7 @@ def test_missing_frames_move_the_queue_on() -> None:
     agent = Agent(policy, CODEC, delay=2)
     sent(agent, 2)
     agent.skip(2)
-    assert int(agent.act(column())[0]) == 23, "the frames of both decisions have passed; the newest one stands"
+    assert int(act(agent, column())[0]) == 23, "the frames of both decisions have passed; the newest one stands"
     assert policy.previous == [0, 80, 23]
 
 
@@ -123,15 +113,15 @@ def test_p_is_what_the_game_reads_not_what_was_pressed() -> None:
     assert as_read(pressed).tolist() == [56, 56, 0, 0, 49, 0x0010]
 
     class Corner(Scripted):
-        def step(self, *args: Any) -> Classes:
-            seen.append(args[2])
-            return CODEC.encode(pressed)
+        def step(self, given: PolicyInput) -> Classes:
+            seen.append(given.previous[0].copy())
+            return CODEC.encode(pressed[None])
 
     seen: list[Classes] = []
     policy = Corner([])
     agent = Agent(policy, CODEC, delay=0)
-    assert agent.act(column()).tolist() == CODEC.decode(CODEC.encode(pressed)).tolist()
-    agent.act(column())
+    assert act(agent, column()).tolist() == CODEC.decode(CODEC.encode(pressed)).tolist()
+    act(agent, column())
     assert CODEC.decode(seen[1]).tolist() == [60, 60, 0, 0, 49, 0x0010]
 
 
@@ -149,9 +139,9 @@ def test_a_game_begins_neutral_with_a_fresh_state() -> None:
 def test_the_player_sees_the_game_from_the_own_side() -> None:
     policy = Scripted([0, 0])
     agent = Agent(policy, CODEC, delay=0)
-    agent.act(column(a_x=20.0, b_x=-40.0))
+    act(agent, column(a_x=20.0, b_x=-40.0))
     agent.start_game(1)
-    agent.act(column(a_x=20.0, b_x=-40.0))
+    act(agent, column(a_x=20.0, b_x=-40.0))
     assert policy.own_x == [20.0, -40.0]
 
 
@@ -173,7 +163,7 @@ def test_the_resting_controller_is_read_as_itself() -> None:
 
 def test_a_controller_that_comes_back_is_the_one_of_before_and_nobody_can_change_it() -> None:
     agent = Agent(Scripted([80, 23, 80, 23]), CODEC, delay=0)
-    first, other, again = (agent.act(column()) for _ in range(3))
+    first, other, again = (act(agent, column()) for _ in range(3))
     assert (first.tolist(), other.tolist()) == ([80, 0, 0, 0, 0, 0], [23, 0, 0, 0, 0, 0])
     assert again is first
     with pytest.raises(ValueError, match="read-only"):

@@ -9,7 +9,7 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError
-from dataset.store.split import split_of
+from dataset.store.manifest import split_of
 from play.commands import demo
 
 
@@ -19,7 +19,7 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("replays")
     wanted = {"train": 4, "val": 2, "test": 2}
     for seed in range(500):
-        split = split_of(f"generated-{seed}", 0)
+        split = split_of(f"generated-{seed}", "", 0)
         if wanted[split] > 0:
             wanted[split] -= 1
             generate_replay(folder / f"{seed}.slp", seed=seed, frames=1900)
@@ -28,7 +28,7 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def patiently(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of exphil with a policy that may take its time, as ``patient_budget`` does within this process."""
-    code = "import exphil, play.loop.runner; play.loop.runner.FRAME_BUDGET_MS = 1e4; exphil.main()"
+    code = "import exphil, play.runtime.load; play.runtime.load.FRAME_BUDGET_MS = 1e4; exphil.main()"
     return run(command if "play" not in command else [command[0], "-c", code, *command[3:]], **options)
 
 

@@ -14,10 +14,11 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import DolphinError
 from play.dolphin import connection
 from play.dolphin.connection import connect, start_dolphin
-from play.dolphin.match import Match, MatchOptions, build_match
-from play.dolphin.session import open_stand_in
+from play.dolphin.match import Match, build_match
 from play.dolphin.start import open_match
-from play.stand_in.stand_in import OTHER_PIPE, PIPE, StandIn
+from play.options import PlayOptions
+from play.stand_in.protocol import OTHER_PIPE, PIPE
+from play.stand_in.stand_in import StandIn, open_stand_in
 from tests.play.builders import free_port
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 
@@ -30,8 +31,8 @@ def duel(tmp_path: Path) -> Path:
 
 def match_with(dolphin: Path, duel: Path, folder: Path) -> Match:
     iso = write_fake_iso(folder / "melee.iso", duel)
-    wanted = MatchOptions(dolphin=dolphin, iso=iso, replay_dir=folder / "replays", slippi_port=free_port())
-    return build_match(wanted, trained_character="mewtwo", delay=0, is_blocking=True)
+    wanted = PlayOptions(dolphin=dolphin, iso=iso, replay_dir=folder / "replays", slippi_port=free_port())
+    return build_match(wanted, trained_character="mewtwo", delay=0)
 
 
 def script(path: Path, text: str) -> Path:

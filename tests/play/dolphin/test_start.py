@@ -5,6 +5,7 @@ import configparser
 import json
 import socket
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import melee
 import pytest
 
 from dataset.errors import DolphinError
-from play.dolphin.build import Build
-from play.dolphin.match import Match, MatchOptions
+from play.dolphin.installation import Build
+from play.dolphin.match import Match
 from play.dolphin.session import ALONE, BESIDE_A_PERSON, Patience
-from play.dolphin.start import Menus, open_match
+from play.dolphin.start import Menus, agent_port_finder, open_match, with_agent_port
 from play.launch import play_match
-from play.play_options import PlayOptions
+from play.options import PlayOptions
 from tests.play.builders import random_run, settle
 from tests.play.fake_dolphin import write_fake_dolphin
 
@@ -29,9 +30,9 @@ def silent(line: str) -> None:
     pass
 
 
-def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_two_games_are_played_through_the_menus_between_them(wanted: PlayOptions, tmp_path: Path) -> None:
     before = set(active_children())
-    outcome = play_match(PlayOptions(run=str(random_run(tmp_path / "run")), is_sync=True), wanted, 2, silent)
+    outcome = play_match(replace(wanted, policy=str(random_run(tmp_path / "run")), games=2), silent)
     assert outcome.report.lost is None
     assert [game.frames for game in outcome.report.games] == [120, 120]
     assert set(active_children()) == before
@@ -66,42 +67,41 @@ def test_two_games_are_played_through_the_menus_between_them(wanted: MatchOption
     assert not Path(flags["-u"]).exists(), "the temporary home is gone"
 
 
-def test_two_policies_play_each_other(wanted: MatchOptions, tmp_path: Path) -> None:
-    own = str(random_run(tmp_path / "own"))
-    options = PlayOptions(run=own, opponent=str(random_run(tmp_path / "rival", character="fox", delay=2)), is_sync=True)
-    outcome = play_match(options, MatchOptions(**vars(wanted) | {"opponent": options.opponent}), 1, silent)
+def test_two_policies_play_each_other(wanted: PlayOptions, tmp_path: Path) -> None:
+    own, rival = random_run(tmp_path / "own"), random_run(tmp_path / "rival", character="fox", delay=2)
+    outcome = play_match(replace(wanted, policy=str(own), opponent=str(rival)), silent)
     assert ([game.frames for game in outcome.report.games], outcome.report.lost) == ([120], None)
 
 
-def test_async_lets_dolphin_run_on(wanted: MatchOptions, tmp_path: Path) -> None:
-    outcome = play_match(PlayOptions(run=str(random_run(tmp_path / "run"))), wanted, 1, silent)
+def test_async_lets_dolphin_run_on(wanted: PlayOptions, tmp_path: Path) -> None:
+    outcome = play_match(replace(wanted, policy=str(random_run(tmp_path / "run")), sync=False), silent)
     assert outcome.report.lost is None
     ini = configparser.ConfigParser()
     ini.read(tmp_path / "flags.ini")
     assert ini["Slippi"]["blockingpipes"] == "False"
 
 
-def test_headless_asks_a_mainline_build_for_no_window(wanted: MatchOptions, tmp_path: Path) -> None:
-    open_match(settle(MatchOptions(**vars(wanted) | {"is_headless": True}))).close()
+def test_headless_asks_a_mainline_build_for_no_window(wanted: PlayOptions, tmp_path: Path) -> None:
+    open_match(settle(replace(wanted, headless=True))).close()
     flags = ast.literal_eval((tmp_path / "flags").read_text())
     assert flags["--platform"] == "headless"
 
 
-def test_a_build_that_always_has_a_window_is_never_started_headless(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_a_build_that_always_has_a_window_is_never_started_headless(wanted: PlayOptions, tmp_path: Path) -> None:
     write_fake_dolphin(tmp_path, options="--batch")
     with pytest.raises(DolphinError, match="--headless: needs a build that can do without a window, found mainline"):
-        open_match(settle(MatchOptions(**vars(wanted) | {"is_headless": True})))
+        open_match(settle(replace(wanted, headless=True)))
     assert not (tmp_path / "flags").exists(), "Qt takes --platform for its own, and dies of it"
 
 
-def test_where_dolphin_cannot_wait_sync_is_refused(wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_dolphin_cannot_wait_sync_is_refused(wanted: PlayOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("play.dolphin.start.build_of", lambda path: Build("Ishiiruka", "3.4.1", False, False))
     monkeypatch.setattr("play.dolphin.start.platform.system", lambda: "Windows")
     with pytest.raises(DolphinError, match="--sync: needs a mainline build on Windows, found Ishiiruka"):
         open_match(settle(wanted))
 
 
-def test_the_stream_of_another_dolphin_is_never_taken_for_ours(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_the_stream_of_another_dolphin_is_never_taken_for_ours(wanted: PlayOptions, tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
         another.bind(("", settle(wanted).slippi_port))
         with pytest.raises(DolphinError, match=r"--slippi-port \d+: must be free .* close the other Dolphin"):
@@ -109,23 +109,23 @@ def test_the_stream_of_another_dolphin_is_never_taken_for_ours(wanted: MatchOpti
     assert not (tmp_path / "flags").exists()
 
 
-def test_what_is_no_dolphin_is_refused(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_what_is_no_dolphin_is_refused(wanted: PlayOptions, tmp_path: Path) -> None:
     write_fake_dolphin(tmp_path, version="something else")
     with pytest.raises(DolphinError, match="must answer --version"):
         open_match(settle(wanted))
 
 
-def test_a_human_opponent_needs_a_user_folder(wanted: MatchOptions, tmp_path: Path) -> None:
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "nowhere"})
+def test_a_human_opponent_needs_a_user_folder(wanted: PlayOptions, tmp_path: Path) -> None:
+    human = replace(wanted, opponent="human", dolphin_home=tmp_path / "nowhere")
     with pytest.raises(DolphinError, match="--dolphin-home"):
         open_match(settle(human))
 
 
-def test_a_human_opponents_pad_settings_are_copied(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_a_human_opponents_pad_settings_are_copied(wanted: PlayOptions, tmp_path: Path) -> None:
     home = tmp_path / "User"
     (home / "Config").mkdir(parents=True)
     (home / "Config" / "GCPadNew.ini").write_text("[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n")
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": home})
+    human = replace(wanted, opponent="human", dolphin_home=home)
     session = open_match(settle(human))
     flags = ast.literal_eval((tmp_path / "flags").read_text())
     pads = configparser.ConfigParser()
@@ -136,15 +136,15 @@ def test_a_human_opponents_pad_settings_are_copied(wanted: MatchOptions, tmp_pat
     assert (home / "Config" / "GCPadNew.ini").read_text() == "[GCPad2]\nDevice = DInput/0/Keyboard Mouse\n"
 
 
-def test_a_person_needs_a_build_with_a_picture(wanted: MatchOptions, tmp_path: Path) -> None:
+def test_a_person_needs_a_build_with_a_picture(wanted: PlayOptions, tmp_path: Path) -> None:
     write_fake_dolphin(tmp_path, version="mainline ExiAI")
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path})
+    human = replace(wanted, opponent="human", dolphin_home=tmp_path)
     with pytest.raises(DolphinError, match="an ExiAI build shows no picture"):
         open_match(settle(human))
 
 
-def test_only_people_may_take_their_time_in_menus_and_pauses(wanted: MatchOptions, tmp_path: Path) -> None:
-    human = MatchOptions(**vars(wanted) | {"opponent": "human", "dolphin_home": tmp_path / "User"})
+def test_only_people_may_take_their_time_in_menus_and_pauses(wanted: PlayOptions, tmp_path: Path) -> None:
+    human = replace(wanted, opponent="human", dolphin_home=tmp_path / "User")
     (tmp_path / "User").mkdir()
     limits: list[Patience] = []
     for options in (wanted, human):
@@ -157,9 +157,9 @@ def test_only_people_may_take_their_time_in_menus_and_pauses(wanted: MatchOption
     assert BESIDE_A_PERSON.pause_s >= 600
 
 
-def test_online_the_login_is_where_dolphin_finds_it(wanted: MatchOptions, tmp_path: Path, login: Path) -> None:
+def test_online_the_login_is_where_dolphin_finds_it(wanted: PlayOptions, tmp_path: Path, login: Path) -> None:
     home = tmp_path / "dolphin" / "netplay" / "User"
-    online = MatchOptions(**vars(wanted) | {"dolphin_home": home, "connect_code": "ABC#123"})
+    online = replace(wanted, dolphin_home=home, connect_code="ABC#123")
     with closing(open_match(settle(online, delay=2))):
         flags = ast.literal_eval((tmp_path / "flags").read_text())
         assert (Path(flags["-u"]) / "Slippi" / "user.json").read_text() == login.read_text()
@@ -172,7 +172,7 @@ def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dolphin" / "Slippi").mkdir()
     path = tmp_path / "dolphin" / "Slippi" / "user.json"
     path.write_text('{"connectCode": "MAC#1"}')
-    monkeypatch.setattr("play.dolphin.match.platform.system", lambda: "Darwin")
+    monkeypatch.setattr("play.dolphin.installation.platform.system", lambda: "Darwin")
     return path
 
 
@@ -216,7 +216,7 @@ def character_select(status: melee.ControllerStatus, level: int) -> melee.GameSt
     ],
 )
 def test_the_game_is_started_only_once_the_cpu_is_a_cpu_of_its_level(
-    wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch, status: melee.ControllerStatus, level: int, may_start: bool
+    wanted: PlayOptions, monkeypatch: pytest.MonkeyPatch, status: melee.ControllerStatus, level: int, may_start: bool
 ) -> None:
     own, cpu = navigate(settle(wanted), character_select(status, level), monkeypatch)
     ((_, asked),) = own.calls
@@ -239,9 +239,9 @@ def test_the_game_is_started_only_once_the_cpu_is_a_cpu_of_its_level(
     ],
 )
 def test_against_a_policy_the_game_is_started_only_once_it_has_its_character(
-    wanted: MatchOptions, monkeypatch: pytest.MonkeyPatch, chosen: melee.Character, is_coin_down: bool, may_start: bool
+    wanted: PlayOptions, monkeypatch: pytest.MonkeyPatch, chosen: melee.Character, is_coin_down: bool, may_start: bool
 ) -> None:
-    match = settle(MatchOptions(**vars(wanted) | {"opponent": "runs/rival"}), rival_character="fox")
+    match = settle(replace(wanted, opponent="runs/rival"), rival_character="fox")
     state = character_select(melee.ControllerStatus.CONTROLLER_HUMAN, 0)
     state.players[2].character, state.players[2].coin_down = chosen, is_coin_down
     own, other = navigate(match, state, monkeypatch)
@@ -261,7 +261,7 @@ def test_against_a_policy_the_game_is_started_only_once_it_has_its_character(
     ],
 )
 def test_both_pads_leave_the_scores_and_only_the_agents_leads_to_the_versus_mode(
-    wanted: MatchOptions,
+    wanted: PlayOptions,
     monkeypatch: pytest.MonkeyPatch,
     menu: melee.Menu,
     own_calls: list[str],
@@ -300,8 +300,8 @@ def stage_select(frame: int) -> melee.GameState:
     return melee.GameState(menu_state=melee.Menu.STAGE_SELECT, frame=frame, players=players)
 
 
-def test_a_rival_that_plays_sheik_is_ready_as_zelda_and_holds_a_at_the_stages(wanted: MatchOptions) -> None:
-    match = settle(MatchOptions(**vars(wanted) | {"opponent": "runs/rival"}), rival_character="sheik")
+def test_a_rival_that_plays_sheik_is_ready_as_zelda_and_holds_a_at_the_stages(wanted: PlayOptions) -> None:
+    match = settle(replace(wanted, opponent="runs/rival"), rival_character="sheik")
     own, rival = Pressing(1), Pressing(2)
     menus = Menus(match, [own, rival])  # type: ignore[list-item]
     state = character_select(melee.ControllerStatus.CONTROLLER_HUMAN, 0)
@@ -314,7 +314,7 @@ def test_a_rival_that_plays_sheik_is_ready_as_zelda_and_holds_a_at_the_stages(wa
     assert rival.down == {"BUTTON_A"}
 
 
-def test_the_stage_is_chosen_in_every_game_though_dolphin_skips_the_screens_first_frame(wanted: MatchOptions) -> None:
+def test_the_stage_is_chosen_in_every_game_though_dolphin_skips_the_screens_first_frame(wanted: PlayOptions) -> None:
     own = Pressing(1)
     menus = Menus(settle(wanted), [own, Pressing(2)])  # type: ignore[list-item]
     for _ in range(2):
@@ -322,3 +322,62 @@ def test_the_stage_is_chosen_in_every_game_though_dolphin_skips_the_screens_firs
         assert own.down == {"BUTTON_A"}
         menus.navigate(melee.GameState(menu_state=melee.Menu.UNKNOWN_MENU))
         own.release_all()
+
+
+@pytest.mark.parametrize(
+    ("ini", "asked", "port"),
+    [
+        ("", None, 2),
+        ("[Core]\nSIDevice0 = 6\nSIDevice1 = 12\n", None, 3),
+        ("[Core]\nSIDevice0 = 0\nSIDevice1 = 12\n", None, 1),
+        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\nSIDevice2 = 12\nSIDevice3 = 12\n", None, 4),
+        ("[Core]\nSIDevice0 = 12\nSIDevice1 = 12\n", 1, 1),
+    ],
+)
+def test_beside_a_person_the_agent_takes_a_port_without_a_pad_or_the_one_asked_for(
+    wanted: PlayOptions, tmp_path: Path, ini: str, asked: int | None, port: int
+) -> None:
+    (tmp_path / "User" / "Config").mkdir(parents=True)
+    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
+    human = replace(wanted, opponent="human", dolphin_home=tmp_path / "User", port=asked)
+    assert with_agent_port(settle(human), asked).port == port
+
+
+@pytest.mark.parametrize(("ini", "asked"), [("", 1), ("[Core]\nSIDevice0 = 0\n", None)])
+def test_a_person_whose_only_pad_the_agent_would_take_is_told_so(
+    wanted: PlayOptions, tmp_path: Path, ini: str, asked: int | None
+) -> None:
+    (tmp_path / "User" / "Config").mkdir(parents=True)
+    (tmp_path / "User" / "Config" / "Dolphin.ini").write_text(ini)
+    human = replace(wanted, opponent="human", dolphin_home=tmp_path / "User", port=asked)
+    with pytest.raises(DolphinError, match="needs a pad on another port than the agent's 1"):
+        with_agent_port(settle(human), asked)
+
+
+def test_no_port_is_chosen_where_no_person_plays_at_this_machine(wanted: PlayOptions) -> None:
+    assert with_agent_port(settle(wanted), None).port == 1
+    online = replace(wanted, connect_code="ABC#123")
+    assert with_agent_port(settle(online, delay=2), None).port == 1
+
+
+def test_in_a_local_game_the_agent_is_where_its_pad_is(wanted: PlayOptions) -> None:
+    assert agent_port_finder(settle(replace(wanted, port=3)))(melee.GameState()) == 3
+
+
+def test_online_the_agent_is_found_by_the_logins_code(wanted: PlayOptions, tmp_path: Path) -> None:
+    (tmp_path / "User" / "Slippi").mkdir(parents=True)
+    (tmp_path / "User" / "Slippi" / "user.json").write_text('{"connectCode": "BOT#1"}')
+    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
+    find = agent_port_finder(settle(replace(wanted, **online), delay=2))
+    players = {1: melee.PlayerState(connectCode="ABC#123"), 2: melee.PlayerState(connectCode="BOT#1")}
+    assert find(melee.GameState(players=players)) == 2
+    with pytest.raises(DolphinError, match="must have the login's connect code") as refused:
+        find(melee.GameState(players={1: players[1]}))
+    assert "#" not in str(refused.value), "it is written to the session's log, where nobody is named"
+
+
+def test_netplay_without_a_login_is_refused(wanted: PlayOptions, tmp_path: Path) -> None:
+    (tmp_path / "User").mkdir()
+    online = {"opponent": "human", "dolphin_home": tmp_path / "User", "connect_code": "ABC#123"}
+    with pytest.raises(DolphinError, match="needs Slippi's login"):
+        agent_port_finder(settle(replace(wanted, **online), delay=2))

@@ -149,5 +149,5 @@ def test_the_command_prints_a_table(folder: Path) -> None:
 
 
 def test_a_folder_without_games_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="found no game"):
+    with pytest.raises(ConfigError, match="needs games to measure, found none"):
         run(str(tmp_path))

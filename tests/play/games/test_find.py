@@ -9,7 +9,7 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ReplayError
-from dataset.slippi import slp, ubjson
+from dataset.slippi import slp
 from play.games.find import Game, find_games, replay_game
 
 MEWTWO, FOX = 16, 1
@@ -40,7 +40,7 @@ def replay(
     if cpu is not None:
         player = events.tables[slp.GAME_START][0]["players"][cpu - 1]
         player["kind"], player["cpu_level"] = 1, 7
-    data = ubjson.pack(slp.write_events(events, slp.payload_sizes(raw)), metadata)
+    data = slp.pack(slp.write_events(events, slp.payload_sizes(raw)), metadata)
     path.write_bytes(data[: len(data) // 2] if is_cut else data)
     return path
 
@@ -104,9 +104,7 @@ def test_of_frames_simulated_again_the_last_copy_counts(tmp_path: Path) -> None:
     messages = slp.split_messages(raw)
     frames = [message for message in messages if message[0] == slp.FRAME_START]
     at = messages.index(frames[0])
-    path.write_bytes(
-        ubjson.pack(b"".join([*messages[:at], frames[0], frames[1], *frames, *messages[at + 2 :]]), metadata)
-    )
+    path.write_bytes(slp.pack(b"".join([*messages[:at], frames[0], frames[1], *frames, *messages[at + 2 :]]), metadata))
     game = replay_game(path, character=None, port=1)
     assert (game.frames, game.damage_dealt, game.damage_taken) == (2, 30.0, 10.0)
 

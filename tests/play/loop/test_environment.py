@@ -8,7 +8,7 @@ import melee
 import numpy as np
 
 from dataset.melee.controller import Controllers
-from play.agent.agent import Agent
+from play.agent.agent import Agent, Players
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
 from play.loop import environment
 from play.loop.environment import SessionEnvironment, Stepped
@@ -27,8 +27,8 @@ SCRIPT: list[Event] = [
 
 
 def play(source: Any, port: int = 3, **options: Any) -> Runner:
-    agent = Agent(Counting(), CODEC, delay=1)
-    loop = Runner(source, agent, find_port=lambda game: port, is_sync=True, **options)
+    players = Players(Agent(Counting(), CODEC, delay=1))
+    loop = Runner(source, players, find_port=lambda game: port, is_sync=True, **options)
     loop.run()
     return loop
 
@@ -67,7 +67,7 @@ def test_the_example_of_plugging_a_simulator_in_works() -> None:
     parsed = doctest.DocTestParser().get_doctest(
         str(environment.__doc__),
         {**vars(environment), "melee": melee, "time": time, "Runner": Runner, "fox": lambda: player(4, 0.0)}
-        | {"agent": Agent(Counting(), CODEC, delay=0)},
+        | {"players": Players(Agent(Counting(), CODEC, delay=0))},
         "play.loop.environment",
         None,
         None,

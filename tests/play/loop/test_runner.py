@@ -1,6 +1,5 @@
 """The frame loop against a scripted session: what is stepped, what is sent, what is counted."""
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,15 +7,13 @@ from typing import Any
 import melee
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
-from dataset.errors import ConfigError, DolphinError
+from dataset.errors import DolphinError
 from dataset.melee.controller import Classes, Controllers
-from play.agent.agent import Agent
+from play.agent.agent import Agent, Players, PolicyInput
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
-from play.loop.runner import FRAME_BUDGET_MS, Runner, check_budget, warm_up
-from play.loop.score import GameResult
+from play.loop.runner import GameResult, Runner
 
 CODEC = get_codec("axis17")
 STICK = np.array([-80, -70, -60, -50, -40, -30, -23, 0, 23, 30, 40, 50, 60, 70, 80], dtype=np.int32)
@@ -31,16 +28,9 @@ class Counting:
     def reset(self) -> None:
         self.steps, self.games = 0, self.games + 1
 
-    def step(
-        self,
-        continuous: NDArray[np.float16],
-        indices: NDArray[np.uint16],
-        previous: Classes,
-        delay: int,
-        noise: NDArray[np.float32],
-    ) -> Classes:
+    def step(self, given: PolicyInput) -> Classes:
         self.steps += 1
-        return CODEC.encode(np.array([STICK[self.steps % len(STICK)], 0, 0, 0, 0, 0], dtype=np.int32))
+        return CODEC.encode(np.array([[STICK[self.steps % len(STICK)], 0, 0, 0, 0, 0]], dtype=np.int32))
 
 
 def player(stocks: int, percent: float) -> melee.PlayerState:
@@ -85,9 +75,9 @@ def port_three(game: Any) -> int:
     return 3
 
 
-def runner(session: Script, delay: int = 0, **options: Any) -> Runner:
-    agent = Agent(Counting(), CODEC, delay=delay)
-    return Runner(session, agent, find_port=port_three, **({"is_sync": False} | options))
+def runner(session: Script, delay: int = 0, policy: Counting | None = None, **options: Any) -> Runner:
+    players = Players(Agent(policy or Counting(), CODEC, delay=delay))
+    return Runner(session, players, find_port=port_three, **({"is_sync": False} | options))
 
 
 def test_sync_answers_every_frame() -> None:
@@ -182,33 +172,15 @@ def test_a_lost_session_keeps_what_was_played() -> None:
 
 
 def test_a_game_without_the_agent_is_refused() -> None:
-    agent = Agent(Counting(), CODEC, delay=0)
+    players = Players(Agent(Counting(), CODEC, delay=0))
     with pytest.raises(DolphinError, match=r"port 2, found players on \(1, 3\)"):
-        Runner(Script([frame(-123)]), agent, find_port=lambda game: 2, is_sync=True).run()
+        Runner(Script([frame(-123)]), players, find_port=lambda game: 2, is_sync=True).run()
 
 
 def test_a_session_without_frames_reports_nothing_measured() -> None:
     summary = runner(Script()).run().summary()
     assert summary["frames"] == 0
     assert (summary["step_ms_p50"], summary["stale_share"], summary["fps"]) == (None, None, None)
-
-
-def test_a_policy_within_the_frame_budget_may_play() -> None:
-    check_budget(FRAME_BUDGET_MS)
-
-
-def test_a_policy_beyond_the_frame_budget_is_refused_with_the_excess() -> None:
-    with pytest.raises(ConfigError, match=r"found 20\.5 ms, 6\.5 ms too long"):
-        check_budget(20.5)
-
-
-def test_warming_up_measures_a_step() -> None:
-    class Slow(Counting):
-        def step(self, *args: Any) -> Classes:
-            time.sleep(0.002)
-            return super().step(*args)
-
-    assert warm_up(Agent(Slow(), CODEC, delay=0)) >= 2.0
 
 
 class Interrupted(Script):
@@ -225,3 +197,49 @@ def test_an_interrupted_session_is_lost_and_its_game_counts() -> None:
     report = runner(Interrupted([frame(-123), frame(-122)]), is_sync=True).run()
     assert report.lost == "somebody interrupted it"
     assert [game.frames for game in report.games] == [2]
+
+
+class Notes:
+    """Writes down what a listener hears, and how many games the loop had counted by then."""
+
+    def __init__(self, loop: Runner) -> None:
+        self.heard: list[tuple[str, int, int]] = []
+        self.loop = loop
+        loop.listeners.append(self)
+
+    def game_started(self, port: int, frame: Frame) -> None:
+        self.heard.append((f"start {port}", frame.number, len(self.loop.report.games)))
+
+    def game_ended(self, last: Frame) -> None:
+        self.heard.append(("end", last.number, len(self.loop.report.games)))
+
+
+def noted(session: Script, **options: Any) -> Notes:
+    notes = Notes(runner(session, **options))
+    notes.loop.run()
+    return notes
+
+
+def test_listeners_hear_of_a_games_end_once_the_loop_has_counted_it() -> None:
+    session = Script([Menu(None), frame(-123), frame(-122), Ended(), Menu(None), frame(-123)])
+    notes = noted(session, is_sync=True)
+    assert notes.heard == [("start 3", -123, 0), ("end", -122, 1), ("start 3", -123, 1), ("end", -123, 2)]
+    assert (notes.loop.num_games, notes.loop.is_in_game, session.navigated) == (2, False, 2)
+
+
+def test_an_end_that_comes_with_the_next_game_is_heard_before_its_start() -> None:
+    notes = noted(Script([frame(-123), frame(-122), Ended(), frame(-123)], [frame(-122)]))
+    assert notes.heard == [("start 3", -123, 0), ("end", -122, 1), ("start 3", -123, 1), ("end", -122, 2)]
+
+
+def test_a_game_that_the_loop_cuts_off_has_an_end_too() -> None:
+    notes = noted(Script([frame(number) for number in range(-123, 400)]), is_sync=True, seconds=1.0)
+    assert notes.heard == [("start 3", -123, 0), ("end", -63, 1)]
+
+
+def test_the_newest_frame_and_the_controller_on_the_pad_can_be_read() -> None:
+    session = Script([frame(-123)], [frame(-122), frame(-121)])
+    loop = noted(session).loop
+    assert loop.newest is not None
+    assert loop.held is not None
+    assert (loop.newest.number, int(loop.held[0])) == (-121, session.sent[-1])

@@ -8,12 +8,12 @@ import melee
 import numpy as np
 import pytest
 
-from dataset.slippi.ubjson import pack, raw_length
+from dataset.melee.controller import Classes
+from dataset.slippi.slp import pack, raw_length
+from play.agent.agent import PolicyInput
 from play.dolphin.session import Ended, Event, Frame, Lost
-from play.loop.observed import Watched
-from play.loop.runner import Runner
-from play.loop.session_log import SessionLog, new_folder
-from tests.play.loop.test_runner import Script, frame, port_three, runner
+from play.loop.session_log import SessionLog, logging, new_folder
+from tests.play.loop.test_runner import Counting, Script, frame, runner
 
 
 def lines(log: SessionLog) -> list[dict[str, Any]]:
@@ -22,13 +22,10 @@ def lines(log: SessionLog) -> list[dict[str, Any]]:
 
 def played(folder: Path, *bursts: list[Event], replay_dir: Path | None = None, **options: Any) -> SessionLog:
     """Play a script with a log, as a match is played."""
-    watched = Watched(session=Script(*bursts), find_port=port_three)
-    loop: Runner = runner(watched, **({"is_sync": True} | options))  # type: ignore[arg-type]
+    loop = runner(Script(*bursts), **({"is_sync": True} | options))
     log = SessionLog(folder, {"run": "runs/x", "delay": 2}, loop.report, replay_dir)
-    watched.listeners.append(log)
-    loop.run()
-    watched.stop()
-    log.close()
+    with logging(log, loop):
+        loop.run()
     return log
 
 
@@ -139,25 +136,21 @@ def test_dolphin_may_finish_the_replay_of_the_last_game_before_it_is_ended(
             kept.write_bytes(pack(b"events", {}))
 
     monkeypatch.setattr("play.loop.session_log.time.sleep", pause)
-    watched = Watched(session=Script([frame(-123), Ended()]), find_port=port_three)
-    loop = runner(watched, num_games=1)  # type: ignore[arg-type]
+    loop = runner(Script([frame(-123), Ended()]), num_games=1)
     log = SessionLog(tmp_path, {}, loop.report, kept.parent)
-    watched.listeners.append(log)
+    loop.listeners.append(log)
     kept.write_bytes(pack(b"", {}) + b"events")
     loop.run()
-    watched.stop()
     assert (len(looked), log.replays, raw_length(kept.read_bytes())) == (5, [kept.resolve()], 6)
 
 
 def test_every_game_names_the_replay_that_dolphin_kept_of_it(tmp_path: Path) -> None:
     (tmp_path / "old.slp").touch()
     session = Keeping(tmp_path / "2026-11", [frame(-123), Ended(), frame(-123), Ended(), frame(-123)])
-    watched = Watched(session=session, find_port=port_three)
-    loop = runner(watched, is_sync=True)  # type: ignore[arg-type]
+    loop = runner(session, is_sync=True)
     log = SessionLog(new_folder(tmp_path / "sessions"), {}, loop.report, tmp_path)
-    watched.listeners.append(log)
+    loop.listeners.append(log)
     loop.run()
-    watched.stop()
     kept = [tmp_path.resolve() / "2026-11" / f"Game_{number}.slp" for number in (1, 2)]
     names = [f"../../2026-11/Game_{number}.slp" for number in (1, 2)]
     assert [line["replay"] for line in lines(log) if line["event"] == "game_end"] == [*names, None]
@@ -165,13 +158,17 @@ def test_every_game_names_the_replay_that_dolphin_kept_of_it(tmp_path: Path) -> 
 
 
 def test_every_line_is_on_disk_before_play_goes_on(tmp_path: Path) -> None:
-    first = Frame(melee.GameState(players=frame(0).game.players), -123, 0.0)
-    watched = Watched(session=Script([first, Lost("x")]), find_port=port_three)
-    loop = runner(watched)  # type: ignore[arg-type]
+    class Looking(Counting):
+        def step(self, given: PolicyInput) -> Classes:
+            seen.append([line["event"] for line in lines(log)])
+            return super().step(given)
+
+    seen: list[list[str]] = []
+    loop = runner(Script([frame(-123), Lost("x")]), policy=Looking())
     log = SessionLog(tmp_path, {}, loop.report)
-    watched.listeners.append(log)
-    watched.next()
-    assert [line["event"] for line in lines(log)] == ["session", "game_start"]
+    loop.listeners.append(log)
+    loop.run()
+    assert seen == [["session", "game_start"]]
     log.failed(MemoryError("out of memory"))
     assert lines(log)[-1] | {"time": ""} == {
         "event": "error",

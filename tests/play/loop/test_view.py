@@ -4,15 +4,14 @@ import io
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from play.dolphin.session import Event, Menu
+from play.dolphin.session import Event, Lost, Menu
 from play.loop import view
-from play.loop.observed import Watched
-from play.loop.runner import Report
 from play.loop.view import (
     Fighter,
     Gauge,
@@ -26,7 +25,7 @@ from play.loop.view import (
     snapshot,
     viewing,
 )
-from tests.play.loop.test_runner import Script, frame, port_three, runner
+from tests.play.loop.test_runner import Script, frame, runner
 
 DEADLINE_S = 60.0
 NOW = Snapshot(
@@ -87,20 +86,23 @@ def printed(now: Snapshot) -> str:
 
 def test_a_game_that_stands_still_is_told_of_as_paused() -> None:
     still = Snapshot(**vars(NOW) | {"quiet_s": 61.0})
-    assert line(still).startswith("game 2, frame 3421: paused for 61 s; it goes on where it stopped, Ctrl-C ends it")
+    assert line(still).startswith("game 2, frame 3421: paused for 61 s; it continues where it stopped, Ctrl-C ends it")
     assert "paused for 61 s" in printed(still)
     assert "paused" not in line(NOW) + printed(NOW)
 
 
 def test_how_long_no_frame_has_come_is_read_off_the_newest() -> None:
-    watched = Watched(session=Script([frame(-123)]), find_port=port_three)
-    assert snapshot(watched, Report(), 0.0).quiet_s == 0.0
-    watched.next()
-    assert watched.newest is not None
-    before = time.perf_counter()
-    quiet_s = snapshot(watched, Report(), 0.0).quiet_s
-    received_at = watched.newest.received_at
-    assert before - received_at <= quiet_s <= time.perf_counter() - received_at
+    first = frame(-123)
+
+    def look() -> None:
+        before = time.perf_counter()
+        quiet_s = snapshot(loop, 0.0).quiet_s
+        assert before - first.received_at <= quiet_s <= time.perf_counter() - first.received_at
+
+    loop = runner(Then(look, [first]))
+    assert snapshot(loop, 0.0).quiet_s == 0.0
+    loop.run()
+    assert snapshot(loop, 0.0).quiet_s == 0.0
 
 
 def test_the_view_fits_a_terminal_and_shows_everything() -> None:
@@ -117,15 +119,28 @@ def test_where_no_terminal_is_a_line_tells_it() -> None:
 
 
 def test_a_snapshot_is_taken_from_the_players_side() -> None:
-    watched = Watched(session=Script([frame(-123, (3, 20.5), (2, 50.0))]), find_port=port_three)
-    empty = snapshot(watched, Report(), 0.0)
+    loop = runner(Script([frame(-123, (3, 20.5), (2, 50.0))]))
+    empty = snapshot(loop, 0.0)
     assert (empty.own, empty.others, empty.pad, empty.is_in_game) == (None, (), (0,) * 6, False)
-    loop = runner(watched)  # type: ignore[arg-type]
     loop.run()
-    now = snapshot(watched, loop.report, 60.0)
+    now = snapshot(loop, 60.0)
     assert now.own == Fighter(port=3, name="Fox", stocks=3, percent=20.5)
     assert now.others == (Fighter(port=1, name="Fox", stocks=2, percent=50.0),)
     assert (now.game, now.frame, now.pad[0], now.frames, sum(now.latency)) == (1, -123, -70, 1, 1)
+
+
+class Then(Script):
+    """A script after which something is done before the session is lost."""
+
+    def __init__(self, then: Callable[[], object], *bursts: list[Event]) -> None:
+        super().__init__(*bursts)
+        self.then = then
+
+    def next(self, *, wait: bool = True) -> Event | None:
+        event = super().next(wait=wait)
+        if isinstance(event, Lost):
+            self.then()
+        return event
 
 
 class Stuck(io.StringIO):
@@ -163,10 +178,9 @@ def test_the_loop_plays_on_while_the_terminal_takes_no_text(monkeypatch: pytest.
     monkeypatch.setattr(view, "LINE_EVERY_S", 0.01)
     stuck = Stuck()
     session = After(stuck.is_stuck, [frame(number) for number in range(-123, 400)])
-    watched = Watched(session=session, find_port=port_three)
-    loop = runner(watched, is_sync=True)  # type: ignore[arg-type]
+    loop = runner(session, is_sync=True)
     before = sys.getswitchinterval()
-    with viewing(watched, loop.report, Console(file=stuck, force_terminal=is_terminal)):
+    with viewing(loop, Console(file=stuck, force_terminal=is_terminal)):
         report = loop.run()
         assert not stuck.may_go_on.is_set()
     assert (report.frames, len(report.answered)) == (523, 523)
@@ -199,17 +213,16 @@ def test_the_view_draws_on_a_terminal_and_tells_elsewhere(
     monkeypatch.setattr(view, "REFRESH_S", 0.01)
     monkeypatch.setattr(view, "PAUSE_S", float("inf"))  # the frame is of another time
     drawn = Drawn()
-    watched = Watched(session=Script([frame(-123)]), find_port=port_three)
-    watched.next()
-    with viewing(watched, Report(), Console(file=drawn, force_terminal=is_terminal, width=80)):
-        assert drawn.is_drawn.wait(DEADLINE_S)
+    loop = runner(Then(lambda: drawn.is_drawn.wait(DEADLINE_S), [frame(-123)]))
+    with viewing(loop, Console(file=drawn, force_terminal=is_terminal, width=80)):
+        loop.run()
+    assert drawn.is_drawn.is_set()
     assert shown in drawn.getvalue()
     assert view_threads() == []
 
 
 def test_without_a_view_there_is_no_thread() -> None:
-    watched = Watched(session=Script([Menu(None)]), find_port=port_three)
-    with viewing(watched, Report(), Console(quiet=True)):
+    with viewing(runner(Script([Menu(None)])), Console(quiet=True)):
         assert view_threads() == []
 
 
@@ -222,7 +235,6 @@ def test_the_view_is_only_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "draw", fail)
     monkeypatch.setattr(view, "REFRESH_S", 0.0)
     monkeypatch.setattr(threading, "excepthook", lambda failed: None)
-    watched = Watched(session=Script([frame(-123), frame(-122)]), find_port=port_three)
-    loop = runner(watched, is_sync=True)  # type: ignore[arg-type]
-    with viewing(watched, loop.report, Console(file=io.StringIO(), force_terminal=True)):
+    loop = runner(Script([frame(-123), frame(-122)]), is_sync=True)
+    with viewing(loop, Console(file=io.StringIO(), force_terminal=True)):
         assert loop.run().frames == 2

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +14,16 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import get_codec
 from dataset.duels.generate import generate_replay
 from dataset.errors import CheckpointError, ConfigError
+from dataset.melee.controller import Classes
 from ingest.replay.parse import parse_columns
-from play.agent.agent import Agent
-from play.loop.runner import warm_up
-from play.play_options import PlayOptions
-from play.players import load_agent, load_pair
-from play.runtime.load import load
+from play.agent.agent import Agent, Players, PolicyInput
+from play.options import PlayOptions
+from play.runtime.load import check_budget, load, load_players, warm_up
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
 from tests.play.builders import random_run
+from tests.play.loop.test_runner import CODEC, Counting
 from train.export.export import export_run
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
@@ -49,14 +50,19 @@ def columns(replay: Path) -> NDArray[np.float32]:
 
 
 def controllers(run: Path, columns: NDArray[np.float32], runtime: str, temperature: float = 1.0) -> NDArray[np.int32]:
-    options = PlayOptions(run=str(run), temperature=temperature, seed=5, runtime=runtime)
-    _, agent = load_agent(options, lambda line: None)
-    return played(agent, columns)
+    options = PlayOptions(policy=str(run), temperature=temperature, seed=5, runtime=runtime)
+    (answers,) = played(load_players(options, silent)[1], columns)
+    return answers
 
 
-def played(agent: Agent, columns: NDArray[np.float32]) -> NDArray[np.int32]:
-    agent.start_game(1)
-    return np.stack([agent.act(columns[:, t]) for t in range(columns.shape[1])])
+def played(players: Players, columns: NDArray[np.float32], side: int = 1) -> NDArray[np.int32]:
+    """Controllers [players, frames, 6]."""
+    players.start_game(side)
+    return np.stack([players.answer(column) for column in columns.T], axis=1)
+
+
+def silent(line: str) -> None:
+    pass
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
@@ -83,11 +89,12 @@ def test_temperature_reaches_the_graph(exported_run: Path, columns: NDArray[np.f
 
 def test_a_new_game_begins_with_a_new_state(exported_run: Path, columns: NDArray[np.float32]) -> None:
     _, stepper = load(str(exported_run), 1.0, "onnx")
-    frame = (np.ones(93, np.float16), np.ones(12, np.uint16), np.zeros(13, np.uint8), 2, np.full(13, 0.4, np.float32))
+    features = (np.ones((1, 93), np.float16), np.ones((1, 12), np.uint16))
+    frame = PolicyInput(*features, np.zeros((1, 13), np.uint8), 2, np.full((1, 13), 0.4, np.float32))
 
     def game(num_frames: int) -> list[list[int]]:
         stepper.reset()
-        return [stepper.step(*frame).tolist() for _ in range(num_frames)]
+        return [stepper.step(frame)[0].tolist() for _ in range(num_frames)]
 
     first = game(9)
     assert game(8) == first[:8]
@@ -106,8 +113,8 @@ def test_auto_takes_the_graph_if_there_is_one_and_says_so(run: Path) -> None:
 
 def test_the_first_lines_name_the_runtime(run: Path) -> None:
     said: list[str] = []
-    load_agent(PlayOptions(run=str(run)), said.append)
-    load_agent(PlayOptions(run=str(run), runtime="torch"), said.append)
+    load_players(PlayOptions(policy=str(run)), said.append)
+    load_players(PlayOptions(policy=str(run), runtime="torch"), said.append)
     assert [line.split(": ")[1].split(", delay")[0] for line in said] == ["ONNX Runtime, f32", "PyTorch"]
 
 
@@ -117,34 +124,25 @@ def test_a_policy_too_slow_for_the_game_is_refused_by_how_much_unless_the_game_w
 ) -> None:
     if runtime == "openvino":
         pytest.importorskip("openvino", reason="needs exphil[openvino]")
-    monkeypatch.setattr("play.loop.runner.FRAME_BUDGET_MS", 0.0)
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 0.0)
     for opponent in (None, str(exported_run)):
-        options = PlayOptions(run=str(exported_run), opponent=opponent, runtime=runtime)
+        options = PlayOptions(policy=str(exported_run), opponent=opponent, runtime=runtime)
         with pytest.raises(ConfigError, match=r"must take at most 0\.0 ms .* ms too long"):
-            load_players(options)
-        load_players(replace(options, is_sync=True))
-
-
-def load_players(options: PlayOptions) -> None:
-    if options.opponent is None:
-        load_agent(options, lambda line: None)
-    else:
-        load_pair(options, options.opponent, lambda line: None)
+            load_players(options, silent)
+        load_players(replace(options, sync=True), silent)
 
 
 def test_one_graph_steps_two_players_as_it_steps_each(exported_run: Path, columns: NDArray[np.float32]) -> None:
     columns = columns[:, :150]
-    options = PlayOptions(run=str(exported_run), runtime="onnx", seed=5)
-    _, _, pair = load_pair(options, str(exported_run), lambda line: None)
-    pair.start_game(1)
-    both = np.stack([pair.answer(columns[:, t]) for t in range(columns.shape[1])], axis=1)
-    _, alone = load_agent(options, lambda line: None)
-    assert np.array_equal(both[0], played(alone, columns))
+    options = PlayOptions(policy=str(exported_run), runtime="onnx", seed=5)
+    _, both = load_players(replace(options, opponent=str(exported_run)), silent)
+    own, other = played(both, columns)
+    _, alone = load_players(options, silent)
+    assert np.array_equal(own, played(alone, columns)[0])
     _, stepper = load(str(exported_run), 1.0, "onnx")
-    other = Agent(stepper, get_codec("axis17"), delay=2, seed=(5, 1))
-    warm_up(other)  # draws noise, as loading a pair does
-    other.start_game(0)
-    assert np.array_equal(both[1], np.stack([other.act(columns[:, t]) for t in range(columns.shape[1])]))
+    alone = Players(Agent(stepper, get_codec("axis17"), delay=2, seed=(5, 1)))
+    warm_up(alone)  # draws noise, as loading both does
+    assert np.array_equal(other, played(alone, columns, side=0)[0])
 
 
 def test_a_stale_graph_is_refused_until_it_is_exported_again(run: Path) -> None:
@@ -208,10 +206,10 @@ def test_an_exported_run_plays_where_pytorch_is_not_installed(exported_run: Path
     done = without_torch(
         "from pathlib import Path\n"
         "from play.launch import play_stand_in\n"
-        "from play.play_options import PlayOptions\n"
+        "from play.options import PlayOptions\n"
         "if __name__ == '__main__':\n"
-        f"    options = PlayOptions(run={str(exported_run)!r}, is_sync=True)\n"
-        f"    print(play_stand_in(options, Path({str(replay)!r}), print).report.frames)\n"
+        f"    options = PlayOptions(policy={str(exported_run)!r}, stand_in=Path({str(replay)!r}), sync=True)\n"
+        f"    print(play_stand_in(options, print).report.frames)\n"
     )
     assert done.stdout.split()[-1:] == ["700"], done.stderr
 
@@ -234,3 +232,23 @@ def test_a_policy_trained_on_windows_without_memory_is_not_played(run: Path) -> 
     record.write_text(record.read_text(encoding="utf-8").replace('"contract": "stream"', '"contract": "window"'))
     with pytest.raises(CheckpointError, match="play carries a policy's memory from frame to frame"):
         load(str(run), 1.0)
+
+
+def test_a_policy_within_the_frame_budget_may_play(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 14.0)
+    check_budget(14.0)
+
+
+def test_a_policy_beyond_the_frame_budget_is_refused_with_the_excess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 14.0)
+    with pytest.raises(ConfigError, match=r"found 20\.5 ms, 6\.5 ms too long"):
+        check_budget(20.5)
+
+
+def test_warming_up_measures_a_step() -> None:
+    class Slow(Counting):
+        def step(self, given: PolicyInput) -> Classes:
+            time.sleep(0.002)
+            return super().step(given)
+
+    assert warm_up(Players(Agent(Slow(), CODEC, delay=0))) >= 2.0

@@ -16,8 +16,10 @@ import pytest
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from dataset.melee import controller
-from dataset.slippi import slp, ubjson
-from play.stand_in.stand_in import NEVER, StandIn
+from dataset.slippi import slp
+from play.stand_in.protocol import NEVER
+from play.stand_in.stand_in import StandIn
+from tests.play.builders import wait_until_over
 
 melee = pytest.importorskip("melee")
 enet = pytest.importorskip("enet")
@@ -78,7 +80,7 @@ def with_copies(path: Path, target: Path) -> list[int]:
     copies = [frames[i + 123] for i in (10, 11, 12)]
     at = messages.index(frames[12 + 123]) + 1
     messages[at:at] = [_hurt(copy, slp.payload_sizes(raw)) for copy in copies * 2]
-    target.write_bytes(ubjson.pack(b"".join(messages), metadata))
+    target.write_bytes(slp.pack(b"".join(messages), metadata))
     numbers = [*range(-123, len(frames) - 123)]
     numbers[12 + 124 : 12 + 124] = [10, 11, 12, 10, 11, 12]
     return numbers
@@ -136,8 +138,6 @@ def test_in_lock_step_the_frame_after_sees_the_answer_to_each_frame(replay: Path
     assert answers[seen].tolist() == list(range(-122, 577))
     assert report.main_x[2:][seen].tolist() == [frame % 58 + 23 for frame in range(-123, 576)]
     assert (report.flush_s[2:][seen] > report.sent_s[:-1]).all()
-    assert (report.latency_ms() > 0).all()
-    assert len(report.latency_ms()) == len(report.flush_s) - 2
 
 
 def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
@@ -180,7 +180,7 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
 def test_paced_play_sends_every_frame_and_logs_every_flush(replay: Path) -> None:
     with StandIn(replay, fps=600.0) as stand_in, client(stand_in, is_blocking=False) as (console, _):
         states = play(console)
-        assert stand_in.wait_until_over(60.0)
+        assert wait_until_over(stand_in, 60.0)
         report = stand_in.report()
     assert [int(state.frame) for state in states] == report.frames.tolist() == list(range(-123, 577))
     assert (np.diff(report.sent_s) > 0).all()
@@ -302,7 +302,7 @@ def heard(host: Any, last: int | None) -> list[int]:
 
 def test_a_stand_in_without_a_client_closes_at_once(replay: Path) -> None:
     with StandIn(replay) as stand_in:
-        assert not stand_in.wait_until_over(0.0)
+        assert not stand_in.report().is_over
         report = stand_in.report()
     assert (len(report.frames), len(report.flush_s), report.has_client) == (0, 0, False)
     assert not _is_alive(stand_in.pid)
@@ -347,7 +347,7 @@ def test_replays_too_old_for_the_stream_are_refused(replay: Path, tmp_path: Path
         raw, metadata = slp.read_slp(replay)
         at = raw.index(bytes([slp.GAME_START, 3, 18]), 5) + 1
         data = raw[:at] + bytes(version) + raw[at + 3 :]
-        (tmp_path / "old.slp").write_bytes(ubjson.pack(data, metadata))
+        (tmp_path / "old.slp").write_bytes(slp.pack(data, metadata))
         if is_served:
             StandIn(tmp_path / "old.slp").close()
             continue
@@ -357,7 +357,7 @@ def test_replays_too_old_for_the_stream_are_refused(replay: Path, tmp_path: Path
 
 def test_a_replay_without_frames_is_refused(replay: Path, tmp_path: Path) -> None:
     raw, metadata = slp.read_slp(replay)
-    (tmp_path / "empty.slp").write_bytes(ubjson.pack(slp.split_messages(raw)[0], metadata))
+    (tmp_path / "empty.slp").write_bytes(slp.pack(slp.split_messages(raw)[0], metadata))
     with pytest.raises(ReplayError, match="needs frames, found none"):
         StandIn(tmp_path / "empty.slp")
 

@@ -8,7 +8,7 @@ import pytest
 from dataset.errors import ExphilError
 from dataset.reporting import progress
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks.progress import ProgressReport
+from train.callbacks.progress import ProgressReport, collapse_signs
 from train.config.run_config import OptimConfig
 from train.fit.losses import training_loss
 from train.fit.train_run import train_run
@@ -75,3 +75,23 @@ def test_a_collapsing_policy_is_told_of_after_its_epoch(tmp_path: Path, capsys: 
     wild = tiny_config(optim=OptimConfig(epochs=1, lr=30.0, lr_schedule="constant"))
     train_run(wild, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])
     assert "collapse: val NLL" in capsys.readouterr().err.splitlines()[-1]
+
+
+def numbers(*, nll: float = 1.0, entropy: float = 3.0) -> dict[str, object]:
+    diversity = {"distinct_sampled": 7, "distinct_true": 90, "entropy_sampled": entropy, "entropy_true": 4.0}
+    return {"nll": nll, "persistence_nll": 2.0, "diversity": diversity}
+
+
+def test_a_policy_that_learns_shows_no_sign_of_collapse() -> None:
+    assert collapse_signs(numbers()) == []
+    assert collapse_signs(numbers(nll=2.0, entropy=1.0)) == []
+
+
+def test_a_policy_that_plays_few_controllers_is_reported() -> None:
+    (sign,) = collapse_signs(numbers(entropy=0.99))
+    assert "7 different controllers where the players play 90 (entropy 0.99 of 4.00 nats)" in sign
+
+
+def test_a_policy_that_does_worse_than_a_copycat_is_reported() -> None:
+    (sign,) = collapse_signs(numbers(nll=2.5))
+    assert "val NLL 2.500 is above the 2.000 of copying the previous controller" in sign

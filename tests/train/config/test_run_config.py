@@ -4,17 +4,8 @@ from typing import Any
 import pytest
 
 from dataset.errors import ConfigError
-from train.config.run_config import (
-    DataConfig,
-    LossConfig,
-    OptimConfig,
-    PolicyConfig,
-    RunConfig,
-    check_temporal,
-    from_json,
-    layer_sizes,
-    to_json,
-)
+from train.config.run_config import DataConfig, LossConfig, OptimConfig, RunConfig, from_json, to_json
+from train.policy.config import PolicyConfig
 
 
 def test_a_config_survives_json() -> None:
@@ -48,18 +39,24 @@ def test_an_unknown_field_is_refused() -> None:
         (PolicyConfig, "head", "joint", "head 'joint': unknown"),
         (PolicyConfig, "hidden_sizes", (), "--hidden-sizes"),
         (PolicyConfig, "hidden_sizes", (64, 32), "the layers of gru share one width, found 64,32"),
-        (PolicyConfig, "dropout", 1.0, "--dropout: a probability"),
-        (PolicyConfig, "prev_dropout", -0.1, "--prev-dropout: a probability"),
+        (PolicyConfig, "dropout", 1.0, "--dropout: 0 to below 1, found 1.0"),
+        (PolicyConfig, "prev_dropout", -0.1, "--prev-dropout: 0 to below 1, found -0.1"),
+        (PolicyConfig, "num_heads", 0, "--num-heads: at least 1"),
+        (PolicyConfig, "stage_mode", "none", "--stage-mode 'none': unknown; use one of learned, compact, one_hot"),
         (DataConfig, "character", "crash", "character 'crash': unknown"),
-        (DataConfig, "delay", -1, "--delay: 0 to 60 frames"),
+        (DataConfig, "delay", -1, "--delay: 0 to 60 frames, found -1; the default is 0"),
+        (DataConfig, "burn_in", -1, "--burn-in: at least 0, found -1; the default is half of it"),
         (DataConfig, "lanes", 0, "--batch-size: at least 1"),
         (DataConfig, "window_size", 0, "--window-size: at least 1"),
         (OptimConfig, "epochs", 0, "--epochs: at least 1"),
+        (OptimConfig, "max_steps", 0, "--max-steps: at least 1, found 0; the default is as many as the epochs have"),
         (OptimConfig, "lr", 0.0, "--lr: above 0"),
+        (OptimConfig, "lr", float("nan"), "--lr: above 0, found nan"),
+        (OptimConfig, "layer_lr_decay", 1.1, "--layer-lr-decay: above 0 to 1, found 1.1"),
         (OptimConfig, "lr_schedule", "step", "--lr-schedule 'step': unknown; use one of constant, cosine"),
-        (OptimConfig, "warmup_steps", -1, "--warmup-steps: 0 or more"),
-        (OptimConfig, "weight_decay", -0.1, "--weight-decay: 0 or more"),
-        (OptimConfig, "max_grad_norm", -1.0, "--max-grad-norm: 0 or more"),
+        (OptimConfig, "warmup_steps", -1, "--warmup-steps: at least 0"),
+        (OptimConfig, "weight_decay", -0.1, "--weight-decay: at least 0"),
+        (OptimConfig, "max_grad_norm", -1.0, "--max-grad-norm: at least 0"),
         (OptimConfig, "patience", 0, "--patience: at least 1"),
         (LossConfig, "label_smoothing", 1.0, "--label-smoothing"),
         (LossConfig, "focal_gamma", -1.0, "--focal-gamma"),
@@ -69,28 +66,6 @@ def test_an_unknown_field_is_refused() -> None:
 def test_a_setting_out_of_range_is_refused_by_its_flag(kind: Any, field: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         kind(**{field: value})
-
-
-def test_temporal_only_validates_and_names_the_fix() -> None:
-    for said, backbone in ((None, "mlp"), (None, "gru"), (True, "gru"), (False, "mlp")):
-        check_temporal(said, backbone)
-    with pytest.raises(ConfigError, match=r"--temporal: contradicts --backbone mlp.* use --backbone gru"):
-        check_temporal(True, "mlp")
-    with pytest.raises(ConfigError, match=r"--no-temporal: contradicts --backbone gru.* use --backbone mlp"):
-        check_temporal(False, "gru")
-
-
-def test_hidden_sizes_give_the_layers_and_num_layers_overrides_their_count() -> None:
-    assert layer_sizes("gru", (64, 64), None) == (64, 64)
-    assert layer_sizes("gru", (64,), 3) == (64, 64, 64)
-    assert layer_sizes("gru", (64, 64), 1) == (64,)
-    assert layer_sizes("mlp", (64, 32), 2) == (64, 32)
-    with pytest.raises(ConfigError, match="--num-layers 3: an mlp has one layer a width"):
-        layer_sizes("mlp", (64, 32), 3)
-    with pytest.raises(ConfigError, match="share one width, found 64,32"):
-        layer_sizes("gru", (64, 32), 3)
-    with pytest.raises(ConfigError, match="--num-layers: at least 1"):
-        layer_sizes("gru", (64,), 0)
 
 
 def test_attention_options_are_refused_where_there_is_no_attention() -> None:

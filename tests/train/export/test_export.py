@@ -18,7 +18,6 @@ from dataset.features.layout import zeroed
 from dataset.io.atomic import sha256_of
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.cli import register
-from train.config.run_config import PolicyConfig
 from train.export import export
 from train.export.cost import measure_cost
 from train.export.export import (
@@ -31,15 +30,14 @@ from train.export.export import (
     random_frame,
     with_sampler,
 )
-from train.export.folded_step import FoldedStep, as_state, leaves_of, together
+from train.export.folded_step import FoldedStep, as_state, joint_components, leaves_of
 from train.export.sampler_graph import class_table
-from train.policy.backbones.registry import BACKBONES
 from train.policy.components import one_hot
+from train.policy.config import BACKBONES, HEADS, PolicyConfig
 from train.policy.embed import Embed
-from train.policy.heads import HEADS, HIDDEN
-from train.policy.policy import Policy
-from train.run_folder import GRAPH, save_record
+from train.policy.policy import HIDDEN, Policy
 from train.runs.checkpoint import load_policy, run_record, save_weights
+from train.runs.run_folder import GRAPH, save_record
 
 
 def trained_looking(config: PolicyConfig, seed: int = 0) -> Policy:
@@ -186,7 +184,7 @@ def test_int8_keeps_large_matrices_in_a_quarter_and_errs_a_little(
 
 def test_components_that_make_a_float_together_share_a_table() -> None:
     names = [name for name, _ in trained_looking(tiny_policy_config()).codec.components]
-    groups = together(trained_looking(tiny_policy_config()).embed)
+    groups = joint_components(trained_looking(tiny_policy_config()).embed)
     assert [[names[k] for k in group] for group in groups if len(group) > 1] == [["trigger", "z", "l", "r"]]
     assert sorted(k for group in groups for k in group) == list(range(len(names)))
 
@@ -270,7 +268,7 @@ def test_people_read_of_an_export_in_sentences(exported: Exported, tmp_path: Pat
     register(app)
     told = CliRunner().invoke(app, ["export", str(run), "--store", str(store)]).stderr.splitlines()
     assert re.fullmatch(
-        rf"{run / GRAPH}: [\d,]+ bytes; beside PyTorch over \d+ frames it errs by \S+ at most, and 0 of its controllers differ",
+        rf"{run / GRAPH}: [\d,]+ bytes; over \d+ frames it differs from PyTorch by \S+ at most, and in 0 controllers",
         told[0],
     )
     assert re.fullmatch(r"over \d+ frames of the store: NLL \S+ nats \(PyTorch \S+\), accuracy \S+ \(\S+\)", told[1])

@@ -7,9 +7,9 @@ import torch
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
 from train.config.run_config import OptimConfig
-from train.fit.optim import build_optimizer, check_warmup, learning_rate
+from train.fit.optim import Ema, build_optimizer, count_steps, decay_at, learning_rate
 from train.fit.train_run import train_run
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 from train.policy.policy import Policy
 
 
@@ -27,9 +27,11 @@ def test_the_constant_schedule_stays_at_its_peak() -> None:
 
 
 def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
-    check_warmup(OptimConfig(warmup_steps=9), 10)
+    assert count_steps(OptimConfig(epochs=2, warmup_steps=9), 5) == 10
     with pytest.raises(ConfigError, match="--warmup-steps 10: must be below the run's 10 steps"):
-        check_warmup(OptimConfig(warmup_steps=10), 10)
+        count_steps(OptimConfig(epochs=2, warmup_steps=10), 5)
+    with pytest.raises(ConfigError, match="--warmup-steps 9: must be below the run's 8 steps"):
+        count_steps(OptimConfig(epochs=2, warmup_steps=9, max_steps=8), 5)
 
 
 def test_only_matrices_decay() -> None:
@@ -72,3 +74,27 @@ def test_a_layers_share_of_the_rate_needs_layers_that_were_trained_before(tmp_pa
         train_run(config, store, "run", runs=tmp_path)
     with pytest.raises(ConfigError, match="--layer-lr-decay: above 0 to 1, found 0"):
         OptimConfig(layer_lr_decay=0.0)
+
+
+def test_the_decay_rises_to_the_one_asked_for() -> None:
+    assert [decay_at(step, 0.75) for step in (1, 8, 26, 27, 1000)] == [2 / 11, 0.5, 0.75, 0.75, 0.75]
+
+
+def test_the_average_is_what_the_recurrence_says() -> None:
+    policy = Policy(tiny_policy_config(backbone="mlp", hidden_sizes=(8,)))
+    ema, expected = Ema(policy, 0.75), policy.head.output.bias.detach().clone()
+    for step in (1, 2, 30):
+        with torch.no_grad():
+            policy.head.output.bias.add_(step)
+        ema.update(policy, step)
+        decay = decay_at(step, 0.75)
+        expected = decay * expected + (1 - decay) * policy.head.output.bias.detach()
+    assert torch.allclose(ema.policy.head.output.bias, expected)
+    assert not ema.policy.training
+    assert not any(parameter.requires_grad for parameter in ema.policy.parameters())
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_that_forgets_nothing_or_less_is_refused(decay: float) -> None:
+    with pytest.raises(ConfigError, match="--ema-decay: 0 to below 1"):
+        OptimConfig(ema_decay=decay)

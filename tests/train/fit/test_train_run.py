@@ -3,7 +3,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from train.data import batches
 from train.export.folded_step import leaves_of
 from train.fit.losses import training_loss
 from train.fit.train_run import find_device, interruptions, train_run
-from train.policy.backbones.registry import BACKBONES
+from train.policy.config import BACKBONES
 from train.runs.checkpoint import load_policy, load_state
 
 
@@ -61,7 +63,7 @@ def metrics(runs: Path) -> list[Any]:
 
 
 def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
-    return load_policy(runs / "run", which).policy.state_dict()
+    return load_policy(runs / "run" / f"{which}.safetensors").policy.state_dict()
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "gru"])
@@ -107,7 +109,34 @@ def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there
         fit(store, tmp_path / "long", too_long, Losses())
 
 
-AVERAGED = OptimConfig(epochs=3, lr=0.01, ema_decay=0.9)
+AVERAGED = OptimConfig(epochs=2, lr=0.01, ema_decay=0.9)
+
+
+def eventful(backbone: str) -> RunConfig:
+    """A run of two epochs of 15 steps with whatever must go on as it was: dropout, averaged weights, a schedule."""
+    return tiny_config(policy=tiny_policy_config(backbone=backbone, dropout=0.2, prev_dropout=0.2), optim=AVERAGED)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run that nothing stopped: its runs folder, losses and summary."""
+
+    runs: Path
+    losses: list[float]
+    summary: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Whole]:
+    """Trains an eventful run once, by its backbone and the run whose weights it begins with."""
+
+    @cache
+    def trained(backbone: str, init_from: Path | None = None) -> Whole:
+        runs, seen = tmp_path_factory.mktemp(backbone), Losses()
+        summary = fit(store, runs, eventful(backbone), seen, init_from=init_from)
+        return Whole(runs, seen.losses, summary)
+
+    return trained
 
 
 @pytest.mark.parametrize(
@@ -115,24 +144,21 @@ AVERAGED = OptimConfig(epochs=3, lr=0.01, ema_decay=0.9)
     [*(("gru", steps) for steps in (1, 14, 15, 16, 29)), *((name, 17) for name in BACKBONES)],
 )
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    store: Path, tmp_path: Path, backbone: str, stop_after: int
+    store: Path, tmp_path: Path, whole: Callable[..., Whole], backbone: str, stop_after: int
 ) -> None:
-    """An epoch has 15 steps here, so runs stop inside epochs and between them."""
-    policy = tiny_policy_config(backbone=backbone, dropout=0.2, prev_dropout=0.2)
-    config = tiny_config(policy=policy, optim=AVERAGED)
-    whole, before, after = Losses(), Losses(stop_after), Losses()
-    expected = fit(store, tmp_path / "whole", config, whole)
-    assert len(whole.losses) == 45
-    stopped = fit(store, tmp_path / "parts", config, before)
+    """Runs stop inside epochs and between them."""
+    before, after, expected = Losses(stop_after), Losses(), whole(backbone)
+    assert len(expected.losses) == 30
+    stopped = fit(store, tmp_path, eventful(backbone), before)
     assert stopped["is_interrupted"]
-    summary = fit(store, tmp_path / "parts", config, after, is_resumed=True)
+    summary = fit(store, tmp_path, eventful(backbone), after, is_resumed=True)
     assert not summary["is_interrupted"]
-    assert before.losses + after.losses == whole.losses
-    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
-    assert summary["val_nll"] == expected["val_nll"]
+    assert before.losses + after.losses == expected.losses
+    assert metrics(tmp_path) == metrics(expected.runs)
+    assert summary["val_nll"] == expected.summary["val_nll"]
     for which in ("best", "last"):
-        for name, tensor in weights(tmp_path / "whole", which).items():
-            assert torch.equal(tensor, weights(tmp_path / "parts", which)[name])
+        for name, tensor in weights(expected.runs, which).items():
+            assert torch.equal(tensor, weights(tmp_path, which)[name])
 
 
 @pytest.mark.parametrize(("num_workers", "is_ahead"), [(0, False), (1, True)])
@@ -158,25 +184,21 @@ def fit_on_threads(num_threads: int, *given: Any, **options: Any) -> None:
 
 @pytest.mark.parametrize("killed_after", [1, 20])
 def test_a_killed_run_goes_on_from_its_last_checkpoint_also_before_its_first_epoch_ends(
-    store: Path, tmp_path: Path, killed_after: int
+    store: Path, tmp_path: Path, whole: Callable[..., Whole], killed_after: int
 ) -> None:
-    """An epoch has 15 steps here; the run begins with the weights of another, which only its own folder still tells."""
-    config = tiny_config(policy=tiny_policy_config(dropout=0.2, prev_dropout=0.2), optim=AVERAGED)
-    fit(store, tmp_path / "before", config, Losses())
-    options = {"init_from": tmp_path / "before" / "run"}
-    whole, after = Losses(), Losses()
-    fit(store, tmp_path / "whole", config, whole, **options)
-    parts = tmp_path / "parts"
-    given = (torch.get_num_threads(), store, parts, config, Losses(killed_after, signal.SIGKILL))
+    """The run begins with the weights of another, which only its own folder still tells."""
+    options = {"init_from": whole("gru").runs / "run"}
+    expected, after = whole("gru", **options), Losses()
+    given = (torch.get_num_threads(), store, tmp_path, eventful("gru"), Losses(killed_after, signal.SIGKILL))
     training = multiprocessing.get_context("forkserver").Process(target=fit_on_threads, args=given, kwargs=options)
     training.start()
     training.join()
     assert training.exitcode == -signal.SIGKILL
-    fit(store, parts, config, after, is_resumed=True)
-    assert after.losses == whole.losses[killed_after // 15 * 15 :]
-    assert metrics(parts) == metrics(tmp_path / "whole")
-    for name, tensor in weights(tmp_path / "whole", "best").items():
-        assert torch.equal(tensor, weights(parts, "best")[name])
+    fit(store, tmp_path, eventful("gru"), after, is_resumed=True)
+    assert after.losses == expected.losses[killed_after // 15 * 15 :]
+    assert metrics(tmp_path) == metrics(expected.runs)
+    for name, tensor in weights(expected.runs, "best").items():
+        assert torch.equal(tensor, weights(tmp_path, "best")[name])
 
 
 def test_the_averaged_weights_are_validated_and_saved_and_the_others_trained(store: Path, tmp_path: Path) -> None:
@@ -218,7 +240,7 @@ def test_resuming_refuses_other_settings_and_other_replays(store: Path, tmp_path
     config = tiny_config()
     fit(store, tmp_path, config, Losses(stop_after=3))
     other = replace(config, optim=replace(config.optim, lr=0.02), seed=4)
-    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed\.; give the same"):
+    with pytest.raises(ConfigError, match=r"found other optim\.lr, seed; give the same"):
         fit(store, tmp_path, other, Losses(), is_resumed=True)
     grown = write_store(tmp_path / "grown", tiny_splits(train=4))
     with pytest.raises(ConfigError, match="found other data; give the same"):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from train.measure.controls import Controls
+from train.measure.scored_frames import Controls
 from train.policy.components import Components
 
 COMPONENTS = Components(names=("main_x", "a"), sizes=(3, 2), presses=((False,) * 3, (False, True)))

@@ -9,11 +9,9 @@ from dataset.errors import ConfigError
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config, tiny_splits, write_store
-from train.fit.losses import component_nll
 from train.measure.evaluate import evaluate_policy, evaluate_run, parse_split
 from train.measure.intervals import WEIGHTS
-from train.policy.components import Components
-from train.policy.persistence import fit_persistence
+from train.policy.components import Components, component_nll, fit_persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import LoadedPolicy, load_policy
 
@@ -75,7 +73,7 @@ def test_the_val_split_gives_what_training_reported(run: Path, store: Path) -> N
 
 
 def test_replays_that_a_run_trained_on_are_refused_and_counted(run: Path, store: Path) -> None:
-    with pytest.raises(ConfigError, match=r"it trained on 3 of these 7; .* or say --allow-seen"):
+    with pytest.raises(ConfigError, match=r"it trained on 3 of these 7; .* or add --allow-seen"):
         evaluate(load_policy(run), store, split="all")
     assert evaluate(load_policy(run), store, split="all", is_seen_allowed=True)["replays"] == 7
 

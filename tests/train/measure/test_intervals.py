@@ -1,8 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from dataset.errors import ConfigError
-from train.measure.intervals import Difference, Luck, bootstrap, paired_difference
+from train.measure.intervals import Difference, Luck, bootstrap, differences, paired_difference
 
 
 def per_replay(ids: list[str], nll: list[float], frames: list[int]) -> dict[str, list[object]]:
@@ -24,14 +26,14 @@ IDS, NLL, FRAMES = ["a", "b", "c", "d"], [1.0, 2.0, 4.0, 3.0], [100, 300, 100, 5
 
 
 def test_an_interval_is_that_of_whole_replays_drawn_with_replacement() -> None:
-    found = bootstrap(per_replay(IDS, NLL, FRAMES), draws=4_000)["nll"]
+    found = bootstrap(per_replay(IDS, NLL, FRAMES))["nll"]
     random = np.random.default_rng(1)
     draws = []
     for _ in range(4_000):
         rows = random.integers(0, 4, 4)
         draws.append(sum(NLL[r] * FRAMES[r] for r in rows) / sum(FRAMES[r] for r in rows))
     assert found == pytest.approx(tuple(np.percentile(draws, (2.5, 97.5))), abs=0.05)
-    assert bootstrap(per_replay(IDS, NLL, FRAMES), draws=4_000)["nll"] == found
+    assert bootstrap(per_replay(IDS, NLL, FRAMES))["nll"] == found
 
 
 def test_equal_replays_leave_no_doubt_and_one_replay_says_nothing() -> None:
@@ -83,3 +85,29 @@ def test_a_difference_no_larger_than_what_seeds_make_is_not_real() -> None:
     found = [paired_difference(ours, theirs, luck={"nll": luck})["nll"] for luck in (few, many)]
     assert [one.is_real for one in found if one is not None] == [True, False]
     assert [one.value for one in found if one is not None] == [pytest.approx(-0.1)] * 2
+
+
+def report(
+    run: str, nll: list[float], *, ids: list[str] = IDS, codec: str = "axis17", character: str | None = "falco"
+) -> dict[str, Any]:
+    return {"run": run, "codec": codec, "character": character, "per_replay": per_replay(ids, nll, FRAMES)}
+
+
+def test_every_later_run_is_set_against_the_first() -> None:
+    better, worse = [nll - 0.1 for nll in NLL], [nll + 0.2 for nll in NLL]
+    rows = differences([report("one", NLL), report("two", better), report("three", worse)])
+    assert [(row["run"], row["than"], round(row["nll"]["value"], 6), row["nll"]["is_real"]) for row in rows] == [
+        ("two", "one", -0.1, True),
+        ("three", "one", 0.2, True),
+    ]
+    assert rows[0]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0, "is_real": False}
+    assert rows[0]["stick_accuracy"] is None
+
+
+def test_runs_of_other_codecs_players_or_replays_have_no_differences() -> None:
+    others = [
+        report("joint", NLL, codec="joint"),
+        report("everyone", NLL, character=None),
+        report("elsewhere", NLL, ids=["a", "b", "c", "e"]),
+    ]
+    assert differences([report("one", NLL), *others]) == []

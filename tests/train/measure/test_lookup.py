@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,9 @@ import torch
 
 from dataset.errors import CheckpointError
 from dataset.melee.ids import NUM_ACTION_STATES
+from dataset.store.store import Store
 from dataset.stream.bank import Bank
-from tests.train.builders import FALCO, SIZES, sample
+from tests.train.builders import FALCO, SIZES, sample, tiny_splits, write_store
 from train.measure.lookup import (
     CLASS_PSEUDO_COUNT,
     OWN_STATE,
@@ -15,10 +17,13 @@ from train.measure.lookup import (
     Counts,
     Lookup,
     count_transitions,
-    fit_lookup,
+    find_lookup,
 )
-from train.policy.persistence import Persistence, fit_persistence
+from train.policy.components import Persistence, fit_persistence
+from train.runs.checkpoint import load_policy
+from train.runs.run_folder import LOOKUP
 
+CPU = torch.device("cpu")
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 SEEN = [(0, 14, 1, 2, 60), (0, 14, 1, 1, 30), (0, 20, 1, 1, 10), (1, 14, 0, 1, 5)]
 """(component, action state, previous class, class, frames)."""
@@ -49,7 +54,7 @@ def test_a_class_is_as_likely_as_it_was_often_in_that_action_state() -> None:
 
 def test_every_component_has_probabilities_that_sum_to_one() -> None:
     bank = Bank([sample("r", 400)], FALCO)
-    lookup = fit_lookup(bank, tuple(SIZES), 0, fit_persistence(bank, tuple(SIZES), 0))
+    lookup = Lookup(count_transitions(bank, tuple(SIZES), 0), fit_persistence(bank, tuple(SIZES), 0))
     rows = bank.open(bank.tracks[0], 0)
     parts = lookup.logits(rows).exp().split(SIZES, dim=1)
     assert all(torch.allclose(part.sum(dim=1), torch.ones(399), atol=1e-5) for part in parts)
@@ -78,3 +83,22 @@ def test_counts_survive_their_file(tmp_path: Path) -> None:
     (tmp_path / "lookup.safetensors").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="must hold a lookup's counts"):
         Counts.load(tmp_path / "lookup.safetensors")
+
+
+def test_a_run_keeps_its_lookup_and_an_older_one_gets_the_same_from_its_store(
+    run: Path, store: Path, tmp_path: Path
+) -> None:
+    older = shutil.copytree(run, tmp_path / "older")
+    (older / LOOKUP).unlink()
+    states, previous = torch.arange(20), torch.zeros(20, 13, dtype=torch.int64)
+    found = [find_lookup(load_policy(folder), Store(store), CPU) for folder in (run, older)]
+    shares = [lookup.log_shares(states, previous) for lookup in found if lookup is not None]
+    assert len(shares) == 2
+    assert torch.equal(*shares)
+
+
+def test_an_older_run_has_no_lookup_on_replays_from_elsewhere(run: Path, tmp_path: Path) -> None:
+    older = shutil.copytree(run, tmp_path / "older")
+    (older / LOOKUP).unlink()
+    elsewhere = write_store(tmp_path / "elsewhere", tiny_splits(train=1))
+    assert find_lookup(load_policy(older), Store(elsewhere), CPU) is None

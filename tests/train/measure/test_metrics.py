@@ -4,11 +4,9 @@ import pytest
 import torch
 
 from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
-from train.measure.controls import Controls
-from train.measure.judged import judge
-from train.measure.metrics import Metrics
-from train.policy.components import Components
-from train.policy.persistence import Persistence
+from train.measure.metrics import Calibration, Metrics
+from train.measure.scored_frames import Controls, score_frames
+from train.policy.components import Components, Persistence
 
 PERSISTENCE = Persistence(stay=(0.5, 0.8), changes=((0.25, 0.25, 0.5), (0.5, 0.5)))
 
@@ -19,7 +17,7 @@ def report_of(shares: list[list[float]], target: list[list[int]], previous: list
     for rows in (slice(0, half), slice(half, None)):
         classes = torch.tensor(target)[rows].to(torch.uint8)
         held = torch.tensor(previous)[rows].to(torch.uint8)
-        metrics.add(judge(logits_of(shares)[rows], classes.long(), classes, held, COMPONENTS, CONTROLS))
+        metrics.add(score_frames(logits_of(shares)[rows], classes.long(), classes, held, COMPONENTS, CONTROLS))
     return metrics.report()
 
 
@@ -109,7 +107,7 @@ def test_controls_that_share_a_component_are_judged_one_by_one() -> None:
     metrics = Metrics(JOINED, JOINED_CONTROLS, Persistence(stay=(0.5,), changes=((0.25,) * 4,)))
     logits = logits_of([[0.1, 0.2, 0.3, 0.4], [0.6, 0.1, 0.2, 0.1]])  # likeliest: both, neither
     sampled, target, previous = torch.tensor([[3], [0]]), torch.tensor([[2], [1]]), torch.tensor([[3], [1]])
-    metrics.add(judge(logits, sampled, target, previous, JOINED, JOINED_CONTROLS))
+    metrics.add(score_frames(logits, sampled, target, previous, JOINED, JOINED_CONTROLS))
     report = metrics.report()
     assert report["exact"] == 0.0
     assert report["accuracy_by_component"] == {"both": 0.0}
@@ -119,3 +117,15 @@ def test_controls_that_share_a_component_are_judged_one_by_one() -> None:
     assert report["buttons"]["a"] == pytest.approx(
         {"precision": 0.0, "recall": 0.0, "f1": 0.0, "press_true": 0.5, "press_predicted": (0.6 + 0.2) / 2}
     )
+
+
+def test_calibration_is_the_gap_between_what_is_said_and_what_comes_true_bin_by_bin() -> None:
+    calibration = Calibration(("a", "b"))
+    said = torch.tensor([[0.01, 0.9], [0.02, 0.9], [0.50, 0.9], [0.51, 0.9]])
+    came = torch.tensor([[False, True], [True, True], [True, True], [True, False]])
+    calibration.add(said[:1], came[:1])
+    calibration.add(said[1:], came[1:])
+    report = calibration.report()
+    assert report["a"]["bins"] == [[2, pytest.approx(0.015), 0.5], [2, pytest.approx(0.505), 1.0]]
+    assert report["a"]["ece"] == pytest.approx((2 * 0.485 + 2 * 0.495) / 4)
+    assert report["b"] == {"ece": pytest.approx(0.15), "bins": [[4, pytest.approx(0.9), 0.75]]}

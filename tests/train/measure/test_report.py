@@ -54,7 +54,7 @@ def test_several_runs_are_rows_and_what_is_real_has_a_star(capsys: pytest.Captur
         "accuracy": {"value": 0.0, "low": -0.1, "high": 0.1, "is_real": False},
     }
     text = shown(capsys, report("gru"), report("mlp"), differences=[{"run": "mlp", "than": "gru", **found}])
-    assert row(text, "look-up")[1:] == ["1.5000"] * 7
+    assert row(text, "lookup")[1:] == ["1.5000"] * 7
     assert row(text, "mlp")[1:3] == ["0.0000", "0.1000"]
     assert [line.split()[-1] for line in text.splitlines() if "mlp less gru" in line] == ["*", "+0.1000"]
     assert max(map(len, text.splitlines())) <= 100
@@ -63,7 +63,7 @@ def test_several_runs_are_rows_and_what_is_real_has_a_star(capsys: pytest.Captur
 def test_a_run_without_a_lookup_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, report("old", lookup=False))
     assert row(text, "NLL")[-5] == "none"
-    assert "old keeps no look-up" in text
+    assert "old keeps no lookup" in text
 
 
 def test_runs_of_two_codecs_are_told_not_to_compare(capsys: pytest.CaptureFixture[str]) -> None:

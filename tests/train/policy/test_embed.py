@@ -1,12 +1,15 @@
+import numpy as np
 import pytest
 import torch
 
+from dataset.codecs.registry import CODECS
 from dataset.features.encoder import Encoded, encode_columns
 from dataset.features.layout import FEATURES, GROUPS, INDICES, kept_columns
+from dataset.melee.controller import controller_floats
 from tests.dataset.builders import random_columns
 from tests.train.builders import CODEC, random_frames
 from train.policy.components import one_hot
-from train.policy.embed import Embed
+from train.policy.embed import ControllerFloats, Embed
 
 
 def rows_of(table_ending: str) -> list[int]:
@@ -121,3 +124,27 @@ def test_a_policy_sees_of_a_whole_frame_what_it_sees_where_a_group_was_never_rec
 def test_one_hot_rows_have_a_one_in_each_components_columns() -> None:
     rows = one_hot(torch.tensor([[1, 0], [0, 2]], dtype=torch.uint8), torch.tensor([0, 2]), 5)
     assert rows.tolist() == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_the_floats_are_those_of_the_controller_that_play_would_send(name: str) -> None:
+    codec = CODECS[name]
+    random = np.random.default_rng(3)
+    classes = np.stack([random.integers(0, size, 20_000) for _, size in codec.components], axis=-1).astype(np.uint8)
+    found = ControllerFloats(codec)(torch.from_numpy(classes.reshape(200, 100, -1)))
+    assert torch.equal(found.flatten(0, 1), torch.from_numpy(controller_floats(codec.decode(classes))))
+
+
+def test_the_table_holds_no_weights_and_stays_out_of_checkpoints() -> None:
+    assert list(ControllerFloats(CODECS["axis17"]).state_dict()) == []
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_half_precision_does_not_reach_the_look_up(name: str) -> None:
+    """bfloat16 holds no whole number above 256 exactly, and joint has places up to 6,400."""
+    codec = CODECS[name]
+    random = np.random.default_rng(4)
+    classes = np.stack([random.integers(0, size, 5_000) for _, size in codec.components], axis=-1).astype(np.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ControllerFloats(codec)(torch.from_numpy(classes))
+    assert torch.equal(found, torch.from_numpy(controller_floats(codec.decode(classes))))

@@ -4,12 +4,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from dataset.errors import CheckpointError
-from tests.train.builders import tiny_policy_config
-from train.config.run_config import DataConfig, RunConfig
+from dataset.codecs.registry import get_codec
+from dataset.errors import CheckpointError, ConfigError
+from tests.train.builders import sample, tiny_config, tiny_policy_config, tiny_splits, write_store
+from train.config.run_config import DataConfig, OptimConfig, RunConfig
+from train.data.load import load_data
+from train.fit.train_run import train_run
+from train.measure.evaluate import evaluate_run
 from train.policy.policy import Policy
-from train.run_folder import save_record
-from train.runs.checkpoint import load_policy, load_state, run_record, save_state, save_weights
+from train.runs.checkpoint import load_initial, load_policy, load_state, run_record, save_state, save_weights, seen_ids
+from train.runs.run_folder import load_record, save_record
 
 
 def write_run(folder: Path) -> tuple[RunConfig, Policy]:
@@ -78,3 +82,67 @@ def test_a_policy_trained_on_windows_says_so(tmp_path: Path) -> None:
     save_record(tmp_path / "run", run_record(config))
     save_weights(policy, tmp_path / "run" / "best.safetensors")
     assert load_policy(tmp_path / "run").contract == "window"
+
+
+STILL = OptimConfig(epochs=1, lr=1e-12, weight_decay=0.0, ema_decay=0.5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on both players of one store, and a store of other replays for a second."""
+    folder = tmp_path_factory.mktemp("initial")
+    config = tiny_config(data=DataConfig(lanes=2, window_size=10), optim=OptimConfig(epochs=1, lr=0.05))
+    train_run(config, write_store(folder / "all", tiny_splits()), "all", runs=folder)
+    own = {split: [sample(f"own-{split}", 60)] for split in ("train", "val", "test")}
+    write_store(folder / "own", own)
+    return folder
+
+
+def test_a_run_begins_with_the_weights_it_is_given_its_average_too(folder: Path) -> None:
+    train_run(tiny_config(optim=STILL), folder / "own", "begun", runs=folder, init_from=folder / "all")
+    expected = load_policy(folder / "all").policy.state_dict()
+    saved = load_state(folder / "begun" / "last.state.pt")
+    for name, tensor in expected.items():
+        assert torch.allclose(saved["policy"][name], tensor, atol=1e-6), name
+        assert torch.allclose(saved["ema"][name], tensor, atol=1e-6), name
+    assert load_record(folder / "begun")["init_from"] == {"run": "all", "ids": ["train0", "train1", "train2"]}
+
+
+def test_what_was_trained_on_before_stays_seen(folder: Path) -> None:
+    train_run(tiny_config(optim=STILL), folder / "own", "later", runs=folder, init_from=folder / "all")
+    assert seen_ids(load_record(folder / "later")) == {"own-train", "train0", "train1", "train2"}
+    device = torch.device("cpu")
+    with pytest.raises(ConfigError, match="found that it trained on 3 of these 7"):
+        evaluate_run(load_policy(folder / "later"), folder / "all", split="all", is_seen_allowed=False, device=device)
+    chosen = tiny_splits(train=1, val=1)
+    chosen["val"] = [sample("train1", 60)]
+    with pytest.raises(ConfigError, match="--init-from all: the val replays must be new to it, found 1 that"):
+        train_run(tiny_config(), write_store(folder / "swapped", chosen), "no", runs=folder, init_from=folder / "all")
+
+
+def test_every_field_that_differs_is_named(folder: Path) -> None:
+    config = tiny_config(policy=tiny_policy_config(hidden_sizes=(16, 16, 16), head="independent", dropout=0.1))
+    with pytest.raises(
+        ConfigError, match=r"found other hidden_sizes 16,16,16 \(there 16,16\), head independent"
+    ) as told:
+        load_initial(folder / "all", config)
+    assert "dropout" not in str(told.value)
+    with pytest.raises(ConfigError, match=r"found other codec joint \(there axis17\)"):
+        load_initial(folder / "all", tiny_config(policy=tiny_policy_config(codec=get_codec("joint").name)))
+    with pytest.raises(ConfigError, match=r"found other features all-items \(there all\)"):
+        load_initial(folder / "all", tiny_config(policy=tiny_policy_config(features="all-items")))
+
+
+def test_a_run_of_another_schema_is_refused(folder: Path) -> None:
+    text = (folder / "all" / "config.json").read_text()
+    (folder / "old").mkdir()
+    (folder / "old" / "config.json").write_text(text.replace('"schema_version": ', '"schema_version": 9'))
+    with pytest.raises(CheckpointError, match="this exphil reads schema_version"):
+        load_initial(folder / "old", tiny_config())
+
+
+def test_a_resumed_run_begins_from_itself(folder: Path) -> None:
+    train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder)
+    with pytest.raises(ConfigError, match="--init-from all: begins a new run, found --resume"):
+        train_run(tiny_config(optim=STILL), folder / "own", "going", runs=folder, is_resumed=True, init_from="all")
+    assert load_data(folder / "own", tiny_config()).train.ids == ["own-train"]

@@ -1,9 +1,9 @@
-"""Presses and releases in time: whether a policy presses when the player does, within a few frames.
+"""Presses and releases in time: whether a policy presses a button when the player does, give or take a few frames.
 
-In: buttons held, frame after frame, by the player and by the policy's samples, each with what was held the frame before. Out:
-per button how often each presses, and precision, recall and F1 of its presses and releases with a tolerance of k frames. Every
-press of one is matched to at most one of the other, so pressing all the time gains nothing. The surprise: even a perfect model
-scores well below 1 without tolerance, since its samples are draws: a player's exact frame is partly chance.
+For each button: how often players and the policy's samples press it, and precision, recall and F1 of the policy's presses and
+releases with a tolerance of k frames. Every press of one is matched with at most one of the other, so pressing all the time
+gains nothing. Even a perfect model scores well below 1 without tolerance, because its samples are draws, and a player's exact
+frame is partly chance.
 
 Legend: N frames, J buttons.
 """
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 TOLERANCES = (0, 1, 3)
-"""Frames that a press may be early or late."""
+"""How many frames early or late a press may be."""
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
 class Presses:
-    """Buttons of all frames as bits, a few bytes a frame, on the CPU."""
+    """The buttons of all frames as bits, a few bytes per frame, on the CPU."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -44,7 +44,7 @@ class Presses:
         self._rows.append((time.cpu().numpy(), held.cpu().numpy()))
 
     def report(self) -> dict[str, Any]:
-        """``buttons``: by name; ``all``: over all of them together."""
+        """``buttons`` by name, and ``all`` of them together."""
         time, held = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
         order = np.argsort(time)
         time, held = time[order], held[order]
@@ -60,7 +60,7 @@ class Presses:
 
 
 def match(true: Ints, sampled: Ints, tolerance: int) -> int:
-    """How many pairs of times, one of each list, lie within ``tolerance``, no time used twice; both lists ascend."""
+    """How many times of one ascending list can be paired with one of the other within ``tolerance``, each used once."""
     pairs = i = j = 0
     ours, theirs = sampled.tolist(), true.tolist()
     while i < len(theirs) and j < len(ours):
@@ -77,7 +77,7 @@ def _bits(held: Tensor) -> Tensor:
 
 
 def _count_button(time: Ints, held: NDArray[np.bool_]) -> Ints:
-    """[2, 2 + tolerances]: presses and releases of the player and of the policy, and pairs at each tolerance."""
+    """[2, 2 + tolerances]: a row for presses and one for releases: the player's, the policy's, and pairs by tolerance."""
     rows = []
     for now in (True, False):
         true = time[(held[:, 1] == now) & (held[:, 0] != now)]

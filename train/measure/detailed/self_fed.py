@@ -1,9 +1,9 @@
-"""Play-outs on real states: a policy given its own sampled controllers as previous ones, as in play, while the states stay real.
+"""Play-outs on real states: a policy is fed its own sampled controllers as in play, while the states stay the replay's.
 
-In: a policy and its replays, cut into stretches. Each stretch begins with the state that the real controllers led to; from then
-on the policy holds what it chose itself. Out: the likelihood of the player's controller by how long ago that began, beside that
-given the real controllers on the same frames, and the chosen controllers. The surprise: a likelihood that falls with age is not
-all drift, for the states keep answering to controllers that the policy did not choose.
+Replays are cut into stretches. Each begins with the state that the real controllers led to; from then on the previous
+controller is what the policy itself chose. Measured are the likelihood of the player's controller by age (how long ago the
+stretch began), beside that given the real controllers on the same frames, and the chosen controllers. Not all loss of
+likelihood with age is drift, because the states keep responding to controllers that the policy did not choose.
 
 Legend: B stretches side by side, T frames, N frames with a target, K components.
 """
@@ -17,37 +17,35 @@ from torch import Tensor
 
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Lanes
-from train.fit.losses import component_nll
-from train.measure.controls import Controls
-from train.measure.judged import Judged, judge
-from train.measure.walk import SAMPLE_SEED, load
+from train.measure.scored_frames import Controls, ScoredFrames, score_frames
+from train.measure.walk import SAMPLE_SEED, load, places
 from train.policy.backbones.base import State, map_state, reset_rows
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 from train.policy.policy import Policy
 
 AGES = ((0, 0), (1, 1), (2, 9), (10, 59), (60, 599))
-"""Bands of age: how many of its own controllers a policy has held; at 0 it is given the player's."""
+"""Bands of age, the number of its own controllers that a policy has held; at 0 it is given the player's."""
 
 STRETCH = AGES[-1][1] + 1
 """Frames of a stretch, ten seconds."""
 
-LANES, TOGETHER = 64, 128
-"""Replays walked at once, and stretches played out at once, as a step of many costs little more than one of few."""
+LANES, STRETCHES = 64, 128
+"""Replays walked at once, and stretches played out at once; a step of many costs little more than one of few."""
 
 BLOCK = 64
-"""Frames judged at once, so that memory stays small."""
+"""Frames scored at once, to bound memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlayedOut:
     """Frames of a play-out that have a target."""
 
-    judged: Judged
-    """Given the policy's own controllers: ``previous`` is what it held, ``sampled`` what it chose."""
+    scored: ScoredFrames
+    """Given the policy's own controllers: ``previous`` is the one it held, ``sampled`` the one it chose."""
     real_previous: Tensor
-    """int64 [N, K] what the player held."""
+    """int64 [N, K] the controller that the player held."""
     given_nll: Tensor
-    """float32 [N] nats of the player's controller, given the real ones."""
+    """float32 [N] nats of the player's controller, given the real previous ones."""
     age: Tensor
     """int64 [N]"""
     track: Tensor
@@ -65,15 +63,15 @@ class Stretches:
     state: State
 
     def at(self, frames: slice | int) -> dict[str, Tensor]:
-        """Some frames of all stretches."""
+        """A range of frames of all stretches, or one frame."""
         return {name: part[:, frames] for name, part in self.frames.items()}
 
 
 def play_out(policy: Policy, bank: Bank, delay: int, device: torch.device) -> Iterator[PlayedOut]:
-    """Every frame of ``bank`` played out; to be consumed while ``measuring``."""
+    """Play out every frame of ``bank``; consume it while ``measuring``."""
     components, controls = Components.of(policy.codec), Controls.of(policy.codec).to(device)
     generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
-    for stretches in _together(_cut(policy, bank, delay, device, components)):
+    for stretches in _grouped(_cut(policy, bank, delay, device, components)):
         held, state = stretches.at(0)["previous"].long(), stretches.state
         for first in range(0, STRETCH, BLOCK):
             if not stretches.frames["mask"][:, first:].any():
@@ -84,7 +82,7 @@ def play_out(policy: Policy, bank: Bank, delay: int, device: torch.device) -> It
             age = torch.arange(first, first + y.shape[1], device=device).expand(mask.shape)
             logits = policy.head(y[mask], target[mask])
             yield PlayedOut(
-                judge(logits, chosen[mask], target[mask], own[mask], components, controls),
+                score_frames(logits, chosen[mask], target[mask], own[mask], components, controls),
                 block["previous"][mask].long(),
                 block["given_nll"][mask],
                 age[mask],
@@ -101,14 +99,14 @@ class Drift:
 
     def add(self, frames: PlayedOut) -> None:
         """Count N frames."""
-        is_same = (frames.judged.previous == frames.real_previous).all(dim=1)
-        values = [torch.ones_like(frames.given_nll), frames.judged.nll.sum(dim=1), frames.given_nll, is_same]
+        is_same = (frames.scored.previous == frames.real_previous).all(dim=1)
+        values = [torch.ones_like(frames.given_nll), frames.scored.nll.sum(dim=1), frames.given_nll, is_same]
         table = torch.stack([value.double() for value in values], dim=1).cpu()
         ends = torch.tensor([last for _, last in AGES])
         self._sums.index_add_(0, torch.bucketize(frames.age.cpu(), ends), table)
 
     def report(self) -> list[dict[str, Any]]:
-        """A row a band of ages: ``from``, ``to``, ``frames``, ``nll``, ``given_nll``, and ``same``: held what the player did."""
+        """A row per band of ages; ``same`` is the share of frames on which the policy held the player's controller."""
         return [
             {
                 "from": low,
@@ -124,7 +122,7 @@ class Drift:
 
 
 def _cut(policy: Policy, bank: Bank, delay: int, device: torch.device, components: Components) -> Iterator[Stretches]:
-    """The replays led through with the real controllers, T frames at a time."""
+    """Walk the replays with the real controllers and cut them into stretches of T frames."""
     lanes = Lanes(bank, rows=LANES, window=STRETCH, delay=delay, is_shuffled=False)
     state = policy.initial_state(lanes.num_rows)
     for batch, given in load(lanes, device):
@@ -136,17 +134,17 @@ def _cut(policy: Policy, bank: Bank, delay: int, device: torch.device, component
             component_nll(policy.head(y[:, part], given.target[:, part]), given.target[:, part], components).sum(dim=-1)
             for part in (slice(first, first + BLOCK) for first in range(0, STRETCH, BLOCK))
         ]
-        place = torch.from_numpy(batch.start).to(device)[:, None] + torch.arange(STRETCH, device=device)
+        track, row = places(batch, given)
         frames = {
             "continuous": given.continuous,
             "indices": given.indices,
             "previous": given.previous,
-            "delay": given.delay[:, None].expand(place.shape),
+            "delay": given.delay[:, None].expand(row.shape),
             "target": given.target,
             "mask": given.mask,
             "given_nll": torch.cat(nats, dim=1),
-            "track": torch.from_numpy(batch.track).to(device)[:, None].expand(place.shape),
-            "row": place,
+            "track": track,
+            "row": row,
         }
         yield _used(Stretches(frames, before))
 
@@ -158,12 +156,12 @@ def _used(stretches: Stretches) -> Stretches:
     return Stretches(frames, map_state(lambda leaf: leaf[used], stretches.state))
 
 
-def _together(source: Iterable[Stretches]) -> Iterator[Stretches]:
-    """The same stretches, more of them side by side."""
+def _grouped(source: Iterable[Stretches]) -> Iterator[Stretches]:
+    """The same stretches, at least ``STRETCHES`` of them side by side."""
     waiting: list[Stretches] = []
     for stretches in source:
         waiting.append(stretches)
-        if sum(len(one.frames["mask"]) for one in waiting) >= TOGETHER:
+        if sum(len(one.frames["mask"]) for one in waiting) >= STRETCHES:
             yield _joined(waiting)
             waiting = []
     if waiting:
@@ -178,15 +176,15 @@ def _joined(parts: list[Stretches]) -> Stretches:
 def _feed(
     policy: Policy, block: dict[str, Tensor], held: Tensor, state: State, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, State]:
-    """What the head is given [B, T, …], the controllers held and chosen [B, T, K] on the way, and the state after."""
-    ys, own, chosen = [], [], []
+    """Step through a block: the head's inputs [B, T, …], controllers held and chosen [B, T, K], and the state after."""
+    units, own, chosen = [], [], []
     for t in range(block["mask"].shape[1]):
         frame = {name: part[:, t] for name, part in block.items()}
         x, rows = policy.embed(frame["continuous"], frame["indices"], held, frame["delay"])
         y, state = policy.backbone.step(x, state)
-        ys.append(torch.cat([y, rows], dim=-1))
+        units.append(torch.cat([y, rows], dim=-1))
         own.append(held)
         noise = torch.rand(held.shape, generator=generator, device=held.device)
-        held = policy.head.sample(ys[-1], noise)
+        held = policy.head.sample(units[-1], noise)
         chosen.append(held)
-    return torch.stack(ys, dim=1), torch.stack(own, dim=1), torch.stack(chosen, dim=1), state
+    return torch.stack(units, dim=1), torch.stack(own, dim=1), torch.stack(chosen, dim=1), state

@@ -1,13 +1,12 @@
-"""What situation a player is in, from the encoded frame alone: so it is the same for replays and live play.
+"""What situation a player is in, from the encoded frame alone, so that it is the same for replays and live play.
 
-In: embedding indices and continuous features from the imitated player's view. Out: one situation a frame, the first of the list
-below that applies. The surprise: being hit off stage is *disadvantage*; *off-stage* is a player in control on the way back.
+A frame has the first of these situations that applies:
 
 ``away``            dead, on the respawn platform or entering: nothing to decide
 ``teching``         on the floor or getting up from it, teching on floor, wall or ceiling
 ``ledge``           catching it, hanging, or getting up from it
-``disadvantage``    in hitstun or tumbling, grabbed, thrown, held, or shield-broken
-``off-stage``       beyond the ledge or well below it, not hurt
+``disadvantage``    in hitstun or tumbling, grabbed, thrown, held, or shield-broken; also while off stage
+``off-stage``       beyond the ledge or well below it, in control
 ``advantage``       none of these, while the opponent is in one of them other than ``away``
 ``neutral``         everything else
 
@@ -37,7 +36,7 @@ HURT_STATES = (*(state for low, high in HURT for state in range(low, high + 1)),
 """What opens a conversion (``dataset.stats.techniques.conversions``), bounces off walls, and the broken shield."""
 
 BELOW_STAGE = -10.0 * 0.05
-"""A scaled height below every legal stage's floor (the lowest is Yoshi's Story's slope): under it a player is off stage."""
+"""A scaled height below every legal stage's floor (the lowest is the slope of Yoshi's Story); a player under it is off stage."""
 
 
 def _among(states: tuple[int, ...]) -> Tensor:
@@ -50,19 +49,19 @@ _IS_AWAY, _IS_TECHING, _IS_LEDGE, _IS_HURT = map(_among, (AWAY_STATES, TECH_STAT
 
 
 def find_situations(indices: Tensor, continuous: Tensor) -> Tensor:
-    """The situation of the imitated player (side a) in each frame, int64 [N]: a place in ``SITUATIONS``.
+    """The situation of the imitated player (side a) in each frame, int64 [N], as an index into ``SITUATIONS``.
 
     Args:
         indices: [N, I] embedding indices.
         continuous: [N, C] scaled features.
     """
-    own, other = (_alone(indices, continuous, side) for side in "ab")
+    own, other = (_situation(indices, continuous, side) for side in "ab")
     is_ahead = (own == NEUTRAL) & (other != NEUTRAL) & (other != AWAY)
     return torch.where(is_ahead, ADVANTAGE, own)
 
 
-def _alone(indices: Tensor, continuous: Tensor, side: str) -> Tensor:
-    """A player's situation whatever the other one's, int64 [N]."""
+def _situation(indices: Tensor, continuous: Tensor, side: str) -> Tensor:
+    """A player's situation without regard to the other's, int64 [N]."""
     state = indices[:, INDEX_ROW[f"{side}_action_state"]].long()
     ledge, height, on_ground = (continuous[:, FEATURE_ROW[f"{side}_{name}"]] for name in ("ledge", "y", "on_ground"))
     found = torch.full_like(state, NEUTRAL)

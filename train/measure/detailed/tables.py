@@ -1,7 +1,6 @@
-"""The tables of ``exphil eval --detailed`` for one run.
+"""The tables of ``exphil eval --detailed`` for one run, none wider than 100 columns.
 
-In: its report. Out: tables, none wider than 100 columns. The surprise: reliability bins, the confusion of the main stick and its
-positions on the disc are for pictures, so they are in ``--json`` alone.
+Reliability bins, and the main stick's confusion and positions, are meant for pictures; they are in ``--json`` only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,11 @@ from dataset.reporting.tables import number, share, table
 
 Report = Mapping[str, Any]
 
-_GROUP = ("share", "frames", "NLL", "look-up", "change NLL", "change acc.", "stick moves")
+_GROUP = ("share", "frames", "NLL", "lookup", "change NLL", "change acc.", "stick moves")
 
 
 def detailed_tables(report: Report) -> Iterator[Table]:
-    """Every table of a run."""
+    """All tables of a run."""
     detailed, name = report["detailed"], report["run"]
     yield _components(report)
     yield _buttons(report)
@@ -51,7 +50,7 @@ def _components(report: Report) -> Table:
         ]
         for name in report["nll_by_component"]
     ]
-    columns = ["NLL", "look-up", "persist.", "acc.", "look-up", "persist.", "top 3", "change", "ECE"]
+    columns = ["NLL", "lookup", "persist.", "acc.", "lookup", "persist.", "top 3", "change", "ECE"]
     return table(f"{report['run']}: by component; likelihood, then accuracy", columns, rows)
 
 

@@ -1,61 +1,27 @@
-"""What every backbone offers: a window at once for training, one frame at a time for play, and the same numbers from both.
+"""What every backbone offers: a whole window for training, one frame at a time for play, and the same numbers from both.
 
 A state is whatever a backbone remembers between frames: a tuple, nested at will, of tensors whose *first* dimension is the
-batch. That is all the loop, the lanes and the agent know about it. The surprise: nothing here resets a state inside a
-window; a row is reset before its window, so a new replay always begins at a window's first frame.
+batch. The loop, the lanes and the agent know no more about it. A state is never reset inside a window: a row is reset before its
+window, and a new replay always begins at a window's first frame.
 
 Legend: B batch, T frames in the window, D width of the inputs and outputs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from train.policy.config import BACKBONES, Shape
+
 State: TypeAlias = "tuple[Tensor | State, ...]"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """The size of a backbone; one that has no use for a field ignores it, and the config refuses to let a user set it."""
-
-    hidden_sizes: tuple[int, ...]
-    """Width of every layer; all equal in a temporal backbone."""
-    dropout: float = 0.0
-    """Probability of dropping a unit between layers."""
-    num_heads: int = 4
-    """Attention heads of a layer."""
-    attention_window: int = 64
-    """Frames an attention layer sees, the present one included."""
-    attention_every: int = 1
-    """Attention stands in every Nth layer."""
-
-    @property
-    def attention_layers(self) -> tuple[bool, ...]:
-        """Whether each layer attends."""
-        return tuple((layer + 1) % self.attention_every == 0 for layer in range(len(self.hidden_sizes)))
-
-    @property
-    def input_width(self) -> int:
-        """Width of the inputs."""
-        return self.hidden_sizes[0]
-
-    @property
-    def output_width(self) -> int:
-        """Width of the outputs."""
-        return self.hidden_sizes[-1]
 
 
 class Backbone(nn.Module, ABC):
     """A sequence model whose ``step`` equals its ``forward``."""
-
-    is_temporal: ClassVar[bool]
-    """Whether an output depends on earlier frames."""
-    attention_every: ClassVar[int | None] = None
-    """Where attention stands unless the config says otherwise; ``None``: the backbone has none."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
@@ -74,6 +40,13 @@ class Backbone(nn.Module, ABC):
         """One frame x [B, D] after ``state``: outputs [B, D] and the next state."""
 
 
+def build_backbone(name: str, shape: Shape) -> Backbone:
+    """The backbone that ``train.policy.config.BACKBONES`` calls ``name``, with fresh weights."""
+    module, _, kind = BACKBONES[name].where.rpartition(".")
+    built: Backbone = getattr(import_module(module), kind)(shape)
+    return built
+
+
 class RMSNorm(nn.RMSNorm):
     """``nn.RMSNorm`` that computes in its weight's type, so in float32 under autocast too."""
 
@@ -82,11 +55,47 @@ class RMSNorm(nn.RMSNorm):
         return super().forward(x.to(self.weight.dtype))
 
 
-def parameters_of_blocks(blocks: nn.ModuleList, closing: nn.Module) -> list[list[Tensor]]:
-    """``layer_parameters`` of blocks on which one closing module stands."""
-    layers: list[list[Tensor]] = [list(block.parameters()) for block in blocks]
-    layers[-1] += closing.parameters()
-    return layers
+class Stack(Backbone):
+    """Residual blocks one after another and a norm at the end; the state is one tuple per block that keeps a state.
+
+    A block that keeps one offers ``initial_state``, ``forward`` and ``step`` as a backbone does; any other is a plain module.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], width: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = RMSNorm(width)
+
+    def initial_state(self, batch: int) -> State:
+        """That of every block that keeps one."""
+        return tuple(block.initial_state(batch) for block in self._blocks() if hasattr(block, "initial_state"))
+
+    def layer_parameters(self) -> list[list[Tensor]]:
+        """One layer per block; the norm belongs to the last."""
+        layers: list[list[Tensor]] = [list(block.parameters()) for block in self.blocks]
+        layers[-1] += self.norm.parameters()
+        return layers
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """[B, T, D] to [B, T, D]."""
+        return self._run("forward", x, state)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """[B, D] to [B, D]."""
+        return self._run("step", x, state)
+
+    def _run(self, method: str, x: Tensor, state: State) -> tuple[Tensor, State]:
+        remaining, states = iter(state), []
+        for block in self._blocks():
+            if hasattr(block, "initial_state"):
+                x, after = getattr(block, method)(x, next(remaining))
+                states.append(after)
+            else:
+                x = block(x)
+        return self.norm(x), tuple(states)
+
+    def _blocks(self) -> list[Any]:
+        return list(self.blocks)  # which mypy takes for plain modules
 
 
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:

@@ -6,19 +6,16 @@ Legend, after the PyTorch documentation of ``nn.GRU``: B batch, T frames in the 
     n = tanh(W_in x + b_in + r ∘ (W_hn h + b_hn))      h' = n + z ∘ (h − n)
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, Shape, State
+from train.policy.backbones.base import Backbone, State
+from train.policy.config import Shape
 
 
 class Gru(Backbone):
-    """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] a layer."""
-
-    is_temporal: ClassVar[bool] = True
+    """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] per layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -27,12 +24,12 @@ class Gru(Backbone):
         self.gru = nn.GRU(shape.input_width, shape.output_width, num_layers, batch_first=True, dropout=dropout)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, one [B, D] a layer."""
+        """Zeros, one [B, D] per layer."""
         weight = next(self.gru.parameters())
         return tuple(weight.new_zeros(batch, self.gru.hidden_size) for _ in range(self.gru.num_layers))
 
     def layer_parameters(self) -> list[list[Tensor]]:
-        """Four a layer."""
+        """Four per layer."""
         return [list(weights) for weights in self.gru.all_weights]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -6,19 +6,18 @@ Legend, after the PyTorch documentation of ``nn.LSTM``: B batch, T frames in the
     c' = f ∘ c + i ∘ g      h' = o ∘ tanh(c')
 """
 
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, Shape, State
+from train.policy.backbones.base import Backbone, State
+from train.policy.config import Shape
 
 
 class Lstm(Backbone):
-    """Layers of ``nn.LSTM`` for windows, the formula above for one frame; the state is one (h, c), [B, D] each, a layer."""
-
-    is_temporal: ClassVar[bool] = True
+    """Layers of ``nn.LSTM`` for windows, the formula above for one frame; the state is one (h, c), [B, D] each, per layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -27,13 +26,13 @@ class Lstm(Backbone):
         self.lstm = nn.LSTM(shape.input_width, shape.output_width, num_layers, batch_first=True, dropout=dropout)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, two [B, D] a layer."""
+        """Zeros, two [B, D] per layer."""
         weight = next(self.lstm.parameters())
         zeros = weight.new_zeros(batch, self.lstm.hidden_size)
         return tuple((zeros.clone(), zeros.clone()) for _ in range(self.lstm.num_layers))
 
     def layer_parameters(self) -> list[list[Tensor]]:
-        """Four a layer."""
+        """Four per layer."""
         return [list(weights) for weights in self.lstm.all_weights]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

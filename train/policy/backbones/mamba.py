@@ -2,23 +2,24 @@
 
 Dao & Gu 2024, *Transformers are SSMs* (arXiv 2405.21060); the chunked form is its Listing 1, the block its figure 6.
 
-    B batch   T frames   D width   E = 2D inner width   P channels a head   H = E / P heads   N state size a channel
+    B batch   T frames   D width   E = 2D inner width   P channels per head   H = E / P heads   N state size per channel
     x  input of the recurrence [B, T, H, P]      A  decay rate of a head, negative [H]
     dt step size, after softplus [B, T, H]       B_, C_  input and output maps, shared by all heads [B, T, N]
     h  state [B, H, P, N]:   h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t^T      y_t = h_t C_t
 
-Within a chunk of 64 frames the recurrence is two matrix products; chunks are chained by h. The surprise: A is derived from its
-logarithm at every call, never cached, since a cached one goes stale after an optimizer step.
+Within a chunk of 64 frames the recurrence is two matrix products; chunks are chained by h. A is derived from its logarithm at
+every call, because a cached A goes stale after an optimizer step.
 """
 
 import math
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_blocks
+from train.policy.backbones.base import RMSNorm, Stack
+from train.policy.config import Shape
 
 CHUNK = 64
 CONV_WIDTH = 4
@@ -30,39 +31,11 @@ LayerState = tuple[Tensor, Tensor]
 """(conv [B, CONV_WIDTH - 1, E + 2N] newest inputs last, h [B, H, P, N])."""
 
 
-class Mamba(Backbone):
-    """A stack of Mamba-2 blocks; the state is one ``LayerState`` a block."""
-
-    is_temporal: ClassVar[bool] = True
+class Mamba(Stack):
+    """A stack of Mamba-2 blocks; the state is one ``LayerState`` per block."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(MambaBlock(width, shape.dropout) for width in shape.hidden_sizes)
-        self.norm = RMSNorm(shape.output_width)
-
-    def initial_state(self, batch: int) -> State:
-        """Zeros."""
-        return tuple(cast(MambaBlock, block).initial_state(batch) for block in self.blocks)
-
-    def layer_parameters(self) -> list[list[Tensor]]:
-        """One layer a block."""
-        return parameters_of_blocks(self.blocks, self.norm)
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """[B, T, D] to [B, T, D]."""
-        states = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, after = block(x, before)
-            states.append(after)
-        return self.norm(x), tuple(states)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """[B, D] to [B, D]."""
-        states = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, after = cast(MambaBlock, block).step(x, cast(LayerState, before))
-            states.append(after)
-        return self.norm(x), tuple(states)
+        super().__init__((MambaBlock(width, shape.dropout) for width in shape.hidden_sizes), shape.output_width)
 
 
 def ssd(x: Tensor, dt: Tensor, A: Tensor, B_: Tensor, C_: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,7 +88,8 @@ class MambaBlock(nn.Module):
         self.in_proj = nn.Linear(width, self.inner + mixed + self.num_heads, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(mixed, CONV_WIDTH).uniform_(-0.5, 0.5))
         self.conv_bias = nn.Parameter(torch.zeros(mixed))
-        self.dt_bias = nn.Parameter(_inverse_softplus(_log_uniform(1e-3, 1e-1, self.num_heads)))
+        dt = torch.exp(torch.empty(self.num_heads).uniform_(math.log(1e-3), math.log(1e-1)))
+        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt
         self.log_rate = nn.Parameter(torch.log(torch.empty(self.num_heads).uniform_(1, 16)))
         self.skip = nn.Parameter(torch.ones(self.num_heads))
         self.out_norm = RMSNorm(self.inner)
@@ -162,11 +136,3 @@ class MambaBlock(nn.Module):
 
     def _out(self, y: Tensor, z: Tensor) -> Tensor:
         return cast(Tensor, self.dropout(self.out_proj(self.out_norm(y.flatten(-2) * F.silu(z)))))
-
-
-def _log_uniform(low: float, high: float, count: int) -> Tensor:
-    return torch.exp(torch.empty(count).uniform_(math.log(low), math.log(high)))
-
-
-def _inverse_softplus(y: Tensor) -> Tensor:
-    return y + torch.log(-torch.expm1(-y))

@@ -3,17 +3,14 @@
 Legend: B batch, T frames in the window, D width.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
-from train.policy.backbones.base import Backbone, Shape, State
+from train.policy.backbones.base import Backbone, State
+from train.policy.config import Shape
 
 
 class Mlp(Backbone):
     """Linear layers with ReLU; the state is empty."""
-
-    is_temporal: ClassVar[bool] = False
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -1,23 +1,23 @@
-"""Sliding-window attention: each frame attends to itself and the W - 1 frames before it, for ever.
+"""Sliding-window attention: each frame attends to itself and the W - 1 frames before it.
 
 Beltagy et al. 2020 (arXiv 2004.05150) for the window, Su et al. 2021 (arXiv 2104.09864) for rotary positions,
 Dai et al. 2019 (arXiv 1901.02860) for keys carried from window to window.
 
-    B batch   T frames   D width   W attention window   h heads   c = D / h channels a head
+    B batch   T frames   D width   W attention window   h heads   c = D / h channels per head
     q, k, v [B, h, T, c]      ring  the newest W keys and values [B, h, W, c], frame p in slot p mod W
 
-The surprise: rotary frequencies are whole multiples of 2π/4096, so that positions repeat exactly and a key keeps its rotation
-in the ring however long the game lasts. With L layers a frame sees L(W - 1) + 1 frames.
+Rotary frequencies are whole multiples of 2π/4096, so positions repeat exactly and a key keeps its rotation in the ring however
+long the game lasts. With L layers a frame sees L(W - 1) + 1 frames.
 """
 
-from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, RMSNorm, Shape, State, parameters_of_blocks
+from train.policy.backbones.base import RMSNorm, Stack
+from train.policy.config import Shape
 
 PERIOD = 4096
 """Frames after which rotary positions repeat; must exceed the attention window."""
@@ -26,47 +26,17 @@ LayerState = tuple[Tensor, Tensor, Tensor]
 """(keys [B, h, W, c], values [B, h, W, c], frames seen int64 [B])."""
 
 
-class SlidingWindow(Backbone):
+class SlidingWindow(Stack):
     """Attention in every ``attention_every``-th block, feed-forward alone in the others."""
 
-    is_temporal: ClassVar[bool] = True
-    attention_every: ClassVar[int | None] = 1
-
     def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
+        blocks = (
             AttentionBlock(width, shape.num_heads, shape.attention_window, shape.dropout)
             if is_attention
             else FeedForward(width, shape.dropout)
             for width, is_attention in zip(shape.hidden_sizes, shape.attention_layers, strict=True)
         )
-        self.norm = RMSNorm(shape.output_width)
-
-    def initial_state(self, batch: int) -> State:
-        """Empty rings: zeros."""
-        return tuple(block.initial_state(batch) for block in self.blocks if isinstance(block, AttentionBlock))
-
-    def layer_parameters(self) -> list[list[Tensor]]:
-        """One layer a block."""
-        return parameters_of_blocks(self.blocks, self.norm)
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """[B, T, D] to [B, T, D]."""
-        return self._run(x, state, AttentionBlock.forward)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """[B, D] to [B, D]."""
-        return self._run(x, state, AttentionBlock.step)
-
-    def _run(self, x: Tensor, state: State, attend: "Attend") -> tuple[Tensor, State]:
-        remaining, states = iter(state), []
-        for block in self.blocks:
-            if isinstance(block, AttentionBlock):
-                x, after = attend(block, x, cast(LayerState, next(remaining)))
-                states.append(after)
-            else:
-                x = block(x)
-        return self.norm(x), tuple(states)
+        super().__init__(blocks, shape.output_width)
 
 
 class AttentionBlock(nn.Module):
@@ -177,6 +147,3 @@ def _turns(channels: int) -> Tensor:
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     even, odd = x.chunk(2, dim=-1)
     return torch.cat([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
-
-
-Attend = Callable[[AttentionBlock, Tensor, LayerState], tuple[Tensor, LayerState]]

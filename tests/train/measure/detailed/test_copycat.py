@@ -7,7 +7,7 @@ from dataset.stream.sampler import Lanes
 from tests.train.builders import CODEC, FALCO, SIZES, sample, tiny_policy_config
 from train.measure.detailed.copycat import measure_copycat
 from train.measure.walk import measuring, walk
-from train.policy.persistence import fit_persistence
+from train.policy.components import fit_persistence
 from train.policy.policy import Policy
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ def test_a_copycat_is_lost_without_the_controller_it_copies_and_others_are_not()
         blind.embed.project.weight.zero_()
     for policy, is_lost in ((copycat, True), (blind, False)):
         with measuring(policy):
-            seen = [walked.judged.nll.sum(dim=1) for walked in walk(policy, lanes, CPU)]
+            seen = [walked.scored.nll.sum(dim=1) for walked in walk(policy, lanes, CPU)]
         nll = float(torch.cat(seen).mean())
         report = measure_copycat(policy, lanes, CPU, nll)
         assert set(report) == {"neutral", "shuffled"}

@@ -3,10 +3,9 @@ import torch
 
 from dataset.stream.bank import Bank
 from tests.train.builders import CODEC, FALCO, sample, tiny_policy_config
-from train.fit.losses import component_nll
 from train.measure.detailed.self_fed import STRETCH, Drift, PlayedOut, play_out
 from train.measure.walk import measuring
-from train.policy.components import Components
+from train.policy.components import Components, component_nll
 from train.policy.policy import Policy
 
 CPU = torch.device("cpu")
@@ -37,9 +36,9 @@ def of(played: list[PlayedOut], track: int, first: int, last: int) -> dict[str, 
         for n, (one, row) in enumerate(zip(part.track.tolist(), part.row.tolist(), strict=True)):
             if one == track and first <= row < last:
                 rows[row] = {
-                    "held": part.judged.previous[n],
-                    "chosen": part.judged.sampled[n],
-                    "nll": part.judged.nll[n],
+                    "held": part.scored.previous[n],
+                    "chosen": part.scored.sampled[n],
+                    "nll": part.scored.nll[n],
                     "given": part.given_nll[n],
                     "age": part.age[n],
                 }

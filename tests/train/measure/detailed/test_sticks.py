@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from tests.train.builders import CODEC
-from train.measure.controls import Controls
 from train.measure.detailed.sticks import REGIONS, Sticks, region
-from train.measure.judged import judge
+from train.measure.scored_frames import Controls, score_frames
 from train.policy.components import Components
 
 
@@ -33,8 +32,8 @@ def test_sticks_are_counted_by_position_region_and_angle() -> None:
     previous[1:3] = target[1:3]
     sticks = Sticks()
     logits = torch.zeros(4, components.num_columns)
-    sticks.add(judge(logits[:2], sampled[:2], target[:2], previous[:2], components, controls))
-    sticks.add(judge(logits[2:], sampled[2:], target[2:], previous[2:], components, controls))
+    sticks.add(score_frames(logits[:2], sampled[:2], target[:2], previous[:2], components, controls))
+    sticks.add(score_frames(logits[2:], sampled[2:], target[2:], previous[2:], components, controls))
     report = sticks.report()
     assert (report["rest_true"], report["rest_sampled"]) == (0.25, 0.25)
     assert report["angles"]["all"] == {

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Shape
 from train.policy.backbones.mamba import CHUNK, STATE_SIZE, Mamba, ssd
+from train.policy.config import Shape
 
 B, H, P, N = 2, 4, 8, 6
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Shape
 from train.policy.backbones.sliding_window import PERIOD, AttentionBlock, SlidingWindow
+from train.policy.config import Shape
 
 WIDTH, WINDOW, LAYERS = 16, 10, 2
 

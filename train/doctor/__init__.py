@@ -1,1 +1,0 @@
-"""What is installed here and how fast it is."""

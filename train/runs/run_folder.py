@@ -1,0 +1,89 @@
+"""Run folders without PyTorch, so that play needs none: finding one, and reading and writing its ``config.json``.
+
+A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. A record is refused unless its
+schema, encoder and codec are this exphil's, since weights mean nothing under others.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset.codecs.registry import get_codec
+from dataset.errors import CheckpointError
+from dataset.features.layout import ALL, encoder_digest
+from dataset.io.atomic import replacing
+from dataset.schema import SCHEMA_VERSION
+from train.config.run_config import STREAM, WINDOW
+
+RUNS = Path("runs")
+"""Where run names are looked up, under the working directory."""
+
+METRICS = "metrics.jsonl"
+"""In a run folder: a line per epoch."""
+
+PAGE = "report.html"
+"""In a run folder: its page of curves."""
+
+GRAPH = "policy.onnx"
+"""In a run folder: the exported graph."""
+
+LOOKUP = "lookup.safetensors"
+"""In a run folder: the counts of the lookup baseline."""
+
+GRAPH_VERSION = "2"
+"""Changes whenever a graph's inputs or outputs mean something else."""
+
+GRAPH_BATCH = "batch"
+"""The graph's name of its first dimension, players stepped at once; whoever opens a graph fixes it."""
+
+
+def save_record(run: Path, record: Mapping[str, Any]) -> None:
+    """Write ``config.json``."""
+    with replacing(run / "config.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def find_run(run: Path | str) -> tuple[Path, Path]:
+    """The run folder and the weights file that a run argument means."""
+    path = Path(run)
+    if path.suffix == ".safetensors" and path.is_file():
+        return path.parent, path
+    for folder in (path, RUNS / path):
+        if (folder / "config.json").is_file():
+            return folder, folder / "best.safetensors"
+    known = sorted(config.parent.name for config in RUNS.glob("*/config.json"))
+    raise CheckpointError(
+        f"run '{run}': a run folder, a name under {RUNS}/ or a .safetensors file in a run is needed, found none there; "
+        f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
+    )
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a run folder, checked against this exphil's schema, codec and encoder."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: every run folder holds one, found none; copy the whole folder, or train again")
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: must be JSON, found {error}; copy the run folder again") from error
+    known = {
+        "schema_version": SCHEMA_VERSION,
+        "encoder_digest": encoder_digest(features_of(record)),
+        "codec_digest": get_codec(record.get("codec", "")).digest,
+        "contract": WINDOW if record.get("contract") == WINDOW else STREAM,
+    }
+    for name, ours in known.items():
+        if record.get(name) != ours:
+            raise CheckpointError(
+                f"{path}: this exphil reads {name} {ours}, found {record.get(name)}; "
+                "use the exphil that trained it, or train again"
+            )
+    return record
+
+
+def features_of(record: Mapping[str, Any]) -> str:
+    """The feature groups that a run's policy is given; runs from before there was a choice have them all."""
+    features: str = record["config"]["policy"].get("features", ALL)
+    return features
