@@ -65,10 +65,6 @@ class FaultyServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    @property
-    def other_url(self) -> str:
-        return f"http://localhost:{self.server_address[1]}"
-
     def next_fault(self, name: str) -> Fault:
         waiting = self.faults.get(name)
         return waiting.pop(0) if waiting else self.always.get(name, whole)
@@ -198,11 +194,11 @@ def slow(handler: Handler, data: bytes) -> None:
 
 
 def redirect(handler: Handler, data: bytes) -> None:
-    """To the same file under another name, on what the client takes for another host."""
+    """To the same file under another name."""
     if handler.path.startswith("/moved/"):
         whole(handler, data)
     else:
-        handler.answer(b"", status=302, length=0, Location=f"{handler.server.other_url}/moved{handler.path}")
+        handler.answer(b"", status=302, length=0, Location=f"{handler.server.url}/moved{handler.path}")
 
 
 def ignores_ranges(handler: Handler, data: bytes) -> None:

@@ -30,7 +30,7 @@ def patience_with(fault: Fault, patience: Patience) -> Patience:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EXPHIL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path / "cache" / "shards"
 
@@ -202,8 +202,7 @@ def test_a_damaged_manifest_is_asked_for_again_and_then_refused(server: FaultySe
     assert Store(server.url, patience=HASTE).manifest.replays == 6
     server.always[MANIFEST_NAME] = fault
     with pytest.raises(
-        ShardError,
-        match=rf"store {server.url}: .* readable manifest\.json, found (a damaged|RemoteProtocolError peer closed)",
+        ShardError, match=rf"store {server.url}: a store holds a readable manifest\.json, found a damaged"
     ):
         Store(server.url, patience=HASTE)
 
