@@ -31,7 +31,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "core": (
         "filelock",
         "fsspec",
-        "httpx",
         "numpy",
         "polars",
         "pyarrow",
