@@ -98,9 +98,8 @@ class HubRepo:
                 entries += self.api.list_repo_tree(
                     self.repo, recursive=True, revision=self.revision, repo_type=self.kind
                 )
-            self._listed = {
-                entry.path: entry for entry in entries if hasattr(entry, "blob_id")
-            }  # the others are folders
+            files = (entry for entry in entries if hasattr(entry, "blob_id"))  # the others are folders
+            self._listed = {entry.path: entry for entry in files}
         return self._listed
 
     def about(self) -> Any | None:

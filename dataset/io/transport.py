@@ -1,9 +1,8 @@
 """Bytes of a remote file from an offset on, piece by piece, over HTTP, S3 or what else fsspec reads.
 
 HTTP is read with the standard library: fsspec takes a body that is cut short for a whole one and does not say whether the
-server honoured a range, and httpx takes three times the CPU time (a cold store 1.5 times a local one, 1.25 so). Credentials
-come from ``~/.netrc`` (HTTP) or the backend's own configuration and environment, never from the URL, and are not sent to where
-an address redirects.
+server honoured a range, and httpx takes more than twice the CPU time for a shard. Credentials come from ``~/.netrc`` (HTTP) or
+the backend's own configuration and environment, never from the URL, and are not sent to where an address redirects.
 """
 
 import base64
