@@ -228,7 +228,7 @@ def test_h11_a_menu_in_mid_game_is_not_its_end(tmp_path: Path, start: bytes, fra
 def test_h12_a_game_that_no_menu_follows_ends_the_session(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
     with session_on(tmp_path, [*sent(start, *frames), SILENCE]) as session:
         report = play(session, Hurrying(session, {FRAMES: Patience(pause_s=1.0)}))
-    assert report.lost == "no frame came for 1 s, though Dolphin's connection stands"
+    assert report.lost == "no frame came for 1 s, though Dolphin is still connected"
     assert [game.frames for game in report.games] == [FRAMES]
 
 
@@ -237,7 +237,7 @@ def test_h12_a_game_whose_end_was_told_is_no_paused_one(tmp_path: Path, start: b
     with session_on(tmp_path, packets) as session:
         assert [number(session.next()) for _ in range(FRAMES)] == NUMBERS
         session.patience = Patience(silence_s=1.0, pause_s=600.0)
-        assert until_lost(session) == ([], "no frame came for 1 s, though Dolphin's connection stands")
+        assert until_lost(session) == ([], "no frame came for 1 s, though Dolphin is still connected")
 
 
 def test_h13_closing_ends_libmelees_worker(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
@@ -289,7 +289,7 @@ def paused(duel: Path, seconds: float, patience: Patience) -> Report:
 def test_a_person_may_pause_for_longer_than_a_game_may_hang_where_nobody_can(duel: Path) -> None:
     alone, beside_a_person = Patience(pause_s=1.0), Patience(silence_s=1.0, pause_s=600.0)
     hung = paused(duel, 600.0, alone)
-    assert (hung.frames, hung.lost) == (23, "no frame came for 1 s, though Dolphin's connection stands")
+    assert (hung.frames, hung.lost) == (23, "no frame came for 1 s, though Dolphin is still connected")
     begin = time.monotonic()
     played = paused(duel, 3.0, beside_a_person)
     assert ([game.frames for game in played.games], played.lost) == ([FRAMES], None)

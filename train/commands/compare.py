@@ -164,11 +164,7 @@ def _carry_out(plan: "Plan", folder: Path, series: Series) -> None:
         plan,
         folder,
         device=series.device,
-        options={
-            "tolerate_bad_shards": series.tolerate_bad_shards,
-            "compile_mode": series.compile_mode,
-            "num_workers": series.num_workers,
-        },
+        options={name: getattr(series, name) for name in ("tolerate_bad_shards", "compile_mode", "num_workers")},
         is_detailed=series.detailed,
         callbacks=lambda: make_callbacks(series.wandb),
         say=say,

@@ -49,14 +49,12 @@ class Data:
 
     def record(self) -> dict[str, Any]:
         """What ``config.json`` keeps: enough to tell later whether a replay was trained on."""
+        val_ids = "\n".join(sorted(self.val.ids)).encode()
         return {
             "manifest_digest": self.manifest_digest,
             "skipped_shards": list(self.skipped_shards),
             "train": {**_counts(self.train), "ids": sorted(self.train.ids)},
-            "val": {
-                **_counts(self.val),
-                "ids_sha256": hashlib.sha256("\n".join(sorted(self.val.ids)).encode()).hexdigest(),
-            },
+            "val": {**_counts(self.val), "ids_sha256": hashlib.sha256(val_ids).hexdigest()},
         }
 
 

@@ -155,7 +155,7 @@ def test_a_closed_stream_is_a_lost_session(tmp_path: Path, messages: list[bytes]
 def test_silence_for_too_long_is_a_lost_session(tmp_path: Path, messages: list[bytes]) -> None:
     opened = Opened(tmp_path, [*messages[:2], SILENCE, SILENCE], patience=Patience(pause_s=0.0))
     assert number(opened.next()) == -123
-    assert opened.next() == Lost("no frame came for 0 s, though Dolphin's connection stands")
+    assert opened.next() == Lost("no frame came for 0 s, though Dolphin is still connected")
 
 
 def test_bytes_libmelee_cannot_read_are_a_lost_session(tmp_path: Path, messages: list[bytes]) -> None:
