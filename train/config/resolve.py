@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError, require_known
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested
 from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.settings import Flag, Setting, flags_of, require, shown
