@@ -19,7 +19,7 @@ import torch
 from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
 from train.callbacks import Callback
-from train.config.run_config import RunConfig, from_json, to_json
+from train.config.run_config import RunConfig, differing, from_json, to_json
 from train.data.batches import measure_leak, require_no_leak
 from train.data.load import load_data
 from train.distributed import Ranks, interruptions, joined
@@ -198,26 +198,15 @@ def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, 
             save_record(run, record)
         return
     before = load_record(run)
-    differing = _differing(to_json(from_json(RunConfig, before["config"])), record["config"])
+    others = differing(to_json(from_json(RunConfig, before["config"])), record["config"])
     if _replays(before) != _replays(record):
-        differing.append("data")
-    if differing:
+        others.append("data")
+    if others:
         raise ConfigError(
-            f"run {run}: --resume continues with the same settings and replays, found other {', '.join(differing)}; "
+            f"run {run}: --resume continues with the same settings and replays, found other {', '.join(others)}; "
             "give the same ones, or train a new run"
         )
     fit.resume()
-
-
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The settings that differ between two configs, such as ``optim.lr``."""
-    names = []
-    for name, value in now.items():
-        if isinstance(value, Mapping):
-            names += [f"{name}.{key}" for key in _differing(before[name], value)]
-        elif before[name] != value:
-            names.append(name)
-    return names
 
 
 def _replays(record: Mapping[str, Any]) -> tuple[Any, Any]:
