@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dataset.errors import ConfigError, DolphinError
-from dataset.reporting.command_lines import command_line, examples
+from dataset.reporting.terminal import command_line, examples
 from play.options import CHECK, CHECK_RUN, CPU, DOLPHIN, HUMAN, STAND_IN, PlayOptions, refuse_idle, with_play_options
 
 if TYPE_CHECKING:

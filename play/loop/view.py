@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dataset.melee.controller import BUTTONS, NEUTRAL, STICK_RANGE, TRIGGER_RANGE
-from dataset.reporting.progress import LINE_EVERY_S
+from dataset.reporting.terminal import LINE_EVERY_S
 from play.loop.runner import PAUSE_S, Runner
 
 REFRESH_S = 0.1
