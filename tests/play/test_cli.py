@@ -88,14 +88,15 @@ def test_play_stops_after_the_seconds_given_and_logs_where_it_is_told_to(run: st
 def stopped_by(number: signal.Signals, run: str, replay: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a match that gets a signal, once all that writes there is over: worker and stand-in too."""
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # tests begun with & ignore it
-    code += "import exphil, play.runtime.load; play.runtime.load.FRAME_BUDGET_MS = 1e4; exphil.main()"
+    code += "import exphil, play.loop.view, play.runtime.load; "
+    code += "play.runtime.load.FRAME_BUDGET_MS, play.loop.view.LINE_EVERY_S = 1e4, 0.2; exphil.main()"
     options = ["--policy", run, "--stand-in", replay, "--json", "--fps", "4"]  # the signal comes long before the end
     command = [sys.executable, "-c", code, "play", *options]
     with subprocess.Popen(
         command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        assert any("game 1, frame" in line for line in process.stderr)
+        assert any("game 1, frame" in line and "frame -123" not in line for line in process.stderr)
         os.kill(process.pid, number)
         out, err = process.communicate(timeout=300)
     return process.returncode, out, err
