@@ -57,6 +57,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("ingest.jobs.cached_store.cached_store", lambda sources, options: sources[0])
+        patch.setattr("train.export.export.CHECKED_FRAMES", 30)
         yield places
 
 
