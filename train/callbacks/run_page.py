@@ -17,6 +17,13 @@ from train.runs.run_folder import METRICS, PAGE
 
 GREY = 8
 
+NLL_CAPTION = (
+    "Val NLL is that of the whole controller on the val replays; lower is better. Persistence, the grey line, repeats "
+    "the previous controller. The training loss has the recipe's own weights and smoothing, so compare it only with "
+    "itself."
+)
+ACCURACY_CAPTION = "Accuracy on the val replays. On change frames the controller differs from the previous one."
+
 
 class RunPage(Callback):
     """Keeps the page up to date."""
@@ -47,8 +54,8 @@ def run_page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str
     }
     heads = ("epoch", "training loss", "val NLL", "accuracy", "on change frames", "frames/s")
     sections = [
-        section("Nats per frame", _curves(nll, "nats per frame")),
-        section("Accuracy", _curves(right, "accuracy")),
+        section("Nats per frame", _curves(nll, "nats per frame"), NLL_CAPTION),
+        section("Accuracy", _curves(right, "accuracy"), ACCURACY_CAPTION),
         section("Epochs", table(heads, map(_row, records))),
         section("Settings", f"<pre>{html.escape(json.dumps(config, indent=1))}</pre>"),
     ]
