@@ -95,8 +95,7 @@ def stats_command(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Query a store: how much it holds and how clean it is, who plays whom on which stage, what players do and how "
-    "well."""
+    """Query a store: how much it holds, how clean it is, who plays whom on which stage, what players do and how well."""
     from dataset.errors import ConfigError
     from dataset.melee.ids import character_from_name
     from dataset.reporting.tables import json_line, plain_rows, show_frame

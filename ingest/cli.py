@@ -1,5 +1,4 @@
-"""``exphil ingest``: arguments only; the work is ``ingest.jobs.pipeline``'s. ``exphil inspect`` is "
-"``ingest.inspect``'s."""
+"""``exphil ingest``: arguments only; the work is ``ingest.jobs.pipeline``'s. ``exphil inspect`` is ``ingest.inspect``'s."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -22,7 +22,10 @@ NLL_CAPTION = (
     "the previous controller. The training loss has the recipe's own weights and smoothing, so compare it only with "
     "itself."
 )
-ACCURACY_CAPTION = "Accuracy on the val replays. On change frames the controller differs from the previous one."
+ACCURACY_CAPTION = (
+    "Accuracy on the val replays. On change frames the controller differs from the previous one. Persistence, the grey "
+    "line, is over all frames."
+)
 
 
 class RunPage(Callback):
