@@ -23,6 +23,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,6 +56,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory(KEPT_BYTES)  # as every worker does
     paths = sorted(options.folder.glob("*.slp"))[: options.replays]
+    if not paths:
+        parser.error(f"FOLDER must hold extracted .slp files, found none in {options.folder}")
     with tempfile.TemporaryDirectory() as folder:
         rounds = Rounds(paths, Path(folder))
         ratios, peppi_seconds = rounds.run(options.rounds)
@@ -79,9 +82,10 @@ class Rounds:
     def __init__(self, paths: Sequence[Path], folder: Path) -> None:
         self._paths, self._folder = paths, folder
         self._candidates = find_candidates(paths)
+        self._numbers = count()  # an ingest never replaces a shard, which costs as much as a fifth of peppi's time
         self.frames = 0
 
-    def run(self, count: int) -> tuple[dict[str, dict[str, float]], float]:
+    def run(self, rounds: int) -> tuple[dict[str, dict[str, float]], float]:
         """Median, least and greatest ratio of each path to peppi, and peppi's median seconds; one round warms up."""
         ways: dict[str, Callable[[], object]] = {
             "peppi": self.peppi,
@@ -91,7 +95,7 @@ class Rounds:
             "both": lambda: self.ingest(True, True),
         }
         seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(count + 1):
+        for number in range(rounds + 1):
             for name in random.Random(number).sample(list(ways), len(ways)):
                 took = cpu_seconds(ways[name])
                 if number:
@@ -110,7 +114,7 @@ class Rounds:
 
     def ingest(self, with_frames: bool, with_windows: bool) -> tuple[ShardInfo, ...]:
         """Hash, parse, and write what is asked for, as a job does."""
-        with ShardWriter(self._folder, 0) as writer, Reader() as reader:
+        with ShardWriter(self._folder, next(self._numbers)) as writer, Reader() as reader:
             self.frames = 0
             for candidate in self._candidates:
                 id_ = reader.content_id(candidate)

@@ -29,8 +29,7 @@ from dataset.codecs.registry import get_codec
 from dataset.features.layout import FEATURES, INDICES
 from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import Tensors
-from train.fit.losses import training_loss
-from train.fit.optim import build_optimizer
+from train.fit.optim import build_optimizer, training_loss
 from train.fit.train_run import origin
 from train.policy.backbones.base import State, map_state
 from train.policy.components import Components

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.reporting.command_lines import command_line, examples
+from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -47,7 +47,6 @@ def verify_command(
 
     Exits with 1 if any check fails, also if there are too few jumps to check alignment.
     """
-    from dataset.reporting.progress import ProgressLines
     from dataset.reporting.tables import json_line, stdout_console
     from dataset.verify.tables import verdict_json, verdict_table
     from dataset.verify.verify import verify
@@ -173,7 +172,6 @@ def encode_command(
     from dataclasses import asdict
 
     from dataset.errors import ConfigError
-    from dataset.reporting.progress import ProgressLines
     from dataset.reporting.tables import json_line
     from dataset.store.reencode import encode_quality, encode_windows
 
@@ -227,7 +225,6 @@ def sync_command(
     """
     from dataclasses import asdict
 
-    from dataset.reporting.progress import to_stderr
     from dataset.reporting.tables import json_line
     from dataset.store.sync import sync_runs, sync_store
 

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dataset.reporting.command_lines import examples
+from dataset.reporting.terminal import examples
 from ingest import inspect as show
-
-_MIN_FRAMES = 1800
-"""``ingest.replay.judge.DEFAULT_MIN_FRAMES``, written here because importing it would load numpy for ``--help``."""
+from ingest.options import DEFAULT_MIN_FRAMES
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +89,8 @@ def ingest_command(
         ),
     ] = None,
     min_frames: Annotated[
-        int | None, typer.Option(help="Shortest game to accept, in frames of 1/60 s.", show_default=str(_MIN_FRAMES))
+        int | None,
+        typer.Option(help="Shortest game to accept, in frames of 1/60 s.", show_default=str(DEFAULT_MIN_FRAMES)),
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start the store over.")] = False,
     watch: Annotated[

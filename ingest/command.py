@@ -19,8 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from dataset.errors import BusyError, ConfigError
-from dataset.reporting.command_lines import command_line, option_name
-from dataset.reporting.progress import ProgressLines
+from dataset.reporting.terminal import ProgressLines, command_line, option_name
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.manifest import url_of
 from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dataset.reporting.command_lines import examples
+from dataset.reporting.terminal import examples
 
 if TYPE_CHECKING:
     from dataset.schema import Columns
-    from ingest.replay.columns import Rollback
+    from ingest.options import Rollback
 
 
 def register(app: typer.Typer) -> None:

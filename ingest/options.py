@@ -1,15 +1,17 @@
 """The settings of an ingest, checked once."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_from_name
-from ingest.replay.columns import Rollback
-from ingest.replay.judge import DEFAULT_MIN_FRAMES, Filters
 
 DEFAULT_CODEC = "axis17"
+
+DEFAULT_MIN_FRAMES = 1800
+"""Half a minute: shorter recordings are handshakes, disconnects and clips."""
+
+Rollback = Literal["last", "first"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +55,10 @@ class IngestOptions:
         if self.rollback not in ("last", "first"):
             raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
         if self.codec is not None:
+            from dataset.codecs.registry import (
+                get_codec,  # which loads numpy, and the command line reads this file for --help
+            )
+
             get_codec(self.codec)
         if self.character is not None:
             character_from_name(self.character)
-
-    @property
-    def filters(self) -> Filters:
-        """The filters, with the character's id."""
-        character = None if self.character is None else character_from_name(self.character).internal
-        return Filters(character=character, include_cpu=self.include_cpu, min_frames=self.min_frames)
-
-    def stored_filters(self) -> dict[str, Any]:
-        """The filters as the manifest holds them."""
-        name = None if self.character is None else character_from_name(self.character).name
-        kept = {"keep_all": True} if self.keep_all else {}
-        return kept | {
-            "character": name,
-            "include_cpu": self.include_cpu,
-            "min_frames": self.min_frames,
-            "keep_names": self.keep_names,
-        }

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from dataset.duels.generate import generate_replay
-from dataset.reporting.command_lines import HEADING
+from dataset.reporting.terminal import HEADING
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

@@ -2,7 +2,7 @@
 
 import typer
 
-from dataset.reporting.command_lines import examples
+from dataset.reporting.terminal import examples
 
 
 def register(app: typer.Typer) -> None:

@@ -1,14 +1,16 @@
-"""The processes that ``torchrun`` starts to train one policy together: one GPU each (NCCL), or CPUs (gloo).
+"""The processes that ``torchrun`` starts to train one policy together: one GPU each (NCCL), or CPUs (gloo). And their end.
 
 Ranks share one plan of batches and take its rows in turn (``dataset.stream``), so a run gives the same result, within
 rounding, on any number of them. The policy is not wrapped: its gradients are summed in one transfer after ``backward``.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import FrameType
 
 import torch
 import torch.distributed as dist
@@ -137,3 +139,22 @@ def _own_device(device: torch.device) -> torch.device:
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
+
+
+@contextmanager
+def interruptions() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGTERM or Ctrl-C has arrived; a second one acts as it does by default."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from dataset.errors import ConfigError, require_known
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ import xxhash
 from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from dataset.schema import COLUMNS, SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"

@@ -17,7 +17,7 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.atomic import writing
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from dataset.schema import Columns
 from dataset.store.frame_table import (
     ShardWriter,

@@ -18,7 +18,7 @@ from dataset.features.layout import encoder_digest
 from dataset.io.fetch import Patience
 from dataset.io.prefetch import in_advance
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
 from dataset.store.location import open_files

@@ -21,7 +21,7 @@ from dataset.codecs.registry import CODECS
 from dataset.errors import SchemaError
 from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from dataset.store.frame_table import (
     FRAME_SCHEMA,
     columns_from_table,

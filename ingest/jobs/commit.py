@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -16,7 +17,8 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.features.layout import ENCODER_DIGEST
 from dataset.io.atomic import LOCK_NAME, TEMPORARY_SUFFIX, writing
-from dataset.reporting.command_lines import command_line, option_name
+from dataset.melee.ids import character_from_name
+from dataset.reporting.terminal import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import next_number, shard_number
 from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest, ShardInfo, check_schema, write_hub_card
@@ -233,13 +235,24 @@ def new_manifest(options: IngestOptions) -> Manifest:
         codec_digest=codec.digest,
         rollback=options.rollback,
         split_seed=options.split_seed,
-        filters=options.stored_filters(),
+        filters=_filters(options),
         replays=0,
         frames=0,
         digest="",
         shards=(),
     )
     return replace(manifest, digest=manifest.data_digest(()))
+
+
+def _filters(options: IngestOptions) -> dict[str, Any]:
+    """The filters as the manifest holds them."""
+    kept = {"keep_all": True} if options.keep_all else {}
+    return kept | {
+        "character": None if options.character is None else character_from_name(options.character).name,
+        "include_cpu": options.include_cpu,
+        "min_frames": options.min_frames,
+        "keep_names": options.keep_names,
+    }
 
 
 def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) -> None:
@@ -249,7 +262,7 @@ def _check_settings(manifest: Manifest, options: IngestOptions, folder: Path) ->
             f"'{command_line('encode', '--store', folder, '--codec', options.codec)}' first"
         )
     bound = {"rollback": manifest.rollback, "split_seed": manifest.split_seed, **manifest.filters}
-    wanted = {"rollback": options.rollback, "split_seed": options.split_seed, **options.stored_filters()}
+    wanted = {"rollback": options.rollback, "split_seed": options.split_seed, **_filters(options)}
     for name in bound | wanted:
         value = wanted.get(name, False)
         if bound.get(name, False) != value:

@@ -126,7 +126,7 @@ class _Runner:
     ) -> None:
         self._reader, self._settings, self._known, self._shards = reader, settings, known, shards
         self._before_each = before_each
-        self._codec, self._filters = get_codec(settings.codec), settings.options.filters
+        self._codec = get_codec(settings.codec)
 
     def run(self, job: Job) -> list[ReplayRow]:
         """Rows of all candidates, group by group, as the last of each comes by in the stream of its archive."""
@@ -192,7 +192,7 @@ class _Runner:
         if key in games or key in self._known.games:
             return row | {"status": "duplicate", "reason": "same_game"}
         options = self._settings.options
-        refusal = _refused(judge_header, header, self._filters)
+        refusal = _refused(judge_header, header, options)
         if refusal is not None and not (options.keep_all and len(header.players) == 2):
             return row | refusal_row(refusal)
         try:
@@ -204,7 +204,7 @@ class _Runner:
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
-        refusal = refusal or _refused(judge, parsed, self._filters, outcome)
+        refusal = refusal or _refused(judge, parsed, options, outcome)
         if refusal is None:
             row |= self._write(row, parsed)
             if key is not None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,8 @@ from dataset.schema import (
     STATE_COLUMNS,
     Column,
 )
+from ingest.options import Rollback
 
-Rollback = Literal["last", "first"]
 Values = NDArray[Any]
 Rows = NDArray[np.int64] | None
 """Rows to keep, ascending; ``None`` keeps all without a copy."""

@@ -15,18 +15,16 @@ from pathlib import Path
 
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
-from dataset.melee.ids import character_name, internal_from_external
+from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.quality import damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow
+from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
 
 FRAMES_PER_SECOND = 60
-DEFAULT_MIN_FRAMES = 1800
-"""Half a minute: shorter recordings are handshakes, disconnects and clips."""
-
 SENTENCES = {
     "not_two_players": "not a game of two players",
     "teams": "a team battle",
@@ -73,16 +71,6 @@ _RANKS = re.compile(rf"({_RANK}-{_RANK})(?![a-z])")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Which replays are let in."""
-
-    character: int | None = None
-    """Internal id that a player must have picked."""
-    include_cpu: bool = False
-    min_frames: int = DEFAULT_MIN_FRAMES
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a game went."""
 
@@ -95,25 +83,25 @@ class Outcome:
     seconds: float
 
 
-def judge_header(header: Header, filters: Filters) -> None:
+def judge_header(header: Header, options: IngestOptions) -> None:
     """Raise the reason for which a game is out before its frames are looked at."""
     if len(header.players) != 2:
         raise ReplayError("not_two_players", f"replay: a game has two players, found {len(header.players)}")
     if header.is_teams:
         raise ReplayError("teams", "replay: a game is one against one, found teams")
-    if not filters.include_cpu and any(player.kind != "human" for player in header.players):
+    if not options.include_cpu and any(player.kind != "human" for player in header.players):
         raise ReplayError("cpu_player", "replay: humans play a game, found a CPU; --include-cpu lets it in")
-    picked = [internal_from_external(player.character) for player in header.players]
-    if filters.character is not None and filters.character not in picked:
-        wanted = character_name(filters.character)
-        raise ReplayError("character_absent", f"replay: a player must have picked {wanted}, found neither")
+    if options.character is not None:
+        wanted = character_from_name(options.character)
+        if wanted.external not in [player.character for player in header.players]:
+            raise ReplayError("character_absent", f"replay: a player must have picked {wanted.name}, found neither")
 
 
-def judge(parsed: ParsedReplay, filters: Filters, outcome: Outcome) -> None:
+def judge(parsed: ParsedReplay, options: IngestOptions, outcome: Outcome) -> None:
     """Raise the reason for which a parsed game is out."""
-    if parsed.num_frames < filters.min_frames:
+    if parsed.num_frames < options.min_frames:
         raise ReplayError(
-            "too_short", f"replay: a game lasts {filters.min_frames} frames or more, found {parsed.num_frames}"
+            "too_short", f"replay: a game lasts {options.min_frames} frames or more, found {parsed.num_frames}"
         )
     if outcome.damage == (0.0, 0.0):
         raise ReplayError("no_damage", "replay: somebody is hit in a game, found no damage at all")

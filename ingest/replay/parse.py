@@ -22,7 +22,8 @@ from dataset.errors import ReplayError
 from dataset.melee.ids import internal_from_external, stage_index_from_slippi
 from dataset.schema import SIDES, Columns
 from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, raw_length, read_events, read_header, read_slp
-from ingest.replay.columns import Rollback, extract
+from ingest.options import Rollback
+from ingest.replay.columns import extract
 
 FRAME_STARTS_SINCE = (2, 2, 0)
 

@@ -18,7 +18,7 @@ import typer
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
-from dataset.reporting.command_lines import command_line, examples
+from dataset.reporting.terminal import command_line, examples
 from play.commands.play import figures, rows_table
 
 if TYPE_CHECKING:

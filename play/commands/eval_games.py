@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import examples
+from dataset.reporting.terminal import examples
 from play.commands.play import stdout_console
 
 

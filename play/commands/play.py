@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dataset.errors import ConfigError, DolphinError
-from dataset.reporting.command_lines import command_line, examples
+from dataset.reporting.terminal import command_line, examples
 from play.options import CHECK, CHECK_RUN, CPU, DOLPHIN, HUMAN, STAND_IN, PlayOptions, refuse_idle, with_play_options
 
 if TYPE_CHECKING:
@@ -71,8 +71,12 @@ def play(ctx: typer.Context, options: PlayOptions) -> None:
     start = play_match if options.stand_in is None else play_stand_in
     outcome = start(options, _say, _console(options.view))
     techniques = None
-    if options.techniques or (options.techniques is None and not options.as_json):
-        techniques = _techniques(outcome, is_asked=bool(options.techniques))
+    if outcome.log is None or outcome.character is None or not outcome.replays:
+        if options.techniques:
+            _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
+    elif options.techniques or (options.techniques is None and not options.as_json):
+        store = outcome.log.parent / "store"
+        techniques = technique_rows(outcome.replays, store, outcome.character, outcome.port)
     _show(outcome, techniques, is_replayed=options.stand_in is not None, as_json=options.as_json)
 
 
@@ -105,26 +109,6 @@ def _console(is_drawn: bool | None) -> "Console":
     return Console(stderr=True, highlight=False, force_terminal=is_terminal and is_drawn is not False)
 
 
-def _techniques(outcome: "Outcome", *, is_asked: bool) -> list[dict[str, Any]] | None:
-    """The agent's technique statistics, if Dolphin kept replays."""
-    if outcome.log is None or outcome.character is None or not outcome.replays:
-        if is_asked:
-            _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
-        return None
-    return technique_rows(outcome.replays, outcome.log.parent / "store", outcome.character, outcome.port)
-
-
-def technique_commands(replays: Sequence[Path], store: Path, character: str, port: int | None) -> list[list[str]]:
-    """What makes a store of the replays, and what queries it: the arguments of ``exphil``, twice."""
-    sources = [str(replay) for replay in replays]
-    small = ["--include-cpu", "--min-frames", str(MIN_FRAMES), "--workers", "1"]
-    own = [] if port is None else ["--port", str(port)]
-    return [
-        ["ingest", *sources, "--store", str(store), *small],
-        ["stats", "--store", str(store), "--query", "techniques", "--character", character, *own],
-    ]
-
-
 def technique_rows(
     replays: Sequence[Path], store: Path, character: str, port: int | None
 ) -> list[dict[str, Any]] | None:
@@ -140,8 +124,14 @@ def technique_rows(
     """
     import subprocess
 
+    sources, own = [str(replay) for replay in replays], [] if port is None else ["--port", str(port)]
+    small = ["--include-cpu", "--min-frames", str(MIN_FRAMES), "--workers", "1"]
+    query = ["--query", "techniques", "--character", character, *own]
     result: dict[str, Any] = {}
-    for arguments in technique_commands(replays, store, character, port):
+    for arguments in (
+        ["ingest", *sources, "--store", str(store), *small],
+        ["stats", "--store", str(store), *query],
+    ):
         _say(f"$ {command_line(*arguments)}")
         command = [sys.executable, "-m", "exphil", *arguments, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -156,17 +156,15 @@ def _require_answer(executable: Path) -> None:
     if not os.access(executable, os.X_OK):
         raise _wrong(executable, "a file that may not be executed", f"chmod +x '{executable}'")
     done = _ask(executable, "--version")
-    complaint = _said(done)
-    if _NO_DISPLAY.search(complaint):
-        first = next(line for line in complaint.splitlines() if _NO_DISPLAY.search(line))
-        raise _wrong(
-            executable, first, "it needs a screen: pass a nogui or ExiAI build, or run all of it under xvfb-run"
-        )
-    if done.returncode == _NOT_FOUND or _NO_FUSE.search(complaint):
-        last = complaint.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise _wrong(
-            executable, last[0], "an AppImage needs FUSE 2: install libfuse2, or set APPIMAGE_EXTRACT_AND_RUN=1"
-        )
+    lines = _said(done).strip().splitlines()
+    for line in lines:
+        if _NO_DISPLAY.search(line):
+            fix = "it needs a screen: pass a nogui or ExiAI build, or run all of it under xvfb-run"
+            raise _wrong(executable, line, fix)
+    if done.returncode == _NOT_FOUND or any(_NO_FUSE.search(line) for line in lines):
+        found = lines[-1] if lines else f"exit code {done.returncode}"
+        fix = "an AppImage needs FUSE 2: install libfuse2, or set APPIMAGE_EXTRACT_AND_RUN=1"
+        raise _wrong(executable, found, fix)
 
 
 def _ask(executable: Path, question: str) -> "subprocess.CompletedProcess[bytes]":

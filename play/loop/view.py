@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dataset.melee.controller import BUTTONS, NEUTRAL, STICK_RANGE, TRIGGER_RANGE
-from dataset.reporting.progress import LINE_EVERY_S
+from dataset.reporting.terminal import LINE_EVERY_S
 from play.loop.runner import PAUSE_S, Runner
 
 REFRESH_S = 0.1
@@ -114,13 +114,16 @@ def snapshot(runner: Runner, fps: float) -> Snapshot:
 
 
 def _fighters(game: Any, own_port: int) -> tuple[Fighter | None, tuple[Fighter, ...]]:
-    fighters = {int(port): _fighter(int(port), player) for port, player in game.players.items()}
+    fighters = {
+        int(port): Fighter(
+            port=int(port),
+            name=player.character.name.replace("_", " ").title(),
+            stocks=int(player.stock),
+            percent=float(player.percent),
+        )
+        for port, player in game.players.items()
+    }
     return fighters.pop(own_port, None), tuple(fighters.values())
-
-
-def _fighter(port: int, player: Any) -> Fighter:
-    name = player.character.name.replace("_", " ").title()
-    return Fighter(port=port, name=name, stocks=int(player.stock), percent=float(player.percent))
 
 
 def draw(now: Snapshot) -> RenderableType:

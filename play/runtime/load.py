@@ -20,7 +20,7 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.features.layout import RAW_NAMES
 from dataset.io.atomic import sha256_of
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from play.agent.agent import Agent, Players, Stepper
 from play.options import PlayOptions
 from train.config.run_config import STREAM

@@ -9,20 +9,11 @@ from typing import NamedTuple
 
 from dataset.melee import controller
 
-BUTTONS = {
-    "A": controller.A,
-    "B": controller.B,
-    "X": controller.X,
-    "Y": controller.Y,
-    "Z": controller.Z,
-    "L": controller.L,
-    "R": controller.R,
-    "START": controller.START,
-    "D_UP": controller.D_UP,
-    "D_DOWN": controller.D_DOWN,
-    "D_LEFT": controller.D_LEFT,
-    "D_RIGHT": controller.D_RIGHT,
+BUTTONS: dict[str, int] = {
+    name: getattr(controller, name)
+    for name in ("A", "B", "X", "Y", "Z", "L", "R", "START", "D_UP", "D_DOWN", "D_LEFT", "D_RIGHT")
 }
+"""Slippi's bit of every button, by Dolphin's name."""
 
 
 class PadState(NamedTuple):

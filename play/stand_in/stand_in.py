@@ -110,26 +110,22 @@ class StandIn:
 
     def report(self) -> Report:
         """What was seen so far; after ``close``, what had been seen by then."""
-        if self._process.is_alive() and not self._control.closed:
-            self._last = self._ask()
+        self._ask()
         if self._last is None:
             raise DolphinError("stand-in: its server must answer, found its process ended; run the command again")
         return self._last
 
-    def _ask(self) -> Report | None:
-        try:
-            self._control.send("report")
-            report: Report = self._control.recv()
-        except (EOFError, OSError):
-            return self._last
-        return report
+    def _ask(self) -> None:
+        if self._process.is_alive() and not self._control.closed:
+            with contextlib.suppress(EOFError, OSError):  # it may end meanwhile
+                self._control.send("report")
+                self._last = self._control.recv()
 
     def close(self) -> None:
         """Stop the server, disconnect the client, and remove the home; safe to call twice."""
         if self._control.closed:
             return
-        if self._process.is_alive():
-            self._last = self._ask()
+        self._ask()
         self._end()
         self._folder.cleanup()
 

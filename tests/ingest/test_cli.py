@@ -13,7 +13,6 @@ from dataset.store.manifest import Manifest
 from dataset.store.store import Store
 from ingest import cli
 from ingest.command import ingest_sources
-from ingest.replay.judge import DEFAULT_MIN_FRAMES
 
 
 def run(*arguments: object) -> Result:
@@ -177,4 +176,3 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys, ingest.cli; sys.exit(bool({'numpy', 'pyarrow', 'polars', 'peppi_py', 'rich'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert cli._MIN_FRAMES == DEFAULT_MIN_FRAMES

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from play.dolphin.match import Match, build_match
 from play.options import PlayOptions
 from play.stand_in.stand_in import StandIn
 from train.config.run_config import DataConfig, RunConfig
+from train.export.export import export_run
 from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
 from train.runs.checkpoint import run_record, save_weights
@@ -56,6 +58,14 @@ def wait_until_over(server: StandIn, timeout_s: float) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def export(run: Path) -> Path:
+    """Write the run's graph, checked over a few frames only: tests of play compare it with PyTorch themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.export.export.CHECKED_FRAMES", 30)
+        export_run(run)
+    return run
 
 
 def free_port() -> int:

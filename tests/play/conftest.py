@@ -6,9 +6,8 @@ import pytest
 
 from dataset.duels.generate import generate_replay
 from play.options import PlayOptions
-from tests.play.builders import free_port, random_run
+from tests.play.builders import export, free_port, random_run
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
-from train.export.export import export_run
 
 
 @pytest.fixture
@@ -20,9 +19,7 @@ def patient_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def exported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with its graph, not to be changed: an export takes seconds."""
-    run = random_run(tmp_path_factory.mktemp("runs") / "random", delay=2)
-    export_run(run)
-    return run
+    return export(random_run(tmp_path_factory.mktemp("runs") / "random", delay=2))
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, DolphinError, ReplayError
 from play.cli import register
-from tests.play.builders import random_run
 from tests.play.fake_dolphin import MELEE
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
@@ -34,8 +33,8 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(random_run(tmp_path_factory.mktemp("runs") / "random"))
+def run(exported_run: Path) -> str:
+    return str(exported_run)
 
 
 def play(*arguments: str) -> tuple[str, str]:

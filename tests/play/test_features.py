@@ -19,8 +19,7 @@ from play.loop.runner import Runner
 from play.runtime.load import load
 from play.runtime.torch_stepper import TorchStepper
 from play.stand_in.stand_in import StandIn, open_stand_in
-from tests.play.builders import random_run
-from train.export.export import export_run
+from tests.play.builders import export, random_run
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
 
@@ -53,7 +52,7 @@ class Recorded(Players):
 @pytest.fixture(scope="module")
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("replay") / "duel.slp"
-    generate_replay(path, seed=3, characters=("mewtwo", "fox"), stage="battlefield", frames=900)
+    generate_replay(path, seed=0, characters=("mewtwo", "fox"), stage="battlefield", frames=500)
     return path
 
 
@@ -76,9 +75,9 @@ def test_a_live_policy_decides_what_it_decides_on_a_store_without_the_groups(
     run = random_run(tmp_path / "run", features=features)
     loaded, parsed = load_policy(run), parse_columns(replay, rollback="first")
     if runtime == "onnx":
-        export_run(run)
+        export(run)
     recorded = played(replay, parsed, load(str(run), 1.0, runtime)[1])
-    assert len(recorded.seen) >= 890
+    assert len(recorded.seen) >= 490
     for name in ("item0_exists", "a_speed_y", "has_misc"):
         assert any(seen.continuous[0, FEATURE_ROW[name]] for seen in recorded.seen.values()), "all groups come in live"
     sample = sample_of({"id": "duel"} | parsed.played, parsed.columns, CODEC, features)
@@ -86,9 +85,9 @@ def test_a_live_policy_decides_what_it_decides_on_a_store_without_the_groups(
     row_of = {frame: row for row, frame in enumerate(sample.frames.tolist())}
     whole = Policy(load_policy(random_run(tmp_path / "whole")).config.policy).eval()
     whole.load_state_dict(loaded.policy.state_dict())
-    on_store, on_all, differing = TorchStepper(whole), TorchStepper(whole), 0
+    on_store, on_all, differs = TorchStepper(whole), TorchStepper(whole), False
     for (frame, seen), decided in zip(recorded.seen.items(), recorded.decided, strict=True):
         continuous, indices = (part[:, row_of[frame]][None] for part in (stored.continuous, stored.indices))
         assert (on_store.step(seen._replace(continuous=continuous, indices=indices)) == decided).all(), frame
-        differing += int((on_all.step(seen) != decided).any())
-    assert differing, "the groups left out would have told"
+        differs = differs or bool((on_all.step(seen) != decided).any())
+    assert differs, "the groups left out would have told"

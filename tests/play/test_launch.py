@@ -44,11 +44,6 @@ def duel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_run(tmp_path_factory.mktemp("runs") / "random", character="mewtwo", delay=2)
-
-
 class Recording:
     """A policy whose decisions are written down; it steps a real one."""
 
@@ -124,9 +119,9 @@ def test_features_over_the_network_equal_ingests_through_rollbacks(modern_replay
     assert differences(network_frames(modern_replays[2]), from_ingest(modern_replays[2])) == {}
 
 
-def test_sync_play_is_a_function_of_the_seed(duel: Path, run: Path) -> None:
+def test_sync_play_is_a_function_of_the_seed(duel: Path, exported_run: Path) -> None:
     def pads(seed: int) -> list[list[int]]:
-        _, players = load_players(PlayOptions(policy=str(run), sync=True, seed=seed), silent)
+        _, players = load_players(PlayOptions(policy=str(exported_run), sync=True, seed=seed), silent)
         with StandIn(duel, fps=None, start_grace_s=0.0) as server:
             session = open_stand_in(server, port=PIPE, is_blocking=True)
             try:
@@ -139,8 +134,8 @@ def test_sync_play_is_a_function_of_the_seed(duel: Path, run: Path) -> None:
     assert pads(1) != pads(2)
 
 
-def test_async_play_steps_every_frame(duel: Path, run: Path) -> None:
-    outcome = play_stand_in(PlayOptions(policy=str(run), stand_in=duel, fps=240.0), silent)
+def test_async_play_steps_every_frame(duel: Path, exported_run: Path) -> None:
+    outcome = play_stand_in(PlayOptions(policy=str(exported_run), stand_in=duel, fps=240.0), silent)
     assert (outcome.report.frames, outcome.report.frames_missing, outcome.report.lost) == (FRAMES, 0, None)
     assert len(outcome.report.games) == 1
     assert outcome.answer_ms is not None
@@ -168,9 +163,9 @@ def test_closing_with_unread_frames_in_the_pipe_does_not_hang(duel: Path) -> Non
         session.close()
 
 
-def test_a_delay_the_run_was_not_trained_for_is_refused(run: Path) -> None:
+def test_a_delay_the_run_was_not_trained_for_is_refused(exported_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"--delay 5.*found 2"):
-        load_players(PlayOptions(policy=str(run), delay=5), silent)
+        load_players(PlayOptions(policy=str(exported_run), delay=5), silent)
 
 
 def test_an_unknown_run_is_refused(tmp_path: Path) -> None:

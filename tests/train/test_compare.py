@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from dataset.errors import ConfigError, ExphilError
 from tests.dataset.stats.test_card import VOID, Balance
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks.base import Callback
+from train.callbacks import Callback
 from train.cli import register
 from train.compare.page.page import page_html
 from train.config.run_config import OptimConfig

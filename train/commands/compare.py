@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 from train.commands import options
 from train.commands.options import say
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from train.commands.options import AsJson, say
 
 

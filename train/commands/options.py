@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 from train.config.resolve import FLAGS, PRESETS
 from train.settings import Flag
 

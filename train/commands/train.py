@@ -11,7 +11,7 @@ from train.commands import options
 from train.commands.options import say
 
 if TYPE_CHECKING:
-    from train.callbacks.base import Callback
+    from train.callbacks import Callback
 
 
 @options.with_settings()
@@ -79,15 +79,9 @@ def train(
 
 def make_callbacks(is_logged: bool) -> "list[Callback]":
     """What reports on a training: lines on the terminal, the run's page, and a logging service if wanted."""
-    from train.callbacks.progress import ProgressReport
-    from train.callbacks.run_page import RunPage
+    from train.callbacks import ProgressReport, RunPage, WandbLog
 
-    callbacks: list[Callback] = [ProgressReport(), RunPage()]
-    if is_logged:
-        from train.callbacks.wandb_log import WandbLog
-
-        callbacks.append(WandbLog())
-    return callbacks
+    return [ProgressReport(), RunPage(), *([WandbLog()] if is_logged else [])]
 
 
 def _show_summary(summary: dict[str, Any], source: str, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import replacing
-from train.callbacks.base import Callback
+from train.callbacks import Callback
 from train.compare.page.page import write_page
 from train.compare.plan import Plan, Planned, keep_plan, kept_runs
 from train.compare.results import Finished, Results, make_results

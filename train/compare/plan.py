@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from dataset.io.atomic import replacing
-from train.config.run_config import RunConfig, from_json, to_json
+from train.config.run_config import RunConfig, differing, from_json, to_json
 
 PLAN = "plan.json"
 
@@ -89,16 +89,7 @@ def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if theirs.keys() != ours.keys():
         return [*found, f"runs ({', '.join(theirs)} then, {', '.join(ours)} now)"]
     for run in ours:
-        found += [f"{name} of {run}" for name in _fields(theirs[run], ours[run])]
-    return found
-
-
-def _fields(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    found = ["replays"] if before["digest"] != now["digest"] else []
-    for part, values in now["config"].items():
-        was = before["config"].get(part)
-        if isinstance(values, dict) and isinstance(was, dict):
-            found += [f"{part}.{name}" for name in values if values[name] != was.get(name)]
-        elif values != was:
-            found.append(part)
+        settings = differing(theirs[run]["config"], ours[run]["config"])
+        is_other = theirs[run]["digest"] != ours[run]["digest"]
+        found += [f"{name} of {run}" for name in (["replays"] if is_other else []) + settings]
     return found

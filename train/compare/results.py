@@ -25,7 +25,7 @@ from dataset.stream.bank import Bank
 from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
 from train.compare.power_law import data_law
-from train.config.run_config import RunConfig, from_json
+from train.config.run_config import RunConfig, flat, from_json
 from train.data.load import character_id, load_bank
 from train.data.stores import open_store
 from train.measure.evaluate import measure_baselines
@@ -187,25 +187,16 @@ def _counts(subject: Subject, split: str) -> dict[str, Any]:
 
 def _settings(subjects: Sequence[Subject]) -> dict[str, Any]:
     """The settings that all runs share, and those that differ, by run."""
-    flat = [_flat(one.measured["record"]["config"]) for one in subjects]
-    names = list(dict.fromkeys(name for config in flat for name in config))
-    shared = [name for name in names if all(config.get(name) == flat[0].get(name) for config in flat)]
+    configs = [flat(one.measured["record"]["config"]) for one in subjects]
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    shared = [name for name in names if all(config.get(name) == configs[0].get(name) for config in configs)]
     return {
-        "shared": {name: flat[0].get(name) for name in shared},
+        "shared": {name: configs[0].get(name) for name in shared},
         "differing": {
             one.run: {name: config.get(name) for name in names if name not in shared}
-            for one, config in zip(subjects, flat, strict=True)
+            for one, config in zip(subjects, configs, strict=True)
         },
     }
-
-
-def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for part, values in config.items():
-        flat |= (
-            {f"{part}.{name}": value for name, value in values.items()} if isinstance(values, dict) else {part: values}
-        )
-    return flat
 
 
 def _run(subject: Subject) -> dict[str, Any]:

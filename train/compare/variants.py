@@ -11,7 +11,7 @@ from typing import Any
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError, require_known
 from dataset.features.layout import parse_features
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 from train.compare.plan import Planned
 from train.config.resolve import resolve
 from train.config.run_config import RunConfig

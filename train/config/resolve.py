@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError, require_known
-from dataset.reporting.command_lines import option_name
-from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested
+from dataset.reporting.terminal import option_name
+from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested, to_json
 from train.policy.config import BACKBONES, PolicyConfig, has_attention
 from train.settings import Flag, Setting, flags_of, require, shown
 
@@ -92,7 +92,7 @@ def resolve(name: str | None, given: Mapping[str, Any]) -> Resolved:
         ConfigError: a setting is out of range, contradicts another, or could not act.
     """
     base = RunConfig() if name is None else PRESETS[require_known("--preset", name, PRESETS)]()
-    defaults, values = flat(RunConfig()), flat(base)
+    defaults, values = flat(to_json(RunConfig())), flat(to_json(base))
     origins = {path: "default" if value == defaults[path] else f"preset {name}" for path, value in values.items()}
 
     def put(flag: str, path: str, value: Any) -> None:
@@ -168,6 +168,6 @@ def _require_temporal(is_temporal: bool | None, backbone: str) -> None:
 
 def table(resolved: Resolved) -> str:
     """A line per setting: its field, its value, where it came from."""
-    values = {path: str(value) for path, value in flat(resolved.config).items()}
+    values = {path: str(value) for path, value in flat(to_json(resolved.config)).items()}
     first, second = (max(map(len, column)) for column in (values.keys(), values.values()))
     return "\n".join(f"{path:{first}}  {value:{second}}  {resolved.origins[path]}" for path, value in values.items())

@@ -213,12 +213,18 @@ def _value(hint: Any, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def flat(config: RunConfig) -> dict[str, Any]:
-    """Every value by its path, such as ``data.lanes``."""
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value of a config as ``to_json`` wrote it, by its path, such as ``data.lanes``."""
     values: dict[str, Any] = {}
-    for name, part in to_json(config).items():
+    for name, part in config.items():
         values |= {f"{name}.{key}": value for key, value in part.items()} if isinstance(part, dict) else {name: part}
     return values
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The paths of ``now`` at which ``before`` has another value, or none; both as ``to_json`` wrote them."""
+    old = flat(before)
+    return [path for path, value in flat(now).items() if path not in old or old[path] != value]
 
 
 def nested(values: Mapping[str, Any]) -> RunConfig:

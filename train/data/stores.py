@@ -14,7 +14,7 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import ALL, ENCODER_DIGEST, missing_groups
 from dataset.io.cache import cache_folder
-from dataset.reporting.command_lines import command_line
+from dataset.reporting.terminal import command_line
 from dataset.store.manifest import MANIFEST_NAME, Manifest, url_of
 from dataset.store.reencode import encode_windows
 from dataset.store.replay_table import replays_path

@@ -22,13 +22,12 @@ from torch import Tensor
 from dataset.io.atomic import replacing
 from dataset.io.prefetch import prefetch
 from dataset.stream.sampler import Batch
-from train.callbacks.base import Callback, Step
+from train.callbacks import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.batches import Tensors, build_sampler, to_tensors
 from train.data.load import Data
 from train.distributed import Ranks
-from train.fit.losses import non_finite_loss, training_loss
-from train.fit.optim import Ema, build_optimizer, count_steps, learning_rate
+from train.fit.optim import Ema, build_optimizer, count_steps, learning_rate, non_finite_loss, training_loss
 from train.measure.evaluate import evaluate_policy
 from train.policy.backbones.base import State, map_state
 from train.policy.components import Components, Persistence

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from train.callbacks.base import Callback, Step
+from train.callbacks import Callback, Step
 from train.config.run_config import RunConfig
 from train.data.load import Data
 from train.fit.loop import Fit

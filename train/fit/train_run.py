@@ -7,25 +7,22 @@ to compile may change, because they change results by no more than rounding.
 import os
 import platform
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from dataset.errors import ConfigError, require_known
 from dataset.version import VERSION
-from train.callbacks.base import Callback
-from train.config.run_config import RunConfig, from_json, to_json
+from train.callbacks import Callback
+from train.config.run_config import RunConfig, differing, from_json, to_json
 from train.data.batches import measure_leak, require_no_leak
 from train.data.load import load_data
-from train.distributed import Ranks, joined
+from train.distributed import Ranks, interruptions, joined
 from train.fit.loop import Fit
 from train.measure.lookup import count_transitions
 from train.policy.components import Components, fit_persistence
@@ -201,46 +198,16 @@ def _open_run(run: Path, record: Mapping[str, Any], fit: Fit, is_resumed: bool, 
             save_record(run, record)
         return
     before = load_record(run)
-    differing = _differing(to_json(from_json(RunConfig, before["config"])), record["config"])
+    others = differing(to_json(from_json(RunConfig, before["config"])), record["config"])
     if _replays(before) != _replays(record):
-        differing.append("data")
-    if differing:
+        others.append("data")
+    if others:
         raise ConfigError(
-            f"run {run}: --resume continues with the same settings and replays, found other {', '.join(differing)}; "
+            f"run {run}: --resume continues with the same settings and replays, found other {', '.join(others)}; "
             "give the same ones, or train a new run"
         )
     fit.resume()
 
 
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The settings that differ between two configs, such as ``optim.lr``."""
-    names = []
-    for name, value in now.items():
-        if isinstance(value, Mapping):
-            names += [f"{name}.{key}" for key in _differing(before[name], value)]
-        elif before[name] != value:
-            names.append(name)
-    return names
-
-
 def _replays(record: Mapping[str, Any]) -> tuple[Any, Any]:
     return record["data"]["train"]["ids"], record["data"]["val"]["ids_sha256"]
-
-
-@contextmanager
-def interruptions() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGTERM or Ctrl-C has arrived; a second one acts as it does by default."""
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

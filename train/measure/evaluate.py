@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dataset.codecs.base import Codec
 from dataset.errors import ConfigError, require_known
-from dataset.reporting.progress import with_progress
+from dataset.reporting.terminal import with_progress
 from dataset.store.manifest import SPLITS
 from dataset.store.store import Store
 from dataset.stream.bank import Bank, Rows

@@ -162,7 +162,7 @@ class Calibration:
         return {
             name: {
                 "ece": _calibration_error(bins),
-                "bins": [[int(count), said / count, came / count] for count, said, came in bins.tolist() if count > 0],
+                "bins": [[int(n), total / n, right / n] for n, total, right in bins.tolist() if n > 0],
             }
             for name, bins in zip(self.names, self._bins.reshape(-1, BINS, 3), strict=True)
         }

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from dataset.reporting.command_lines import command_line
 from dataset.reporting.tables import number, table
+from dataset.reporting.terminal import command_line
 from train.measure.detailed.tables import detailed_tables
 from train.measure.intervals import OTHER_DELAYS, OTHER_PLAYERS
 

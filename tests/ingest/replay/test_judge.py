@@ -7,8 +7,9 @@ import pytest
 
 from dataset.errors import ReplayError
 from dataset.slippi.slp import Header, HeaderPlayer
+from ingest.options import IngestOptions
 from ingest.replay import parse
-from ingest.replay.judge import REJECTIONS, SENTENCES, Filters, judge, judge_header, outcome_of, ranks_in
+from ingest.replay.judge import REJECTIONS, SENTENCES, judge, judge_header, outcome_of, ranks_in
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS
 
@@ -68,23 +69,23 @@ def game(
 )
 def test_a_header_is_refused_with_its_reason(header: Header, reason: str) -> None:
     with pytest.raises(ReplayError) as caught:
-        judge_header(header, Filters(character=16))
+        judge_header(header, IngestOptions(character="mewtwo"))
     assert caught.value.reason == reason
     assert reason in REJECTIONS
 
 
 def test_a_header_that_fits_is_let_in() -> None:
-    judge_header(HEADER, Filters(character=16))
-    judge_header(replace(HEADER, players=(player(1), player(2, kind="cpu"))), Filters(include_cpu=True))
+    judge_header(HEADER, IngestOptions(character="mewtwo"))
+    judge_header(replace(HEADER, players=(player(1), player(2, kind="cpu"))), IngestOptions(include_cpu=True))
 
 
 def test_short_games_and_games_without_a_hit_are_refused() -> None:
     fought = game(percents=([0, 5], [0, 0]))
-    judge(fought, Filters(min_frames=2), outcome_of(fought))
+    judge(fought, IngestOptions(min_frames=2), outcome_of(fought))
     with pytest.raises(ReplayError, match="lasts 3 frames or more, found 2"):
-        judge(fought, Filters(min_frames=3), outcome_of(fought))
+        judge(fought, IngestOptions(min_frames=3), outcome_of(fought))
     with pytest.raises(ReplayError, match="no damage"):
-        judge(game(), Filters(min_frames=2), outcome_of(game()))
+        judge(game(), IngestOptions(min_frames=2), outcome_of(game()))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Two agents in one game: each does what it would do alone, whoever sits where and however they are stepped."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,30 +63,39 @@ def same_run(run: str) -> Players:
     return Players(first, Agent(first.stepper, get_codec("axis17"), delay=first.delay, seed=SEEDS[1]))
 
 
-def alone(run: str, seed: int, side: int, columns: NDArray[np.float32]) -> Pads:
-    return played(Players(agent(run, seed)), side, columns)[0]
-
-
 def played(players: Players, side: int, columns: NDArray[np.float32]) -> Pads:
     players.start_game(side)
     return np.stack([players.answer(column) for column in columns.T], axis=1)
 
 
+@pytest.fixture(scope="module")
+def alone(columns: NDArray[np.float32]) -> Callable[[str, int, int], Pads]:
+    """What the agent of a run, a seed and a side sends where it is the only one; played once."""
+
+    @cache
+    def sent(run: str, seed: int, side: int) -> Pads:
+        return played(Players(agent(run, seed)), side, columns)[0]
+
+    return sent
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_one_run_on_both_sides_plays_as_each_side_alone(
-    runs: tuple[str, str], columns: NDArray[np.float32], side: int
+    runs: tuple[str, str], columns: NDArray[np.float32], alone: Callable[[str, int, int], Pads], side: int
 ) -> None:
     both = played(same_run(runs[0]), side, columns)
-    assert np.array_equal(both[0], alone(runs[0], SEEDS[0], side, columns))
-    assert np.array_equal(both[1], alone(runs[0], SEEDS[1], 1 - side, columns))
+    assert np.array_equal(both[0], alone(runs[0], SEEDS[0], side))
+    assert np.array_equal(both[1], alone(runs[0], SEEDS[1], 1 - side))
     assert len(np.unique(both[0], axis=0)) > FRAMES // 3
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_two_runs_play_as_each_alone(runs: tuple[str, str], columns: NDArray[np.float32], side: int) -> None:
+def test_two_runs_play_as_each_alone(
+    runs: tuple[str, str], columns: NDArray[np.float32], alone: Callable[[str, int, int], Pads], side: int
+) -> None:
     both = played(Players(agent(runs[0], SEEDS[0]), agent(runs[1], SEEDS[1])), side, columns)
-    assert np.array_equal(both[0], alone(runs[0], SEEDS[0], side, columns))
-    assert np.array_equal(both[1], alone(runs[1], SEEDS[1], 1 - side, columns))
+    assert np.array_equal(both[0], alone(runs[0], SEEDS[0], side))
+    assert np.array_equal(both[1], alone(runs[1], SEEDS[1], 1 - side))
 
 
 def test_missing_and_late_frames_reach_both(runs: tuple[str, str], columns: NDArray[np.float32]) -> None:
@@ -119,19 +130,19 @@ def on_the_pads(players: Players, port: int, duel: Path) -> Report:
     return server.report()
 
 
-def meant(run: str, seed: int, side: int, columns: NDArray[np.float32], codec: Codec) -> Pads:
-    """Classes that the game reads of what an agent alone sends on all frames but the last."""
-    return codec.encode(np.stack([as_read(pad) for pad in alone(run, seed, side, columns)[:-1]]))
+def meant(sent: Pads, codec: Codec) -> Pads:
+    """Classes that the game reads of what an agent sends on all frames but the last."""
+    return codec.encode(np.stack([as_read(pad) for pad in sent[:-1]]))
 
 
 @pytest.mark.parametrize(("port", "side"), [(1, 0), (3, 1)])
 def test_in_a_game_each_pad_reads_what_its_agent_would_send_alone(
-    runs: tuple[str, str], duel: Path, columns: NDArray[np.float32], port: int, side: int
+    runs: tuple[str, str], duel: Path, alone: Callable[[str, int, int], Pads], port: int, side: int
 ) -> None:
     """The same seeds on exchanged ports: each agent then sees, and plays, the other side."""
     seen, codec = on_the_pads(same_run(runs[0]), port, duel), get_codec("axis17")
-    assert np.array_equal(read_back(seen, PIPE, codec), meant(runs[0], SEEDS[0], side, columns, codec))
-    assert np.array_equal(read_back(seen, OTHER_PIPE, codec), meant(runs[0], SEEDS[1], 1 - side, columns, codec))
+    assert np.array_equal(read_back(seen, PIPE, codec), meant(alone(runs[0], SEEDS[0], side), codec))
+    assert np.array_equal(read_back(seen, OTHER_PIPE, codec), meant(alone(runs[0], SEEDS[1], 1 - side), codec))
     assert seen.num_bad_lines == 0
 
 

@@ -22,9 +22,8 @@ from play.runtime.load import check_budget, load, load_players, warm_up
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
-from tests.play.builders import random_run
+from tests.play.builders import export, random_run
 from tests.play.loop.test_runner import CODEC, Counting
-from train.export.export import export_run
 
 pytestmark = pytest.mark.usefixtures("patient_budget")
 
@@ -40,7 +39,7 @@ def run(exported_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("duel") / "duel.slp"
-    generate_replay(path, seed=3, characters=("fox", "mewtwo"), frames=700)
+    generate_replay(path, seed=3, characters=("fox", "mewtwo"), frames=400)
     return path
 
 
@@ -76,7 +75,7 @@ def test_both_runtimes_put_the_same_controllers_on_the_pad(
 
 def test_both_runtimes_play_the_joint_codec_alike(tmp_path: Path, columns: NDArray[np.float32]) -> None:
     run = random_run(tmp_path / "joint", delay=2, codec="joint")
-    export_run(run)
+    export(run)
     by_graph = controllers(run, columns, "onnx")
     assert np.array_equal(by_graph, controllers(run, columns, "torch"))
     assert len(np.unique(by_graph, axis=0)) > 100
@@ -211,7 +210,7 @@ def test_an_exported_run_plays_where_pytorch_is_not_installed(exported_run: Path
         f"    options = PlayOptions(policy={str(exported_run)!r}, stand_in=Path({str(replay)!r}), sync=True)\n"
         f"    print(play_stand_in(options, print).report.frames)\n"
     )
-    assert done.stdout.split()[-1:] == ["700"], done.stderr
+    assert done.stdout.split()[-1:] == ["400"], done.stderr
 
 
 def test_without_a_graph_and_without_pytorch_the_error_names_both_ways_out(run: Path) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from dataset.errors import ExphilError
-from dataset.reporting import progress
+from dataset.reporting import terminal
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks.progress import ProgressReport, collapse_signs
+from train.callbacks import ProgressReport, collapse_signs
 from train.config.run_config import OptimConfig
-from train.fit.losses import training_loss
+from train.fit.optim import training_loss
 from train.fit.train_run import train_run
 
 
@@ -22,7 +22,7 @@ def fit(folder: Path) -> None:
 def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(terminal, "LINE_EVERY_S", 0.0)
     fit(tmp_path)
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -36,7 +36,7 @@ def test_away_from_a_terminal_facts_steps_and_epochs_are_plain_lines(
 def test_steps_are_counted_to_the_last_one_that_will_be_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(terminal, "LINE_EVERY_S", 0.0)
     store = write_store(tmp_path / "store", tiny_splits())
     config = replace(tiny_config(), optim=OptimConfig(epochs=3, max_steps=17))
     train_run(config, store, "run", runs=tmp_path / "runs", callbacks=[ProgressReport()])

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from tests.train.builders import tiny_config, tiny_splits, write_store
-from train.callbacks.run_page import RunPage
+from train.callbacks import RunPage
 from train.fit.train_run import train_run
 
 METRICS = ("nll", "accuracy", "change_accuracy")

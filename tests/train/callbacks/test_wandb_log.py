@@ -7,7 +7,7 @@ import wandb
 from dataset.errors import ConfigError
 from tests.train.builders import tiny_config, tiny_splits, write_store
 from tests.train.fit.test_train_run import Losses
-from train.callbacks.wandb_log import WandbLog, store_artifact
+from train.callbacks import WandbLog, store_artifact
 from train.fit.train_run import train_run
 
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dataset.reporting.command_lines import option_name
+from dataset.reporting.terminal import option_name
 from tests.train.builders import tiny_splits, write_store
 from tests.train.commands.test_options import EFFECT, INVARIANT, Toggle, build_app, options
 from train.commands.compare import ONE_RUN_ONLY

@@ -14,7 +14,7 @@ from dataset.codecs.base import Codec
 from dataset.codecs.registry import get_codec
 from dataset.store.manifest import Manifest
 from tests.train.builders import CODEC, FALCO, FOX, sample, tiny_splits, write_store
-from train.callbacks.base import Callback
+from train.callbacks import Callback
 from train.cli import register
 
 
@@ -173,7 +173,7 @@ def digest(run: Path) -> str:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tmp_path_factory.mktemp("bench"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.callbacks.wandb_log.WandbLog", Callback)
+        patch.setattr("train.callbacks.WandbLog", Callback)
         patch.setattr("ingest.jobs.cached_store.cached_store", lambda sources, options: sources[0])
         yield bench
 

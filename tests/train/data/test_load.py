@@ -15,7 +15,7 @@ from tests.train.fit.test_train_run import Losses, fit
 from train.config.run_config import LossConfig, OptimConfig
 from train.data.batches import to_tensors
 from train.data.load import MOST, nested_subset, track_weights
-from train.fit.losses import training_loss
+from train.fit.optim import training_loss
 from train.policy.components import Components
 
 SAMPLES = [Packed(*pack(sample(f"r{n}", 20, characters=(FALCO, FOX) if n % 3 else (FOX, FOX)))) for n in range(12)]

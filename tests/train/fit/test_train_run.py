@@ -16,11 +16,11 @@ import torch
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
 from dataset.features.layout import FEATURES
 from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
-from train.callbacks.base import Callback, Step
+from train.callbacks import Callback, Step
 from train.config.run_config import DataConfig, OptimConfig, RunConfig
 from train.data import batches
 from train.export.folded_step import leaves_of
-from train.fit.losses import training_loss
+from train.fit.optim import training_loss
 from train.fit.train_run import find_device, interruptions, train_run
 from train.policy.config import BACKBONES
 from train.runs.checkpoint import load_policy, load_state

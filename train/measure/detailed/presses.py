@@ -71,7 +71,7 @@ def match(true: Ints, sampled: Ints, tolerance: int) -> int:
 
 
 def _bits(held: Tensor) -> Tensor:
-    """Bool [N, J] as one byte a frame."""
+    """Bool [N, J] as one byte per frame."""
     weights = 2 ** torch.arange(held.shape[1], device=held.device)
     return (held * weights).sum(dim=1).to(torch.uint8)
 

@@ -4,7 +4,7 @@ import torch
 from dataset.codecs.registry import get_codec
 from tests.train.builders import CODEC, SIZES
 from train.config.run_config import LossConfig
-from train.fit.losses import training_loss
+from train.fit.optim import training_loss
 from train.policy.components import Components, component_nll
 
 COMPONENTS = Components.of(CODEC)
