@@ -39,13 +39,13 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     store: StoreOption,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Skip the frame table: no hashes, rows or fresh encodings of it.")
+        bool, typer.Option("--quick", help="Skip the frame table: check neither its hashes nor its rows.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check everything a store claims: files, counts, order, ids, lattices, splits, windows, and the leak.
+    """Check a whole store: files, counts, order, ids, stick and trigger values, splits, windows, and alignment (the leak check).
 
-    Exit 1 if any check fails; too few jumps to detect a leak are a failure too.
+    Exits with 1 if any check fails, also if there are too few jumps to check alignment.
     """
     from dataset.reporting.tables import json_line, stdout_console
     from dataset.verify.tables import verdict_json, verdict_table
@@ -83,16 +83,18 @@ def stats_command(
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=4, help="Techniques of the player on this port, as in dittos.", show_default="all"),
+        typer.Option(
+            min=1, max=4, help="Techniques of the player on this port, for example in dittos.", show_default="all"
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the whole store as a page to look at instead.", show_default=False),
+        typer.Option(metavar="FILE", help="Write an HTML page about the whole store instead.", show_default=False),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a store how much it holds, how sound it is, who plays whom where, what players do and how well."""
+    """Query a store: how much it holds, how clean it is, who plays whom on which stage, what players do and how well."""
     from dataset.errors import ConfigError
     from dataset.melee.ids import character_from_name
     from dataset.reporting.tables import json_line, plain_rows, show_frame
@@ -102,7 +104,8 @@ def stats_command(
     is_narrowed = character is not None or by_player or port is not None
     if sql is not None and (query is not None or is_narrowed):
         raise ConfigError(
-            "--sql: replaces --query, --character, --by-player and --port, so they cannot take effect beside it; drop them"
+            "--sql: replaces --query, --character, --by-player and --port, so they cannot take effect beside it; drop "
+            "them"
         )
     if as_csv and as_json:
         raise ConfigError("--csv and --json: one output at a time; drop one")
@@ -110,8 +113,8 @@ def stats_command(
     if html is not None:
         if sql is not None or query is not None or is_narrowed or as_csv:
             raise ConfigError(
-                "--html: shows the whole store, so --query, --sql, --character, --by-player, --port and --csv cannot take "
-                "effect beside it; drop them"
+                "--html: shows the whole store, so --query, --sql, --character, --by-player, --port and --csv cannot "
+                "take effect beside it; drop them"
             )
         from dataset.stats.card import write_card
 
@@ -140,9 +143,10 @@ def encode_command(
         str | None,
         typer.Option(
             metavar="CHOICE",
-            help="Feature groups that windows hold, now and when replays are added: all, all less some (all-items-nana), or the "
-            "base and some (base+speeds). Groups: misc (hitstun, jumps left, on the ground), hurtbox, speeds, hitlag, items, "
-            "nana. Features left out are 0, as if no replay had recorded them.",
+            help="Feature groups that windows hold, now and when replays are added: all, all without some "
+            "(all-items-nana), or the base with some (base+speeds). Groups: misc (hitstun, jumps left, on the "
+            "ground), hurtbox, speeds, hitlag, items, nana. Features left out are 0, as if no replay had recorded "
+            "them.",
             show_default="the store's",
         ),
     ] = None,
@@ -157,11 +161,11 @@ def encode_command(
     ] = None,
     quality: Annotated[
         bool,
-        typer.Option("--quality", help="Write the quality columns of the table of replays again instead, no windows."),
+        typer.Option("--quality", help="Write only the quality columns of the table of replays again, and no windows."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the window shards again from the frame table, for another codec, encoder, choice of features or of replays.
+    """Write the window shards again from the frame table: with another codec or encoder, other features, or other replays.
 
     No replay file is read, and the frame table keeps all replays.
     """
@@ -193,7 +197,8 @@ def encode_command(
     else:
         typer.echo(
             f"{done.frames:,} frames in {done.shards} window shards, codec {done.codec}, features {done.features}, "
-            f"encoder {done.encoder_digest}, {done.seconds:.1f} s{f'; {done.left:,} replays left out' if done.left else ''}"
+            f"encoder {done.encoder_digest}, {done.seconds:.1f} "
+            f"s{f'; {done.left:,} replays left out' if done.left else ''}"
         )
         typer.echo(f"next: {command_line('verify', '--store', store)}", err=True)
 
@@ -207,7 +212,7 @@ def sync_command(
         str,
         typer.Option(
             metavar="REMOTE",
-            help="A remote of rclone's with a path (b2:bucket/melee), or a folder.",
+            help="An rclone remote with a path (b2:bucket/melee), or a folder.",
             show_default=False,
         ),
     ] = ...,  # type: ignore[assignment]  # typer's way to say that an option must be given
@@ -216,7 +221,7 @@ def sync_command(
 ) -> None:
     """Copy runs or a store to a remote or back through rclone; nothing is deleted, and an interrupted copy resumes.
 
-    Runs lie in REMOTE/runs, a store in REMOTE/NAME. Credentials come from rclone's configuration or environment.
+    Runs are copied to REMOTE/runs, a store to REMOTE/NAME. Credentials come from rclone's configuration or environment.
     """
     from dataclasses import asdict
 

@@ -28,8 +28,8 @@ def ingest_command(
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files, or URLs of such (https://…/a.zip, s3://…). None: work "
-            "through data_manifest.yaml.",
+            help="Folders, .slp, .slp.gz, .zip, .7z or .tar* files, or URLs of such (https://…/a.zip, s3://…). "
+            "Without any, ingest works through data_manifest.yaml.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +49,8 @@ def ingest_command(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; 1 works in this one.", show_default="one per CPU")
+        int | None,
+        typer.Option(help="Worker processes; with 1, this process does the work.", show_default="one per CPU"),
     ] = None,
     ray: Annotated[
         str | None,
@@ -60,12 +61,15 @@ def ingest_command(
             show_default=False,
         ),
     ] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Draws train, val and test.", show_default="0")] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed that assigns replays to train, val and test.", show_default="0")
+    ] = None,
     rollback: Annotated[
         str | None,
         typer.Option(
             metavar="[last|first]",
-            help="Copy kept of a frame that was simulated again: last is how the game went, first what a live client saw.",
+            help="Which copy of a re-simulated frame to keep: last is how the game finally went, first what a live "
+            "client saw.",
             show_default="last",
         ),
     ] = None,
@@ -73,36 +77,36 @@ def ingest_command(
         bool | None,
         typer.Option("--keep-names", help="Keep names, connect codes and paths; otherwise salted hashes of them."),
     ] = None,
-    include_cpu: Annotated[bool | None, typer.Option("--include-cpu", help="Let games with CPU players in.")] = None,
+    include_cpu: Annotated[
+        bool | None, typer.Option("--include-cpu", help="Also accept games with CPU players.")
+    ] = None,
     keep_all: Annotated[
         bool | None,
         typer.Option(
             "--keep-all",
-            help="Keep the frames of two-player games that are left out (CPU, short, no damage …) for stats: they stay "
-            "'rejected', in no split and no window. Games of 3 or 4 players have no place in the frame table.",
+            help="Keep the frames of rejected two-player games (CPU, short, no damage …) for stats. The games stay "
+            "'rejected' and are in no split and no window. Games of 3 or 4 players are never kept.",
         ),
     ] = None,
     min_frames: Annotated[
         int | None,
-        typer.Option(help="Shortest game let in, in frames of 1/60 s.", show_default=str(DEFAULT_MIN_FRAMES)),
+        typer.Option(help="Shortest game to accept, in frames of 1/60 s.", show_default=str(DEFAULT_MIN_FRAMES)),
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start the store over.")] = False,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Keep looking for new replays, and leave those alone that are still being written."
-        ),
+        typer.Option("--watch", help="Keep looking for new replays, and wait for those that are still being written."),
     ] = False,
     interval: Annotated[
         float | None, typer.Option(help="With --watch: seconds between two searches.", show_default="10")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Parse and judge, write nothing.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Let the parser's panics print.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the parser prints when it panics.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Find replays, parse and judge them, append them to a store.
+    """Find replays, parse and judge them, and append them to a store.
 
-    Replays the store already knows are skipped; damaged ones are counted by reason, never fatal.
+    Replays that the store already knows are skipped. Damaged ones are counted by reason and never stop the ingest.
     """
     from dataset.errors import ConfigError
     from ingest import command

@@ -31,13 +31,13 @@ def inspect_command(
     ] = None,
     frames: Annotated[
         str | None,
-        typer.Option(metavar="A:B", help="Slippi frames from A up to B, 60 a second.", show_default="the first jump"),
+        typer.Option(metavar="A:B", help="Slippi frames from A up to B, 60 per second.", show_default="the first jump"),
     ] = None,
     rollback: Annotated[
         str | None,
         typer.Option(
             metavar="[last|first]",
-            help="With --replay: which copy of a frame that was simulated again.",
+            help="With --replay: which copy of a re-simulated frame to show.",
             show_default="last",
         ),
     ] = None,
@@ -46,7 +46,7 @@ def inspect_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Show state, previous controller and target of single frames side by side, and what an encoded frame is."""
+    """Show state, previous controller and target of single frames side by side, and list what an encoded frame holds."""
     from dataset.codecs.registry import get_codec
     from dataset.errors import ConfigError
     from dataset.features import inspect

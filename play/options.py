@@ -47,7 +47,8 @@ class PlayOptions:
     check: bool = _flag(
         False,
         _CHECKS,
-        "Play nothing: find Dolphin and the ISO, and say what a match lacks. --policy: is it fast enough?",
+        "Play nothing: find Dolphin and the ISO, and say what a match still needs. With --policy: also whether it is "
+        "fast enough.",
         "--check",
     )
     stand_in: Path | None = _flag(
@@ -70,13 +71,16 @@ class PlayOptions:
     opponent: str | None = _flag(
         None,
         _PLAYS,
-        "cpu, human (on this machine or, with --connect-code, online), or a run: --policy plays it. Default: cpu.",
+        "Whom --policy plays against: cpu, human (on this machine or, with --connect-code, online), or a run. "
+        "Default: cpu.",
         metavar="cpu|human|RUN",
     )
     opponent_character: str | None = _flag(
-        None, _IN_DOLPHIN, "What the CPU plays, default fox; or an opponent's run, default the character it imitates."
+        None,
+        _IN_DOLPHIN,
+        "Character of the opponent. Default: fox for a CPU, the character that it imitates for a run.",
     )
-    cpu_level: int | None = _flag(None, _IN_DOLPHIN, "Of a CPU opponent; default 9.", min=1, max=9)
+    cpu_level: int | None = _flag(None, _IN_DOLPHIN, "Level of a CPU opponent; default 9.", min=1, max=9)
     connect_code: str | None = _flag(
         None, _IN_DOLPHIN, "Meet this player in Slippi's direct mode (never unranked); needs a login."
     )
@@ -89,13 +93,13 @@ class PlayOptions:
     log_dir: Path | None = _flag(
         None,
         _PLAYS,
-        "Where each session's log gets a folder of its own; default in Dolphin: sessions beside the replays.",
+        "Folder in which each session's log gets a folder; default in Dolphin: sessions beside the replays.",
         show_default=False,
     )
     techniques: bool | None = _flag(
         None,
         _IN_DOLPHIN,
-        "Afterwards: how often the agent L-cancels, techs, wavedashes …, from the replays that Dolphin kept.",
+        "Report at the end how often the agent L-cancels, techs, wavedashes …, from the replays that Dolphin kept.",
         "--techniques/--no-techniques",
         show_default="unless --json",
     )
@@ -103,18 +107,19 @@ class PlayOptions:
         False, _CHECKS_OR_DOLPHIN, "No window; needs a build without one: mainline nogui, or ExiAI.", "--headless"
     )
     slippi_port: int | None = _flag(
-        None, _ALWAYS, "UDP port of the spectator stream; default 51441, stand-in: a free one.", min=1, max=65535
+        None, _ALWAYS, "UDP port of the spectator stream; default 51441, with --stand-in a free one.", min=1, max=65535
     )
     games: int | None = _flag(None, _IN_DOLPHIN, "Games to play; default 1.", min=1)
     port: int | None = _flag(
         None,
         _PLAYS,
-        "The agent's port; default 1, beside a person one without a pad, stand-in: its character's, else the lowest.",
+        "The agent's port. Default: 1; with a human opponent, the first without a pad; with --stand-in, its "
+        "character's, else the lowest.",
         min=1,
         max=4,
     )
     delay: int | None = _flag(None, _PLAYS, "Frames between seeing and acting; must be what the run was trained with.")
-    temperature: float = _flag(1.0, _PLAYS, "Of sampling, above 0.")
+    temperature: float = _flag(1.0, _PLAYS, "Temperature of sampling, above 0.")
     runtime: str = _flag(
         "auto", _LOADS_RUN, "onnx, openvino, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch."
     )
@@ -122,8 +127,8 @@ class PlayOptions:
     sync: bool = _flag(
         False, _LOADS_RUN, "Dolphin waits for the policy on every frame; without it the game never waits.", "--sync"
     )
-    seconds: float | None = _flag(None, _PLAYS, "Stop after so many seconds of play.", min=0.1)
-    seed: int = _flag(0, _PLAYS, "Of the sampling noise.", min=0)
+    seconds: float | None = _flag(None, _PLAYS, "Stop after this many seconds of play.", min=0.1)
+    seed: int = _flag(0, _PLAYS, "Seed of the sampling noise.", min=0)
     view: bool | None = _flag(
         None,
         _PLAYS,

@@ -40,6 +40,16 @@ ID_FILE = "wandb-id.txt"
 GREY = 8
 """The colour of persistence in curves."""
 
+NLL_CAPTION = (
+    "Val NLL is that of the whole controller on the val replays; lower is better. Persistence, the grey line, repeats "
+    "the previous controller. The training loss has the recipe's own weights and smoothing, so compare it only with "
+    "itself."
+)
+ACCURACY_CAPTION = (
+    "Accuracy on the val replays. On change frames the controller differs from the previous one. Persistence, the grey "
+    "line, is over all frames."
+)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -199,8 +209,8 @@ def run_page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str
     }
     heads = ("epoch", "training loss", "val NLL", "accuracy", "on change frames", "frames/s")
     sections = [
-        section("Nats per frame", _curves(nll, "nats per frame")),
-        section("Accuracy", _curves(right, "accuracy")),
+        section("Nats per frame", _curves(nll, "nats per frame"), NLL_CAPTION),
+        section("Accuracy", _curves(right, "accuracy"), ACCURACY_CAPTION),
         section("Epochs", table(heads, map(_row, records))),
         section("Settings", f"<pre>{html.escape(json.dumps(config, indent=1))}</pre>"),
     ]

@@ -37,7 +37,7 @@ def card_html(store: Store) -> str:
     replays = store.replays().collect()
     games = replays.filter(pl.col("status") == "ok")
     sections = [
-        section("Characters", bars(_most(_picks(games))), "games, once for each player"),
+        section("Characters", bars(_most(_picks(games))), "games, counted once for each player"),
         section("Stages", bars(_most(_named(games["stage"], stage_name))), "games"),
         section("Length", _lengths(games), "games by minutes"),
     ]
@@ -124,7 +124,7 @@ def _quality(games: pl.DataFrame) -> list[str]:
     if not any(counts):
         return []
     labels = {0: "0", QUALITY_COLUMNS // 2: "0.5", QUALITY_COLUMNS: "1"}
-    return [section("Quality", columns(counts, labels, "Players by quality score"), "players of a game by score")]
+    return [section("Quality", columns(counts, labels, "Players by quality score"), "players by score, two per game")]
 
 
 def _sticks(store: Store) -> list[str]:
@@ -143,7 +143,9 @@ def _stick(store: Store, name: str, title: str) -> tuple[str, str]:
         cells[round(x / STICK_CELL), round(y / STICK_CELL)] += count
         total += count
         at_rest += count * (x == 0 and y == 0)
-    return heat_map(cells, STICK_RADIUS, title), f"{at_rest / total:.0%} of frames in the middle; logarithmic"
+    return heat_map(
+        cells, STICK_RADIUS, title
+    ), f"{at_rest / total:.0%} of frames in the middle; colours are logarithmic"
 
 
 def _presses(store: Store) -> str:

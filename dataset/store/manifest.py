@@ -57,15 +57,15 @@ configs:
 
 # Frames of {replays:,} Melee games
 
-{frames:,} frames ({hours:,.1f} hours at 60 frames a second) of games of two players, taken from Slippi replays by exphil.
+{frames:,} frames ({hours:,.1f} hours at 60 frames per second) of games of two players, taken from Slippi replays by exphil.
 
-- `frames/*.parquet`: one row a frame, both players side by side (`a_…` on the lower port, `b_…` on the higher). Row *t* holds
+- `frames/*.parquet`: one row per frame, both players side by side (`a_…` on the lower port, `b_…` on the higher). Row *t* holds
   the state after the controller of the same row has acted.
 - `replays.parquet`: one row for every file looked at: players, stage, how it ended, quality, split, or why it was left out.
 - `windows/*.tar`: the same games encoded for training, split by match; read them with exphil.
 - `manifest.json`: SHA-256 of every file. Data digest `{digest}`.
 
-Before publishing leave out `salt`: with it the hashes of names and codes can be guessed back.
+Before publishing, leave out `salt`: whoever has it can guess names and codes from their hashes.
 
 {mark}
 """

@@ -55,7 +55,8 @@ def demo(
         typer.Option(min=0, help="About how long to train on two server cores; rounded to whole epochs, at least one."),
     ] = 1.0,
     folder: Annotated[
-        Path | None, typer.Option(help="Where everything goes; must be new.", show_default="a temporary folder")
+        Path | None,
+        typer.Option(help="Folder for everything it makes; must be new or empty.", show_default="a temporary folder"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")] = False,
 ) -> None:
@@ -69,7 +70,7 @@ def demo(
     say("\n" + "\n".join(f"{stage.name:>10} {stage.seconds:7.1f} s" for stage in stages))
     if replays is None:
         say("The duels were generated: these figures show that every stage works, and nothing about Melee.")
-    say(f"Everything lies in {where}. Next: exphil ingest YOUR_REPLAYS --store data/mine")
+    say(f"Everything is in {where}. Next: exphil ingest YOUR_REPLAYS --store data/mine")
     if as_json:
         typer.echo(json.dumps({"stages": [asdict(stage) for stage in stages]}))
 

@@ -27,16 +27,18 @@ def eval_games(
     folder: Annotated[Path, typer.Argument(help="Session logs, kept replays or both, searched with all subfolders.")],
     character: Annotated[
         str | None,
-        typer.Option(help="What the policy plays, in replays without a session log.", show_default="whoever is no CPU"),
+        typer.Option(
+            help="The policy's character, in replays without a session log.", show_default="whoever is not a CPU"
+        ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(min=1, max=4, help="The policy's port, in replays without a session log.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resampling behind the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling behind the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """How well policies played: stocks and damage per minute and games won, with 95 % intervals over sessions."""
+    """Show how well policies played: stocks and damage per minute and games won, with 95 % intervals over sessions."""
     from play.games.evaluate import evaluate, rate_table
     from play.games.find import find_games
 

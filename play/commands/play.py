@@ -46,9 +46,9 @@ def register(app: typer.Typer) -> None:
 def play(ctx: typer.Context, options: PlayOptions) -> None:
     """Play a trained policy in Dolphin, or with --stand-in against a replay.
 
-    The part that starts Dolphin and leads through its menus has not been run against a real Dolphin yet.
+    The part that starts Dolphin and goes through its menus has not been run against a real Dolphin yet.
 
-    Windows has no named pipes for the stand-in.
+    The stand-in needs named pipes, which Windows lacks.
     """
     if options.check:
         refuse_idle(ctx, CHECK if options.policy is None else CHECK_RUN)

@@ -128,7 +128,7 @@ def test_rows_hold_the_means_over_seeds_and_the_numbers_of_the_runs(compared: tu
     spreads = [row["test_nll_spread"] for row in told["rows"]]
     deviation = ((spreads[0] ** 2 + spreads[1] ** 2) / 2) ** 0.5
     assert nll["mlp", "gru"]["high"] - nll["mlp", "gru"]["low"] > 2 * 4.3 * deviation * 0.9  # t of 2 degrees of freedom
-    assert f"owes ±{deviation:.4f} to its seed (standard deviation, 2 degrees of freedom" in told["notes"][-1]
+    assert f"by ±{deviation:.4f} (standard deviation, 2 degrees of freedom" in told["notes"][-1]
 
 
 def test_the_page_holds_the_measured_numbers_and_needs_no_network(compared: tuple[Path, dict[str, Any]]) -> None:

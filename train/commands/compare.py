@@ -27,8 +27,8 @@ class Series:
 
     store: options.StorePath = None
     replays: options.ReplaysPath = None
-    runs: Annotated[Path, typer.Option("--runs", help="Where the comparison's folder lies.")] = Path("runs")
-    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each variant, with seeds from --seed on.")] = 1
+    runs: Annotated[Path, typer.Option("--runs", help="Folder in which the comparison gets a folder.")] = Path("runs")
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each variant; their seeds count up from --seed.")] = 1
     minutes_per_run: Annotated[
         float | None,
         typer.Option(
@@ -39,12 +39,12 @@ class Series:
             metavar="M",
         ),
     ] = None
-    quick: Annotated[bool, typer.Option("--quick", help="The preset quick: whether all of it runs.")] = False
+    quick: Annotated[bool, typer.Option("--quick", help="The preset quick, to see whether everything runs.")] = False
     detailed: Annotated[
         bool,
         typer.Option(
             "--detailed/--no-detailed",
-            help="Measure also situations, sticks and calibration on the test replays; about four times the work.",
+            help="Also measure situations, sticks and calibration on the test replays; about four times the work.",
         ),
     ] = True
     preset: options.Preset = None
@@ -96,9 +96,9 @@ def compare(
     ] = None,
     **flags: Any,
 ) -> None:
-    """Train every backbone alike and put them into one results matrix, or do so with finished runs.
+    """Train every backbone alike and compare them in one results matrix, or compare finished runs.
 
-    Goes on where it was stopped when it is options.given again.
+    If it was stopped, the same command continues.
     """
     from dataset.store.store import Store
     from train.compare.plan import Plan
@@ -137,9 +137,9 @@ def sweep(
     ] = None,
     **flags: Any,
 ) -> None:
-    """Train one backbone along an axis, all else alike, and put the variants into one results matrix.
+    """Train one backbone with several values of one setting, all else alike, and compare them in one results matrix.
 
-    Goes on where it was stopped when it is options.given again. data: val NLL against the frames trained on, with a power law.
+    If it was stopped, the same command continues. The axis data also fits a power law of val NLL over the frames trained on.
     """
     from train.compare.plan import Plan
     from train.compare.stores import fit_to_split, planned_on_stores

@@ -78,10 +78,10 @@ WARM_STEP_FRAMES, STEP_FRAMES = 50, 200
 
 
 def doctor(
-    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Also measure for about ten seconds.")] = True,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Also measure speed for about ten seconds.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Tell versions, extras, devices and room, and how fast this machine parses, loads, trains and steps.
+    """Show versions, extras, devices, free space, and how fast this machine parses, loads, trains and steps.
 
     What is missing is listed with the command that adds it. Exits 1 only if something installed is broken.
     """

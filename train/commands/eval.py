@@ -19,7 +19,7 @@ def evaluate(
         str | None, typer.Option("--split", help="val, test or all; default: test, or all with --replays.")
     ] = None,
     allow_seen: Annotated[
-        bool, typer.Option("--allow-seen", help="Measure also on replays that the run trained on.")
+        bool, typer.Option("--allow-seen", help="Also measure on replays that the run trained on.")
     ] = False,
     tolerate_bad_shards: TolerateBadShards = 0,
     detailed: Annotated[

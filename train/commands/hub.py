@@ -25,33 +25,34 @@ def hub(
     private: Annotated[
         bool,
         typer.Option(
-            "--private", help="Push: the repository must be private; without it a new one is as your account says."
+            "--private",
+            help="Push: create a private repository, or require that it is one. Else a new one is as your account sets.",
         ),
     ] = False,
     revision: Annotated[
         str | None,
         typer.Option(
-            help="Push: a branch, made if it is not there. Pull: a branch, tag or commit.", show_default="main"
+            help="Push: a branch, created if it does not exist. Pull: a branch, tag or commit.", show_default="main"
         ),
     ] = None,
     repo_type: Annotated[
         str | None,
         typer.Option(
             metavar="dataset|model",
-            help="Pull: which of both where the hub has a store and a run of that name.",
+            help="Pull: which one, if the hub has a store and a run of that name.",
             show_default=False,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would be copied; asks the hub what it has.")
+        bool, typer.Option("--dry-run", help="Only report what would be copied; this asks the hub what it has.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or fetch one.
+    """Publish a store as a dataset, or a run as a model, on the Hugging Face hub, or download one.
 
-    Needs the extra hub, which all leaves out. Log in with 'hf auth login', or set HF_TOKEN.
+    Needs the extra 'hub', which is not part of 'all'. Log in with 'hf auth login', or set HF_TOKEN.
 
-    Nothing is deleted on either side, and a store's salt stays here.
+    Nothing is deleted on either side, and a store's salt stays on this machine.
     """
     from dataclasses import asdict
 

@@ -31,7 +31,9 @@ TolerateBadShards = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 CompileMode = Annotated[
     str,
-    typer.Option("--compile", help="auto, off or on: fuse a step's operations with torch.compile; auto does on CUDA."),
+    typer.Option(
+        "--compile", help="auto, off or on: fuse a step's operations with torch.compile; auto does so on CUDA."
+    ),
 ]
 NumWorkers = Annotated[
     int,
@@ -39,7 +41,7 @@ NumWorkers = Annotated[
         "--num-workers", min=0, help="Threads that decode replays ahead of training; 0 decodes between its steps."
     ),
 ]
-Wandb = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases, every run by itself.")]
+Wandb = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases, each run separately.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 

@@ -19,16 +19,16 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Run name: the folder under --runs.")] = None,
     store: options.StorePath = None,
     replays: options.ReplaysPath = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of all runs.")] = Path("runs"),
     preset: options.Preset = None,
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print every setting and where it came from, and train nothing.")
     ] = False,
     init_from: Annotated[
         str | None,
-        typer.Option("--init-from", help="Begin with the weights of a run that is built alike.", metavar="RUN"),
+        typer.Option("--init-from", help="Start from the weights of a run with the same architecture.", metavar="RUN"),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run of that name.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run of that name.")] = False,
     tolerate_bad_shards: options.TolerateBadShards = 0,
     device: options.Device = "auto",
     compile_mode: options.CompileMode = "auto",
@@ -37,7 +37,7 @@ def train(
     as_json: options.AsJson = False,
     **flags: Any,
 ) -> None:
-    """Train a policy by imitation, into RUNS/NAME."""
+    """Train a policy by imitation and save it in RUNS/NAME."""
     from train.config.resolve import resolve, table
     from train.config.run_config import to_json
 

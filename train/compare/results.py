@@ -163,19 +163,20 @@ def _notes(rows: Sequence[Row], tasks: Sequence[Task], split: str, luck: Luck | 
         yield OTHER_PLAYERS
     if len(codecs) > 1:
         yield (
-            "The codecs differ: likelihoods and change frames are over each codec's own classes and do not compare; the "
-            "overall accuracy and the buttons do."
+            "The codecs differ: NLL and change frames are over each codec's own classes and cannot be compared; the "
+            "overall accuracy and the buttons can."
         )
     if len(delays) > 1:
         yield OTHER_DELAYS
     if split == "val":
-        yield "Not every run could be measured on test replays, so val is shown, although the weights were chosen by it."
+        yield "Not every run could be measured on test replays, so this page shows val, although the weights were chosen on it."
     if all(row["seeds"] == 1 for row in rows):
-        yield "One seed each: intervals cover the choice of replays, not the luck of a seed."
+        yield "One seed each: intervals cover the choice of replays, not the spread over seeds."
     elif luck is not None:
         yield (
-            f"A run's {split} NLL owes ±{luck.deviation:.4f} to its seed (standard deviation, {luck.freedom} degrees of freedom, "
-            "all variants together); differences count that for every variant, also where it has one seed."
+            f"The seed moves a run's {split} NLL by ±{luck.deviation:.4f} (standard deviation, {luck.freedom} degrees "
+            "of freedom, all variants together). The intervals of differences include that for every variant, also "
+            "for one with a single seed."
         )
 
 

@@ -65,7 +65,7 @@ PRESETS: dict[str, Callable[[], RunConfig]] = {
     "production": production,
 }
 
-TEMPORAL = Flag("temporal", bool, Setting(help="Insist on a backbone that remembers, or does not"))
+TEMPORAL = Flag("temporal", bool, Setting(help="Require a backbone with memory, or one without"))
 NUM_LAYERS = Flag("num_layers", int, Setting(help="Layers", at_least=1, unset="as many as --hidden-sizes lists"))
 
 FLAGS = {flag.name: flag for flag in (*flags_of(RunConfig), TEMPORAL, NUM_LAYERS)}

@@ -30,7 +30,9 @@ WINDOW = "window"
 class DataConfig(Settings):
     """What a policy is trained on and how batches are made of it."""
 
-    character: str | None = setting(None, "Whose players to imitate", flag="train_character", unset="all players")
+    character: str | None = setting(
+        None, "Character whose players to imitate", flag="train_character", unset="all players"
+    )
     delay: int = setting(0, "Frames between seeing and acting", at_least=0, at_most=60, unit="frames")
     """Of an online-robust run: the delay in play."""
     online_robust: bool = setting(
@@ -100,7 +102,7 @@ class OptimConfig(Settings):
 
     epochs: int = setting(10, "Times each imitated frame is trained on", at_least=1)
     max_steps: int | None = setting(
-        None, "End after N steps, and the schedule with them", at_least=1, unset="as many as the epochs have"
+        None, "End the run and its learning-rate schedule after N steps", at_least=1, unset="as many as the epochs have"
     )
     lr: float = setting(1e-3, "Peak learning rate of AdamW", above=0)
     lr_schedule: str = setting(
@@ -109,12 +111,12 @@ class OptimConfig(Settings):
     warmup_steps: int = setting(0, "Steps of linear rise to the peak", at_least=0)
     layer_lr_decay: float = setting(
         1.0,
-        "With --init-from: the rate of each layer as a share of the one above; the head has the whole",
+        "With --init-from: learning rate of each layer as a share of that of the layer above; the head has --lr",
         above=0,
         at_most=1,
     )
-    weight_decay: float = setting(0.01, "AdamW's, of matrices only", at_least=0)
-    grad_accumulation: int = setting(1, "Batches whose gradients make one step", at_least=1)
+    weight_decay: float = setting(0.01, "Weight decay of AdamW, for matrices only", at_least=0)
+    grad_accumulation: int = setting(1, "Batches whose gradients add up to one step", at_least=1)
     precision: str = setting(
         "fp32",
         "What training computes in, fp32 or bf16; losses, weights and val figures stay fp32",
@@ -167,7 +169,7 @@ class RunConfig(Settings):
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    seed: int = setting(0, "Of the initial weights, the order of replays and dropout")
+    seed: int = setting(0, "Seed of the initial weights, the order of replays and dropout")
 
     @property
     def burn_in(self) -> int:

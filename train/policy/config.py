@@ -93,8 +93,8 @@ class PolicyConfig(Settings):
     head: str = setting("autoregressive", "Whether components are predicted given each other", choices=HEADS)
     features: str = setting(
         "all",
-        "Feature groups the policy is given, here and in play: all, all less some (all-items-nana), or the base and "
-        "some (base+speeds), of misc, hurtbox, speeds, hitlag, items, nana",
+        "Feature groups the policy is given, here and in play: all, all without some (all-items-nana), or the "
+        "base with some (base+speeds), of misc, hurtbox, speeds, hitlag, items, nana",
         metavar="CHOICE",
     )
     """Kept in its one spelling; a policy sees the other groups as 0."""

@@ -68,9 +68,9 @@ def across_codecs(results: Results) -> list[str]:
         if "accuracy" in report
     ]
     caption = (
-        "One row per run. Accuracy, button F1 (at a probability of one half, buttons weighed by how often they are held) and the "
-        "angle of the sampled main stick beside the player's mean the same under every codec; a likelihood is over the "
-        "codec's own classes, so more of them cost more nats."
+        "One row per run. Three figures mean the same under every codec: accuracy, button F1 (at a probability of one "
+        "half, weighted by how often buttons are held), and the angle between the sampled main stick and the "
+        "player's. NLL is over the codec's own classes, so a codec with more classes costs more nats."
     )
     return [section("Across codecs", table(heads, rows), caption, is_wide=True)]
 
@@ -113,7 +113,7 @@ def _situations(results: Results, reports: Reports, colours: Colours) -> list[st
             dots.insert(0, Dot(name="lookup", colour=colours.of_label[lookups[0]], value=about["lookup_nll"]))
         rows.append((f"{name} {100 * about['share']:.0f}%", dots))
     shown = [*lookups[:1], *reports] if len(lookups) == 1 else [*reports]
-    caption = "Beside each situation its share of all frames."
+    caption = "Each situation with its share of all frames."
     return [section("By situation", colours.legend(shown) + rows_of_dots(rows, "NLL, nats per frame"), caption)]
 
 
@@ -123,9 +123,9 @@ def _confusions(reports: Reports, colours: Colours) -> list[str]:
         for label, report in reports.items()
     )
     caption = (
-        "Of the frames in which the player holds the main stick in a field, the percentage in which the policy's sample lies in "
-        "it too: rest in the middle, tilts around it, dashes and taps at the rim. A sample is a draw, so even a perfect policy "
-        "stays below 100."
+        "Each field shows, of the frames in which the player holds the main stick there, the percentage in which the "
+        "policy's sample is there too. Rest is in the middle, tilts are around it, dashes and taps at the rim. "
+        "Samples are random, so even a perfect policy stays below 100."
     )
     return [section("Main stick, field by field", f'<div class="discs">{discs}</div>', caption, is_wide=True)]
 
@@ -193,7 +193,7 @@ def _positions(reports: Reports) -> list[str]:
         )
         for label, stick, column, rest in pictures
     )
-    caption = "Where the main stick is held, by players and by samples of the policies; shaded by the logarithm."
+    caption = "Where the main stick is held, by players and by samples of the policies, on a logarithmic scale."
     return [section("Main stick, where it is held", f'<div class="discs">{figures}</div>', caption, is_wide=True)]
 
 
@@ -221,7 +221,10 @@ def _reliability(reports: Reports, colours: Colours) -> list[str]:
             Series(name=label, colour=colours.of_label[label], points=_pooled(report["calibration"][kind]))
             for label, report in reports.items()
         ]
-        caption = f"All pooled; bins of at least {LEAST_FRAMES} decisions. On the dashed line a probability means what it says."
+        caption = (
+            f"All pooled, in bins of at least {LEAST_FRAMES} decisions. On the dashed line, a probability equals the "
+            "share of cases in which it comes true."
+        )
         drawn.append(section(title, colours.legend(reports) + lines(series, x_label, y_label), caption))
     return drawn
 

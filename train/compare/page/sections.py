@@ -65,9 +65,10 @@ def matrix(results: Results) -> list[str]:
     body = "".join(_matrix_row(row, columns, rows, split) for row in rows)
     grey = "".join(_matrix_row(row, columns, [], split, ' class="baseline"') for row in results["baselines"])
     caption = (
-        "NLL: nats per frame over the whole controller, lower is better; on change frames the controller differs from the "
-        "previous one. Intervals: bootstrap over replays. ±: standard deviation over seeds. A step is one frame through encoder, "
-        "exported graph, sampling and decoder on one thread; the machine's other work shows in the 99 % column."
+        "NLL: nats per frame over the whole controller, lower is better; on change frames the controller differs from "
+        "the previous one. Intervals: bootstrap over replays. ±: standard deviation over seeds. A step is one frame "
+        "through encoder, exported graph, sampling and decoder on one thread; the machine's other work shows in the "
+        "99 % column."
     )
     return [section("Results", scrolling(f"<tr><th></th>{heads}</tr>{body}{grey}"), caption, is_wide=True)]
 
@@ -97,7 +98,8 @@ def quality(results: Results, colours: Colours) -> list[str]:
         section(
             "Beside the baselines",
             intervals(dots, f"{split} NLL, nats per frame"),
-            "Copying the controller, and a lookup.",
+            "The same with the baselines: persistence repeats the previous controller; lookup counts what players did "
+            "next in the same action state.",
         ),
     ]
 
@@ -115,10 +117,10 @@ def differences(results: Results) -> list[str]:
         for first in labels
     )
     caption = (
-        f"{results['split']} {metric.replace('nll', 'NLL')} of the row minus that of the column, with its paired 95 % interval "
-        f"over replays{' and seeds' if any(row['seeds'] > 1 for row in results['rows']) else ''}. Green: the row is better and "
-        "the interval leaves out 0; red: worse; no colour: it could be chance. Each cell stands for itself: of twenty cells "
-        "without any difference, one is coloured."
+        f"{results['split']} {metric.replace('nll', 'NLL')} of the row minus that of the column, with its paired 95 % "
+        f"interval over replays{' and seeds' if any(row['seeds'] > 1 for row in results['rows']) else ''}. Green: the "
+        "row is better and the interval excludes 0; red: worse; no colour: it could be chance. Each cell is a test of "
+        "its own: of twenty cells without any difference, about one is coloured."
     )
     return [
         section(
@@ -131,7 +133,7 @@ def differences(results: Results) -> list[str]:
 
 
 def law(results: Results) -> list[str]:
-    """What more replays should bring, where a data sweep was laid on a power law."""
+    """What more replays should gain, where a power law was fitted to a data sweep."""
     found = results.get("law")
     if not found:
         return []
@@ -160,11 +162,15 @@ def law(results: Results) -> list[str]:
     caption = (
         f"NLL = {found['floor']:.3f} + b / frames^{exponent['value']:.2f} (exponent {exponent['low']:.2f} to "
         f"{exponent['high']:.2f}); the band is a bootstrap over val replays, seeds and distances from the law. "
-        + (f"Not identified: {found['doubt']}." if found["doubt"] else "The points identify it.")
+        + (
+            f"The points do not determine the law: {found['doubt']}."
+            if found["doubt"]
+            else "The points determine the law."
+        )
     )
     body = legend([("power law", 0), ("measured", 1)]) + lines(series, "frames trained on", "val NLL", is_log_x=True)
     amounts = table(["", "frames", "val NLL by the law", "95 %"], rows)
-    return [section("What more replays bring", body + amounts, caption)]
+    return [section("What more replays would gain", body + amounts, caption)]
 
 
 def curves(results: Results, colours: Colours) -> list[str]:
@@ -184,7 +190,8 @@ def curves(results: Results, colours: Colours) -> list[str]:
             section(
                 f"Learning over {name}",
                 colours.legend(labels) + lines(series, name, "nats per frame", is_log_x=True),
-                "Val NLL after each epoch; dashed, the mean training loss of the epoch. Bands: lowest and highest seed.",
+                "Val NLL after each epoch; dashed, the mean training loss of the epoch. Bands: lowest and highest "
+                "seed.",
             )
         )
     return drawn
@@ -208,7 +215,7 @@ def speed(results: Results, colours: Colours) -> list[str]:
         )
         for row in known
     ]
-    caption = "Down and to the left is better. A dot's area goes by its parameters; 16.7 ms is a frame."
+    caption = "Down and to the left is better. Larger dots have more parameters. A frame lasts 16.7 ms."
     return [section("Speed and quality", scatter(dots, "ms per step, median", f"{split} NLL", is_log_x=True), caption)]
 
 
@@ -232,8 +239,8 @@ def components(results: Results, colours: Colours) -> list[str]:
         for name in names
     ]
     caption = (
-        "NLL of each component in percent of persistence's, whose nats stand beside the name; components that hardly ever change "
-        "are left out."
+        "NLL of each component as a percentage of persistence's, which is given in nats beside the name. Components "
+        "that hardly ever change are left out."
     )
     return [section("By component", colours.legend(by_label) + rows_of_dots(rows, "% of persistence's NLL"), caption)]
 
@@ -262,8 +269,8 @@ def buttons(results: Results, colours: Colours) -> list[str]:
         for name in names
     ]
     caption = (
-        f"Frames with the button held that the policy expects, as a multiple of the players' own on the {split} replays (the "
-        "share beside the name). At 1 it presses as often as they do."
+        "How often the policy expects each button to be held, as a multiple of how often players hold it on the "
+        f"{split} replays (the percentage beside the name). At 1 it presses as often as they do."
     )
     shown = [row["label"] for row in results["rows"] if row["label"] in by_label]
     return [section("Press rates", colours.legend(shown) + rows_of_dots(rows, "times the players' rate"), caption)]
