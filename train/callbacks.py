@@ -224,7 +224,7 @@ def _curves(curves: Mapping[str, Sequence[float]], y_label: str) -> str:
         Series(name=name, colour=colour, points=[(epoch + 1, value) for epoch, value in enumerate(values)])
         for colour, (name, values) in zip(colours, curves.items(), strict=True)
     ]
-    return legend([*zip(curves, colours, strict=True)]) + lines(series, "epoch", y_label)
+    return legend([*zip(curves, colours, strict=True)]) + lines(series, "epoch", y_label, is_whole_x=True)
 
 
 def _row(record: Mapping[str, Any]) -> list[str]:

@@ -115,17 +115,26 @@ class Axis:
     start: float
     end: float
     is_log: bool = False
+    is_whole: bool = False
+    """Whether it counts things, so that ticks are whole numbers."""
 
     @classmethod
     def over(
-        cls, values: Sequence[float], start: float, end: float, *, is_log: bool = False, room: float = 0.05
+        cls,
+        values: Sequence[float],
+        start: float,
+        end: float,
+        *,
+        is_log: bool = False,
+        is_whole: bool = False,
+        room: float = 0.05,
     ) -> "Axis":
         """An axis with some room around ``values``."""
         low, high = min(values), max(values)
         if is_log:
             return cls(low / 1.3, high * 1.3, start, end, True)
         margin = room * ((high - low) or abs(high) or 1.0)
-        return cls(low - margin, high + margin, start, end)
+        return cls(low - margin, high + margin, start, end, is_whole=is_whole)
 
     def place(self, value: float) -> float:
         """Where a value lies."""
@@ -135,7 +144,7 @@ class Axis:
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 
     def ticks(self) -> list[float]:
-        """Three to seven round values within the range."""
+        """Three to seven round values within the range; fewer where only whole ones count."""
         if self.is_log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
@@ -147,6 +156,8 @@ class Axis:
         span = self.high - self.low
         step = 10.0 ** math.floor(math.log10(span / 4))
         step *= next(factor for factor in (1, 2, 2.5, 5, 10) if span / (step * factor) <= 6)
+        if self.is_whole:
+            step = max(1.0, math.ceil(step))
         first = math.ceil(self.low / step)
         return [step * n for n in range(first, math.floor(self.high / step) + 1)]
 
@@ -157,11 +168,13 @@ def legend(entries: Sequence[tuple[str, int]]) -> str:
     return f'<div class="legend">{marks}</div>'
 
 
-def lines(series: Sequence[Series], x_label: str, y_label: str, *, is_log_x: bool = False) -> str:
+def lines(
+    series: Sequence[Series], x_label: str, y_label: str, *, is_log_x: bool = False, is_whole_x: bool = False
+) -> str:
     """Lines over a common x, with bands where there are some."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y for one in series for _, y in one.points] + [y for one in series for pair in one.band for y in pair]
-    across = Axis.over(xs, LEFT, WIDTH - RIGHT, is_log=is_log_x, room=0.02)
+    across = Axis.over(xs, LEFT, WIDTH - RIGHT, is_log=is_log_x, is_whole=is_whole_x, room=0.02)
     up = Axis.over(ys, HEIGHT - BOTTOM, TOP)
     return _svg(
         f"{y_label} over {x_label}",

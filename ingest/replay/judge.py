@@ -1,8 +1,8 @@
 """What becomes of a replay: whether it is let in, how its game ended, and its row of ``replays.parquet``.
 
-The row is made piece by piece, from the file, its header, its frames, a refusal. A refused replay's row holds all that was known
-when it was refused, so that filters can be compared without reading it again. Names of people and files are written as hashes
-salted by the store's own secret, unless the user asked to keep names.
+The row is made piece by piece, from the file, its header, its frames, a refusal, and each piece is fitted to the table. A refused
+replay's row holds all that was known when it was refused, so that filters can be compared without reading it again. Names of
+people and files are written as hashes salted by the store's own secret, unless the user asked to keep names.
 """
 
 import hashlib
@@ -13,13 +13,16 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset.codecs.registry import CODECS
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
 from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
+from dataset.store.frame_table import missing_columns
 from dataset.store.quality import damage_taken, quality_of
-from dataset.store.replay_table import ReplayRow
+from dataset.store.replay_table import ReplayRow, fitted
+from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
@@ -37,6 +40,13 @@ SENTENCES = {
     "same_game": "the same game was uploaded by the other client",
     "no_frames": "no frame with both players in it",
     "missing_columns": "columns are missing that its version records",
+    "impossible_frames": "frame numbers that no game has",
+    "impossible_ids": "action states, characters or owners of items that Melee does not have",
+    "impossible_characters": "somebody plays a character that nobody picked",
+    "impossible_sticks": "a person's stick where Melee never reads one",
+    "impossible_triggers": "a trigger where Melee never reads one",
+    "impossible_controllers": "L or R clicked without its trigger",
+    "wrong_version": "columns that its version does not record",
     "unfinished": "the recorder was stopped before the game ended",
     "truncated": "the file ends before its last event",
     "not_slp": "not a .slp file",
@@ -57,6 +67,7 @@ SENTENCES = {
     "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",
     "worker_timeout": "reading it took too long and was stopped",
+    "internal_error": "exphil itself failed on it; its 'detail' says how",
 }
 """What each reason means, for tables."""
 
@@ -107,6 +118,33 @@ def judge(parsed: ParsedReplay, options: IngestOptions, outcome: Outcome) -> Non
         raise ReplayError("no_damage", "replay: somebody is hit in a game, found no damage at all")
 
 
+_BREACHES = {
+    "order": "impossible_frames",
+    "ids": "impossible_ids",
+    "sticks": "impossible_sticks",
+    "triggers": "impossible_triggers",
+    "codec": "impossible_controllers",
+}
+"""The reason for which a replay is out that breaks a rule of ``dataset.verify.frame_rules``."""
+
+
+def require_sound(row: ReplayRow, parsed: ParsedReplay) -> None:
+    """Raise the reason for which ``exphil verify`` would fail a store that holds these frames under that row, in any codec."""
+    missing = ", ".join(missing_columns(parsed.columns, parsed.version))
+    if missing:
+        raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
+    for rule, times, where in breaches(row, parsed.columns, tuple(CODECS.values())):
+        raise ReplayError(_BREACHES[rule], f"replay: {SENTENCES[_BREACHES[rule]]}, {times:,} times, first {where}")
+    for reason, contradictions in (
+        ("wrong_version", wrong_version(row, parsed.columns)),
+        ("impossible_characters", wrong_characters(row, parsed.columns)),
+    ):
+        if contradictions:
+            raise ReplayError(
+                reason, f"replay: its frames say what its game start says, found that {contradictions[0]}"
+            )
+
+
 def outcome_of(parsed: ParsedReplay) -> Outcome:
     """How the game went."""
     stocks = [int(parsed.columns[f"{side}_stocks"][-1]) for side in SIDES]
@@ -146,9 +184,13 @@ class Names:
         """What to write for ``name``."""
         if name is None:
             return None
+        try:
+            written = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # surrogates that stand for no byte, as an archive of another system may hold
+            written = name.encode("utf-8", "surrogatepass")
         if self.is_kept:  # Parquet takes only Unicode, which a name in another encoding is not
-            return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), key=self.salt, digest_size=12).hexdigest()
+            return written.decode("utf-8", "backslashreplace")
+        return hashlib.blake2b(written, key=self.salt, digest_size=12).hexdigest()
 
 
 def store_salt(folder: Path) -> bytes:
@@ -164,7 +206,7 @@ def store_salt(folder: Path) -> bytes:
 
 def file_row(candidate: Candidate, names: Names) -> ReplayRow:
     """Where the replay lies, and by what a later run sees whether it was touched."""
-    return {
+    found = {
         "source": names.of(candidate.source),
         "member": names.of(candidate.member),
         "size": candidate.size,
@@ -173,6 +215,7 @@ def file_row(candidate: Candidate, names: Names) -> ReplayRow:
         "crc": candidate.crc,
         "ranks": ranks_in(candidate.member or candidate.source),
     }
+    return fitted(found)
 
 
 def ranks_in(name: str) -> str | None:
@@ -200,7 +243,7 @@ def header_row(header: Header, names: Names) -> ReplayRow:
                 f"name_hash_{side}": names.of(player.display_name),
                 f"code_hash_{side}": names.of(player.connect_code),
             }
-    return row
+    return fitted(row)
 
 
 def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
@@ -223,10 +266,10 @@ def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
         "damage_b": outcome.damage[1],
         "seconds": outcome.seconds,
     }
-    return row | quality_of(parsed.columns, row)
+    return fitted(row | quality_of(parsed.columns, row))
 
 
 def refusal_row(error: ReplayError) -> ReplayRow:
     """Why it is not let in."""
     status = "rejected" if error.reason in REJECTIONS else "failed"
-    return {"status": status, "reason": error.reason, "detail": str(error)}
+    return fitted({"status": status, "reason": error.reason, "detail": str(error)})

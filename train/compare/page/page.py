@@ -64,8 +64,9 @@ def _lead(results: Results) -> str:
     counts = [row["seeds"] for row in rows]
     fewest, most = min(counts), max(counts)
     many = f"{fewest} to {most} seeds" if fewest < most else f"{most} seeds each" if most > 1 else "one seed each"
+    variants = "1 variant" if len(rows) == 1 else f"{len(rows)} variants"
     return (
-        f"{results['kind']}: {len(rows)} variants, {many}, trained on {data['train']['replays']:,} replays "
+        f"{results['kind']}: {variants}, {many}, trained on {data['train']['replays']:,} replays "
         f"({data['train']['frames']:,} frames, {data['train']['hours']:.1f} h) and measured on replays that none of them saw."
     )
 
