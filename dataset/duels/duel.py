@@ -26,6 +26,10 @@ from dataset.slippi.slp import FIRST_CONTROLLED_FRAME, FIRST_FRAME
 STOCKS = 4
 ENTRY_FRAMES = FIRST_CONTROLLED_FRAME - FIRST_FRAME
 """Frames before the game takes controllers into account."""
+LONGEST = 28_800
+"""Frames after which the clock ends any game: eight minutes."""
+DRAMATIC_PAUSE = 60
+"""Frames between the last stock and the end of a game."""
 WAIT_LOOP = 60
 FIRED_AT, BLASTER_FIRED_AT = 8, 10
 """Frames after which Shadow Ball and a laser leave the hand."""

@@ -5,14 +5,29 @@ to learn that copying the last controller misses.
 """
 
 import random
+from collections import deque
 from collections.abc import Generator
 from typing import NamedTuple
 
+from dataset.duels.duel import Duel
 from dataset.duels.fighter import Fighter
 from dataset.duels.moves import ATTACKS, BALL_LOOP, CLIFF_WAIT, GONE, HURT, RISE, SHIELDING
 from dataset.melee.controller import NEUTRAL_PAD, A, B, L, Pad, R, X, Y, Z, make_pad
 
 Plan = Generator[Pad, None, None]
+
+
+class Level(NamedTuple):
+    """How strong a scripted player is."""
+
+    reaction: int
+    """Frames after which it sees what the other did."""
+    hesitation: float
+    """Share of its decisions in which it stands there instead, for up to half a second."""
+
+
+LEVELS = {1: Level(24, 0.5), 2: Level(12, 0.2), 3: Level(4, 0.0)}
+"""The strongest is the one whose duels are generated."""
 FULL = 100
 """A stick pushed to the rim, in raw units."""
 
@@ -33,17 +48,20 @@ def view(fighter: Fighter) -> View:
 
 
 class ScriptedPlayer:
-    """Chooses controllers for one fighter; equal seeds and equal duels give equal controllers."""
+    """Chooses the controllers of one side of a duel; equal seeds and equal duels give equal controllers."""
 
-    def __init__(self, fighter: Fighter, rng: random.Random) -> None:
-        self.me, self.rng = fighter, rng
-        self.foe = view(fighter)
+    def __init__(self, duel: Duel, side: int, rng: random.Random, level: int = 3) -> None:
+        self.me, self._other, self.rng = duel.fighters[side], duel.fighters[1 - side], rng
+        self.foe = view(self._other)
+        self._level = LEVELS[level]
+        self._seen = deque([self.foe] * self._level.reaction, maxlen=self._level.reaction)
         self.plan: Plan | None = None
         self.stick = (0, 0)
 
-    def choose(self, foe: View) -> Pad:
-        """Return this frame's controller, given the foe as it was a reaction time ago."""
-        self.foe = foe
+    def choose(self) -> Pad:
+        """Return the controller of the next frame; called once for each frame from the first that takes controllers."""
+        self._seen.append(view(self._other))
+        self.foe = self._seen[0]
         if self.me.state in GONE:
             self.plan = None
             self.stick = (0, 0)
@@ -89,6 +107,8 @@ class ScriptedPlayer:
             return self._release()
         if not me.is_free:
             return self._stand(1)
+        if self._level.hesitation and self.rng.random() < self._level.hesitation:
+            return self._stand(self.rng.randint(1, 30))
         if me.airborne:
             return self._act_in_air(roll)
         if foe.state in ATTACKS and self.distance < 26 and roll < 0.8:

@@ -218,12 +218,12 @@ def read_header(source: Source) -> Header:
 
 def header_of(payload: bytes | memoryview) -> Header:
     """Return the facts of one game start payload."""
-    start = np.frombuffer(payload, layout(GAME_START, len(payload)))[0]
-    names = start.dtype.names or ()
+    names = layout(GAME_START, len(payload)).names or ()
     if "random_seed" not in names:
         raise ReplayError(
             "bad_game_start", f"replay: a game start holds 320 bytes or more, found {len(payload)}; copy the file again"
         )
+    start = np.frombuffer(payload, layout(GAME_START, len(payload)))[0]
     occupied = [port for port in range(1, 5) if start["players"][port - 1]["kind"] in _KINDS]
     return Header(
         version=(int(start["version"][0]), int(start["version"][1]), int(start["version"][2])),

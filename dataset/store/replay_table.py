@@ -6,11 +6,13 @@ It has a row for every file ever looked at, and is always replaced together with
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,6 +83,48 @@ the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON obj
 that pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``, which does not
 say which side has which). The columns after ``is_frozen_stadium`` are ``dataset.store.quality``'s.
 """
+
+MAX_TEXT = 2**16
+"""Characters of a text that a row keeps: more than any name of a file has, and not as much as a stranger's replay may hold."""
+
+
+def fitted(row: Mapping[str, Any]) -> ReplayRow:
+    """``row`` with values that the table can hold: null stands for those of another type, out of range or not finite.
+
+    Replays are strangers' files, and their metadata may hold anything where a date or a number is expected.
+    """
+    return {name: None if value is None else _FITTING[name](value) for name, value in row.items()}
+
+
+def _fitted_text(value: Any) -> str | None:
+    """Parquet takes only Unicode, of which surrogates are no part."""
+    return value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else None
+
+
+def _fitted_truth(value: Any) -> bool | None:
+    return bool(value) if isinstance(value, bool | np.bool_) else None
+
+
+def _fitted_float(value: Any) -> float | None:
+    is_number = isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= _LARGEST_FLOAT else None
+
+
+def _fitted_integer(value: Any, smallest: int, largest: int) -> int | None:
+    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if is_number and smallest <= value <= largest else None
+
+
+def _fitting(kind: pa.DataType) -> Callable[[Any], Any]:
+    """What fits a value to a column of that type."""
+    if pa.types.is_integer(kind):
+        about = np.iinfo(str(kind))
+        return partial(_fitted_integer, smallest=int(about.min), largest=int(about.max))
+    return {pa.string(): _fitted_text, pa.bool_(): _fitted_truth, pa.float32(): _fitted_float}[kind]
+
+
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_FITTING = {field.name: _fitting(field.type) for field in REPLAY_SCHEMA}
 
 
 def replays_path(folder: Path, manifest: Manifest) -> Path:

@@ -5,8 +5,9 @@ hash is kept, so results do not depend on file order.
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +17,13 @@ import xxhash
 from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.layout import ALL
+from dataset.schema import Columns
 from dataset.slippi.slp import Header, read_header
 from dataset.store.frame_table import ShardWriter, missing_columns, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo, split_of
 from dataset.store.replay_table import ReplayRow, passing
 from dataset.stream.track_memory import keep_freed_memory
+from dataset.stream.window_shards import Sample
 from ingest.options import DEFAULT_CODEC, IngestOptions
 from ingest.replay.judge import Names, file_row, header_row, judge, judge_header, outcome_of, parsed_row, refusal_row
 from ingest.replay.parse import ParsedReplay, parse_columns
@@ -150,13 +153,27 @@ class _Runner:
                 row |= {"status": "duplicate", "reason": "same_content"}
                 continue
             seen.add(id_)
-            try:
+            made = None
+            with self._refusing(row, candidate):
                 if given_up is not None:
                     raise ReplayError(*given_up)
-                row |= self._replay(row, self._reader.read(candidate) if source is None else source, games)
-            except ReplayError as error:
-                row |= refusal_row(error)
+                made = self._replay(row, candidate, self._reader.read(candidate) if source is None else source, games)
+            if made is not None:  # what goes wrong from here on concerns the store, and ends the run
+                row |= made.row | self._write(made)
         return rows
+
+    @contextmanager
+    def _refusing(self, row: ReplayRow, candidate: Candidate) -> Iterator[None]:
+        """Make any error in the context the failure of the one replay that it is about."""
+        try:
+            yield
+        except ReplayError as error:
+            row |= refusal_row(error)
+        except Exception as error:  # noqa: BLE001 (no replay ends a run)
+            if self._settings.options.is_verbose:
+                traceback.print_exception(error)
+            self._reader.close()  # who knows where in its archive it stopped
+            row |= refusal_row(_internal_error(error, candidate))
 
     def _read(self, group: Group) -> tuple[list[tuple[str, Candidate, str | bytes | None]], list[ReplayRow]]:
         """(id, candidate, source) of those that can be read, rows of those that cannot.
@@ -169,7 +186,8 @@ class _Runner:
         is_lone = len({candidate.content_place for candidate in group}) == 1
         for candidate in map(_as_it_is_now, group):
             place = candidate.content_place
-            try:
+            row = file_row(candidate, self._settings.names)
+            with self._refusing(row, candidate):
                 if place in ids:  # the same bytes, by a link
                     read.append((ids[place], candidate, None))
                 elif candidate.is_plain:
@@ -180,58 +198,91 @@ class _Runner:
                 else:
                     read.append((self._reader.content_id(candidate), candidate, None))
                 ids[place] = read[-1][0]
-            except ReplayError as error:
-                rows.append(file_row(candidate, self._settings.names) | refusal_row(error))
+            if "status" in row:
+                rows.append(row)
         return read, rows
 
-    def _replay(self, file: ReplayRow, source: str | bytes, games: set[GameKey]) -> ReplayRow:
-        """The row of a replay; it is written to the shards if it is let in, or if all are kept."""
+    def _replay(self, file: ReplayRow, candidate: Candidate, source: str | bytes, games: set[GameKey]) -> "_Made":
+        """What becomes of a replay; its frames are kept if it is let in, or if all are kept."""
         header = _while_it_is_there(read_header, source)
         row = file | header_row(header, self._settings.names)
         key = game_key(header)
         if key in games or key in self._known.games:
-            return row | {"status": "duplicate", "reason": "same_game"}
+            return _Made(row | {"status": "duplicate", "reason": "same_game"})
         options = self._settings.options
         refusal = _refused(judge_header, header, options)
         if refusal is not None and not (options.keep_all and len(header.players) == 2):
-            return row | refusal_row(refusal)
+            return _Made(row | refusal_row(refusal))
         try:
             settings = {"rollback": options.rollback, "header": header, "is_verbose": options.is_verbose}
             parsed = _while_it_is_there(parse_columns, source, **settings)
         except ReplayError as error:
-            return row | refusal_row(refusal or error)
-        if isinstance(source, str) and _while_it_is_there(_state, source) != (file["size"], file["mtime"]):
+            return _Made(row | refusal_row(refusal or error))
+        if isinstance(source, str) and _while_it_is_there(_state, source) != (candidate.size, candidate.mtime):
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
         refusal = refusal or _refused(judge, parsed, options, outcome)
         if refusal is None:
-            row |= self._write(row, parsed)
+            made = self._let_in(row, parsed)
             if key is not None:
                 games.add(key)
-        else:
-            row |= refusal_row(refusal)
-            if options.keep_all:
-                with suppress(ReplayError):  # it lacks columns, but its own refusal says more
-                    row |= self._write_frames(row["id"], parsed)
-        return row
+            return made
+        row |= refusal_row(refusal)
+        # Where it lacks columns, too, its own refusal says more.
+        is_kept = options.keep_all and _refused(_require_columns, parsed) is None
+        return _Made(row | {"rows_digest": rows_digest(parsed.columns)}, parsed.columns) if is_kept else _Made(row)
 
-    def _write(self, row: ReplayRow, parsed: ParsedReplay) -> ReplayRow:
-        """Frames of a game that is let in, and its window if the store's condition lets it pass."""
+    def _let_in(self, row: ReplayRow, parsed: ParsedReplay) -> "_Made":
+        """A game that is let in, with its window if the store's condition lets it pass."""
+        _require_columns(parsed)
         split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
-        written: ReplayRow = {"status": "ok", "split": split} | self._write_frames(row["id"], parsed)
-        if self._shards is not None and passing([row | written], self._settings.where)[0]:
-            self._shards.add_window(sample_of(row, parsed.columns, self._codec, self._settings.features), split)
-        return written
+        row = row | {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
+        is_encoded = self._shards is not None and passing([row], self._settings.where)[0]
+        sample = sample_of(row, parsed.columns, self._codec, self._settings.features) if is_encoded else None
+        return _Made(row, parsed.columns, sample)
 
-    def _write_frames(self, id_: str, parsed: ParsedReplay) -> ReplayRow:
-        missing = ", ".join(missing_columns(parsed.columns, parsed.version))
-        if missing:
-            raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
-        row: ReplayRow = {"rows_digest": rows_digest(parsed.columns)}
-        if self._shards is not None:
-            row["shard"], row["row_start"] = self._shards.add_frames(id_, parsed.columns)
-        return row
+    def _write(self, made: "_Made") -> ReplayRow:
+        """Write the frames and the window of a replay; returns where its frames lie."""
+        if self._shards is None or made.columns is None:
+            return {}
+        shard, row_start = self._shards.add_frames(made.row["id"], made.columns)
+        if made.sample is not None:
+            self._shards.add_window(made.sample, made.row["split"])
+        return {"shard": shard, "row_start": row_start}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a replay has become, before anything of it is written."""
+
+    row: ReplayRow
+    columns: Columns | None = None
+    """To be written to a frame shard."""
+    sample: Sample | None = None
+    """To be written to a window shard."""
+
+
+def _require_columns(parsed: ParsedReplay) -> None:
+    missing = ", ".join(missing_columns(parsed.columns, parsed.version))
+    if missing:
+        raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
+
+
+def _internal_error(error: Exception, candidate: Candidate) -> ReplayError:
+    """The refusal of a replay on which exphil itself failed; its message may go to the store, which holds no names of files."""
+    words = (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
+    for name in (candidate.source, Path(candidate.source).name, candidate.member):
+        words = words.replace(name, "…") if name else words
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ReplayError(
+        "internal_error",
+        f"replay: exphil must be able to work on it, found {type(error).__name__} ({words[:_MOST_WORDS]}) at "
+        f"{Path(place.filename).name}:{place.lineno}; report this line with the file",
+    )
+
+
+_MOST_WORDS = 200
 
 
 def _as_it_is_now(candidate: Candidate) -> Candidate:

@@ -19,7 +19,7 @@ from dataset.slippi.slp import HEADER_BYTES, read_header
 from dataset.store.manifest import url_of
 from dataset.store.replay_table import ReplayRow
 from ingest.jobs.commit import OpenStore, open_store
-from ingest.jobs.job import Group, Job, JobResult, Known, Settings, game_key, run_jobs
+from ingest.jobs.job import GameKey, Group, Job, JobResult, Known, Settings, game_key, run_jobs
 from ingest.jobs.remote_store import staged
 from ingest.jobs.workers import run_jobs_in_pool, run_jobs_on_ray
 from ingest.options import IngestOptions
@@ -183,13 +183,19 @@ def _groups(candidates: Iterable[Candidate]) -> list[Group]:
 def _group_key(candidate: Candidate, reader: Reader) -> object:
     try:
         head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
+        return _game_of(head) or xxhash.xxh3_128_hexdigest(head)
     except ReplayError:
         return candidate
-    content = xxhash.xxh3_128_hexdigest(head)
+    except Exception:  # noqa: BLE001 (whoever works on it will see the same and say so)
+        reader.close()
+        return candidate
+
+
+def _game_of(head: bytes) -> GameKey | None:
     try:
-        return game_key(read_header(head)) or content
-    except ReplayError:
-        return content
+        return game_key(read_header(head))
+    except Exception:  # noqa: BLE001 (the same)
+        return None
 
 
 def _shares(groups: list[Group], limit: int) -> Iterator[list[Group]]:

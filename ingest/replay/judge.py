@@ -1,8 +1,8 @@
 """What becomes of a replay: whether it is let in, how its game ended, and its row of ``replays.parquet``.
 
-The row is made piece by piece, from the file, its header, its frames, a refusal. A refused replay's row holds all that was known
-when it was refused, so that filters can be compared without reading it again. Names of people and files are written as hashes
-salted by the store's own secret, unless the user asked to keep names.
+The row is made piece by piece, from the file, its header, its frames, a refusal, and each piece is fitted to the table. A refused
+replay's row holds all that was known when it was refused, so that filters can be compared without reading it again. Names of
+people and files are written as hashes salted by the store's own secret, unless the user asked to keep names.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.quality import damage_taken, quality_of
-from dataset.store.replay_table import ReplayRow
+from dataset.store.replay_table import ReplayRow, fitted
 from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
@@ -57,6 +57,7 @@ SENTENCES = {
     "too_large": "larger than any replay, or unpacks to more",
     "worker_died": "the process that read it died",
     "worker_timeout": "reading it took too long and was stopped",
+    "internal_error": "exphil itself failed on it; its 'detail' says how",
 }
 """What each reason means, for tables."""
 
@@ -146,9 +147,13 @@ class Names:
         """What to write for ``name``."""
         if name is None:
             return None
+        try:
+            written = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # surrogates that stand for no byte, as an archive of another system may hold
+            written = name.encode("utf-8", "surrogatepass")
         if self.is_kept:  # Parquet takes only Unicode, which a name in another encoding is not
-            return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), key=self.salt, digest_size=12).hexdigest()
+            return written.decode("utf-8", "backslashreplace")
+        return hashlib.blake2b(written, key=self.salt, digest_size=12).hexdigest()
 
 
 def store_salt(folder: Path) -> bytes:
@@ -164,7 +169,7 @@ def store_salt(folder: Path) -> bytes:
 
 def file_row(candidate: Candidate, names: Names) -> ReplayRow:
     """Where the replay lies, and by what a later run sees whether it was touched."""
-    return {
+    found = {
         "source": names.of(candidate.source),
         "member": names.of(candidate.member),
         "size": candidate.size,
@@ -173,6 +178,7 @@ def file_row(candidate: Candidate, names: Names) -> ReplayRow:
         "crc": candidate.crc,
         "ranks": ranks_in(candidate.member or candidate.source),
     }
+    return fitted(found)
 
 
 def ranks_in(name: str) -> str | None:
@@ -200,7 +206,7 @@ def header_row(header: Header, names: Names) -> ReplayRow:
                 f"name_hash_{side}": names.of(player.display_name),
                 f"code_hash_{side}": names.of(player.connect_code),
             }
-    return row
+    return fitted(row)
 
 
 def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
@@ -223,10 +229,10 @@ def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
         "damage_b": outcome.damage[1],
         "seconds": outcome.seconds,
     }
-    return row | quality_of(parsed.columns, row)
+    return fitted(row | quality_of(parsed.columns, row))
 
 
 def refusal_row(error: ReplayError) -> ReplayRow:
     """Why it is not let in."""
     status = "rejected" if error.reason in REJECTIONS else "failed"
-    return {"status": status, "reason": error.reason, "detail": str(error)}
+    return fitted({"status": status, "reason": error.reason, "detail": str(error)})

@@ -1,10 +1,21 @@
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from dataset.errors import ConfigError
-from dataset.store.replay_table import check_where, ingested_rows, left_out, passing, rows_by_shard
+from dataset.store.replay_table import (
+    MAX_TEXT,
+    REPLAY_SCHEMA,
+    check_where,
+    fitted,
+    ingested_rows,
+    left_out,
+    passing,
+    rows_by_shard,
+)
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -96,3 +107,37 @@ def test_ingested_rows_are_those_in_the_store_in_stored_order() -> None:
     assert [row["id"] for row in rows] == ["early", "late", "other"]
     shards = {shard: [row["id"] for row in members] for shard, members in rows_by_shard(rows).items()}
     assert shards == {"frames/frames-00000.parquet": ["early", "late"], "frames/frames-00001.parquet": ["other"]}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("started_at", "2026-01-01", "2026-01-01"),
+        ("started_at", 5, None),
+        ("started_at", {"a": 1}, None),
+        ("detail", "a\ud800\udc83", "a\\ud800\\udc83"),
+        ("detail", "x" * (MAX_TEXT + 1), "x" * MAX_TEXT),
+        ("game_number", 2**31 - 1, 2**31 - 1),
+        ("game_number", 2**31, None),
+        ("tiebreaker", -(2**31) - 1, None),
+        ("mtime", 2**63, None),
+        ("size", -1, -1),
+        ("stage", -1, None),
+        ("stocks_a", np.uint8(4), 4),
+        ("stocks_a", 256, None),
+        ("frames", True, None),
+        ("frames", 1.0, None),
+        ("seconds", np.float32(0.5), 0.5),
+        ("seconds", 7, 7.0),
+        ("damage_a", float("nan"), None),
+        ("damage_a", 1e39, None),
+        ("damage_a", "12", None),
+        ("is_pal", True, True),
+        ("is_pal", 1, None),
+        ("winner", None, None),
+    ],
+)
+def test_a_row_is_fitted_to_what_the_table_can_hold(column: str, value: object, expected: object) -> None:
+    found = fitted({column: value})
+    assert found == {column: expected}
+    pa.Table.from_pylist([found], schema=REPLAY_SCHEMA)
