@@ -152,10 +152,14 @@ def _progress(num_games: int) -> "Iterator[OnFrame]":
             task = bar.add_task("", total=None)
             yield lambda about, done, total: bar.update(task, description=about, completed=done, total=total)
         return
-    lines, begin = ProgressLines(_say), time.monotonic()
+    lines, first = ProgressLines(_say), (0.0, 0)
 
     def on_frame(about: str, done: int, total: int) -> None:
-        left_s = (time.monotonic() - begin) * (total - done) / done
-        lines(f"{about}: {num_games} games, frame {done:,} of {total:,} in all, {left_s:.0f} s left")
+        nonlocal first
+        now = time.monotonic()
+        if first[1] == 0:  # loading took its time before the first frame
+            first = (now, done)
+        left_s = (now - first[0]) / max(1, done - first[1]) * (total - done)
+        lines(f"{about}: {num_games} games, frame {done:,} of {total:,} in all, about {left_s:.0f} s left")
 
     yield on_frame

@@ -96,4 +96,4 @@ def _part(given: PolicyInput, rows: slice, num_rows: int) -> PolicyInput:
 
 def _filled_up(rows: NDArray[T], num_rows: int) -> NDArray[T]:
     missing = num_rows - len(rows)
-    return np.pad(rows, ((0, missing), (0, 0))) if missing else rows
+    return np.concatenate([rows, np.zeros((missing, rows.shape[1]), rows.dtype)]) if missing else rows

@@ -136,7 +136,9 @@ def test_what_cannot_be_played_is_refused(runs: Sequence[str], options: dict[str
 
 
 def test_a_run_that_imitates_everybody_needs_a_character(runs: Sequence[str]) -> None:
-    with pytest.raises(ConfigError, match=r"run third: imitates everybody.*give --character, one of mewtwo, fox, falco"):
+    with pytest.raises(
+        ConfigError, match=r"run third: imitates everybody.*give --character, one of mewtwo, fox, falco"
+    ):
         hold(runs[2])
 
 
