@@ -51,8 +51,9 @@ CONDUCT = (
 
 KEYS: dict[str, dict[str, str]] = {
     "ingest": {
-        "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate frames "
-        "store_replays store_frames seconds cpu_seconds rejections failures duplicates stores digest",
+        "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate "
+        "replays_repaired frames "
+        "store_replays store_frames seconds cpu_seconds rejections failures duplicates repairs stores digest",
     },
     "encode": {
         "": "frames replays left shards codec features encoder_digest seconds",
@@ -62,7 +63,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "verify": {
         "": "ok checks leak",
-        "checks[]": "name ok detail",
+        "checks[]": "name ok warning detail",
         "leak": "own_row row_before onsets status",
     },
     "inspect": {
