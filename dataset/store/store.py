@@ -23,6 +23,7 @@ from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
 from dataset.store.location import open_files
 from dataset.store.manifest import SPLITS, Manifest, ShardInfo
+from dataset.store.replay_table import scan_replays
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Batch
 from dataset.stream.window_shards import Packed, Sample, read_about, read_packed, unpack
@@ -56,8 +57,11 @@ class Store:
         _check_counts(self.manifest, self.path)
 
     def replays(self) -> pl.LazyFrame:
-        """One row for every file ever looked at (``dataset.store.replay_table.REPLAY_SCHEMA``)."""
-        return pl.scan_parquet(self._files.replays(self.manifest))
+        """One row for every file ever looked at (``dataset.store.replay_table.REPLAY_SCHEMA``).
+
+        A column that came after the store was written is null.
+        """
+        return scan_replays(self._files.replays(self.manifest))
 
     def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """All rows of the frame table, in order within each replay; ``replay`` is the id.
