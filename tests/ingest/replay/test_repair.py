@@ -165,6 +165,14 @@ def test_a_file_without_a_whole_frame_fails_as_before(has_length: bool, reason: 
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("command", [PRE_FRAME, POST_FRAME])
+def test_records_shorter_than_any_version_has_them_are_a_refusal(command: int, tmp_path: Path) -> None:
+    whole = record(tmp_path)
+    events = tuple((kind, payload[:3] if kind == command else payload) for kind, payload in whole.events)
+    with pytest.raises(ReplayError):
+        parse(replace(whole, events=events, sizes=whole.sizes | {command: 3}).file())
+
+
 @pytest.mark.parametrize("version", [(3, 18, 0), (2, 2, 0), (2, 0, 1)])
 @pytest.mark.parametrize("change", ["flip", "take", "put"])
 def test_damage_costs_the_frames_it_touches(change: str, version: tuple[int, int, int], tmp_path: Path) -> None:
