@@ -57,7 +57,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "verify": {
         "": "ok checks leak",
-        "checks[]": "name ok detail",
+        "checks[]": "name ok warning detail",
         "leak": "own_row row_before onsets status",
     },
     "inspect": {

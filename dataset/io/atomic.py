@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from dataset.errors import BusyError, ExphilError
+from dataset.errors import BusyError, ConfigError, ExphilError
 
 TEMPORARY_SUFFIX = ".tmp"
 LOCK_NAME = ".lock"
+SHARD_FOLDERS = ("frames", "windows")
+"""Of a store."""
 
 
 @contextmanager
@@ -22,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield the temporary path to write to; on a clean exit it takes the place of ``path``, durably."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    temporary.unlink(missing_ok=True)  # a link of that name would lead what is written elsewhere
     try:
         yield temporary
         sync(temporary)
@@ -54,10 +57,12 @@ def writing(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it.
+        ConfigError: its lock or one of its folders is a link.
         ExphilError: the disk is full, or the folder may not be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_links(folder)
         lock = try_lock(folder / LOCK_NAME)
         if lock is None:
             raise BusyError(
@@ -70,6 +75,16 @@ def writing(folder: Path) -> Iterator[None]:
             f"store {folder}: needs room and permission to write, found: {error.strerror or error}; mend that and run the "
             "same command again: what was committed so far is kept"
         ) from error
+
+
+def _refuse_links(folder: Path) -> None:
+    """Opening a lock empties it, and shards are deleted: in a store from a stranger neither may lie elsewhere."""
+    for path in (folder / name for name in (LOCK_NAME, *SHARD_FOLDERS)):
+        if path.is_symlink():
+            raise ConfigError(
+                f"store {folder}: {path.name} must be its own, found a link to {path.readlink()}; put what it leads to in its "
+                "place, or give another folder"
+            )
 
 
 def try_lock(path: Path) -> AbstractContextManager[object] | None:

@@ -28,6 +28,7 @@ from dataset.features.layout import kept_columns
 from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import COLUMNS, SIDES, Columns, Version
 from dataset.store.manifest import ShardInfo
+from dataset.store.manifest_rules import LAST_NUMBER, SHARD_NAME
 from dataset.stream.window_shards import Sample, add_sample, open_shard
 
 ROW_GROUP_ROWS = 65_536
@@ -60,9 +61,6 @@ _BYTE_STREAM_SPLIT = re.compile(
 )
 """Columns stored as all first bytes, then all second ones, and so on. With these 22.6 bytes per frame of Falco games, with none
 26.2, with all 23.4. Dictionaries, Arrow's default, take half as long again, and floats take more bytes in them."""
-
-SHARD_NAME = re.compile(r"(?:frames/frames|windows/(?:train|val|test))-(\d+)(?:_\d+)?\.(?:parquet|tar)")
-"""Path of a shard below its store, with its number; a frame shard after the first of one number has a second one."""
 
 
 def missing_columns(columns: Columns, version: Version) -> list[str]:
@@ -200,12 +198,21 @@ def _array(name: str, columns: Columns) -> pa.Array:
 def shard_number(path: str) -> int | None:
     """The number of the shard at ``path`` below its store; ``None`` where that is no shard's name."""
     found = SHARD_NAME.fullmatch(path)
-    return None if found is None else int(found[1])
+    return None if found is None else int(found["frames"] or found["windows"])
 
 
 def next_number(paths: Iterable[str]) -> int:
-    """The least number above those of all shards among ``paths``."""
-    return max((number + 1 for number in map(shard_number, paths) if number is not None), default=0)
+    """The least number above those of all shards among ``paths``.
+
+    Raises:
+        SchemaError: there is none left that fits a shard's name.
+    """
+    following = max((number + 1 for number in map(shard_number, paths) if number is not None), default=0)
+    if following > LAST_NUMBER:
+        raise SchemaError(
+            f"store: shards are numbered up to {LAST_NUMBER}, found that number taken; run 'exphil ingest --rebuild'"
+        )
+    return following
 
 
 def sample_of(row: Mapping[str, Any], columns: Columns, codec: Codec, features: str) -> Sample:

@@ -5,10 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import SchemaError, ShardError
-from dataset.io.atomic import sha256_of
+from dataset.io.atomic import SHARD_FOLDERS, TEMPORARY_SUFFIX, sha256_of
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
+from dataset.store.manifest_rules import SHARD_NAME
 from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 
 
@@ -138,3 +139,21 @@ def frame_shard_path(folder: Path, shard: ShardInfo) -> Path:
             "none; copy the shard again or run 'exphil ingest --rebuild'"
         )
     return path
+
+
+def shard_files(folder: Path) -> list[str]:
+    """What lies in a store's folders of shards, as paths below the store."""
+    return [f"{kind}/{path.name}" for kind in SHARD_FOLDERS for path in (folder / kind).glob("*")]
+
+
+def remove_leftovers(folder: Path, manifest: Manifest | None) -> None:
+    """Delete what a killed run left, or a rebuild replaced: shards that no manifest lists, and files that are not whole.
+
+    Only whoever holds the store's lock may do this.
+    """
+    listed = set() if manifest is None else {shard.path for shard in manifest.shards}
+    shards = [folder / name for name in shard_files(folder) if name not in listed and SHARD_NAME.fullmatch(name)]
+    temporary = [path for place in ("", *SHARD_FOLDERS) for path in (folder / place).glob(f"*{TEMPORARY_SUFFIX}")]
+    for path in (*shards, *temporary):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()

@@ -3,14 +3,15 @@
 It is replaced last and atomically, so that a store is always the one its manifest describes; readers ignore files that it does
 not list. Its ``digest`` is that of the replays (id, split and rows) and not of the shards, so it does not depend on their order,
 the number of workers or the runs in which they arrived. The settings that a store keeps for life have a digest of their own,
-which shows when one was changed by hand. A dataset hub shows the ``README.md`` that is made from the manifest.
+which shows when one was changed by hand, and ``manifest_digest`` is that of the whole text, so that no damaged byte passes.
+A manifest may come from a stranger: ``dataset.store.manifest_rules`` says what it may hold.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,11 +21,13 @@ import xxhash
 from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import ALL
 from dataset.io.atomic import replacing
+from dataset.io.json_object import parse_object
 from dataset.reporting.terminal import command_line
-from dataset.schema import COLUMNS, SCHEMA_VERSION
+from dataset.schema import SCHEMA_VERSION
+from dataset.store.manifest_rules import LARGEST, LARGEST_VERSION, check_manifest
 
 MANIFEST_NAME = "manifest.json"
-_SETTINGS_KEY = "settings_digest"
+_SETTINGS_KEY, _WHOLE_KEY = "settings_digest", "manifest_digest"
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -32,43 +35,6 @@ _VAL_FROM, _TEST_FROM = 0.8, 0.9
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 """Two letters at least: ``C:/replays`` is a folder."""
-
-HUB_CARD_NAME = "README.md"
-MARK = "<!-- written by exphil; without this line exphil leaves the file alone -->"
-
-_CONFIG = """- config_name: {name}
-  data_files:
-  - split: data
-    path: {path}
-"""
-
-_FEATURES = """dataset_info:
-- config_name: frames
-  features:
-"""
-
-_CARD = """---
-pretty_name: Frames of Super Smash Bros. Melee
-tags:
-- slippi
-- imitation-learning
-configs:
-{configs}{features}---
-
-# Frames of {replays:,} Melee games
-
-{frames:,} frames ({hours:,.1f} hours at 60 frames per second) of games of two players, taken from Slippi replays by exphil.
-
-- `frames/*.parquet`: one row per frame, both players side by side (`a_…` on the lower port, `b_…` on the higher). Row *t* holds
-  the state after the controller of the same row has acted.
-- `replays.parquet`: one row for every file looked at: players, stage, how it ended, quality, split, or why it was left out.
-- `windows/*.tar`: the same games encoded for training, split by match; read them with exphil.
-- `manifest.json`: SHA-256 of every file. Data digest `{digest}`.
-
-Before publishing, leave out `salt`: whoever has it can guess names and codes from their hashes.
-
-{mark}
-"""
 
 
 def split_of(match_id: str | None, content_hash: str, seed: int) -> Split:
@@ -136,7 +102,7 @@ class Manifest:
         """The manifest of a store.
 
         Raises:
-            SchemaError: there is none, it cannot be read, or its settings were changed by hand.
+            SchemaError: there is none, it cannot be read, or it was changed by hand.
         """
         path = Path(folder) / MANIFEST_NAME
         if not path.is_file():
@@ -144,33 +110,45 @@ class Manifest:
                 f"store {folder}: a store holds a {MANIFEST_NAME}, found none; run "
                 f"'{command_line('ingest', 'SOURCE', '--store', folder)}'"
             )
-        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), str(folder))
+        with path.open("rb") as file:
+            return cls.from_json(file.read(LARGEST + 1).decode("utf-8", errors="replace"), str(folder))
 
     @classmethod
     def from_json(cls, text: str, store: str) -> "Manifest":
-        """The manifest written as ``text``; ``store`` names it in errors."""
+        """The manifest written as ``text``; ``store`` names it in errors.
+
+        Raises:
+            SchemaError: it is damaged, breaks a rule of ``manifest_rules``, was changed by hand, or a newer exphil wrote it.
+        """
         try:
-            found = json.loads(text)
-            known = {field.name for field in fields(cls)}
-            shards = tuple(ShardInfo(**shard) for shard in found["shards"])
-            manifest = cls(**{**{key: value for key, value in found.items() if key in known}, "shards": shards})
-            settings = found.get(_SETTINGS_KEY)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            found = parse_object(text, LARGEST)
+            _refuse_newer(found.get("schema_version"), store)
+            check_manifest(found)
+        except ValueError as error:
             raise SchemaError(
-                f"store {store}: {MANIFEST_NAME} must be the JSON that ingest writes, found damage ({error!r}); "
+                f"store {store}: {MANIFEST_NAME} must be the JSON that ingest writes, found damage ({error}); "
                 "restore it from a copy or run 'exphil ingest --rebuild'"
             ) from error
-        if settings not in (None, manifest.settings_digest):  # older stores have none
+        settings, whole = (found.pop(key, None) for key in (_SETTINGS_KEY, _WHOLE_KEY))  # older stores have none
+        manifest = cls(**found | {"shards": tuple(ShardInfo(**shard) for shard in found["shards"])})
+        if settings not in (None, manifest.settings_digest):
             raise SchemaError(
                 f"store {store}: rollback, split seed, filters, where and features in {MANIFEST_NAME} must be those its data was "
                 f"made with (digest {settings}), found others ({manifest.settings_digest}); restore it from a copy or run "
                 "'exphil ingest --rebuild'"
             )
+        if whole is not None and whole != _digest_of(text.replace(_entry(whole), _entry(""), 1)):
+            raise SchemaError(
+                f"store {store}: {MANIFEST_NAME} must be as exphil wrote it, byte for byte ({_WHOLE_KEY} {whole[:12]}…), "
+                "found it changed; restore it from a copy or run 'exphil ingest --rebuild'"
+            )
         return manifest
 
     def to_json(self) -> str:
         """Text that ``from_json`` reads back; equal manifests give equal text."""
-        return json.dumps(asdict(self) | {_SETTINGS_KEY: self.settings_digest}, indent=1, sort_keys=True) + "\n"
+        keys = asdict(self) | {_SETTINGS_KEY: self.settings_digest, _WHOLE_KEY: ""}
+        text = json.dumps(keys, indent=1, sort_keys=True) + "\n"
+        return text.replace(_entry(""), _entry(_digest_of(text)), 1)
 
     @property
     def settings_digest(self) -> str:
@@ -193,12 +171,30 @@ class Manifest:
     def save(self, folder: Path | str) -> None:
         """Replace the store's manifest, atomically and durably."""
         with replacing(Path(folder) / MANIFEST_NAME) as temporary:
-            temporary.write_text(self.to_json(), encoding="utf-8")
+            temporary.write_bytes(self.to_json().encode())
 
     def of_kind(self, kind: Literal["frames", "windows"], split: str | None = None) -> list[ShardInfo]:
         """Shards of a kind in path order, of one split if given."""
         found = [shard for shard in self.shards if shard.kind == kind and split in (None, shard.split)]
         return sorted(found, key=lambda shard: shard.path)
+
+
+def _entry(digest: str) -> str:
+    """How the digest of a whole manifest stands in its text."""
+    return f'"{_WHOLE_KEY}": "{digest}"'
+
+
+def _digest_of(text: str) -> str:
+    """Of a manifest's text, in which the digest itself is empty."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+def _refuse_newer(version: object, store: str) -> None:
+    if type(version) is int and SCHEMA_VERSION < version <= LARGEST_VERSION:
+        raise SchemaError(
+            f"store {store}: schema version must be {SCHEMA_VERSION}, the one of this exphil, found {version}; a newer exphil "
+            "wrote it, so update this one"
+        )
 
 
 def check_schema(folder: Path, manifest: Manifest) -> None:
@@ -249,36 +245,3 @@ def require_folder(store: Path | str) -> Path:
             "give the folder and copy it there afterwards, or the other way round, e.g. with 'rclone copy'"
         )
     return Path(store)
-
-
-def hub_card(manifest: Manifest) -> str:
-    """The text of a store's ``README.md``, which a dataset hub shows as its card.
-
-    Its ``configs:`` block says where the Parquet files are, so that the hub does not try to read the window shards, and its
-    ``features:`` which columns they have, because the hub would take those of the first file for all.
-    """
-    listed, features = [("replays", "replays.parquet")], ""
-    if manifest.of_kind("frames"):
-        listed.insert(0, ("frames", "frames/*.parquet"))
-        types = {"replay": "string", **{column.name: column.dtype for column in COLUMNS}}
-        features = _FEATURES + "".join(f"  - {{name: {name}, dtype: {dtype}}}\n" for name, dtype in types.items())
-    return _CARD.format(
-        configs="".join(_CONFIG.format(name=name, path=path) for name, path in listed),
-        features=features,
-        replays=manifest.replays,
-        frames=manifest.frames,
-        hours=manifest.frames / 216_000,
-        digest=manifest.digest,
-        mark=MARK,
-    )
-
-
-def write_hub_card(folder: Path, manifest: Manifest) -> None:
-    """Write the card or bring it up to date, unless somebody else wrote the one that is there: ours end in ``MARK``."""
-    path = folder / HUB_CARD_NAME
-    found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-    text = hub_card(manifest)
-    if found == text or (found is not None and MARK not in found):
-        return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

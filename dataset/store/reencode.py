@@ -27,7 +27,7 @@ from dataset.store.frame_table import (
     sample_of,
     shard_number,
 )
-from dataset.store.location import frame_shard_path
+from dataset.store.location import frame_shard_path, remove_leftovers, shard_files
 from dataset.store.manifest import Manifest, ShardInfo, check_schema, require_folder
 from dataset.store.quality import quality_of
 from dataset.store.replay_table import (
@@ -118,8 +118,7 @@ def encode_windows(
             shards=tuple(sorted((*old.of_kind("frames"), *written), key=lambda shard: shard.path)),
         )
         replace(renewed, digest=renewed.data_digest(rows, left)).save(folder)
-        for shard in old.of_kind("windows"):
-            (folder / shard.path).unlink(missing_ok=True)
+        remove_leftovers(folder, renewed)
     return EncodeReport(
         frames=sum(shard.frames for shard in written),
         replays=len(wanted),
@@ -170,6 +169,7 @@ def _locked(folder: Path | str) -> Iterator[tuple[Path, Manifest]]:
     with writing(path):
         manifest = Manifest.load(path)
         check_schema(path, manifest)
+        remove_leftovers(path, manifest)
         yield path, manifest
 
 
@@ -177,9 +177,8 @@ def _write_windows(
     folder: Path, manifest: Manifest, rows: list[ReplayRow], codec: Codec, features: str, on_progress: Progress | None
 ) -> list[ShardInfo]:
     """For each split one window shard of what one job of ingest wrote, which are the frame shards of one number."""
-    first = next_number(
-        path.relative_to(folder).as_posix() for path in folder.glob("windows/*")
-    )  # above a killed run's
+    listed = [shard.path for shard in manifest.of_kind("windows")]  # a listed one may be missing, and is deleted later
+    first = next_number((*listed, *(path for path in shard_files(folder) if path.startswith("windows/"))))
     replays = _replays(folder, manifest, rows, on_progress)
     written: list[ShardInfo] = []
     for number, (_, of_job) in enumerate(groupby(replays, key=lambda pair: shard_number(pair[0]["shard"])), first):

@@ -14,7 +14,8 @@ def verdict_table(verdict: Verdict, store: str) -> Table:
     table.add_column("")
     table.add_column("found", overflow="fold")
     for check in verdict.checks:
-        table.add_row(check.name, "[green]ok[/]" if check.ok else "[bold red]FAILED[/]", check.detail)
+        word = "[yellow]warning[/]" if check.is_warning else "[green]ok[/]" if check.ok else "[bold red]FAILED[/]"
+        table.add_row(check.name, word, check.detail)
     return table
 
 
@@ -23,6 +24,9 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     leak = verdict.leak
     return {
         "ok": verdict.ok,
-        "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in verdict.checks],
+        "checks": [
+            {"name": check.name, "ok": check.ok, "warning": check.is_warning, "detail": check.detail}
+            for check in verdict.checks
+        ],
         "leak": {"own_row": leak.own_row, "row_before": leak.row_before, "onsets": leak.onsets, "status": leak.status},
     }

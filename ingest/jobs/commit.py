@@ -20,8 +20,10 @@ from dataset.io.atomic import LOCK_NAME, TEMPORARY_SUFFIX, writing
 from dataset.melee.ids import character_from_name
 from dataset.reporting.terminal import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.frame_table import next_number, shard_number
-from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest, ShardInfo, check_schema, write_hub_card
+from dataset.store.frame_table import next_number
+from dataset.store.hub_card import HUB_CARD_NAME, write_hub_card
+from dataset.store.location import remove_leftovers, shard_files
+from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema
 from dataset.store.replay_table import (
     PREVIOUS_REPLAYS_NAME,
     REPLAY_SCHEMA,
@@ -119,7 +121,7 @@ class OpenStore:
     def next_index(self) -> int:
         """The number of the next shards: above all that lie in the folder, or are listed and lie behind a URL."""
         listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
-        return next_number((*self._shard_files(), *listed))
+        return next_number((*shard_files(self.folder), *listed))
 
     def take(self, result: JobResult) -> list[ReplayRow]:
         """Take a job's rows and shards, which are committed once there are enough; returns the rows that are new."""
@@ -163,17 +165,8 @@ class OpenStore:
 
     def clean(self) -> None:
         """Delete what a killed run or a rebuild left: files in the store's folders that no manifest lists."""
-        if self._is_dry:
-            return
-        listed = set() if self._on_disk is None else {shard.path for shard in self._on_disk.shards}
-        for name in self._shard_files():
-            if name not in listed and (shard_number(name) is not None or name.endswith(TEMPORARY_SUFFIX)):
-                (self.folder / name).unlink()
-        for path in self.folder.glob(f"*{TEMPORARY_SUFFIX}"):
-            path.unlink()
-
-    def _shard_files(self) -> list[str]:
-        return [f"{kind}/{path.name}" for kind in ("frames", "windows") for path in (self.folder / kind).glob("*")]
+        if not self._is_dry:
+            remove_leftovers(self.folder, self._on_disk)
 
     def _merge(self, rows: list[ReplayRow]) -> list[ReplayRow]:
         """Add rows and return them, but for those of touched files whose content did not change: these update the old row."""

@@ -19,13 +19,23 @@ from dataset.errors import ReplayError
 from dataset.features.layout import ALL
 from dataset.schema import Columns
 from dataset.slippi.slp import Header, read_header
-from dataset.store.frame_table import ShardWriter, missing_columns, rows_digest, sample_of
+from dataset.store.frame_table import ShardWriter, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo, split_of
 from dataset.store.replay_table import ReplayRow, passing
 from dataset.stream.track_memory import keep_freed_memory
 from dataset.stream.window_shards import Sample
 from ingest.options import DEFAULT_CODEC, IngestOptions
-from ingest.replay.judge import Names, file_row, header_row, judge, judge_header, outcome_of, parsed_row, refusal_row
+from ingest.replay.judge import (
+    Names,
+    file_row,
+    header_row,
+    judge,
+    judge_header,
+    outcome_of,
+    parsed_row,
+    refusal_row,
+    require_sound,
+)
 from ingest.replay.parse import ParsedReplay, parse_columns
 from ingest.sources.reader import Candidate, Reader
 
@@ -222,20 +232,19 @@ class _Runner:
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
         row |= parsed_row(parsed, outcome)
-        refusal = refusal or _refused(judge, parsed, options, outcome)
+        unsound = _refused(require_sound, row, parsed)
+        refusal = refusal or _refused(judge, parsed, options, outcome) or unsound
         if refusal is None:
             made = self._let_in(row, parsed)
             if key is not None:
                 games.add(key)
             return made
         row |= refusal_row(refusal)
-        # Where it lacks columns, too, its own refusal says more.
-        is_kept = options.keep_all and _refused(_require_columns, parsed) is None
+        is_kept = options.keep_all and unsound is None
         return _Made(row | {"rows_digest": rows_digest(parsed.columns)}, parsed.columns) if is_kept else _Made(row)
 
     def _let_in(self, row: ReplayRow, parsed: ParsedReplay) -> "_Made":
         """A game that is let in, with its window if the store's condition lets it pass."""
-        _require_columns(parsed)
         split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
         row = row | {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
         is_encoded = self._shards is not None and passing([row], self._settings.where)[0]
@@ -261,12 +270,6 @@ class _Made:
     """To be written to a frame shard."""
     sample: Sample | None = None
     """To be written to a window shard."""
-
-
-def _require_columns(parsed: ParsedReplay) -> None:
-    missing = ", ".join(missing_columns(parsed.columns, parsed.version))
-    if missing:
-        raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
 
 
 def _internal_error(error: Exception, candidate: Candidate) -> ReplayError:

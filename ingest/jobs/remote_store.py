@@ -16,8 +16,9 @@ from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import replacing, writing
 from dataset.io.cache import cache_folder
 from dataset.io.fetch import Patience
+from dataset.store.hub_card import HUB_CARD_NAME
 from dataset.store.location import Remote
-from dataset.store.manifest import HUB_CARD_NAME, MANIFEST_NAME, Manifest
+from dataset.store.manifest import MANIFEST_NAME, Manifest
 from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME
 
 T = TypeVar("T")

@@ -13,13 +13,16 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset.codecs.registry import CODECS
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
 from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
+from dataset.store.frame_table import missing_columns
 from dataset.store.quality import damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
+from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
 from ingest.replay.parse import ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
@@ -37,6 +40,13 @@ SENTENCES = {
     "same_game": "the same game was uploaded by the other client",
     "no_frames": "no frame with both players in it",
     "missing_columns": "columns are missing that its version records",
+    "impossible_frames": "frame numbers that no game has",
+    "impossible_ids": "action states, characters or owners of items that Melee does not have",
+    "impossible_characters": "somebody plays a character that nobody picked",
+    "impossible_sticks": "a person's stick where Melee never reads one",
+    "impossible_triggers": "a trigger where Melee never reads one",
+    "impossible_controllers": "L or R clicked without its trigger",
+    "wrong_version": "columns that its version does not record",
     "unfinished": "the recorder was stopped before the game ended",
     "truncated": "the file ends before its last event",
     "not_slp": "not a .slp file",
@@ -106,6 +116,33 @@ def judge(parsed: ParsedReplay, options: IngestOptions, outcome: Outcome) -> Non
         )
     if outcome.damage == (0.0, 0.0):
         raise ReplayError("no_damage", "replay: somebody is hit in a game, found no damage at all")
+
+
+_BREACHES = {
+    "order": "impossible_frames",
+    "ids": "impossible_ids",
+    "sticks": "impossible_sticks",
+    "triggers": "impossible_triggers",
+    "codec": "impossible_controllers",
+}
+"""The reason for which a replay is out that breaks a rule of ``dataset.verify.frame_rules``."""
+
+
+def require_sound(row: ReplayRow, parsed: ParsedReplay) -> None:
+    """Raise the reason for which ``exphil verify`` would fail a store that holds these frames under that row, in any codec."""
+    missing = ", ".join(missing_columns(parsed.columns, parsed.version))
+    if missing:
+        raise ReplayError("missing_columns", f"replay: its version records {missing}, found nothing there")
+    for rule, times, where in breaches(row, parsed.columns, tuple(CODECS.values())):
+        raise ReplayError(_BREACHES[rule], f"replay: {SENTENCES[_BREACHES[rule]]}, {times:,} times, first {where}")
+    for reason, contradictions in (
+        ("wrong_version", wrong_version(row, parsed.columns)),
+        ("impossible_characters", wrong_characters(row, parsed.columns)),
+    ):
+        if contradictions:
+            raise ReplayError(
+                reason, f"replay: its frames say what its game start says, found that {contradictions[0]}"
+            )
 
 
 def outcome_of(parsed: ParsedReplay) -> Outcome:

@@ -15,7 +15,7 @@ from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
 from dataset.reporting.terminal import command_line
-from dataset.store.manifest import HUB_CARD_NAME, MARK
+from dataset.store.hub_card import HUB_CARD_NAME, MARK
 from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, find_run, load_record
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"

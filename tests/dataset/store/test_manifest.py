@@ -1,3 +1,5 @@
+import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +10,8 @@ from ruamel.yaml import YAML
 
 from dataset.errors import SchemaError
 from dataset.store.frame_table import FRAME_SCHEMA
-from dataset.store.manifest import (
-    HUB_CARD_NAME,
-    MANIFEST_NAME,
-    SPLITS,
-    Manifest,
-    ShardInfo,
-    hub_card,
-    split_of,
-    write_hub_card,
-)
+from dataset.store.hub_card import HUB_CARD_NAME, hub_card, write_hub_card
+from dataset.store.manifest import MANIFEST_NAME, SPLITS, Manifest, ShardInfo, split_of
 
 KEYS = [f"mode.unranked-2022-12-20T00:{n:05d}" for n in range(20_000)]
 PINNED = [
@@ -38,7 +32,7 @@ PINNED = [
 
 
 def shard(path: str, kind: str, split: str | None) -> ShardInfo:
-    return ShardInfo(path=path, kind=kind, split=split, sha256="ab", bytes=3, samples=1, frames=2)  # type: ignore[arg-type]
+    return ShardInfo(path=path, kind=kind, split=split, sha256="ab" * 32, bytes=3, samples=1, frames=2)  # type: ignore[arg-type]
 
 
 MANIFEST = Manifest(
@@ -57,7 +51,7 @@ MANIFEST = Manifest(
         shard("frames/frames-00000.parquet", "frames", None),
         shard("windows/train-000000.tar", "windows", "train"),
     ),
-    replays_sha256="r",
+    replays_sha256="cd" * 32,
 )
 
 
@@ -84,11 +78,105 @@ def test_shards_are_picked_by_kind_and_split_in_path_order() -> None:
     assert [found.path for found in MANIFEST.of_kind("frames")] == ["frames/frames-00000.parquet"]
 
 
-def test_fields_of_a_newer_manifest_are_passed_over(tmp_path: Path) -> None:
-    MANIFEST.save(tmp_path)
+HOSTILE: dict[str, Any] = {
+    "path ../victim.txt": {"shards": [{"path": "../victim.txt"}]},
+    "path of the root": {"shards": [{"path": "/etc/passwd"}]},
+    "path with backslashes": {"shards": [{"path": "windows\\train-000000.tar"}]},
+    "path of a drive": {"shards": [{"path": "C:/windows/train-000000.tar"}]},
+    "path out of its folder": {"shards": [{"path": "windows/../../train-000000.tar"}]},
+    "path that goes on": {"shards": [{"path": "windows/train-000000.tar\0"}]},
+    "path of other digits": {"shards": [{"path": "windows/train-٠٠٠٠٠٠.tar"}]},
+    "path with a line end": {"shards": [{"path": "windows/train-000000.tar\n"}]},
+    "path of the manifest": {"shards": [{"path": "manifest.json"}]},
+    "kind of another path": {"shards": [{"kind": "frames", "split": None}]},
+    "split of another path": {"shards": [{"split": "val"}]},
+    "no shard": {"shards": [None]},
+    "sha256 /Zx": {"shards": [{"sha256": "/Zx"}]},
+    "sha256 in capitals": {"shards": [{"sha256": "AB" * 32}]},
+    "bytes below 0": {"shards": [{"bytes": -1}]},
+    "bytes without end": {"shards": [{"bytes": 2**63}]},
+    "frames true": {"shards": [{"frames": True}]},
+    "samples 1.0": {"shards": [{"samples": 1.0}]},
+    "shard key sampels": {"shards": [{"sampels": 1}]},
+    "twice": {"shards": [{}, {}]},
+    "replays_sha256 ../x": {"replays_sha256": "../" * 20 + "abcd"},
+    "replays as text": {"replays": "1"},
+    "replays of null": {"replays": None},
+    "schema_version 0": {"schema_version": 0},
+    "filters of a list": {"filters": []},
+    "filter min_frame": {"filters": {"min_frame": 1}},
+    "filter keep_names 1": {"filters": {"keep_names": 1}},
+    "key were": {"were": ""},
+    "codec with an escape": {"codec": "\x1b]0;x\a"},
+    "where of a megabyte": {"where": "x" * 2**20},
+}
+"""What strangers may write into a manifest; a shard is the good one with these keys changed."""
+
+
+def written(changes: dict[str, Any]) -> str:
+    """The good manifest with some keys changed, and without the digests that a stranger would renew."""
+    good = json.loads(MANIFEST.to_json())
+    shard = next(one for one in good["shards"] if one["split"] == "train")
+    shards = [one and shard | one if isinstance(one, dict) else one for one in changes.get("shards", [])]
+    del good["settings_digest"], good["manifest_digest"]
+    return json.dumps(good | changes | ({"shards": shards} if shards else {}))
+
+
+@pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
+def test_a_strangers_manifest_is_refused_whatever_it_names(changes: dict[str, Any]) -> None:
+    assert Manifest.from_json(written({}), "good").replays == 1
+    with pytest.raises(
+        SchemaError, match=r"^store x: manifest\.json must be the JSON that ingest writes, found damage"
+    ) as error:
+        Manifest.from_json(written(changes), "x")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ('{"filters": ' * 100_000, "nested too deep"),
+        ('{"replays": NaN}', "no number"),
+        ('{"replays": 1, "replays": 1}', "twice"),
+        ('{"replays": ' + "9" * 5000 + "}", "digits"),
+        (" " * (2**26 + 1), "more than"),
+        ("7", "int instead of an object"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_json_that_is_deep_or_ambiguous_or_long_is_refused(text: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_NAME).write_text(text)
+    with pytest.raises(SchemaError, match=f"found damage .*{found}"):
+        Manifest.load(tmp_path)
+
+
+def test_no_flipped_byte_of_a_manifest_passes(generated_store: Path, tmp_path: Path) -> None:
+    data = (generated_store / MANIFEST_NAME).read_bytes()
     path = tmp_path / MANIFEST_NAME
-    path.write_text(path.read_text().replace('"codec"', '"later": 1,\n "codec"', 1))
-    assert Manifest.load(tmp_path) == MANIFEST
+    passed = []
+    for place in range(len(data)):
+        for other in (data[place] ^ 1, data[place] ^ 32, data[place] ^ 0x80, 0x0D, 0x20):
+            if other != data[place]:
+                path.write_bytes(data[:place] + bytes([other]) + data[place + 1 :])
+                try:
+                    Manifest.load(tmp_path)
+                except SchemaError:
+                    continue
+                passed.append((place, other))
+    assert passed == []
+
+
+def test_a_manifest_from_before_it_had_a_digest_of_its_own_is_read(tmp_path: Path) -> None:
+    lines = [line for line in MANIFEST.to_json().splitlines() if "manifest_digest" not in line]
+    assert len(lines) == len(MANIFEST.to_json().splitlines()) - 1
+    assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
+
+
+def test_a_newer_manifest_is_refused_for_its_version_and_not_for_its_keys() -> None:
+    with pytest.raises(SchemaError, match=r"schema version must be 2, .* found 3; a newer exphil"):
+        Manifest.from_json(written({"schema_version": 3, "later": {"deep": []}}), "store")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"shards": [{"path": 1}]}', '{"shards": []}'])
@@ -136,15 +224,15 @@ def test_a_setting_changed_by_hand_is_noticed(old: str, new: str) -> None:
 
 
 def test_a_manifest_from_before_settings_had_a_digest_is_read() -> None:
-    lines = [line for line in MANIFEST.to_json().splitlines() if "settings_digest" not in line]
+    lines = [line for line in MANIFEST.to_json().splitlines() if not re.search("(settings|manifest)_digest", line)]
     assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
 
 
 def test_a_manifest_from_before_features_were_chosen_holds_all_and_its_settings_digest_stands() -> None:
     text = MANIFEST.to_json()
     assert '"settings_digest": "d45aaed930747391"' in text
-    lines = [line for line in text.splitlines() if '"features"' not in line]
-    assert len(lines) == len(text.splitlines()) - 1
+    lines = [line for line in text.splitlines() if '"features"' not in line and '"manifest_digest"' not in line]
+    assert len(lines) == len(text.splitlines()) - 2
     assert Manifest.from_json("\n".join(lines), "store") == MANIFEST
     assert replace(MANIFEST, features="base").settings_digest != MANIFEST.settings_digest
 

@@ -6,7 +6,7 @@ import pytest
 
 from dataset.codecs.axis17 import Axis17
 from dataset.codecs.registry import get_codec
-from dataset.features.align import Leak
+from dataset.features.align import MIN_ONSETS, Leak
 from dataset.features.layout import ENCODER_DIGEST
 from dataset.melee.controller import Classes, Controllers
 from dataset.schema import SCHEMA_VERSION
@@ -143,10 +143,12 @@ def test_a_codec_that_loses_a_class_is_found_and_the_class_named() -> None:
         (Leak(5000, 0.63, 0.001), True, "of 5,000 jump onsets 63.0% show the jump in their own row, 0.10% before"),
         (Leak(5000, 0.63, 0.63), False, "states and targets are out of step"),
         (Leak(5000, 0.0, 0.0), False, "states and targets are out of step"),
-        (Leak(12, 0.63, 0.0), False, "too few to tell, needs 200"),
+        (Leak(12, 0.63, 0.0), True, "too few to tell, needs 200"),
+        (Leak(12, 0.0, 1.0), True, "too few to tell, needs 200"),
     ],
 )
 def test_the_leaks_verdict_is_told_in_words(leak: Leak, ok: bool, words: str) -> None:
     check = leak_check(leak)
     assert check.ok == ok
+    assert check.is_warning == (leak.onsets < MIN_ONSETS)
     assert words in check.detail

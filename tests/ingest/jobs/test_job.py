@@ -1,4 +1,4 @@
-"""No replay ends a run: whatever is wrong with one is its own failure, with a reason, and the others go on."""
+"""No replay ends a run, and what is let in passes ``exphil verify``: what is wrong with one is its own failure, with a reason."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from dataset.codecs.registry import CODECS
 from dataset.slippi import slp
+from dataset.store.reencode import encode_windows
 from dataset.store.store import Store
+from dataset.verify.verify import verify
 from ingest.jobs import job, pipeline
 from ingest.jobs.job import Job, Known, Settings, run_jobs
 from ingest.jobs.pipeline import ingest, ingest_candidates
@@ -17,7 +20,7 @@ from ingest.options import IngestOptions
 from ingest.replay.judge import Names
 from ingest.sources.find import find_candidates
 from ingest.sources.reader import Candidate
-from tests.ingest.strangers import FailingNames, changed, in_start, without_game_start
+from tests.ingest.strangers import Change, FailingNames, changed, in_start, without_game_start
 
 Runner = Callable[..., Any]
 
@@ -157,3 +160,92 @@ def test_names_that_are_no_unicode_at_all_are_written_all_the_same() -> None:
 def test_a_tables_layout_without_bytes_is_a_bad_game_start(duel_bytes: bytes) -> None:
     with pytest.raises(slp.ReplayError, match="320 bytes or more, found 0"):
         slp.read_header(without_game_start(duel_bytes))
+
+
+def in_post(at: int, **fields: object) -> Change:
+    """Sets fields of one post frame."""
+
+    def change(tables: dict[int, slp.Table]) -> None:
+        for name, value in fields.items():
+            tables[slp.POST_FRAME][name][at] = value
+
+    return change
+
+
+def in_pre(at: int, **fields: object) -> Change:
+    """Sets fields of one pre frame."""
+
+    def change(tables: dict[int, slp.Table]) -> None:
+        for name, value in fields.items():
+            tables[slp.PRE_FRAME][name][at] = value
+
+    return change
+
+
+def every_frame(shift: int, since: int) -> Change:
+    """Moves the numbers of all frames from ``since`` on."""
+
+    def change(tables: dict[int, slp.Table]) -> None:
+        for table in tables.values():
+            if "frame" in (table.dtype.names or ()):
+                table["frame"][table["frame"] >= since] += shift
+
+    return change
+
+
+IMPOSSIBLE = {
+    "character": (in_post(300, character=200), "impossible_ids"),
+    "action state": (in_post(300, state=5000), "impossible_ids"),
+    "hurtbox": (in_post(300, hurtbox_state=9), "impossible_ids"),
+    "l-cancel": (in_post(300, l_cancel=7), "impossible_ids"),
+    "somebody else's character": (in_post(300, character=5), "impossible_characters"),
+    "stick in the dead zone": (in_pre(300, joystick_x=0.1, joystick_y=0.0), "impossible_sticks"),
+    "stick beyond the rim": (in_pre(300, cstick_x=0.9, cstick_y=0.9), "impossible_sticks"),
+    "trigger": (in_pre(300, trigger=0.1, buttons_physical=0), "impossible_triggers"),
+    "clicked without its trigger": (in_pre(300, trigger=0.5, buttons_physical=0x40), "impossible_controllers"),
+    "clicked, only joint tells": (in_pre(300, trigger=0.93, buttons_physical=0x40), "impossible_controllers"),
+    "before the first frame": (every_frame(-1, -123), "impossible_frames"),
+    "after days": (every_frame(2**24, 400), "impossible_frames"),
+    "after years": (every_frame(2**31 - 1000, 400), "impossible_frames"),
+}
+
+
+@pytest.mark.parametrize("keep_all", [False, True])
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_what_verify_would_not_pass_is_refused_with_a_reason_and_not_kept(
+    duel_bytes: bytes, tmp_path: Path, name: str, keep_all: bool
+) -> None:
+    change, reason = IMPOSSIBLE[name]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.slp").write_bytes(duel_bytes)
+    changed_bytes = changed(duel_bytes, lambda tables: [in_start(random_seed=7, match_id=b"m")(tables), change(tables)])
+    (tmp_path / "in" / "impossible.slp").write_bytes(changed_bytes)
+    report = ingest([tmp_path / "in"], tmp_path / "store", options(keep_all=keep_all))
+    assert (report.replays_ingested, report.failures) == (1, {reason: 1})
+    (row,) = [row for row in rows_of(tmp_path / "store") if row["status"] == "failed"]
+    assert (row["shard"], row["version"]) == (None, "3.18.0"), "the row holds what was known"
+    assert "first " in row["detail"] or "found that" in row["detail"]
+    for codec in CODECS:
+        encode_windows(tmp_path / "store", codec)
+        assert [check.detail for check in verify(tmp_path / "store").checks if not check.ok] == []
+
+
+def test_a_computer_players_sticks_may_lie_where_no_persons_do(duel_bytes: bytes, tmp_path: Path) -> None:
+    def by_a_cpu(tables: dict[int, slp.Table]) -> None:
+        tables[slp.GAME_START]["players"]["kind"][0, 0] = 1
+        in_pre(300, joystick_x=0.1, joystick_y=0.0)(tables)
+
+    (tmp_path / "a.slp").write_bytes(changed(duel_bytes, by_a_cpu))
+    assert ingest([tmp_path / "a.slp"], tmp_path / "store", options(include_cpu=True)).replays_ingested == 1
+    assert verify(tmp_path / "store").ok
+
+
+def test_damage_that_no_number_holds_passes_verify_as_null(duel_bytes: bytes, tmp_path: Path) -> None:
+    def huge(tables: dict[int, slp.Table]) -> None:
+        for at in range(300, 340, 4):
+            in_post(at, percent=3e38)(tables)
+
+    (tmp_path / "a.slp").write_bytes(changed(duel_bytes, huge))
+    assert ingest([tmp_path / "a.slp"], tmp_path / "store", options()).replays_ingested == 1
+    assert [row["damage_b"] for row in rows_of(tmp_path / "store")] == [None]
+    assert [check.detail for check in verify(tmp_path / "store").checks if not check.ok] == []

@@ -1,5 +1,6 @@
 """Stores written behind a URL: in fsspec's memory, and in a bucket of moto's S3 server."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from dataset.errors import ConfigError, ExphilError
+from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.io.fetch import Patience
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 from dataset.store.store import Store
@@ -163,6 +164,23 @@ def test_what_another_machine_wrote_meanwhile_is_not_lost(
     assert Store(URL).manifest.replays == 5
     assert ingest([ours], URL, options()).store_replays == 6
     assert sum(one.num_frames for one in Store(URL).samples("all")) == 6 * 600
+
+
+@pytest.mark.parametrize("path", ["../victim", "/melee/victim", "windows/../../victim"])
+def test_a_manifest_behind_a_url_that_names_other_files_deletes_none_of_them(
+    bucket: MemoryFileSystem, duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    ingest([duels], URL, options())
+    bucket.pipe_file("/melee/victim", b"mine")
+    found = json.loads(bucket.cat_file(f"{URL}/{MANIFEST_NAME}"))
+    found["shards"][-1]["path"] = path
+    del found["manifest_digest"]
+    bucket.pipe_file(f"{URL}/{MANIFEST_NAME}", json.dumps(found).encode())
+    monkeypatch.setenv("EXPHIL_CACHE", str(tmp_path / "another"))
+    for rebuild in (False, True):
+        with pytest.raises(SchemaError, match=r"found damage \(shard \d+, path"):
+            ingest([duels], URL, options(rebuild=rebuild))
+    assert bucket.cat_file("/melee/victim") == b"mine"
 
 
 def test_the_last_line_names_what_a_url_can_be_asked(bucket: MemoryFileSystem, duels: Path) -> None:
