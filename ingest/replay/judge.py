@@ -16,7 +16,7 @@ from pathlib import Path
 from dataset.codecs.registry import CODECS
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
-from dataset.melee.ids import character_from_name
+from dataset.melee.ids import ZELDA_AND_SHEIK, Character, character_from_name, internal_from_external
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.frame_table import missing_columns
@@ -24,7 +24,7 @@ from dataset.store.quality import damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
-from ingest.replay.parse import ParsedReplay
+from ingest.replay.parse import SHEIK_TOLD_SINCE, ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
 
 FRAMES_PER_SECOND = 60
@@ -47,8 +47,8 @@ SENTENCES = {
     "impossible_triggers": "a trigger where Melee never reads one",
     "impossible_controllers": "L or R clicked without its trigger",
     "wrong_version": "columns that its version does not record",
-    "unfinished": "the recorder was stopped before the game ended",
-    "truncated": "the file ends before its last event",
+    "unfinished": "the recorder was stopped before the first whole frame",
+    "truncated": "the file ends before its first whole frame",
     "not_slp": "not a .slp file",
     "no_payload_sizes": "no table of events where the events begin",
     "no_game_start": "no game start where the events begin",
@@ -104,12 +104,22 @@ def judge_header(header: Header, options: IngestOptions) -> None:
         raise ReplayError("cpu_player", "replay: humans play a game, found a CPU; --include-cpu lets it in")
     if options.character is not None:
         wanted = character_from_name(options.character)
-        if wanted.external not in [player.character for player in header.players]:
-            raise ReplayError("character_absent", f"replay: a player must have picked {wanted.name}, found neither")
+        picked = {internal_from_external(player.character) for player in header.players}
+        if header.version < SHEIK_TOLD_SINCE and picked & ZELDA_AND_SHEIK:
+            picked |= ZELDA_AND_SHEIK  # who of the two it was, the frames will say
+        _require_character(wanted, wanted.internal in picked)
+
+
+def _require_character(wanted: Character, is_there: bool) -> None:
+    if not is_there:
+        raise ReplayError("character_absent", f"replay: a player must have picked {wanted.name}, found neither")
 
 
 def judge(parsed: ParsedReplay, options: IngestOptions, outcome: Outcome) -> None:
     """Raise the reason for which a parsed game is out."""
+    if options.character is not None:
+        wanted = character_from_name(options.character)
+        _require_character(wanted, wanted.internal in parsed.characters)
     if parsed.num_frames < options.min_frames:
         raise ReplayError(
             "too_short", f"replay: a game lasts {options.min_frames} frames or more, found {parsed.num_frames}"
@@ -256,6 +266,8 @@ def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
         "frame_gaps": parsed.frame_gaps,
         "non_finite": json.dumps(parsed.non_finite, sort_keys=True) if parsed.non_finite else None,
         "off_lattice": parsed.off_lattice,
+        "version": ".".join(map(str, parsed.version)),
+        "repaired": ",".join(parsed.repaired) or None,
         "started_at": parsed.started_at,
         "end_method": parsed.end_method,
         "quitter": quitter,
