@@ -123,6 +123,16 @@ class Flusher:
         self.pad.release_all()
 
 
+class _Sizes(list[int]):
+    """Bytes of each event, which libmelee sets as the stream declares them."""
+
+    def __setitem__(self, command: Any, size: Any) -> None:
+        """Refuse an event of no bytes (65535 declared, and one more), at which libmelee would stay for ever."""
+        if not size > 0:
+            raise ValueError(f"event 0x{command:02X} is declared as longer than any")
+        super().__setitem__(command, size)
+
+
 class Session:
     """One connection to a Dolphin.
 
@@ -147,7 +157,7 @@ class Session:
         self._console, self._oldest, self._navigate = console, oldest, navigate
         self._flushers = [Flusher(pad) for pad in pads]
         console.controllers = list(self._flushers)
-        console.eventsize = [_UNDECLARED] * len(console.eventsize)
+        console.eventsize = _Sizes([_UNDECLARED] * len(console.eventsize))
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
         self._pending: Frame | None = None

@@ -8,6 +8,7 @@ A run that begins from another's weights (``--init-from``) counts the replays th
 weights by them nor is measured on them.
 """
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +146,10 @@ def _unfit(path: Path, found: object) -> CheckpointError:
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write what resuming needs: tensors, numbers and strings in dicts, lists and tuples, nothing else."""
+    data = io.BytesIO()  # torch's own writer hides what the disk says
+    torch.save(dict(state), data)
     with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+        temporary.write_bytes(data.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:
