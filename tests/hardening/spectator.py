@@ -22,7 +22,7 @@ from dataset.slippi import slp
 from tests.hardening.campaign import Case, Part, WrongError
 from tests.hardening.replays import whole_game
 
-MESSAGES = 200
+MESSAGES = 500
 """Of one case."""
 
 
@@ -43,7 +43,7 @@ class _Buffer:
 
 
 class Spectator(Part):
-    """Sessions fed with messages; a case is two hundred of them, or fewer, if the session ends sooner."""
+    """Sessions fed with messages; a case is five hundred of them, or fewer, if the session ends sooner."""
 
     name = "spectator"
     limit_s = 10.0
@@ -54,6 +54,7 @@ class Spectator(Part):
         raws = [slp.read_slp(whole_game(seed))[0] for seed in range(3)]
         self.messages = [slp.split_messages(raw) for raw in raws]
         self.messages += [_one_by_one(raw) for raw in raws]
+        self.packets = [[_event(payload) for payload in game] for game in self.messages]
         (self.scratch / "Pipes").mkdir()
         (self.scratch / "Config").mkdir()
         (self.scratch / "Config" / "Dolphin.ini").write_text("[Core]\n")
@@ -89,12 +90,13 @@ class Spectator(Part):
 
     def _feed(self, dice: random.Random, edits: list[random.Random]) -> list[bytes]:
         """Packets of a game, of which each of the edits spoils some."""
-        game = dice.choice(self.messages[: len(self.messages) // 2] if dice.random() < 0.2 else self.messages)
+        number = dice.randrange(len(self.messages) // 2) if dice.random() < 0.1 else dice.randrange(len(self.messages))
+        game, sent = self.messages[number], self.packets[number]
         begin = dice.randrange(max(1, len(game) - MESSAGES)) if dice.random() < 0.3 else 0
         events = [game[0], *game[1 + begin : MESSAGES + begin]]
-        packets = [_event(payload) for payload in events]
+        packets = [sent[0], *sent[1 + begin : MESSAGES + begin]]
         for edit in edits:
-            share = edit.choice((0.02, 0.1, 1.0))
+            share = edit.choice((0.005, 0.02, 0.1))
             for at in range(len(packets)):
                 if edit.random() < share:
                     packets[at] = _spoiled(edit, events[at % len(events)])
