@@ -37,7 +37,7 @@ SENTENCES = {
     "no_damage": "nobody was hit in the whole game",
     "not_playable": "a player is none of the 26 characters",
     "same_content": "the same file was found before",
-    "same_game": "the same game was uploaded by the other client",
+    "same_game": "another recording of the same game is kept, the whole one",
     "no_frames": "no frame with both players in it",
     "missing_columns": "columns are missing that its version records",
     "impossible_frames": "frame numbers that no game has",
@@ -227,6 +227,7 @@ def header_row(header: Header, names: Names) -> ReplayRow:
         "match_id": header.match_id,
         "game_number": header.game_number,
         "tiebreaker": header.tiebreaker,
+        "random_seed": header.random_seed,
         "is_pal": header.is_pal,
         "is_frozen_stadium": header.is_frozen,
     }

@@ -29,6 +29,7 @@ HEADER = Header(
     game_number=None,
     tiebreaker=None,
     is_teams=False,
+    random_seed=7,
 )
 
 
