@@ -21,6 +21,7 @@ from rich.table import Table
 from dataset.errors import BusyError, ConfigError
 from dataset.reporting.terminal import ProgressLines, command_line, option_name
 from dataset.schema import SCHEMA_VERSION
+from dataset.slippi.repair import REASONS
 from dataset.store.manifest import url_of
 from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
 from ingest.jobs.pipeline import IngestReport, Progress, ingest, ingest_candidates
@@ -40,9 +41,10 @@ INTERVAL_S = 10.0
 
 _SUMS = (
     *("replays_found", "replays_new", "replays_ingested", "replays_rejected", "replays_failed", "replays_duplicate"),
+    "replays_repaired",
     *("frames", "store_replays", "store_frames", "seconds", "cpu_seconds"),
 )
-_TALLIES = ("rejections", "failures", "duplicates")
+_TALLIES = ("rejections", "failures", "duplicates", "repairs")
 
 
 def ingest_sources(
@@ -237,14 +239,16 @@ def report_table(report: IngestReport) -> Table:
     if known:
         table.add_row(f"{known:,}", "known", "unchanged since an earlier ingest")
     table.add_row(f"{report.replays_ingested:,}", "ingested", f"{report.frames:,} frames")
-    for status, total, reasons in (
-        ("rejected", report.replays_rejected, report.rejections),
-        ("failed", report.replays_failed, report.failures),
-        ("duplicate", report.replays_duplicate, report.duplicates),
+    for status, total, reasons, sentences in (
+        ("of these repaired", report.replays_repaired, report.repairs, REASONS),
+        ("rejected", report.replays_rejected, report.rejections, SENTENCES),
+        ("failed", report.replays_failed, report.failures, SENTENCES),
+        ("duplicate", report.replays_duplicate, report.duplicates, SENTENCES),
     ):
-        table.add_row(f"{total:,}", status, "")
+        if total or status != "of these repaired":
+            table.add_row(f"{total:,}", status, "")
         for reason, count in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
-            table.add_row(f"{count:,}", "", f"{reason}: {SENTENCES[reason]}" if reason in SENTENCES else reason)
+            table.add_row(f"{count:,}", "", f"{reason}: {sentences[reason]}" if reason in sentences else reason)
     return table
 
 

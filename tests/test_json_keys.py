@@ -46,8 +46,9 @@ REPORT = (
 
 KEYS: dict[str, dict[str, str]] = {
     "ingest": {
-        "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate frames "
-        "store_replays store_frames seconds cpu_seconds rejections failures duplicates stores digest",
+        "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate "
+        "replays_repaired frames "
+        "store_replays store_frames seconds cpu_seconds rejections failures duplicates repairs stores digest",
     },
     "encode": {
         "": "frames replays left shards codec features encoder_digest seconds",

@@ -207,9 +207,8 @@ def raw_length(head: bytes) -> int:
 def read_header(source: Source) -> Header:
     """Return the facts of the game start from the first 4 KiB; works on unfinished files too."""
     head = _read(source, HEADER_BYTES)
-    length = raw_length(head)
-    raw = head[len(RAW_PREFIX) + 4 :]
-    for command, payload in events(raw[:length] if length else raw):
+    raw_length(head)
+    for command, payload in events(head[len(RAW_PREFIX) + 4 :].partition(METADATA_KEY)[0]):  # the length may be wrong
         if command == GAME_START:
             return header_of(payload)
     raise ReplayError(
@@ -369,7 +368,16 @@ def split_messages(raw: bytes) -> list[bytes]:
     return found
 
 
+def opened(data: bytes) -> bytes:
+    """Return a file's bytes; events that nothing is wrapped around get the head of a file that was never closed."""
+    return RAW_PREFIX + bytes(4) + data if data[:1] == bytes([PAYLOAD_SIZES]) else data
+
+
 def _read(source: Source, size: int | None) -> bytes:
+    return opened(_read_as_it_is(source, size))
+
+
+def _read_as_it_is(source: Source, size: int | None) -> bytes:
     if isinstance(source, bytes):
         return source[:size]
     if isinstance(source, str | Path):

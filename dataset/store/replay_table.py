@@ -59,6 +59,7 @@ REPLAY_SCHEMA = pa.schema(
         ("frame_gaps", pa.int32()),
         ("non_finite", pa.string()),
         ("off_lattice", pa.int32()),
+        ("repaired", pa.string()),
         ("winner", pa.string()),
         *((f"stocks_{side}", pa.uint8()) for side in SIDES),
         *((f"damage_{side}", pa.float32()) for side in SIDES),
@@ -80,9 +81,10 @@ REPLAY_SCHEMA = pa.schema(
 
 ``mtime`` is nanoseconds of the file or of the archive it lies in, ``archive_size`` and ``crc`` (zip) are null for loose
 files. ``source``, ``member`` and the players' names are salted hashes unless the store keeps names. ``damage`` is what
-the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON object of column to count, ``quitter`` the side
-that pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``, which does not
-say which side has which). The columns after ``is_frozen_stadium`` are ``dataset.store.quality``'s.
+the side dealt, ``seconds`` the length at 60 frames/s, ``non_finite`` a JSON object of column to count, ``repaired`` what
+was wrong before the file was mended (words of ``dataset.slippi.repair.REASONS``, joined by commas), ``quitter`` the side that
+pressed L+R+A+Start, ``ranks`` both players' as the file name gives them, in its order (``master-diamond``, which does not say
+which side has which). The columns after ``is_frozen_stadium`` are ``dataset.store.quality``'s.
 """
 
 MAX_TEXT = 2**16
@@ -128,6 +130,9 @@ _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _FITTING = {field.name: _fitting(field.type) for field in REPLAY_SCHEMA}
 
 
+_POLARS_SCHEMA = pl.DataFrame(REPLAY_SCHEMA.empty_table()).schema
+
+
 def replays_path(folder: Path, manifest: Manifest) -> Path:
     """Where the table of replays lies that ``manifest`` belongs to."""
     for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
@@ -138,6 +143,11 @@ def replays_path(folder: Path, manifest: Manifest) -> Path:
         f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
         "found another or none; copy the store again or run 'exphil ingest --rebuild'"
     )
+
+
+def scan_replays(path: Path | str) -> pl.LazyFrame:
+    """The table of replays in a file; a column that came after it was written is null."""
+    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
 
 
 def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:

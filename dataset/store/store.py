@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.codecs.registry import CODECS
+from dataset.codecs.registry import CODECS, get_codec
 from dataset.errors import ConfigError, SchemaError, ShardError
 from dataset.features.layout import encoder_digest
 from dataset.io.fetch import Patience
@@ -23,9 +23,10 @@ from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
 from dataset.store.location import open_files
 from dataset.store.manifest import SPLITS, Manifest, ShardInfo
+from dataset.store.replay_table import scan_replays
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Batch
-from dataset.stream.window_shards import Packed, Sample, count_samples, read_about, read_packed, unpack
+from dataset.stream.window_shards import Packed, Sample, read_about, read_packed, unpack
 from dataset.stream.windows import Windows
 
 
@@ -56,8 +57,11 @@ class Store:
         _check_counts(self.manifest, self.path)
 
     def replays(self) -> pl.LazyFrame:
-        """One row for every file ever looked at (``dataset.store.replay_table.REPLAY_SCHEMA``)."""
-        return pl.scan_parquet(self._files.replays(self.manifest))
+        """One row for every file ever looked at (``dataset.store.replay_table.REPLAY_SCHEMA``).
+
+        A column that came after the store was written is null.
+        """
+        return scan_replays(self._files.replays(self.manifest))
 
     def frames(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """All rows of the frame table, in order within each replay; ``replay`` is the id.
@@ -87,8 +91,9 @@ class Store:
             ShardError: a shard is not the one the manifest lists, and no more may be skipped; raised before any of its
                 samples.
         """
+        codec = get_codec(self.manifest.codec)
         for packed in self.packed(split, ids):
-            yield unpack(*packed)
+            yield unpack(*packed, codec)
 
     def packed(
         self, split: Literal["train", "val", "test", "all"], ids: Collection[str] | None = None
@@ -121,7 +126,8 @@ class Store:
             burn_in: frames at the start of a window that are seen and not predicted.
             seed: of the order.
         """
-        bank = Bank(self.packed(split), None if character is None else character_from_name(character).internal)
+        who = None if character is None else character_from_name(character).internal
+        bank = Bank(self.packed(split), who, codec=get_codec(self.manifest.codec))
         yield from Windows(bank, rows=batch_size, window=window, delay=delay, burn_in=burn_in, seed=seed).batches(0)
 
     def usable_shards(self, shards: Iterable[ShardInfo]) -> Iterator[tuple[ShardInfo, bytes]]:
@@ -143,17 +149,21 @@ class Store:
                 yield shard, data
 
     def shard_bytes(self, shard: ShardInfo) -> bytes:
-        """The bytes of a window shard, checked against the manifest: size, SHA-256 and samples.
+        """The bytes of a window shard, checked against the manifest: size, SHA-256, samples and frames.
 
         Raises:
             ShardError: they are others, or cannot be had.
         """
         data = self._files.read(shard)
-        found = count_samples(data)
-        if found != shard.samples:
+        try:
+            held = [read_about(packed.about) for packed in read_packed(data)]
+        except ShardError as error:
+            raise ShardError(f"shard {shard.path}: {error}") from error
+        frames = sum(about.num_frames for about in held)
+        if (len(held), frames) != (shard.samples, shard.frames):
             raise ShardError(
-                f"shard {shard.path}: the manifest lists {shard.samples} samples, found {found} in the very bytes it lists; "
-                "run 'exphil encode' where the store was made"
+                f"shard {shard.path}: the manifest lists {shard.samples} samples of {shard.frames} frames, found {len(held)} of "
+                f"{frames} in the very bytes it lists; run 'exphil encode' where the store was made"
             )
         return data
 

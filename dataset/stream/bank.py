@@ -118,13 +118,20 @@ class Rows:
 class Bank:
     """Packed replays, with the tracks that are imitated."""
 
-    def __init__(self, samples: Iterable[Sample | Packed], character: int | None = None, memory: int = MEMORY) -> None:
+    def __init__(
+        self,
+        samples: Iterable[Sample | Packed],
+        character: int | None = None,
+        memory: int = MEMORY,
+        codec: Codec | None = None,
+    ) -> None:
         """Keep the replays in which ``character`` (internal id) was picked; ``None`` keeps all and imitates everyone.
 
         Args:
             samples: the replays; packed ones are kept without being decoded.
             character: whom to imitate.
             memory: bytes of packed replays kept in memory; the rest lies in a temporary file.
+            codec: whose classes the replays must hold; ``None`` believes them.
 
         Raises:
             SchemaError: the replays are not of one codec.
@@ -139,6 +146,7 @@ class Bank:
         self.tracks: list[Track] = []
         self.layout = Layout(0)
         self.character = character
+        self._codec = codec
         for sample in samples:
             self._add(sample if isinstance(sample, Packed) else pack(sample))
 
@@ -176,7 +184,7 @@ class Bank:
             with self._lock:
                 self._file.seek(self._ends[replay])
                 numbers = self._file.read(self._ends[replay + 1] - self._ends[replay])
-            last = self._last = (replay, unpack(self._about[replay], numbers))
+            last = self._last = (replay, unpack(self._about[replay], numbers, self._codec))
         return last[1]
 
     def open(self, track: Track, delay: int, augment: Augment = PLAIN) -> Rows:

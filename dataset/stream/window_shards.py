@@ -7,8 +7,9 @@ players' views are made of one sample when it is read, by ``dataset.features.enc
 
 import io
 import json
+import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -16,10 +17,14 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from dataset.errors import SchemaError
+from dataset.codecs.base import Codec
+from dataset.errors import ShardError
 from dataset.features.encoder import Encoded
 from dataset.features.layout import FEATURE_ROW, FEATURES, INDICES
+from dataset.io.json_object import parse_object
+from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES
 from dataset.schema import SIDES
+from dataset.stream.tar_members import members
 
 LAYOUT = 2
 """Changes whenever the format of a sample's bytes does."""
@@ -37,6 +42,22 @@ _DIFFERENCED = [
 ]
 """Features stored as differences from frame to frame, modulo 2^16 on their bits. On 40 Falco games these 14 and the frame
 numbers take a sample from 21.9 to 14.5 bytes per frame; differences of all features would give 13.1, at twice the time."""
+
+_ABOUT = {
+    "ports": (2, 1, 4),
+    "characters": (2, 0, NUM_CHARACTERS - 1),
+    "stage": (0, 0, NUM_STAGES - 1),
+    "frames": (0, 1, 2**31 - 1),
+    "components": (0, 1, 64),
+}
+"""Numbers that a sample's JSON holds: how many in a list (0: one number and no list), the least and the greatest."""
+
+_LONGEST_ABOUT = 4096
+_ZSTD_HEADER = 32
+_ALWAYS_HELD, _DENSEST = 2**28, 1024
+"""Bytes that the numbers of any sample may take (five hours of play), and how many times its packed bytes a longer one may."""
+
+_REMEDY = "run 'exphil encode' to write the window shards again"
 
 
 @dataclass(frozen=True)
@@ -132,40 +153,66 @@ def read_about(about_json: bytes) -> About:
     """Read the JSON member of a sample.
 
     Raises:
-        SchemaError: it is of another layout.
+        ShardError: it is of another layout, or holds what no sample is.
     """
-    about = json.loads(about_json)
+    try:
+        about = parse_object(about_json, _LONGEST_ABOUT)
+    except ValueError as error:
+        raise ShardError(f"window shard: a sample's JSON must be an object, found {error}; {_REMEDY}") from error
+    id_ = about.get("id")
+    if not (isinstance(id_, str) and re.fullmatch("[0-9A-Za-z_-]{1,80}", id_)):
+        raise ShardError(f"window shard: a sample's id must be letters and digits, found {ascii(id_)[:60]}; {_REMEDY}")
     if about.get("layout") != LAYOUT:
-        raise SchemaError(
-            f"sample {about['id']}: window shards must be of layout {LAYOUT}, found {about.get('layout', 1)}; "
-            "run 'exphil encode' to write them again"
+        raise ShardError(
+            f"sample {id_}: window shards must be of layout {LAYOUT}, found {ascii(about.get('layout', 1))[:60]}; {_REMEDY}"
         )
-    ports, characters = tuple(about["ports"]), tuple(about["characters"])
-    return About(about["id"], ports, characters, about["stage"], about["frames"], about["components"])
+    for key, (length, lowest, highest) in _ABOUT.items():
+        values = about.get(key) if length else [about.get(key)]
+        if not (isinstance(values, list) and len(values) == (length or 1)) or not all(
+            type(value) is int and lowest <= value <= highest for value in values
+        ):
+            what = f"{length or 'a'} whole number{'s' if length else ''} from {lowest} to {highest}"
+            raise ShardError(f"sample {id_}: {key} must be {what}, found {ascii(about.get(key))[:60]}; {_REMEDY}")
+    (port_a, port_b), (character_a, character_b) = about["ports"], about["characters"]
+    if port_a >= port_b:
+        raise ShardError(f"sample {id_}: ports must ascend, found {port_a} and {port_b}; {_REMEDY}")
+    return About(
+        id_, (port_a, port_b), (character_a, character_b), about["stage"], about["frames"], about["components"]
+    )
 
 
-def unpack(about_json: bytes, packed: bytes) -> Sample:
+def unpack(about_json: bytes, packed: bytes, codec: Codec | None = None) -> Sample:
     """The sample of two members.
 
+    Args:
+        about_json: its first member.
+        packed: its second.
+        codec: whose classes it must hold, where that matters.
+
     Raises:
-        SchemaError: it is of another layout, or the numbers are not of the size that ``about_json`` announces.
+        ShardError: it is of another layout, or the numbers are damaged, of another size than ``about_json`` announces, or
+            beyond their tables.
     """
     about = read_about(about_json)
-    num_frames, components = about.num_frames, about.components
-    expected = _size(num_frames, components)
-    numbers = np.empty(expected + 1, dtype=np.uint8)  # one more, to see that there is no more
-    with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-        found = reader.readinto(numbers)
-    if found != expected:
-        raise SchemaError(
-            f"sample {about.id}: {num_frames} frames take {expected} bytes in this encoder's layout, found "
-            f"{'more' if found > expected else found}; run 'exphil encode' to write the window shards again"
-        )
-    frames, continuous, indices, classes = _views(numbers, num_frames, components)
+    _require_size(about, packed)
+    numbers = np.empty(_size(about.num_frames, about.components), dtype=np.uint8)
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+            found = reader.readinto(numbers)
+    except zstandard.ZstdError as error:
+        raise ShardError(f"sample {about.id}: its numbers must be zstd, found damage ({error}); {_REMEDY}") from error
+    if found != len(numbers):
+        raise _wrong_size(about, f"{found:,}")
+    frames, continuous, indices, classes = _views(numbers, about.num_frames, about.components)
+    if (frames[1:] <= 0).any() or frames.sum(dtype=np.int64) > np.iinfo(np.int32).max:
+        raise ShardError(f"sample {about.id}: frame numbers must strictly increase, found others; {_REMEDY}")
     np.cumsum(frames, out=frames)
     bits = continuous.view("<u2")
     for row in _DIFFERENCED:
         np.cumsum(bits[row], dtype=np.uint16, out=bits[row])
+    _require_below(about, "index", indices.max(axis=1), INDICES)
+    if codec is not None:
+        _require_below(about, "class", classes.max(axis=(0, 2)), codec.components)
     return Sample(
         id=about.id,
         ports=about.ports,
@@ -175,6 +222,35 @@ def unpack(about_json: bytes, packed: bytes) -> Sample:
         encoded=Encoded(continuous, indices),
         classes=classes,
     )
+
+
+def _require_size(about: About, packed: bytes) -> None:
+    """Compare what a sample announces with what its numbers say that they take, before anything takes it."""
+    expected = _size(about.num_frames, about.components)
+    try:
+        found = zstandard.get_frame_parameters(packed[:_ZSTD_HEADER]).content_size
+    except zstandard.ZstdError as error:
+        raise ShardError(f"sample {about.id}: its numbers must be zstd, found damage ({error}); {_REMEDY}") from error
+    if found != expected:
+        raise _wrong_size(about, f"{found:,}")
+    if expected > max(_ALWAYS_HELD, _DENSEST * len(packed)):
+        raise _wrong_size(about, f"{len(packed):,} packed ones, which hold no more than {_DENSEST:,} times as many")
+
+
+def _wrong_size(about: About, found: str) -> ShardError:
+    return ShardError(
+        f"sample {about.id}: {about.num_frames:,} frames take {_size(about.num_frames, about.components):,} bytes in this "
+        f"encoder's layout, found {found}; {_REMEDY}"
+    )
+
+
+def _require_below(about: About, what: str, highest: NDArray[np.integer], tables: Sequence[tuple[str, int]]) -> None:
+    """Refuse values beyond their table, which would be looked up elsewhere, or nowhere."""
+    if len(tables) != len(highest):
+        raise ShardError(f"sample {about.id}: components must be {len(tables)}, found {len(highest)}; {_REMEDY}")
+    for (name, size), found in zip(tables, highest.tolist(), strict=True):
+        if found >= size:
+            raise ShardError(f"sample {about.id}: {what} {name} must be below {size}, found {found}; {_REMEDY}")
 
 
 def open_shard(file: BinaryIO) -> tarfile.TarFile:
@@ -202,21 +278,28 @@ def read_shard(data: bytes) -> Iterator[Sample]:
 
 
 def read_packed(data: bytes) -> Iterator[Packed]:
-    """The same samples, not yet unpacked."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        members = {member.name: member for member in tar.getmembers()}
-        for name in members:
-            if name.endswith(".json"):
-                parts = (tar.extractfile(members[name]), tar.extractfile(members[name.removesuffix("json") + "zst"]))
-                yield Packed(*(part.read() for part in parts if part is not None))
+    """The same samples, not yet unpacked; what they announce is checked against the size of their numbers.
 
-
-def count_samples(data: bytes) -> int:
-    """How many samples a shard holds, read from its tar headers alone; tarfile would take 30 times as long."""
-    counts = {b"json": 0, b"zst": 0}
-    offset = 0
-    while offset + tarfile.BLOCKSIZE <= len(data) and data[offset]:
-        name, size = data[offset : offset + 100].rstrip(b"\0"), int(data[offset + 124 : offset + 135], base=8)
-        counts[name.rpartition(b".")[2]] += 1
-        offset += tarfile.BLOCKSIZE * (1 + -(-size // tarfile.BLOCKSIZE))
-    return min(counts.values())
+    Raises:
+        ShardError: the bytes are no shard; nothing was taken for what it only announces.
+    """
+    waiting: tuple[str, bytes] | None = None
+    for id_, suffix, content in members(data):
+        if (waiting is None) != (suffix == "json") or (waiting is not None and waiting[0] != id_):
+            raise ShardError(
+                f"sample {id_}: .json must be followed by the .zst of the same id, found others; {_REMEDY}"
+            )
+        if waiting is None:
+            waiting = id_, bytes(content)
+            continue
+        packed = Packed(waiting[1], bytes(content))
+        about = read_about(packed.about)
+        if about.id != id_:
+            raise ShardError(f"sample {id_}: must be of the id that names it, found {about.id}; {_REMEDY}")
+        _require_size(about, packed.numbers)
+        yield packed
+        waiting = None
+    if waiting is not None:
+        raise ShardError(
+            f"sample {waiting[0]}: .json must be followed by the .zst of the same id, found none; {_REMEDY}"
+        )

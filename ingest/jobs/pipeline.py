@@ -61,6 +61,8 @@ class IngestReport:
     replays_rejected: int
     replays_failed: int
     replays_duplicate: int
+    replays_repaired: int
+    """Ingested ones that had to be repaired."""
     frames: int
     """Rows ingested by this run."""
     store_replays: int
@@ -72,6 +74,8 @@ class IngestReport:
     rejections: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
+    repairs: dict[str, int] = field(default_factory=dict)
+    """Ingested replays by what was wrong with them; one may count under several reasons."""
     digest: str
     """Of the store's data afterwards; of what it would be after a dry run."""
 
@@ -142,6 +146,7 @@ def _ingest(
         replays_rejected=tally.counts["rejected"],
         replays_failed=tally.counts["failed"],
         replays_duplicate=tally.counts["duplicate"],
+        replays_repaired=tally.repaired,
         frames=tally.frames,
         store_replays=manifest.replays,
         store_frames=manifest.frames,
@@ -150,6 +155,7 @@ def _ingest(
         rejections=dict(sorted(tally.reasons["rejected"].items())),
         failures=dict(sorted(tally.reasons["failed"].items())),
         duplicates=dict(sorted(tally.reasons["duplicate"].items())),
+        repairs=dict(sorted(tally.repairs.items())),
         digest=manifest.digest,
     )
 
@@ -245,6 +251,8 @@ class _Tally:
         self._total, self._on_progress = total, on_progress
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, Counter[str]] = {name: Counter() for name in ("rejected", "failed", "duplicate")}
+        self.repaired = 0
+        self.repairs: Counter[str] = Counter()
         self.frames = 0
         self.worker_cpu_seconds = 0.0
         self._done = 0
@@ -257,6 +265,8 @@ class _Tally:
             self.counts[row["status"]] += 1
             if row["status"] == "ok":
                 self.frames += row["frames"]
+                self.repaired += row["repaired"] is not None
+                self.repairs.update(row["repaired"].split(",") if row["repaired"] else ())
             elif row["status"] in self.reasons:
                 self.reasons[row["status"]][row["reason"]] += 1
         if self._on_progress is not None:

@@ -53,6 +53,8 @@ class Extracted:
     """NaN and infinite values by column; they are stored as they are."""
     off_lattice: int = 0
     """Stick and trigger values between lattice points (CPU players' sticks are): stored as the nearest point."""
+    is_shifted: bool = False
+    """Whether a player's records do not join: peppi may have put a run of pre or post frames into the wrong rows."""
 
 
 @np.errstate(over="ignore", invalid="ignore")  # recorded NaN and infinity are data
@@ -81,7 +83,14 @@ def extract(frames: pa.StructArray, ports: tuple[int, int], stage: int, rollback
     num_rows = len(columns["frame"])
     expected = int(columns["frame"][-1]) - FIRST_FRAME + 1
     num_resimulated = int(extraction.resimulated.sum())
-    return Extracted(columns, num_resimulated, expected - num_rows, extraction.non_finite, extraction.off_lattice)
+    return Extracted(
+        columns,
+        num_resimulated,
+        expected - num_rows,
+        extraction.non_finite,
+        extraction.off_lattice,
+        any(extraction.is_shifted(port) for port in ports),
+    )
 
 
 def kept_rows(ids: NDArray[np.int32], rollback: Rollback) -> tuple[Rows, NDArray[np.bool_]]:
@@ -130,6 +139,30 @@ class _Extraction:
             if present is not None and not present.all():
                 rows = np.arange(len(self.ids)) if self.rows is None else self.rows
                 self.rows, self.resimulated = rows[present], self.resimulated[present]
+
+    def is_shifted(self, port: int) -> bool:
+        """Whether for some frames a player's pre frames begin where the post frame beside the last one ended.
+
+        That happens where a record is missing and another doubled, because peppi lists records one after the other. In sound
+        replays something else moves a player for one frame at most; up to Slippi 2.2 hitlag did for longer.
+        """
+        leader = f"ports.P{port}.leader"
+        if f"{leader}.pre.position.x" not in self._buffers:
+            return False
+        pre, post = (
+            [self._buffers.values(f"{leader}.{record}.position.{axis}") for axis in "xy"] for record in ("pre", "post")
+        )
+
+        def is_apart(frames: int) -> NDArray[np.bool_]:
+            x, y = (a[1 + frames :] != b[: len(b) - 1 - frames] for a, b in zip(pre, post, strict=True))
+            apart: NDArray[np.bool_] = x | y
+            return apart
+
+        is_break = is_apart(0) & (self.ids[1:] - self.ids[:-1] == 1)
+        if not _has_run(is_break, 2):
+            return False
+        too_early, too_late = is_break[:-1] & ~is_apart(1), is_break & ~is_apart(-1)[:-1]
+        return _has_run(too_early, 2) or _has_run(too_late, 2 if "end" in self._buffers else 16)
 
     def take(self, values: Values) -> Values:
         """Values at the kept rows."""
@@ -233,6 +266,12 @@ class _Extraction:
             count = int(np.count_nonzero(~np.isfinite(values)))
             if count:
                 self.non_finite[name] += count
+
+
+def _has_run(is_so: NDArray[np.bool_], length: int) -> bool:
+    """Whether so many in a row are true."""
+    others = np.flatnonzero(np.concatenate([[True], ~is_so, [True]]))
+    return bool(np.diff(others).max() > length)
 
 
 def _is_surely_finite(values: Values) -> bool:

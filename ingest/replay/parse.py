@@ -1,5 +1,8 @@
 """Parses one replay of two players: its header and its frame-table columns, or a ReplayError with a short reason.
 
+What peppi refuses is repaired (``dataset.slippi.repair``) and parsed again; if that does not help either, peppi's first reason
+counts.
+
 Frames come from peppi's private module, because its dataclasses drop items and stage events. peppi *panics* on some damaged
 files. A panic is a ``BaseException`` and prints a backtrace to file descriptor 2, which is why that descriptor points elsewhere
 during the call.
@@ -8,8 +11,8 @@ during the call.
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +23,11 @@ from peppi_py import _peppi
 
 from dataset.errors import ReplayError
 from dataset.melee.ids import internal_from_external, stage_index_from_slippi
-from dataset.schema import SIDES, Columns
+from dataset.schema import COLUMNS, SIDES, Columns
+from dataset.slippi.repair import Repaired, repair
 from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, raw_length, read_events, read_header, read_slp
 from ingest.options import Rollback
-from ingest.replay.columns import extract
+from ingest.replay.columns import Extracted, extract
 
 FRAME_STARTS_SINCE = (2, 2, 0)
 
@@ -61,6 +65,7 @@ class ParsedReplay:
 
     header: Header
     version: tuple[int, int, int]
+    """The header's, or an older one where the replay lacks fields of that."""
     ports: tuple[int, int]
     """Physical ports of sides a and b, ascending, 1–4."""
     characters: tuple[int, int]
@@ -82,6 +87,8 @@ class ParsedReplay:
     """Placement by port, 0 is first; empty before Slippi 3.13."""
     started_at: str | None
     """ISO 8601, as recorded."""
+    repaired: tuple[str, ...] = ()
+    """What was wrong with the file (``dataset.slippi.repair.REASONS``); empty where peppi read it as it is."""
 
     @property
     def num_frames(self) -> int:
@@ -122,16 +129,14 @@ def parse_columns(
     header = header or read_header(data_or_path)
     if len(header.players) != 2:
         raise ReplayError("not_two_players", f"replay: a game has two players, found {len(header.players)}")
-    game = read_game(data_or_path, is_verbose=is_verbose)
-    a, b = header.players
     stage = stage_index_from_slippi(header.stage)
-    found = extract(game.frames, (a.port, b.port), stage, rollback)
-    _place_nana(found.columns, data_or_path, header)
+    game, found, repaired = _parsed(data_or_path, header, stage, rollback, is_verbose)
+    a, b = header.players
     end = game.end or {}
     quitter = end.get("lras_initiator")
     return ParsedReplay(
         header=header,
-        version=header.version,
+        version=header.version if repaired is None else repaired.version,
         ports=(a.port, b.port),
         characters=(_picked(a.character), _picked(b.character)),
         stage=stage,
@@ -144,7 +149,39 @@ def parse_columns(
         quitter=int(quitter[1]) if quitter else None,
         placements={int(player["port"][1]): player["placement"] for player in end.get("players") or []},
         started_at=game.metadata.get("startAt"),
+        repaired=() if repaired is None else repaired.reasons,
     )
+
+
+def _parsed(
+    source: bytes | str | Path, header: Header, stage: int, rollback: Rollback, is_verbose: bool
+) -> tuple[Game, Extracted, Repaired | None]:
+    """A game and its columns, repaired where peppi refuses the file or puts records into the wrong rows."""
+    ports = header.players[0].port, header.players[1].port
+    refusal = None
+    try:
+        game = read_game(source, is_verbose=is_verbose)
+        found = extract(game.frames, ports, stage, rollback)
+    except ReplayError as error:
+        refusal = error
+    if refusal is not None or found.is_shifted:
+        with suppress(ReplayError):
+            repaired = repair(source if isinstance(source, bytes) else Path(source).read_bytes(), rollback)
+            if repaired is not None and (refusal is not None or "events" in repaired.reasons):
+                game = read_game(repaired.data, is_verbose=is_verbose)
+                found = extract(game.frames, ports, stage, rollback)
+                return game, _as_recorded(found, repaired), repaired
+    if refusal is not None:
+        raise refusal
+    _place_nana(found.columns, source, header)
+    return game, found, None
+
+
+def _as_recorded(found: Extracted, repaired: Repaired) -> Extracted:
+    """Without the columns of the later version as which a replay was written, and with the gap before the game's end."""
+    recorded = {column.name for column in COLUMNS if column.since <= repaired.version}
+    columns = {name: values for name, values in found.columns.items() if name in recorded}
+    return replace(found, columns=columns, frame_gaps=found.frame_gaps + repaired.frames_lost)
 
 
 def _picked(external: int) -> int:
@@ -196,6 +233,8 @@ def _cut(path: str) -> ReplayError:
 @contextmanager
 def _path_of(source: bytes | str | Path) -> Iterator[str]:
     """A path for peppi, which takes nothing else; bytes get one in memory where the system can do that, else a temporary file."""
+    if not isinstance(source, bytes) and not _is_utf8(str(source)):
+        source = Path(source).read_bytes()  # peppi takes no other name
     if not isinstance(source, bytes):
         yield str(source)
     elif hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
@@ -211,6 +250,11 @@ def _path_of(source: bytes | str | Path) -> Iterator[str]:
             path = Path(folder) / "replay.slp"
             path.write_bytes(source)
             yield str(path)
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether a path has no bytes that Python could not decode."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 @contextmanager

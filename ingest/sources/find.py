@@ -19,15 +19,16 @@ from dataset.store.manifest import url_of
 from ingest.sources.reader import (
     ARCHIVE_SUFFIXES,
     DAMAGE,
+    MAX_REPLAY_BYTES,
     REPLAY_SUFFIXES,
     SEVENZIP_SUFFIX,
     Candidate,
     is_archive,
     is_refused,
     is_replay,
-    open_tar,
 )
 from ingest.sources.sevenzip import PasswordError, list_members
+from ingest.sources.unpack import BoundedZip, Budget, TooLargeError, bounded, open_member, open_tar
 
 MAX_HOPS = 8
 """Links to links that are followed; more is a loop."""
@@ -142,6 +143,8 @@ def _in_archive(path: Path, archive: Candidate) -> list[Candidate]:
             entries.append(entry)  # not all at once: what comes before damage counts
     except PasswordError:
         fault = "encrypted"
+    except TooLargeError:
+        fault = "too_large_archive"
     except DAMAGE as error:
         fault = "unreadable_file" if is_refused(error) else "damaged_archive"
     named = {
@@ -174,8 +177,11 @@ def _entries(path: Path, archive: Candidate) -> Iterator[_Entry]:
 
 
 def _in_zip(path: Path, archive: Candidate) -> Iterator[_Entry]:
-    with zipfile.ZipFile(path) as opened:
-        for position, info in enumerate(opened.infolist()):
+    budget = Budget(archive.size)
+    with BoundedZip(path) as opened:
+        for position, info in bounded(opened.infolist()):
+            if is_replay(info.filename) and info.file_size <= MAX_REPLAY_BYTES:
+                budget.spend(info.file_size)  # nothing else is unpacked
             fault = "encrypted" if info.flag_bits & _ENCRYPTED else None
             link = None if fault else _zip_link(opened, info)
             yield (
@@ -190,7 +196,9 @@ def _zip_link(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
     if not stat.S_ISLNK(info.external_attr >> 16) or info.file_size > _MAX_LINK_BYTES:
         return None
     try:
-        return _beside(info.filename, archive.read(info).decode("utf-8", "surrogateescape"))
+        with open_member(archive, info) as file:
+            target = file.read(_MAX_LINK_BYTES)
+        return _beside(info.filename, target.decode("utf-8", "surrogateescape"))
     except DAMAGE:
         return None  # its reader will say so
 
@@ -201,13 +209,15 @@ def _beside(name: str, target: str) -> str:
 
 
 def _in_7z(path: Path, archive: Candidate) -> Iterator[_Entry]:
-    for position, name, size, crc, fault in list_members(path):
+    budget = Budget(archive.size)
+    for _, (position, name, size, crc, fault) in bounded(list_members(path)):
+        budget.spend(size)
         yield replace(archive, member=name, position=position, size=size, crc=crc, fault=fault), None
 
 
 def _in_tar(path: Path, archive: Candidate) -> Iterator[_Entry]:
     with open_tar(path) as tar:
-        for position, info in enumerate(tar):
+        for position, info in bounded(tar):
             if info.isfile():
                 head = _head(path, tar, info)
                 yield replace(archive, member=info.name, position=position, size=info.size, head=head), None

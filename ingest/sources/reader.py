@@ -22,6 +22,7 @@ import zstandard
 
 from dataset.errors import ReplayError
 from ingest.sources.sevenzip import Pass, SevenZipReader
+from ingest.sources.unpack import BoundedZip, TooLargeError, open_member, open_tar
 
 REPLAY_SUFFIXES = (".slp", ".slp.gz")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -48,6 +49,7 @@ FAULTS = {
     "unreadable_file": "cannot be opened (gone, or no permission); the next run tries it again",
     "unreadable_folder": "a folder that cannot be listed (gone, or no permission); the next run tries it again",
     "damaged_archive": "damaged in its archive, or the archive's own list is",
+    "too_large_archive": "an archive that holds far more than replays would, from there on: unpack it and give the folder",
     "encrypted": "locked with a password: unpack it and give the folder",
     "nested_archive": "an archive within an archive: unpack it and give the folder",
     "lost_link": "a link that cannot be followed within its archive",
@@ -243,6 +245,8 @@ class Reader:
 
 def _unreadable(candidate: Candidate, error: Exception) -> ReplayError:
     damaged = "damaged_gzip" if candidate.member is None else "damaged_archive"
+    if isinstance(error, TooLargeError):
+        damaged = "too_large_archive"
     reason = "unreadable_file" if is_refused(error) else damaged
     # The library's own words often hold file names, which a store must not.
     words = getattr(error, "strerror", None) or type(error).__name__
@@ -253,11 +257,11 @@ class _Zip:
     """A zip, whose members are read in any order."""
 
     def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
+        self._zip = BoundedZip(path)
 
     def open(self, position: int, pass_by: Pass) -> IO[bytes]:
         """The member that stands at ``position``."""
-        return self._zip.open(self._zip.infolist()[position])
+        return open_member(self._zip, self._zip.infolist()[position])
 
     def close(self) -> None:
         """Close the archive."""
@@ -295,19 +299,3 @@ class _Tar:
     def close(self) -> None:
         """Close the archive."""
         self._context.__exit__(None, None, None)
-
-
-@contextmanager
-def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar, whatever it is compressed by; only a plain one can be read in any order."""
-    if not path.name.lower().endswith(".zst"):
-        is_plain = path.name.lower().endswith(".tar")
-        with tarfile.open(path, "r:" if is_plain else "r|*") as tar:
-            yield tar
-        return
-    with (
-        path.open("rb") as file,
-        zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
-        tarfile.open(fileobj=stream, mode="r|") as tar,
-    ):
-        yield tar

@@ -1,5 +1,6 @@
 """Training and measuring on stores behind a URL, and with shards that are damaged."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,23 @@ def test_tolerated_shards_are_skipped_counted_and_recorded(store: Path, tmp_path
     report = json.loads(told.stdout)
     assert (report["skipped_shards"], report["replays"]) == ([BAD], 7)
     assert f"bad shard {BAD} was skipped, its replays are missing" in told.stderr
+
+
+def test_a_shard_that_a_stranger_wrote_stops_training_or_is_tolerated_as_a_damaged_one(
+    store: Path, tmp_path: Path
+) -> None:
+    manifest, data = Manifest.load(store), bytearray((store / BAD).read_bytes())
+    data[124:136] = b"-0000000001\0"  # the size of its first member
+    (store / BAD).write_bytes(data)
+    shards = tuple(
+        replace(one, sha256=hashlib.sha256(data).hexdigest()) if one.path == BAD else one for one in manifest.shards
+    )
+    replace(manifest, shards=shards).save(store)
+    refused = exphil(f"train --store {store} --name bad --runs {tmp_path} {TINY}")
+    assert isinstance(refused.exception, ShardError)
+    assert f"shard {BAD}: window shard: " in str(refused.exception)
+    result = exphil(f"train --store {store} --name kept --runs {tmp_path} --tolerate-bad-shards 1 --json {TINY}")
+    assert json.loads(result.stdout)["skipped_shards"] == [BAD]
 
 
 def test_fewer_than_no_shard_cannot_be_tolerated(store: Path, tmp_path: Path) -> None:

@@ -149,9 +149,10 @@ def _baselines(task: Task, is_named: bool, tolerate_bad_shards: int) -> Iterable
     """Rows of the baselines of one task; named after it where there are several."""
     path, codec, delay, character = task
     store = open_store(path, codec, BASE, tolerate_bad_shards)
-    banks: dict[str, Bank] = {split: Bank(store.packed(split), character_id(character)) for split in SPLITS}
+    who, classes = character_id(character), get_codec(codec)
+    banks: dict[str, Bank] = {split: Bank(store.packed(split), who, codec=classes) for split in SPLITS}
     tracked = {split: bank for split, bank in banks.items() if bank.tracks}
-    measured = measure_baselines(load_bank(store, "train", character), tracked, get_codec(codec), delay)
+    measured = measure_baselines(load_bank(store, "train", character), tracked, classes, delay)
     for name, reports in measured.items():
         label = f"{name}, {codec}, delay {delay}, {character or 'any player'}" if is_named else name
         yield baseline_row(label, {split: reports.get(split, {}) for split in SPLITS}) | {"reports": _slim(reports)}

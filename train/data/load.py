@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, SchemaError
 from dataset.melee.ids import character_from_name
 from dataset.schema import SIDES
@@ -86,7 +87,8 @@ def load_bank(store: Store, split: Split, character: str | None, max_replays: in
     """The replays of one split in which ``character`` was picked, all or some of them."""
     who = character_id(character)
     packed = store.packed(split)
-    bank = Bank(packed if max_replays is None else nested_subset(packed, max_replays, seed, who), who)
+    chosen = packed if max_replays is None else nested_subset(packed, max_replays, seed, who)
+    bank = Bank(chosen, who, codec=get_codec(store.manifest.codec))
     if not bank.tracks:
         named = "any player" if character is None else character
         held = sum(shard.samples for shard in store.manifest.of_kind("windows", split))

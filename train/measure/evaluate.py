@@ -98,7 +98,7 @@ def evaluate_run(
     """
     config = loaded.config
     store = open_store(path, config.policy.codec, config.policy.features, tolerate_bad_shards)
-    bank = Bank(store.packed(split), character_id(config.data.character))
+    bank = Bank(store.packed(split), character_id(config.data.character), codec=loaded.codec)
     _require_unseen(loaded, bank, is_seen_allowed)
     _require_tracks(bank, store, split, config.data.character)
     sampler = build_sampler(bank, config, is_shuffled=False)

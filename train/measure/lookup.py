@@ -133,7 +133,7 @@ def _count_again(loaded: LoadedPolicy, store: Store) -> Counts | None:
     if is_remote or trained["manifest_digest"] != store.manifest.digest:
         return None
     data = loaded.config.data
-    bank = Bank(store.packed("train", set(trained["train"]["ids"])), character_id(data.character))
+    bank = Bank(store.packed("train", set(trained["train"]["ids"])), character_id(data.character), codec=loaded.codec)
     if len(bank.ids) != len(trained["train"]["ids"]):
         return None
     return count_transitions(bank, Components.of(loaded.codec).sizes, data.delay)

@@ -204,7 +204,7 @@ def test_a_target_shifted_by_one_frame_is_a_leak(store: Path, shift: int) -> Non
         (lambda sample: replace(sample, stage=5 - sample.stage), "header"),
         (lambda sample: replace(sample, frames=sample.frames + 1), "frames"),
         (
-            lambda sample: replace(sample, encoded=replace(sample.encoded, indices=sample.encoded.indices[::-1])),
+            lambda sample: replace(sample, encoded=replace(sample.encoded, indices=sample.encoded.indices[:, ::-1])),
             "indices",
         ),
         (

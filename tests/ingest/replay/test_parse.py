@@ -13,6 +13,7 @@ from dataset.slippi.slp import POST_FRAME, read_events, read_slp
 from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns, read_game
 from tests.ingest.naive import naive_rows
+from tests.ingest.recordings import record
 
 ROLLED_BACK = "mewtwo__slprank+Froggi-Launcher__test__sample-games__direct-set-3__Replay_2_W__333019e9.slp"
 ICE_CLIMBERS = "edge__Walnut356+SlippiStats__ics__d202bb6e.slp"
@@ -139,28 +140,27 @@ def test_a_sample_holds_both_sides_controllers_and_the_encoded_frames(duels: Pat
 
 
 def test_a_panic_of_the_parser_is_a_reason_and_prints_nothing(
-    edge_case_replays: dict[str, Path], capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = edge_case_replays["bad__andrew-epstein+slippc__crash10__3b4326d5.slp"]
+    whole = record(tmp_path)
+    posts = [at for at, (command, payload) in enumerate(whole.events) if command == POST_FRAME and payload[4] == 0]
+    data = whole.without(*posts).file()
     with pytest.raises(ReplayError, match="peppi cannot read it") as caught:
-        parse_columns(path, rollback="last")
+        parse_columns(data, rollback="last")
     assert caught.value.reason == "parser_panic"
     assert capfd.readouterr().err == ""
     with pytest.raises(ReplayError):
-        parse_columns(path, rollback="last", is_verbose=True)
+        parse_columns(data, rollback="last", is_verbose=True)
     assert "panicked" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bad__LiamPack+slippi_parser__raw__ad883f55.slp", "not_slp"),
-        ("bad__altf4+libmelee__test_game_1__a8ffe057.slp", "unsupported_version"),
-        ("bad__andrew-epstein+slippc__crash4__88ed0974.slp", "damaged"),
+        ("bad__altf4+libmelee__corrupt_game_3__5b857a83.slp", "no_payload_sizes"),
+        ("bad__andrew-epstein+slippc__crash6__6cccfed0.slp", "unknown_event"),
+        ("bad__andrew-epstein+slippc__crash7__07a010d5.slp", "truncated"),
         ("bad__project-slippi+slippi-js__Event__580ebe9f.slp", "unknown_end_method"),
-        ("bad__hohav+py-slippi__severed_metadata__9a863a42.slp", "unfinished"),
-        ("bad__noahpodgurski+MeleeGuessr__new-scripts__sliced__2208049e.slp", "truncated"),
-        ("bad__project-slippi+slippi-js__Whispy__bb92c5ba.slp", "damaged"),
         ("edge__PMcca+go-slippi__doubles__97b3db00.slp", "not_two_players"),
     ],
 )
@@ -168,6 +168,30 @@ def test_real_files_that_cannot_be_parsed_say_why(edge_case_replays: dict[str, P
     with pytest.raises(ReplayError) as caught:
         parse_columns(edge_case_replays[name], rollback="last")
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "reasons"),
+    [
+        ("bad__LiamPack+slippi_parser__raw__ad883f55.slp", 1000, "container,cut"),
+        ("bad__Walnut356+SlippiStats__unknown_event__cdd6f003.slp", 5209, "header"),
+        ("bad__andrew-epstein+slippc__crash4__88ed0974.slp", 121, "damaged,events"),
+        ("bad__andrew-epstein+slippc__crash9__d8c9eda2.slp", 124, "header"),
+        ("bad__andrew-epstein+slippc__crash11__dea8946c.slp", 123, "events"),
+        ("bad__hohav+py-slippi__severed_metadata__9a863a42.slp", 2891, "container,cut"),
+        ("bad__ipowell+slippi-parse__test__1dae191e.slp", 7342, "bookends"),
+        ("bad__noahpodgurski+MeleeGuessr__new-scripts__sliced__2208049e.slp", 1000, "container,cut"),
+        ("bad__noahpodgurski+MeleeGuessr__slp-test__test__a590a5ae.slp", 3325, "damaged,events"),
+        ("bad__project-slippi+slippi-js__Whispy__bb92c5ba.slp", 10373, "payloads"),
+        ("bad__project-slippi+slippi-js__slp__placementsTest__ffa_1p2p_winner_2p__fef9f501.slp", 312, "end"),
+    ],
+)
+def test_real_files_that_peppi_refuses_are_read_as_far_as_they_are_whole(
+    edge_case_replays: dict[str, Path], name: str, frames: int, reasons: str
+) -> None:
+    parsed = parse_columns(edge_case_replays[name], rollback="last")
+    assert parsed.num_frames == frames
+    assert ",".join(parsed.repaired) == reasons or (reasons == "bookends" and not parsed.repaired)
 
 
 def test_an_interrupt_is_not_taken_for_a_panic(duels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
