@@ -32,6 +32,8 @@ class Wanted:
     sha256: str
     size: int | None
     """In bytes; ``None`` where the manifest does not list it."""
+    largest: int = 0
+    """Bytes after which a file of unknown ``size`` is given up."""
 
     def is_whole(self, data: bytes) -> bool:
         """Whether ``data`` is the file's bytes."""
@@ -132,18 +134,25 @@ def fetch(source: Source, wanted: Wanted, target: Path, store: str, patience: Pa
     retry(attempt, wanted.rule(store), patience)
 
 
-def fetch_parsed(source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience) -> T:
+def fetch_parsed(
+    source: Source, path: str, parse: Callable[[bytes], T], store: str, patience: Patience, largest: int
+) -> T:
     """Download a small file that no manifest lists, until ``parse`` takes it.
 
     Raises:
-        ShardError: it could not be had, or ``parse`` refused it (SchemaError) to the end.
+        ShardError: it could not be had, was longer than ``largest`` bytes, or ``parse`` refused it (SchemaError) to the end.
     """
 
     def attempt(trial: Trial) -> T:
         _, pieces = source.open(path, 0, None, is_fresh=trial.is_wrong)
         try:
+            data = bytearray()
             with closing(pieces):
-                return parse(b"".join(pieces))
+                for piece in pieces:
+                    data += piece
+                    if len(data) > largest:
+                        raise RefusedError(f"more than {largest:,} bytes")
+            return parse(bytes(data))
         except SchemaError as error:
             raise WrongFileError(f"a damaged one ({error})") from error
 
@@ -169,6 +178,9 @@ def _transfer(source: Source, wanted: Wanted, target: Path, trial: Trial) -> Non
                     trial.reach(start)
                     if wanted.size is not None and start > wanted.size:
                         raise WrongFileError(f"more than {wanted.size:,} bytes")
+                    if start > wanted.largest and wanted.size is None:
+                        file.truncate(0)
+                        raise RefusedError(f"more than {wanted.largest:,} bytes")
     except OSError as error:
         raise ConfigError(
             f"cache {target.parent}: must be a folder with room to write to, found {error.strerror}; "

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import sha256_of
-from dataset.io.remote_folder import Copied
+from dataset.io.remote_folder import LARGEST_TEXT, Copied
 
 Kind = Literal["dataset", "model"]
 
@@ -51,6 +51,11 @@ class HubRepo:
         """The text of one file; ``None`` if it is not there."""
         if path not in self.listed():
             return None
+        if not 0 <= self.listed()[path].size <= LARGEST_TEXT:
+            raise ExphilError(
+                f"{self.name}: {path} must have at most {LARGEST_TEXT:,} bytes, found {self.listed()[path].size:,}; name another "
+                "repository"
+            )
         with tempfile.TemporaryDirectory(prefix="exphil-hub-") as folder:
             self._download(Path(folder), [path])
             return (Path(folder) / path).read_text(encoding="utf-8", errors="replace")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import ConfigError, ExphilError
-from dataset.io.remote_folder import Copied
+from dataset.io.remote_folder import LARGEST_TEXT, Copied
 
 Progress = Callable[[str], None]
 """Called about every two seconds with rclone's own line of progress."""
@@ -30,7 +30,8 @@ class RcloneFolder:
 
     def read_text(self, path: str) -> str | None:
         """The text of one file; ``None`` if it is not there, or empty."""
-        found = subprocess.run([_rclone(), "cat", f"{self.name}/{path}", *_LOG], capture_output=True, check=False)
+        asked = [_rclone(), "cat", f"{self.name}/{path}", "--count", str(LARGEST_TEXT + 1), *_LOG]
+        found = subprocess.run(asked, capture_output=True, check=False)
         if found.returncode in (3, 4):  # rclone's exit codes: no such directory, no such file
             return None
         if found.returncode != 0:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+LARGEST_TEXT = 2**26
+"""Bytes of the longest text that is read from there."""
+
 
 @dataclass(frozen=True)
 class Copied:

@@ -2,12 +2,14 @@
 
 HTTP is read with the standard library: fsspec takes a body that is cut short for a whole one and does not say whether the
 server honoured a range, and httpx takes more than twice the CPU time for a shard. Credentials come from ``~/.netrc`` (HTTP) or
-the backend's own configuration and environment, never from the URL, and are not sent to where an address redirects.
+the backend's own configuration and environment, never from the URL, and are not sent to where an address redirects. A server
+may be a stranger's: it can neither lead to another kind of address nor keep a reader waiting without end.
 """
 
 import base64
 import http.client
 import netrc
+import re
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -15,9 +17,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from dataset.errors import ConfigError
+from dataset.io.http_opener import RedirectError, web_opener
 
 PIECE_BYTES = 2**18
 PART_BYTES = 2**22
@@ -126,6 +129,7 @@ class HttpSource:
         ``login`` is the ``Authorization`` that is sent to that address alone, and not to where it redirects.
         """
         self._address, self._stall_s, self._login, self._fallback = address, stall_s, login, fallback
+        self._opener = web_opener(stall_s)
 
     def about(self, path: str) -> tuple[int, str]:
         """Bytes of a file, and a tag that changes when it does, as far as the server says.
@@ -142,10 +146,11 @@ class HttpSource:
     def _announced(self, method: str, path: str) -> tuple[int, str]:
         with self._send(method, path) as response:
             headers = response.headers
-        if headers.get("Content-Length") is None:
+        length = headers.get("Content-Length")
+        if length is None or not re.fullmatch("[0-9]{1,15}", length):
             raise RefusedError("a server that does not say how long it is")
         # Its time comes first, because each machine of a large site may have an ETag of its own.
-        return int(headers["Content-Length"]), headers.get("Last-Modified") or headers.get("ETag") or ""
+        return int(length), headers.get("Last-Modified") or headers.get("ETag") or ""
 
     def open(self, path: str, offset: int, size: int | None, *, is_fresh: bool) -> tuple[int, Pieces]:
         """See ``Source``."""
@@ -172,7 +177,7 @@ class HttpSource:
             request = Request(self._address(path), headers=headers | {"Accept-Encoding": "identity"}, method=method)
             if self._login:
                 request.add_unredirected_header("Authorization", self._login)
-            response: http.client.HTTPResponse = urlopen(request, timeout=self._stall_s)
+            response: http.client.HTTPResponse = self._opener.open(request, timeout=self._stall_s)
         return response
 
     def _pieces(self, response: http.client.HTTPResponse) -> Pieces:
@@ -199,6 +204,8 @@ class HttpSource:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise WrongFileError(f"{status}: the server's file ends earlier") from error
             raise (TransferError if error.code in _TRANSIENT else RefusedError)(status) from error
+        except RedirectError as error:
+            raise RefusedError(str(error)) from error
         except http.client.InvalidURL as error:
             raise RefusedError("an address with characters that must be quoted") from error
         except (http.client.HTTPException, OSError) as error:
@@ -234,8 +241,7 @@ class FsspecSource:
     def _parts(self, path: str, offset: int, size: int | None) -> Pieces:
         filesystem, folder = open_filesystem(self._url)
         if size is None:
-            yield self._read(filesystem, f"{folder}/{path}", None, None)
-            return
+            size = self._size(filesystem, f"{folder}/{path}")
         while offset < size:
             part = self._read(filesystem, f"{folder}/{path}", offset, min(offset + PART_BYTES, size))
             if not part:
@@ -243,11 +249,24 @@ class FsspecSource:
             yield part
             offset += len(part)
 
-    def _read(self, filesystem: Any, name: str, start: int | None, end: int | None) -> bytes:
-        wanted = PART_BYTES if start is None or end is None else end - start
-        limit = {"timeout": max(self._stall_s, wanted / SLOWEST)} if filesystem.async_impl else {}
-        try:
+    def _size(self, filesystem: Any, name: str) -> int:
+        with self._transfer_errors():
+            filesystem.invalidate_cache()
+            size = filesystem.size(name)
+        if type(size) is not int or size < 0:
+            raise RefusedError("a backend that does not say how long it is")
+        return size
+
+    def _read(self, filesystem: Any, name: str, start: int, end: int) -> bytes:
+        limit = {"timeout": max(self._stall_s, (end - start) / SLOWEST)} if filesystem.async_impl else {}
+        with self._transfer_errors():
             return bytes(filesystem.cat_file(name, start=start, end=end, **limit))
+
+    @contextmanager
+    def _transfer_errors(self) -> Iterator[None]:
+        """Turn what a backend raises into errors of a transfer."""
+        try:
+            yield
         except FileNotFoundError as error:
             raise RefusedError("no such file") from error
         except PermissionError as error:

@@ -31,6 +31,9 @@ CHARACTERS: tuple[Character, ...] = (
 )  # fmt: skip
 """The 26 playable characters, by external id. Ice Climbers are led by Popo (internal 10)."""
 
+ZELDA_AND_SHEIK = frozenset({19, 7})
+"""Internal ids of the two who turn into each other in the middle of a game."""
+
 NANA = 11
 """Internal id of the follower of an Ice Climbers pair."""
 

@@ -9,7 +9,7 @@ from dataset.io.atomic import SHARD_FOLDERS, TEMPORARY_SUFFIX, sha256_of
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
-from dataset.store.manifest_rules import SHARD_NAME
+from dataset.store.manifest_rules import LARGEST, SHARD_NAME
 from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
 
 
@@ -98,12 +98,17 @@ class Remote:
         def parse(data: bytes) -> Manifest:
             return Manifest.from_json(data.decode("utf-8", errors="replace"), str(self.path))
 
-        return fetch_parsed(self._source, MANIFEST_NAME, parse, str(self.path), self._patience)
+        return fetch_parsed(self._source, MANIFEST_NAME, parse, str(self.path), self._patience, LARGEST)
 
     def replays(self, manifest: Manifest) -> Path:
         """A copy of the table of replays that ``manifest`` belongs to."""
+        if not manifest.replays_sha256:
+            raise SchemaError(
+                f"store {self.path}: {MANIFEST_NAME} must list the SHA-256 of {REPLAYS_NAME}, found none; run 'exphil ingest "
+                "--rebuild' where the store was made"
+            )
         newest, previous = (
-            Wanted(path=name, sha256=manifest.replays_sha256, size=None)
+            Wanted(path=name, sha256=manifest.replays_sha256, size=None, largest=self._cache.limit_bytes)
             for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME)
         )
         try:

@@ -21,7 +21,7 @@ from dataset.melee.controller import (
     TRIGGER_RANGE,
     Z,
 )
-from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES, character_from_name
+from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_STAGES, ZELDA_AND_SHEIK
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
 from dataset.store.frame_table import missing_columns
 
@@ -46,7 +46,6 @@ _LIMITED = [
     if column.name == suffix or column.name.endswith(f"_{suffix}")
 ]
 
-_SHAPES = frozenset(character_from_name(name).internal for name in ("zelda", "sheik"))
 """Whoever picked one of these may play the other."""
 
 
@@ -103,7 +102,7 @@ def wrong_characters(row: Mapping[str, Any], columns: Columns) -> list[str]:
         if played.min() == played.max() == picked:
             continue
         seen = set(np.unique(played).tolist())
-        if not seen <= ({picked} | (_SHAPES if picked in _SHAPES else set())):
+        if not seen <= ({picked} | (ZELDA_AND_SHEIK if picked in ZELDA_AND_SHEIK else set())):
             found.append(f"character_{side} is {picked}, its frames say {sorted(seen)}")
     return found
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from dataset.codecs.registry import CODECS
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
-from dataset.melee.ids import character_from_name
+from dataset.melee.ids import ZELDA_AND_SHEIK, Character, character_from_name, internal_from_external
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.frame_table import missing_columns
@@ -24,7 +24,7 @@ from dataset.store.quality import damage_taken, decided_winner, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
-from ingest.replay.parse import ParsedReplay
+from ingest.replay.parse import SHEIK_TOLD_SINCE, ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
 
 FRAMES_PER_SECOND = 60
@@ -104,12 +104,22 @@ def judge_header(header: Header, options: IngestOptions) -> None:
         raise ReplayError("cpu_player", "replay: humans play a game, found a CPU; --include-cpu lets it in")
     if options.character is not None:
         wanted = character_from_name(options.character)
-        if wanted.external not in [player.character for player in header.players]:
-            raise ReplayError("character_absent", f"replay: a player must have picked {wanted.name}, found neither")
+        picked = {internal_from_external(player.character) for player in header.players}
+        if header.version < SHEIK_TOLD_SINCE and picked & ZELDA_AND_SHEIK:
+            picked |= ZELDA_AND_SHEIK  # who of the two it was, the frames will say
+        _require_character(wanted, wanted.internal in picked)
+
+
+def _require_character(wanted: Character, is_there: bool) -> None:
+    if not is_there:
+        raise ReplayError("character_absent", f"replay: a player must have picked {wanted.name}, found neither")
 
 
 def judge(parsed: ParsedReplay, options: IngestOptions, outcome: Outcome) -> None:
     """Raise the reason for which a parsed game is out."""
+    if options.character is not None:
+        wanted = character_from_name(options.character)
+        _require_character(wanted, wanted.internal in parsed.characters)
     if parsed.num_frames < options.min_frames:
         raise ReplayError(
             "too_short", f"replay: a game lasts {options.min_frames} frames or more, found {parsed.num_frames}"

@@ -22,14 +22,25 @@ from numpy.typing import NDArray
 from peppi_py import _peppi
 
 from dataset.errors import ReplayError
-from dataset.melee.ids import internal_from_external, stage_index_from_slippi
+from dataset.melee.ids import ZELDA_AND_SHEIK, internal_from_external, stage_index_from_slippi
 from dataset.schema import COLUMNS, SIDES, Columns
 from dataset.slippi.repair import Repaired, repair
-from dataset.slippi.slp import HEADER_BYTES, POST_FRAME, Header, raw_length, read_events, read_header, read_slp
+from dataset.slippi.slp import (
+    HEADER_BYTES,
+    POST_FRAME,
+    Header,
+    HeaderPlayer,
+    raw_length,
+    read_events,
+    read_header,
+    read_slp,
+)
 from ingest.options import Rollback
 from ingest.replay.columns import Extracted, extract
 
 FRAME_STARTS_SINCE = (2, 2, 0)
+SHEIK_TOLD_SINCE = (1, 6, 0)
+"""Before this version a game start says Zelda for both; who began shows in the first frame."""
 
 _REASONS = (
     ("expected: [123, 85", "not_slp", "the file does not begin like a .slp file"),
@@ -138,7 +149,7 @@ def parse_columns(
         header=header,
         version=header.version if repaired is None else repaired.version,
         ports=(a.port, b.port),
-        characters=(_picked(a.character), _picked(b.character)),
+        characters=(_picked(a, "a", header, found.columns), _picked(b, "b", header, found.columns)),
         stage=stage,
         columns=found.columns,
         frames_resimulated=found.frames_resimulated,
@@ -184,10 +195,14 @@ def _as_recorded(found: Extracted, repaired: Repaired) -> Extracted:
     return replace(found, columns=columns, frame_gaps=found.frame_gaps + repaired.frames_lost)
 
 
-def _picked(external: int) -> int:
-    internal = internal_from_external(external)
+def _picked(player: HeaderPlayer, side: str, header: Header, columns: Columns) -> int:
+    """Internal id of the character with which a player began."""
+    internal = internal_from_external(player.character)
     if internal is None:
-        raise ReplayError("not_playable", f"replay: a player picks one of 26 characters, found id {external}")
+        raise ReplayError("not_playable", f"replay: a player picks one of 26 characters, found id {player.character}")
+    first = int(columns[f"{side}_character"][0])
+    if header.version < SHEIK_TOLD_SINCE and {internal, first} <= ZELDA_AND_SHEIK:
+        return first
     return internal
 
 

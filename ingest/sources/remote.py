@@ -88,7 +88,7 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
         _one(
             url,
             name if is_file else path.removeprefix(root).lstrip("/"),
-            about["size"],
+            _size(url, path, about),
             str([about.get(tag) for tag in _TAGS]),
         )
         for path, about in sorted(listed.items())
@@ -97,8 +97,20 @@ def _announced(url: str, patience: Patience) -> tuple[str, list[Announced]]:
     return parent if is_file else url, announced
 
 
+def _size(url: str, path: str, about: dict[str, Any]) -> int:
+    size = about.get("size")
+    if type(size) is not int or size < 0:
+        raise ConfigError(
+            f"source {url}: its server must say how many bytes {path} has, found {ascii(size)[:40]}; copy the files "
+            "here and give their folder"
+        )
+    return size
+
+
 def _one(url: str, path: str, size: int, tag: str) -> Announced:
-    name = re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])
+    name = re.sub(
+        r"[^\w.-]", "_", path.rpartition("/")[2], flags=re.ASCII
+    )  # a name of Unicode may be too long for a disk
     kind = max((end for end in (*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES) if name.lower().endswith(end)), key=len)
     digest = hashlib.sha256(f"{url}\n{path}\n{size}\n{tag}".encode()).hexdigest()[:32]
     key = f"{name[: -len(kind)][:100]}.{digest}{kind.removesuffix(Path(name).suffix.lower())}"  # the cache adds the last suffix

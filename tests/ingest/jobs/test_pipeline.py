@@ -17,6 +17,7 @@ import zstandard
 from dataset.codecs.registry import get_codec
 from dataset.errors import BusyError, ConfigError, SchemaError
 from dataset.features.layout import ALL
+from dataset.slippi import slp
 from dataset.store.frame_table import sample_of
 from dataset.store.manifest import Manifest
 from dataset.store.quality import QUALITY_SCHEMA, quality_of
@@ -32,6 +33,7 @@ from ingest.replay.parse import parse_columns
 from ingest.sources import find, sevenzip
 from ingest.sources import reader as archives
 from tests.conftest import replay_archive
+from tests.ingest.recordings import record
 
 MakeDuel = Callable[..., Path]
 
@@ -499,6 +501,28 @@ def test_a_character_that_nobody_picked_leaves_an_empty_store(duels: Path, tmp_p
     report = ingest([duels], tmp_path, options(character="falco"))
     assert report.rejections == {"character_absent": 4}
     assert Manifest.load(tmp_path).shards == ()
+
+
+@pytest.mark.parametrize(("version", "taken"), [((1, 5, 0), "sheik"), ((2, 0, 1), "zelda")])
+def test_before_slippi_1_6_the_first_frame_says_who_of_zelda_and_sheik_was_picked(
+    version: tuple[int, int, int], taken: str, tmp_path: Path
+) -> None:
+    whole = record(tmp_path, version)
+    picked = slp.LAYOUTS[slp.GAME_START].fields["players"][1]  # type: ignore[index]
+    played = slp.LAYOUTS[slp.POST_FRAME].fields["character"][1]  # type: ignore[index]
+    for place, (command, payload) in enumerate(whole.events):
+        if command == slp.GAME_START:
+            whole = whole.changed(place, payload[:picked] + b"\x12" + payload[picked + 1 :])
+        elif command == slp.POST_FRAME and payload[4] == 0:
+            whole = whole.changed(place, payload[:played] + b"\x07" + payload[played + 1 :])
+    (tmp_path / "a.slp").write_bytes(whole.file())
+    for name in ("zelda", "sheik", "mario"):
+        report = ingest([tmp_path / "a.slp"], tmp_path / name, options(character=name, keep_all=True))
+        assert report.rejections == ({} if name == taken else {"character_absent": 1})
+        checks = verify(tmp_path / name).checks
+        assert {check.name for check in checks if not check.ok} <= {"leak"}
+    (row,) = Store(tmp_path / taken).replays().collect().to_dicts()
+    assert row["character_a"] == {"sheik": 7, "zelda": 19}[taken]
 
 
 def test_every_edge_case_is_accounted_for(tmp_path: Path) -> None:
