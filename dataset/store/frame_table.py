@@ -49,6 +49,11 @@ _PRESENT_WHERE = {
 }
 """Columns with nulls, and the column that is true where they hold a value."""
 
+_ALWAYS = (
+    frozenset({"replay", *(column.name for column in COLUMNS if column.since <= (0, 1, 0))}) - _PRESENT_WHERE.keys()
+)
+"""Columns of every shard."""
+
 _OFTEN_ABSENT = {*_PRESENT_WHERE, *(f"{side}_trigger_{which}" for side in SIDES for which in "lr")}
 """Columns that a replay of any version may lack."""
 
@@ -82,10 +87,11 @@ def read_replays(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[d
         rows: their rows of the table of replays, by ascending ``row_start``.
 
     Raises:
-        SchemaError: a replay's rows are not inside one row group.
+        SchemaError: a replay's rows are not inside one row group, or the columns are not those that exphil writes.
     """
     waiting = deque(rows)
     with pq.ParquetFile(path) as file:
+        _check_types(path.name, file.schema_arrow)
         last = 0
         for group in range(file.metadata.num_row_groups):
             first, last = last, last + file.metadata.row_group(group).num_rows
@@ -99,6 +105,18 @@ def read_replays(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[d
             f"shard {path.name}: replay {row['id']} must lie in rows {row['row_start']}…{row['row_start'] + row['frames']}, "
             f"inside one row group, found {last} rows grouped otherwise; run 'exphil ingest --rebuild'"
         )
+
+
+def _check_types(shard: str, found: pa.Schema) -> None:
+    """Refuse a shard with columns of other types, or without one that every replay records."""
+    for name in FRAME_SCHEMA.names:
+        kind, is_there = FRAME_SCHEMA.field(name).type, name in found.names
+        kinds = (kind, pa.large_string()) if name == "replay" else (kind,)
+        if (is_there and found.field(name).type not in kinds) or (name in _ALWAYS and not is_there):
+            raise SchemaError(
+                f"shard {shard}: column {name} must be {kind}, found {found.field(name).type if is_there else 'none'}; "
+                "copy the shard again or run 'exphil ingest --rebuild'"
+            )
 
 
 def columns_from_table(table: pa.Table) -> dict[str, NDArray[np.generic]]:
