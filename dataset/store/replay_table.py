@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -133,19 +134,30 @@ _POLARS_SCHEMA = pl.DataFrame(REPLAY_SCHEMA.empty_table()).schema
 
 
 def replays_path(folder: Path, manifest: Manifest) -> Path:
-    """Where the table of replays lies that ``manifest`` belongs to."""
+    """Where the table of replays lies that ``manifest`` belongs to; whoever writes to the store may replace it at any time."""
+    return _replays_of(folder, manifest)[0]
+
+
+def replays_data(folder: Path, manifest: Manifest) -> bytes:
+    """The bytes of that table, which stay what they are while somebody writes to the store."""
+    return _replays_of(folder, manifest)[1]
+
+
+def _replays_of(folder: Path, manifest: Manifest) -> tuple[Path, bytes]:
     for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
         path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
-            return path
+        with suppress(FileNotFoundError):
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() == manifest.replays_sha256:
+                return path, data
     raise SchemaError(
         f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
         "found another or none; copy the store again or run 'exphil ingest --rebuild'"
     )
 
 
-def scan_replays(path: Path | str) -> pl.LazyFrame:
-    """The table of replays in a file; a column that came after it was written is null."""
+def scan_replays(path: Path | str | bytes) -> pl.LazyFrame:
+    """The table of replays in a file, or in its bytes; a column that came after it was written is null."""
     return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
 
 

@@ -31,7 +31,7 @@ from dataset.store.frame_table import (
     wrong_nulls,
 )
 from dataset.store.manifest import Manifest, ShardInfo, require_folder
-from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, replays_path, rows_by_shard
+from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, replays_data, rows_by_shard
 from dataset.stream.window_shards import read_shard
 from dataset.verify.checks import (
     Check,
@@ -68,7 +68,7 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     """
     folder = require_folder(folder)
     manifest = Manifest.load(folder)
-    replays = pl.scan_parquet(replays_path(folder, manifest))
+    replays = pl.scan_parquet(replays_data(folder, manifest))
     rows, kept = ingested_rows(replays), kept_rows(replays)
     report = on_progress or (lambda name, done, total: None)
     damaged = _damaged_shards(folder, manifest, quick, report)
