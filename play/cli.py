@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("play", "eval_games", "demo")
+COMMANDS = ("play", "eval_games", "arena", "demo")
 
 
 def register(app: typer.Typer) -> None:

@@ -44,6 +44,11 @@ REPORT = (
     "intervals per_replay seconds seconds_per_million_frames cpu_seconds_per_million_frames"
 )
 
+CONDUCT = (
+    "presses_per_minute presses_per_attack presses_per_attack_interval repeated_attacks repeated_attacks_interval "
+    "frozen frozen_interval longest_freeze_s off_stage off_stage_interval recoveries recovered recovered_interval"
+)
+
 KEYS: dict[str, dict[str, str]] = {
     "ingest": {
         "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate "
@@ -129,6 +134,17 @@ KEYS: dict[str, dict[str, str]] = {
         "damage_taken_per_minute win_rate",
         "rows[].win_rate": "value low high",
     },
+    "arena": {
+        "": "world games runs rows matrix game_frames seconds replays",
+        "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided "
+        "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
+        "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "
+        "damage_dealt_per_minute damage_dealt_interval damage_taken_per_minute damage_taken_interval win_rate "
+        "win_rate_interval conduct conduct_of_opponent",
+        "rows[].conduct": CONDUCT,
+        "rows[].conduct_of_opponent": CONDUCT,
+        "rows[].conduct.presses_per_minute": "a b x y z l r d_up",
+    },
     "sync": {
         "": "files bytes",
     },
@@ -172,6 +188,7 @@ COMMANDS = {
     "play --stand-in": "play --policy runs/one --stand-in short.slp --sync",
     "play --check": "play --check --dolphin . --iso .",
     "eval-games": "eval-games logs",
+    "arena": "arena runs/one --games 2 --seconds 1",
     "sync": "sync up store --remote away",
     "hub": "hub push store --repo me/duels",
     "demo": "demo",

@@ -13,6 +13,9 @@ from dataset.melee.controller import Classes, Controllers
 class Codec(Protocol):
     """What every codec offers."""
 
+    def __hash__(self) -> int:
+        """Codecs are keys of caches."""
+
     @property
     def name(self) -> str:
         """What ``--codec`` calls it."""

@@ -116,7 +116,7 @@ class Recorder:
         frames = slp.FIRST_FRAME + np.arange(self.num_frames)
         start = np.zeros(self.num_frames, slp.LAYOUTS[slp.FRAME_START])
         start["frame"], start["scene_frame"] = frames, np.arange(self.num_frames)
-        start["random_seed"] = (seed * 2_654_435_761 + np.arange(self.num_frames) * 69_069) % (1 << 32)
+        start["random_seed"] = (seed * 2_654_435_761 % (1 << 32) + np.arange(self.num_frames) * 69_069) % (1 << 32)
         bookend = np.zeros(self.num_frames, slp.LAYOUTS[slp.BOOKEND])
         bookend["frame"] = bookend["latest_finalized_frame"] = frames
         tables = {

@@ -29,7 +29,7 @@ _SMALLEST = 1e-6
 _NOISE_FRAMES = 64
 """Frames of noise drawn at once."""
 
-_REMEMBERED = 4096
+_REMEMBERED = 1 << 15
 """Controllers whose decoding is cached: players hold most of them for many frames, and come back to them."""
 
 
@@ -93,7 +93,6 @@ class Agent:
         self._codec = codec
         self._online_delay = online_delay
         self.noise = _noise(seed, self.num_components)
-        self._committed = lru_cache(_REMEMBERED)(lambda classes: _commit(codec, classes))
         self.start_game(0)
 
     def start_game(self, side: int) -> None:
@@ -118,7 +117,7 @@ class Agent:
             frames_late: how many frames newer than t have already been played.
         """
         is_in_time = frames_late <= self.delay - self._online_delay
-        self._queue.append(self._committed(classes.tobytes()) if is_in_time else self._queue[-1])
+        self._queue.append(_commit(self._codec, classes.tobytes()) if is_in_time else self._queue[-1])
         return self._queue[self._online_delay].controller
 
     def skip(self, num_frames: int) -> None:
@@ -145,9 +144,24 @@ class Batch:
 
     def decide(self, columns: Sequence[Column]) -> Classes:
         """Step every agent on its frame, given by raw column; classes uint8 [rows, K]."""
-        continuous, indices, previous, _, noise = self._given
+        continuous, indices, *_ = self._given
         for row, (agent, column) in enumerate(zip(self._agents, columns, strict=True)):
             continuous[row], indices[row] = agent.encoder.encode(column)
+        return self._step()
+
+    def decide_encoded(self, continuous: NDArray[np.float16], indices: NDArray[np.uint16]) -> Classes:
+        """``decide`` for frames that are encoded already, each as its agent's side sees it.
+
+        Args:
+            continuous: features [rows, C].
+            indices: [rows, I].
+        """
+        self._given.continuous[:], self._given.indices[:] = continuous, indices
+        return self._step()
+
+    def _step(self) -> Classes:
+        previous, noise = self._given.previous, self._given.noise
+        for row, agent in enumerate(self._agents):
             previous[row] = agent.previous
             noise[row] = next(agent.noise)
         return self._stepper.step(self._given)
@@ -205,6 +219,7 @@ def _noise(seed: int | tuple[int, ...], num_components: int) -> Iterator[NDArray
         yield from random.random((_NOISE_FRAMES, num_components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
 
 
+@lru_cache(_REMEMBERED)
 def _commit(codec: Codec, classes: bytes) -> Committed:
     return _as_committed(codec, codec.decode(np.frombuffer(classes, dtype=np.uint8)))
 

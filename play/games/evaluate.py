@@ -12,20 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from play.games.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
 from play.games.find import Game
 
-RESAMPLES = 10_000
-FRAMES_PER_MINUTE = 3600
 EVERYBODY = "(all)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """A figure with its 95 % interval; None where the games do not give it."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,25 +55,23 @@ def evaluate(games: Sequence[Game], *, seed: int = 0) -> list[Row]:
 
 def _row(policy: str, opponent: str, games: Sequence[Game], seed: int) -> Row:
     sums = _cluster_sums(games)
-    net, dealt, taken, minutes, wins, decided = range(6)
-    draws = _draws(len(sums), seed) @ sums  # [RESAMPLES, 6]
-    total = sums.sum(axis=0)
+    drawn = Bootstrap(sums, seed)
     return Row(
         policy=policy,
         opponent=opponent,
         games=len(games),
-        clusters=len(sums),
-        minutes=round(float(total[minutes]), 2),
-        decided=int(total[decided]),
-        net_stocks_per_minute=_rate(sums, draws, net, minutes),
-        damage_dealt_per_minute=_rate(sums, draws, dealt, minutes),
-        damage_taken_per_minute=_rate(sums, draws, taken, minutes),
-        win_rate=_rate(sums, draws, wins, decided),
+        clusters=len(sums["minutes"]),
+        minutes=round(drawn.total("minutes"), 2),
+        decided=int(drawn.total("decided")),
+        net_stocks_per_minute=drawn.rate("net", "minutes"),
+        damage_dealt_per_minute=drawn.rate("dealt", "minutes"),
+        damage_taken_per_minute=drawn.rate("taken", "minutes"),
+        win_rate=drawn.rate("wins", "decided"),
     )
 
 
-def _cluster_sums(games: Iterable[Game]) -> NDArray[np.float64]:
-    """Per cluster: net stocks, damage dealt, damage taken, minutes, wins, decided games; [clusters, 6]."""
+def _cluster_sums(games: Iterable[Game]) -> dict[str, NDArray[np.float64]]:
+    """What each cluster came to, by name."""
     sums: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(6))
     for game in games:
         sums[game.cluster] += (
@@ -94,26 +82,8 @@ def _cluster_sums(games: Iterable[Game]) -> NDArray[np.float64]:
             game.won is True,
             game.won is not None,
         )
-    return np.stack(list(sums.values()))
-
-
-def _draws(num_clusters: int, seed: int) -> NDArray[np.float64]:
-    """How often each cluster is drawn in each resample; [RESAMPLES, clusters]."""
-    random = np.random.default_rng(seed)
-    return random.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=RESAMPLES).astype(np.float64)
-
-
-def _rate(sums: NDArray[np.float64], draws: NDArray[np.float64], over: int, under: int) -> Rate:
-    """A ratio of sums and its percentile interval; without one where only one cluster counts."""
-    total = sums.sum(axis=0)
-    if total[under] == 0:
-        return Rate(value=None, low=None, high=None)
-    value = round(float(total[over] / total[under]), 4)
-    usable = draws[draws[:, under] > 0]
-    if np.count_nonzero(sums[:, under]) < 2:
-        return Rate(value=value, low=None, high=None)
-    low, high = np.percentile(usable[:, over] / usable[:, under], (2.5, 97.5))
-    return Rate(value=value, low=round(float(low), 4), high=round(float(high), 4))
+    names = ("net", "dealt", "taken", "minutes", "wins", "decided")
+    return dict(zip(names, np.stack(list(sums.values()), axis=1), strict=True))
 
 
 def rate_table(rows: Sequence[Row]) -> Table:
@@ -127,13 +97,10 @@ def rate_table(rows: Sequence[Row]) -> Table:
         rates = (row.net_stocks_per_minute, row.damage_dealt_per_minute, row.damage_taken_per_minute)
         counts = (f"{row.games:,}", f"{row.clusters:,}", f"{row.minutes:,.1f}")
         table.add_row(
-            row.policy, row.opponent, *counts, *(_shown(rate, ".2f") for rate in rates), _shown(row.win_rate, ".0%")
+            row.policy,
+            row.opponent,
+            *counts,
+            *(shown_rate(rate, ".2f", "") for rate in rates),
+            shown_rate(row.win_rate, ".0%", "none decided"),
         )
     return table
-
-
-def _shown(rate: Rate, style: str) -> str:
-    if rate.value is None:
-        return "none decided"
-    parts = [f"{value:{style}}".replace("%", " %") for value in (rate.value, rate.low, rate.high) if value is not None]
-    return parts[0] if len(parts) == 1 else f"{parts[0]} ({parts[1]} to {parts[2]})"

@@ -53,6 +53,8 @@ class LoadedRun:
     """Whom it imitates; None: everybody."""
     runtime: str
     """What steps it, for people to read."""
+    is_int8: bool = False
+    """Whether one scale serves the activations of all players that are stepped at once."""
 
 
 def load_players(options: PlayOptions, say: Say) -> tuple[list[LoadedRun], Players]:
@@ -155,7 +157,8 @@ def load(
         return _loaded(record, folder, f"PyTorch{hint}"), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
     _require_fresh(stepper.metadata, graph, weights, run)
-    return _loaded(record, folder, f"{name}, {stepper.metadata['precision']}"), stepper
+    precision = stepper.metadata["precision"]
+    return _loaded(record, folder, f"{name}, {precision}", is_int8=precision == "int8"), stepper
 
 
 def _check(temperature: float, runtime: str, openvino_device: str | None) -> None:
@@ -183,10 +186,16 @@ def _graph_stepper(
     return "ONNX Runtime", OnnxStepper(graph, temperature, num_players)
 
 
-def _loaded(record: dict[str, Any], folder: Path, runtime: str) -> LoadedRun:
+def _loaded(record: dict[str, Any], folder: Path, runtime: str, *, is_int8: bool = False) -> LoadedRun:
     data = record["config"]["data"]
-    codec = get_codec(record["codec"])
-    return LoadedRun(folder=folder, codec=codec, delay=data["delay"], character=data["character"], runtime=runtime)
+    return LoadedRun(
+        folder=folder,
+        codec=get_codec(record["codec"]),
+        delay=data["delay"],
+        character=data["character"],
+        runtime=runtime,
+        is_int8=is_int8,
+    )
 
 
 def _torch_stepper(run: str, temperature: float, num_players: int) -> Stepper:

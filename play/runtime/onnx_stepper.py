@@ -93,18 +93,30 @@ class OnnxStepper(GraphStepper):
         path: the graph.
         temperature: divides the logits of every component; 1 samples what the policy learned.
         num_players: how many it steps at once, each with a state of its own.
+        session: the graph, where it has been opened for as many players already.
 
     Raises:
         CheckpointError: the file is no such graph, or another exphil's.
     """
 
-    def __init__(self, path: Path, temperature: float = 1.0, num_players: int = 1) -> None:
-        self._session = open_session(path, num_players)
+    def __init__(
+        self,
+        path: Path,
+        temperature: float = 1.0,
+        num_players: int = 1,
+        session: ort.InferenceSession | None = None,
+    ) -> None:
+        self._session = session or open_session(path, num_players)
+        self._made_from = (path, temperature, num_players)
         inputs, outputs = (
             {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
         super().__init__(inputs, outputs, temperature, metadata_of(self._session, path))
+
+    def twin(self) -> "OnnxStepper":
+        """The same policy with states of its own for as many players; both share the weights."""
+        return OnnxStepper(*self._made_from, self._session)
 
     def _bind(self, inputs: Buffers, outputs: Buffers) -> Callable[[], object]:
         binding = self._session.io_binding()

@@ -31,6 +31,10 @@ class TorchStepper:
         torch.set_num_threads(1)
         return cls(load_policy(run).policy, temperature, num_players)
 
+    def twin(self) -> "TorchStepper":
+        """The same policy with states of its own for as many players; both share the weights."""
+        return TorchStepper(self.policy, self.temperature, self.num_players)
+
     def reset(self) -> None:
         """Begin a new game."""
         self._state = self.policy.initial_state(self.num_players)

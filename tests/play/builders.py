@@ -31,10 +31,11 @@ def random_run(
     hidden: int = 16,
     codec: str = "axis17",
     features: str = "all",
+    backbone: str = "gru",
 ) -> Path:
     """A run folder with a policy that was never trained, so it presses everything all the time."""
     config = RunConfig(
-        policy=PolicyConfig(codec=codec, features=features, backbone="gru", hidden_sizes=(hidden, hidden)),
+        policy=PolicyConfig(codec=codec, features=features, backbone=backbone, hidden_sizes=(hidden, hidden)),
         data=DataConfig(character=character, delay=delay),
     )
     torch.manual_seed(0)

@@ -1,0 +1,243 @@
+"""Holds an arena: loads who takes part, plays every pairing in a world, and gives the results."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.melee.ids import STAGES, character_from_name, stage_from_name
+from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
+from play.arena.results import FRAMES_PER_SECOND, Row, matrix, row_of
+from play.arena.tally import Tally
+from play.arena.world import World
+from play.runtime.load import Say
+from play.runtime.rows import load_rows
+from train.runs.run_folder import find_run
+
+SCRIPTED, SELF = "scripted", "self"
+"""What ``--against`` may be beside a run."""
+
+OnFrame = Callable[[str, int, int], None]
+"""Is given what is played, frames played and frames to play at most, over all pairings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldKind:
+    """A kind of world, and what it knows."""
+
+    characters: Sequence[str]
+    levels: Sequence[int]
+    """Strengths of its own player; the last is the one to beat."""
+    longest: int
+    """Most frames of a game."""
+    make: Callable[[int], World]
+    """Makes a world whose games last so many frames at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaOptions:
+    """Who plays whom, where and how long."""
+
+    runs: Sequence[str]
+    world: str
+    against: str = SCRIPTED
+    """Whom every run meets, beside the other runs: the world's own player, itself, or a run."""
+    games: int = 32
+    """Of every pairing."""
+    seconds: float = 120.0
+    """Of the longest games, counted from Slippi frame -123."""
+    stages: Sequence[str] = ()
+    """In turns; none: all legal ones."""
+    seed: int = 0
+    character: str | None = None
+    """Of the runs; None: what each imitates."""
+    opponent_characters: Sequence[str] = ()
+    """Of whom every run meets, in turns; none: what a run imitates, and all others for the world's own player."""
+    level: int | None = None
+    """Of the world's own player; None: the strongest."""
+    temperature: float = 1.0
+    runtime: str = "auto"
+    save_replays: Path | None = None
+    """Folder that every game is saved in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an arena came to."""
+
+    rows: list[Row]
+    names: list[str]
+    """Of the runs, in the order given."""
+    matrix: list[list[float | None]]
+    """Net stocks per minute of each run against each other."""
+    game_frames: int
+    seconds: float
+    replays: list[Path]
+
+
+def hold_arena(
+    options: ArenaOptions,
+    worlds: Mapping[str, WorldKind],
+    say: Say,
+    on_frame: OnFrame,
+    now: Callable[[], float] = time.perf_counter,
+) -> Outcome:
+    """Play every pairing and count.
+
+    Args:
+        options: who, where and how long.
+        worlds: the kinds that there are, by name.
+        say: takes a line for each run that is loaded.
+        on_frame: called after every frame of a cohort.
+        now: a clock in seconds.
+
+    Raises:
+        CheckpointError: a run is not there, or cannot be played.
+        ConfigError: a setting is unknown or out of range, or cannot take effect.
+    """
+    kind = worlds[require_known("--world", options.world, worlds)]
+    num_frames = _frames(options, kind)
+    stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
+    pairings = _pairings(options, kind, say)
+    files = _files(options, pairings)
+    rows: list[Row] = []
+    game_frames, begin = 0, now()
+    for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
+        about = f"{pairing.own.name} against {pairing.other.name}"
+        before, total = done * num_frames, len(pairings) * num_frames
+        games = plan(pairing, options.games, stages, options.seed)
+        tally = Tally(len(games))
+        world = kind.make(num_frames)
+        for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
+            tally.add(frames)
+            on_frame(about, before + int(tally.frames.max()), total)
+        for number, path in enumerate(paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            world.save(number, path)
+        rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
+        game_frames += int(tally.frames.sum())
+    names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
+    return Outcome(
+        rows=rows,
+        names=names,
+        matrix=matrix(rows, names),
+        game_frames=game_frames,
+        seconds=now() - begin,
+        replays=[path for paths in files for path in paths],
+    )
+
+
+def _frames(options: ArenaOptions, kind: WorldKind) -> int:
+    """The most frames of a game."""
+    num_frames, longest_s = round(options.seconds * FRAMES_PER_SECOND), kind.longest / FRAMES_PER_SECOND
+    if not 0 < num_frames <= kind.longest:
+        raise ConfigError(
+            f"--seconds {options.seconds:g}: games in {options.world} last up to {longest_s:g} seconds; choose a number above "
+            "0 and up to that"
+        )
+    return num_frames
+
+
+def _pairings(options: ArenaOptions, kind: WorldKind, say: Say) -> list[Pairing]:
+    """Every run against ``--against``, then every pair of runs; the first ones are in the order of the runs."""
+    foe = _foe(options)
+    named = _named([*options.runs, *foe])
+    entrants = [_entrant(run, named[run], options, kind, say, options.character) for run in options.runs]
+    foes = [_entrant(run, named[run], options, kind, say, None) for run in foe]
+    others = _others(options, entrants, foes, kind)
+    return [
+        Pairing(own=own, other=other, number=number)
+        for number, (own, other) in enumerate([*zip(entrants, others, strict=True), *combinations(entrants, 2)])
+    ]
+
+
+def _foe(options: ArenaOptions) -> list[str]:
+    """The run that ``--against`` names, if it is one."""
+    if options.against == SCRIPTED:
+        return []
+    if options.level is not None:
+        raise ConfigError(
+            f"--level {options.level}: is the strength of the scripted player, so it has no effect with --against "
+            f"{options.against}; leave one of them out"
+        )
+    if options.against == SELF:
+        return []
+    try:
+        find_run(options.against)
+    except CheckpointError as error:
+        raise ConfigError(
+            f"--against {options.against}: must be {SCRIPTED}, {SELF} or a run, found none of them ({error})"
+        ) from error
+    return [options.against]
+
+
+def _named(runs: Sequence[str]) -> dict[str, str]:
+    """A short name for each run: its folder's, or the argument itself where folders are called alike."""
+    weights = [find_run(run)[1].resolve() for run in runs]
+    if len(set(weights)) < len(weights):
+        raise ConfigError(
+            f"exphil arena: all runs meet each other, so each is named once, found one twice among {', '.join(runs)}; "
+            f"leave one out, or give --against {SELF}"
+        )
+    folders = [path.parent.name for path in weights]
+    return {run: folder if folders.count(folder) == 1 else run for folder, run in zip(folders, runs, strict=True)}
+
+
+def _entrant(run: str, name: str, options: ArenaOptions, kind: WorldKind, say: Say, character: str | None) -> Entrant:
+    loaded, rows = load_rows(run, options.temperature, options.runtime)
+    character = character or loaded.character
+    if character is None:
+        raise ConfigError(
+            f"run {name}: imitates everybody, so it has no character of its own; give --character, one of "
+            f"{', '.join(kind.characters)}"
+        )
+    one_by_one = ", one game at a time, since an int8 graph has one scale for all" if loaded.is_int8 else ""
+    say(f"run {name}: {loaded.runtime}{one_by_one}, delay {loaded.delay}, plays {character}")
+    return Entrant(name=name, characters=(_known(character, options, kind),), run=loaded, rows=rows)
+
+
+def _known(character: str, options: ArenaOptions, kind: WorldKind) -> str:
+    return require_known(f"character in {options.world}", character_from_name(character).name, kind.characters)
+
+
+def _others(
+    options: ArenaOptions, entrants: Sequence[Entrant], foes: Sequence[Entrant], kind: WorldKind
+) -> list[Entrant]:
+    """Whom each entrant meets because of ``--against``."""
+    chosen = tuple(_known(name, options, kind) for name in options.opponent_characters)
+    if options.against == SELF:
+        return [replace(own, name=SELF, characters=chosen or own.characters) for own in entrants]
+    if foes:
+        return [replace(foes[0], characters=chosen or foes[0].characters)] * len(entrants)
+    level = kind.levels[-1] if options.level is None else options.level
+    require_known("--level", str(level), [str(each) for each in kind.levels])
+    return [
+        Entrant(
+            name=SCRIPTED,
+            characters=chosen or tuple(name for name in kind.characters if name != own.characters[0]),
+            level=level,
+        )
+        for own in entrants
+    ]
+
+
+def _files(options: ArenaOptions, pairings: Sequence[Pairing]) -> list[list[Path]]:
+    """Where each game of each pairing is saved, if at all."""
+    folder = options.save_replays
+    if folder is None:
+        return [[] for _ in pairings]
+    names = [f"{_plain(pairing.own.name)}-{_plain(pairing.other.name)}" for pairing in pairings]
+    files = [[folder / f"{name}-{number:04d}.slp" for number in range(options.games)] for name in names]
+    taken = [path for paths in files for path in paths if path.exists()]
+    if taken:
+        raise ConfigError(
+            f"--save-replays {folder}: must not hold these games already, found {taken[0].name}; give another folder"
+        )
+    return files
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", name)

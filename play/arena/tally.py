@@ -1,0 +1,148 @@
+"""Counts what happens in the games of a cohort while they are played, so that no frame has to be kept.
+
+Everything is counted for both sides, from the raw columns that policies see too: what columns do not show is not counted.
+Arrays are [N, 2] for N games and two sides unless stated otherwise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.features.layout import HITSTUN_STATES, LEDGE_X, RAW_ROW
+from dataset.melee.controller import BUTTONS, A, Z
+from dataset.melee.ids import NUM_ACTION_STATES
+from dataset.schema import SIDES
+from play.arena.world import Frames
+
+FREEZE_FRAMES = 60
+"""A player freezes who can act and keeps the very same controller for a second or longer."""
+
+_SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
+_SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in _SEEN])
+_STAGE = RAW_ROW["stage"]
+_STICK_FLICK = 53
+"""From here on, in 1/80, the C-stick attacks."""
+_BITS = np.array([bit for _, bit in BUTTONS], np.int32)
+
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+def _states(*ranges: tuple[int, int]) -> Flags:
+    """[NUM_ACTION_STATES] which action states lie in ``ranges``, ends included."""
+    found = np.zeros(NUM_ACTION_STATES, np.bool_)
+    for first, last in ranges:
+        found[first : last + 1] = True
+    return found
+
+
+_AWAY = _states((0, 13), (322, 324))
+"""Dead, on the way back, or entering the game."""
+_ABLE = _states((14, 34), (38, 41), (178, 180), (253, 253))
+"""Standing, moving, jumping, falling, crouching, tumbling, shielding and hanging on the ledge: the states in which a controller
+decides what comes next. Attacks, landings and hitstun are not among them."""
+_ATTACKS = _states((44, 69), (212, 212), (214, 214))
+"""Attacks that all characters have, and grabs; specials have other ids for every character."""
+_LEDGE = _states((252, 263))
+_HURT = np.isin(np.arange(NUM_ACTION_STATES), HITSTUN_STATES) | _states((223, 232))
+"""In hitstun, or held."""
+
+
+class Tally:
+    """What has happened so far in N games."""
+
+    def __init__(self, num_games: int) -> None:
+        shape = (num_games, 2)
+        self.frames: Counts = np.zeros(num_games, np.int64)
+        """[N] frames played, those of the entrance included, as in ``exphil eval-games``."""
+        self.stocks_lost, self.self_destructs, self.damage_taken = _zeros(shape), _zeros(shape), np.zeros(shape)
+        """A self-destruct: a stock lost without a hit since the player last stood on the stage or hung on its ledge."""
+        self.presses: Counts = np.zeros((*shape, len(BUTTONS)), np.int64)
+        """[N, 2, 8] in the order of ``BUTTONS``."""
+        self.present, self.able, self.frozen, self.off_stage = (_zeros(shape) for _ in range(4))
+        """Frames in the game at all, able to act, frozen (of those), and in the air beyond a ledge or below the floor."""
+        self.longest_freeze = _zeros(shape)
+        """Most frames that a player could act and kept the very same controller."""
+        self.attacks, self.repeats, self.attack_presses = (_zeros(shape) for _ in range(3))
+        """Attacks begun, those of them that are the same as the one before, and presses of A, Z or the C-stick."""
+        self.recoveries, self.recovered = _zeros(shape), _zeros(shape)
+        """Times off stage that have ended, and those of them that ended on the stage or its ledge."""
+        self.stocks, self.percent = np.zeros(shape, np.int64), np.zeros(shape)
+        """At the last frame."""
+        self._is_over: Flags = np.zeros(num_games, np.bool_)
+        self._last: tuple[Counts, NDArray[np.float32], NDArray[np.int32]] | None = None
+        self._held, self._last_attack = _zeros(shape), _zeros(shape)
+        self._is_hit: Flags = np.zeros(shape, np.bool_)
+        self._is_off: Flags = np.zeros(shape, np.bool_)
+
+    def add(self, frames: Frames) -> None:
+        """Count one frame of every game that was not over before it."""
+        playing = ~self._is_over[:, None]
+        seen = dict(zip(_SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
+        state, stocks = seen["action_state"].astype(np.int64), seen["stocks"].astype(np.int64)
+        last_state, last_age, last_controllers = self._last or (state, seen["action_frame"], frames.controllers)
+        is_present = playing & ~_AWAY[state]
+        self.frames += ~self._is_over
+        self.present += is_present
+        died = playing & (stocks < self.stocks)
+        self._count_stocks(died, playing, state, seen)
+        self._count_trips(died, is_present, state, seen, frames.raw[:, _STAGE])
+        self._count_controllers(playing, is_present, state, seen["hitlag"], frames.controllers, last_controllers)
+        is_begun = is_present & _ATTACKS[state] & ((state != last_state) | (seen["action_frame"] < last_age))
+        self.attacks += is_begun
+        self.repeats += is_begun & (state == self._last_attack)
+        self._last_attack = np.where(is_begun, state, self._last_attack)
+        self.stocks, self.percent = stocks, seen["percent"].astype(np.float64)
+        self._is_over = frames.is_over.copy()
+        self._last = (state, seen["action_frame"], frames.controllers)
+
+    def _count_stocks(self, died: Flags, playing: Flags, state: Counts, seen: dict[str, NDArray[np.float32]]) -> None:
+        rise = np.where(playing, np.maximum(seen["percent"] - self.percent, 0), 0)
+        self.damage_taken += rise
+        self.stocks_lost += np.where(died, self.stocks - seen["stocks"].astype(np.int64), 0)
+        self.self_destructs += died & ~self._is_hit
+        is_hurt = (rise > 0) | _HURT[state]
+        is_safe = ((seen["on_ground"] > 0) | _LEDGE[state]) & ~is_hurt
+        self._is_hit = (self._is_hit | is_hurt) & ~is_safe & ~died
+
+    def _count_trips(
+        self,
+        died: Flags,
+        is_present: Flags,
+        state: Counts,
+        seen: dict[str, NDArray[np.float32]],
+        stage: NDArray[np.float32],
+    ) -> None:
+        """Count time off the stage, and whether each trip there ended back on it."""
+        in_air = (seen["on_ground"] == 0) & ~_LEDGE[state] & is_present
+        is_beyond = np.abs(seen["x"]) > LEDGE_X[stage.astype(np.intp)][:, None]
+        is_off = in_air & (is_beyond | (seen["y"] < 0))
+        self.off_stage += is_off
+        self._is_off |= is_off
+        is_back = self._is_off & is_present & ~in_air
+        self.recovered += is_back
+        self.recoveries += is_back | (self._is_off & died)
+        self._is_off &= ~(is_back | died)
+
+    def _count_controllers(
+        self,
+        playing: Flags,
+        is_present: Flags,
+        state: Counts,
+        hitlag: NDArray[np.float32],
+        now: NDArray[np.int32],
+        before: NDArray[np.int32],
+    ) -> None:
+        pressed = np.where(playing, now[..., 5] & ~before[..., 5], 0)
+        self.presses += (pressed[..., None] & _BITS) != 0
+        reach, was_reach = (np.abs(each[..., 2:4]).max(axis=-1) for each in (now, before))
+        is_flick = playing & (reach >= _STICK_FLICK) & (was_reach < _STICK_FLICK)
+        self.attack_presses += ((pressed & (A | Z)) != 0) | is_flick
+        is_able = is_present & _ABLE[state] & (hitlag == 0)
+        self.able += is_able
+        self._held = np.where((now != before).any(axis=-1), 0, self._held) + is_able
+        self.frozen += is_able * np.where(self._held == FREEZE_FRAMES, FREEZE_FRAMES, self._held > FREEZE_FRAMES)
+        self.longest_freeze = np.maximum(self.longest_freeze, self._held)
+
+
+def _zeros(shape: tuple[int, int]) -> Counts:
+    return np.zeros(shape, np.int64)

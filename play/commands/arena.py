@@ -1,0 +1,165 @@
+"""``exphil arena``: how policies play, in a world that answers."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dataset.reporting.terminal import ProgressLines, examples
+from play.commands.play import stdout_console
+
+if TYPE_CHECKING:
+    from play.arena.arena import OnFrame
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "arena",
+        epilog=examples(
+            "exphil arena first",
+            "exphil arena first --games 64 --seconds 60 --stages battlefield,final_destination --seed 1",
+            "exphil arena first --against self --save-replays arena-replays",
+            "exphil arena first second third --level 2 --json",
+        ),
+    )(arena)
+
+
+def arena(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN…", help="Run folders, run names or checkpoint files.", show_default=False),
+    ],
+    world: Annotated[
+        str, typer.Option(help="Where they play: duel, the built-in duel, which needs neither a disc nor Dolphin.")
+    ] = "duel",
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="scripted|self|RUN",
+            help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
+            "each other.",
+        ),
+    ] = "scripted",
+    level: Annotated[
+        int | None,
+        typer.Option(min=1, help="Strength of the scripted player; 1 is the weakest.", show_default="the strongest"),
+    ] = None,
+    games: Annotated[int, typer.Option(min=1, help="Games of every pairing; all of them start together.")] = 32,
+    seconds: Annotated[
+        float, typer.Option(help="A game ends after this many seconds, if nobody has won before.")
+    ] = 120.0,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…", help="Stages to play on in turns, separated by commas.", show_default="all six legal ones"
+        ),
+    ] = None,
+    character: Annotated[
+        str | None, typer.Option(help="Character of the runs.", show_default="the one each run imitates")
+    ] = None,
+    opponent_character: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="Characters of --against in turns, separated by commas.",
+            show_default="all others for the scripted player, for a run the one it imitates",
+        ),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of sampling, above 0.")] = 1.0,
+    runtime: Annotated[
+        str, typer.Option(help="onnx, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same games.")] = 0,
+    save_replays: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Judge policies by playing: stocks and damage per minute with 95 % intervals over games, and how they behave.
+
+    Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
+    """
+    from play.arena.arena import ArenaOptions, hold_arena
+    from play.arena.results import conduct_table, matrix_table, results_table
+    from play.arena.worlds import WORLDS
+
+    options = ArenaOptions(
+        runs=runs,
+        world=world,
+        against=against,
+        games=games,
+        seconds=seconds,
+        stages=_names(stages),
+        seed=seed,
+        character=character,
+        opponent_characters=_names(opponent_character),
+        level=level,
+        temperature=temperature,
+        runtime=runtime,
+        save_replays=save_replays,
+    )
+    with _progress(games) as on_frame:
+        outcome = hold_arena(options, WORLDS, _say, on_frame)
+    rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
+    _say(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
+    if as_json:
+        result: dict[str, Any] = {
+            "world": world,
+            "games": games,
+            "rows": [row.as_json() for row in outcome.rows],
+            "runs": outcome.names,
+            "matrix": outcome.matrix,
+            "game_frames": outcome.game_frames,
+            "seconds": round(outcome.seconds, 3),
+            "replays": [str(path) for path in outcome.replays],
+        }
+        typer.echo(json.dumps(result))
+        return
+    console = stdout_console()
+    console.print(results_table(outcome.rows))
+    console.print(conduct_table(outcome.rows))
+    if len(outcome.names) > 1:
+        console.print(matrix_table(outcome.matrix, outcome.names))
+    if save_replays is not None:
+        _say(f"{len(outcome.replays)} replays: {save_replays}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else text.split(",")
+
+
+@contextmanager
+def _progress(num_games: int) -> "Iterator[OnFrame]":
+    """Show how far the arena is: a bar on a terminal, a line every few seconds elsewhere."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+        with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda about, done, total: bar.update(task, description=about, completed=done, total=total)
+        return
+    lines, first = ProgressLines(_say), (0.0, 0)
+
+    def on_frame(about: str, done: int, total: int) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if first[1] == 0:  # loading took its time before the first frame
+            first = (now, done)
+        left_s = (now - first[0]) / max(1, done - first[1]) * (total - done)
+        lines(f"{about}: {num_games} games, frame {done:,} of {total:,} in all, about {left_s:.0f} s left")
+
+    yield on_frame

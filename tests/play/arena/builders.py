@@ -1,0 +1,64 @@
+"""A world of a few lines, for tests of what plays in it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.features.layout import RAW_NAMES, RAW_ROW
+from dataset.melee.ids import character_from_name, stage_from_name
+from dataset.schema import FIRST_FRAME, SIDES
+from play.agent.agent import as_read
+from play.arena.world import Frames, Match
+
+
+def columns(num_games: int, **values: float) -> NDArray[np.float32]:
+    """Raw rows [N, len(RAW_NAMES)] of players who stand on Final Destination with four stocks; ``a_x=3`` sets a column."""
+    raw = np.zeros((num_games, len(RAW_NAMES)), np.float32)
+    usual = {"stocks": 4, "on_ground": 1, "action_state": 14, "facing": 1}
+    start = {f"{side}_{name}": value for side in SIDES for name, value in usual.items()}
+    for name, value in (start | {"stage": stage_from_name("final_destination").number} | values).items():
+        raw[:, RAW_ROW[name]] = value
+    return raw
+
+
+class Fields:
+    """A world where each side walks as its stick says and is hurt by the other's buttons; games last 20 to 60 frames."""
+
+    def __init__(self, limit: int = 60) -> None:
+        self.limit = limit
+        self.given: list[NDArray[np.int32]] = []
+        self.saved: list[tuple[int, str]] = []
+
+    def reset(self, matches: Sequence[Match]) -> Frames:
+        self.matches = list(matches)
+        self.lasts = np.array([min(20 + match.seed % 41, self.limit) for match in matches])
+        self.raw = columns(len(matches), frame=FIRST_FRAME, a_x=-20, b_x=20)
+        for row, match in zip(self.raw, matches, strict=True):
+            row[RAW_ROW["stage"]] = stage_from_name(match.stage).number
+            for side, name in zip(SIDES, match.characters, strict=True):
+                row[RAW_ROW[f"{side}_character"]] = character_from_name(name).internal
+        self.num_frames, self.given = 1, []
+        return self._frames(np.zeros((len(matches), 2, 6), np.int32))
+
+    def step(self, controllers: NDArray[np.int32]) -> Frames:
+        self.given.append(controllers.copy())
+        read = np.array([[as_read(each) for each in game] for game in controllers])
+        is_on = self.lasts > self.num_frames
+        raw = self.raw.copy()
+        raw[is_on, RAW_ROW["frame"]] += 1
+        for side, name in enumerate(SIDES):
+            raw[is_on, RAW_ROW[f"{name}_x"]] += read[is_on, side, 0] / np.float32(80)
+            raw[is_on, RAW_ROW[f"{name}_y"]] += read[is_on, side, 1] / np.float32(80)
+            raw[is_on, RAW_ROW[f"{name}_percent"]] += np.float32(0.1) * (read[is_on, 1 - side, 5] % 7)
+        self.raw = raw
+        self.num_frames += 1
+        return self._frames(read)
+
+    def save(self, game: int, path: Path) -> None:
+        self.saved.append((game, path.name))
+        path.write_bytes(b"a replay")
+
+    def _frames(self, read: NDArray[np.int32]) -> Frames:
+        return Frames(raw=self.raw, controllers=read, is_over=self.lasts <= self.num_frames)

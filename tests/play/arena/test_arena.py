@@ -1,0 +1,154 @@
+"""Arenas: who meets whom, what is saved, and what is refused before anything is played."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset.errors import ConfigError
+from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
+from tests.play.arena.builders import Fields
+from tests.play.builders import random_run
+
+made: list[Fields] = []
+
+
+def make(limit: int) -> Fields:
+    made.append(Fields(limit))
+    return made[-1]
+
+
+FIELDS = WorldKind(characters=("mewtwo", "fox", "falco"), levels=(1, 2), longest=600, make=make)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("arena")
+    return [
+        str(random_run(folder / name, delay=delay, hidden=hidden, character=character))
+        for name, delay, hidden, character in (
+            ("first", 0, 16, "mewtwo"),
+            ("second", 2, 17, "fox"),
+            ("third", 1, 18, None),
+        )
+    ]
+
+
+def hold(*run: str, **options: Any) -> Outcome:
+    values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
+    return hold_arena(
+        ArenaOptions(runs=run, **values), {"fields": FIELDS}, lambda line: None, lambda about, done, total: None
+    )
+
+
+def met(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(row.run, row.against) for row in outcome.rows]
+
+
+def test_one_run_meets_the_scripted_player_with_all_its_characters(runs: Sequence[str]) -> None:
+    outcome = hold(runs[0], games=8)
+    assert met(outcome) == [("first", "scripted")]
+    assert (outcome.rows[0].games, outcome.names, outcome.replays) == (8, ["first"], [])
+    seats = [(dict(zip(match.characters, match.levels, strict=True)), match.stage) for match in made[-1].matches]
+    assert all(levels["mewtwo"] is None for levels, _ in seats)
+    assert [max(level or 0 for level in levels.values()) for levels, _ in seats] == [2] * 8
+    assert {name for levels, _ in seats for name in levels} == {"mewtwo", "fox", "falco"}
+    assert len({stage for _, stage in seats}) == 4
+
+
+def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
+    outcome = hold(*runs, character="falco")
+    pairs = [("first", "second"), ("first", "third"), ("second", "third")]
+    assert met(outcome) == [("first", "scripted"), ("second", "scripted"), ("third", "scripted"), *pairs]
+    assert outcome.names == ["first", "second", "third"]
+    assert outcome.matrix[0][0] is None
+    assert len({match.seed for world in made[-6:] for match in world.matches}) == 6 * 4
+
+
+def test_a_run_may_meet_itself_or_a_run_that_meets_nobody_else(runs: Sequence[str]) -> None:
+    assert met(hold(runs[0], against="self")) == [("first", "self")]
+    assert {match.characters for match in made[-1].matches} == {("mewtwo", "mewtwo")}
+    assert met(hold(runs[0], against=runs[1])) == [("first", "second")]
+    assert {match.characters for match in made[-1].matches} == {("mewtwo", "fox"), ("fox", "mewtwo")}
+    assert {match.levels for match in made[-1].matches} == {(None, None)}
+
+
+def test_the_same_seed_gives_the_same_games_and_another_seed_others(runs: Sequence[str]) -> None:
+    one, again, other = (hold(runs[0], seed=seed) for seed in (1, 1, 2))
+    assert one.rows == again.rows
+    assert one.rows != other.rows
+
+
+def test_temperature_reaches_the_policy(runs: Sequence[str]) -> None:
+    assert hold(runs[0]).rows != hold(runs[0], temperature=0.2).rows
+
+
+def test_every_game_is_saved(runs: Sequence[str], tmp_path: Path) -> None:
+    outcome = hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=2)
+    assert [path.name for path in outcome.replays] == ["first-second-0000.slp", "first-second-0001.slp"]
+    assert all(path.is_file() for path in outcome.replays)
+    assert made[-1].saved == [(0, "first-second-0000.slp"), (1, "first-second-0001.slp")]
+    with pytest.raises(ConfigError, match=r"--save-replays .*first-second-0000\.slp; give another folder"):
+        hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=3)
+
+
+def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
+    seen: list[tuple[str, int, int]] = []
+    options = ArenaOptions(runs=runs[:2], world="fields", games=3, seconds=0.5)
+    hold_arena(options, {"fields": FIELDS}, lambda line: None, lambda *progress: seen.append(progress))
+    assert seen[0] == ("first against scripted", 1, 90)
+    assert {about for about, _, _ in seen} == {
+        "first against scripted",
+        "second against scripted",
+        "first against second",
+    }
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_runs_are_introduced(runs: Sequence[str]) -> None:
+    said: list[str] = []
+    options = ArenaOptions(runs=runs[1:2], world="fields", games=1, seconds=0.1)
+    hold_arena(options, {"fields": FIELDS}, said.append, lambda about, done, total: None)
+    (line,) = said
+    assert "run second: PyTorch" in line
+    assert "delay 2, plays fox" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"world": "melee"}, "--world 'melee': unknown; use one of fields"),
+        ({"against": "cup"}, "--against cup: must be scripted, self or a run, found none of them"),
+        ({"against": "self", "level": 1}, "--level 1: .*no effect with --against self"),
+        ({"level": 7}, "--level '7': unknown; use one of 1, 2"),
+        ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds"),
+        ({"seconds": 11}, "--seconds 11: games in fields last up to 10 seconds"),
+        ({"stages": ["battlefield", "hyrule"]}, "stage 'hyrule': unknown"),
+        ({"opponent_characters": ["peach"]}, "character in fields 'peach': unknown; use one of mewtwo, fox, falco"),
+        ({"character": "peach"}, "character in fields 'peach': unknown"),
+        ({"temperature": 0.0}, "--temperature 0.0: must be above 0"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(runs: Sequence[str], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        hold(runs[0], **options)
+
+
+def test_a_run_that_imitates_everybody_needs_a_character(runs: Sequence[str]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"run third: imitates everybody.*give --character, one of mewtwo, fox, falco"
+    ):
+        hold(runs[2])
+
+
+@pytest.mark.parametrize("against", ["scripted", "named again"])
+def test_a_run_takes_part_once(runs: Sequence[str], against: str) -> None:
+    named = [runs[0], f"{runs[0]}/best.safetensors"]
+    with pytest.raises(ConfigError, match="each is named once, found one twice"):
+        hold(*named) if against == "scripted" else hold(named[0], against=named[1])
+
+
+def test_folders_called_alike_are_told_apart_by_their_paths(runs: Sequence[str], tmp_path: Path) -> None:
+    twin = str(random_run(tmp_path / "first", hidden=19))
+    assert met(hold(runs[0], against=twin)) == [(runs[0], twin)]

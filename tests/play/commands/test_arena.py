@@ -1,0 +1,87 @@
+"""``exphil arena`` in the duel: figures that its own replays confirm, and replays that the rest of exphil reads."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from dataset.errors import ConfigError
+from dataset.melee.ids import character_from_name
+from play.games.find import replay_game
+from tests.play.builders import random_run
+
+
+def invoke(*arguments: object) -> Result:
+    app = typer.Typer()
+    for stage in ("ingest", "play"):
+        import_module(f"{stage}.cli").register(app)
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    if done.exception is not None:
+        raise done.exception
+    return done
+
+
+@pytest.fixture(scope="module")
+def played(exported_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, str]:
+    """The JSON of an arena, the folder of its replays, and what it said."""
+    folder = tmp_path_factory.mktemp("replays")
+    options = ("--games", 6, "--seconds", 15, "--seed", 3, "--save-replays", folder, "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataset.reporting.terminal.LINE_EVERY_S", 0.0)
+        done = invoke("arena", exported_run, *options)
+    return json.loads(done.stdout.splitlines()[-1]), folder, done.stderr
+
+
+def test_its_figures_are_those_of_the_replays_it_saves(played: tuple[dict[str, Any], Path, str]) -> None:
+    result, folder, _ = played
+    (row,) = result["rows"]
+    games = [
+        replay_game(path, character=character_from_name("mewtwo").internal, port=None)
+        for path in sorted(folder.glob("*.slp"))
+    ]
+    assert [str(path) for path in sorted(folder.glob("*.slp"))] == result["replays"]
+    assert (row["run"], row["against"], row["games"]) == ("random", "scripted", 6)
+    assert row["stocks_lost"] == sum(game.stocks_lost for game in games) > 0
+    assert row["stocks_taken"] == sum(game.stocks_taken for game in games)
+    assert row["damage_taken"] == pytest.approx(sum(game.damage_taken for game in games), abs=0.1)
+    assert row["damage_dealt"] == pytest.approx(sum(game.damage_dealt for game in games), abs=0.1)
+    assert row["win_rate"] == pytest.approx(sum(game.won is True for game in games) / 6, abs=1e-4)
+
+
+def test_its_replays_are_ingested(played: tuple[dict[str, Any], Path, str], tmp_path: Path) -> None:
+    _, folder, _ = played
+    options = ("--store", tmp_path / "store", "--workers", 1, "--min-frames", 100)
+    result = json.loads(invoke("ingest", folder, *options, "--json").stdout.splitlines()[-1])
+    assert (result["replays_ingested"], result["replays_rejected"], result["replays_failed"]) == (6, 0, 0)
+    assert result["replays_duplicate"] == 0
+
+
+def test_the_scripted_player_beats_a_policy_that_was_never_trained(played: tuple[dict[str, Any], Path, str]) -> None:
+    (row,) = played[0]["rows"]
+    assert row["net_stocks_interval"][1] < 0
+    assert row["conduct_of_opponent"]["presses_per_attack"] < 2 < row["conduct"]["presses_per_attack"]
+
+
+def test_progress_and_speed_go_to_stderr(played: tuple[dict[str, Any], Path, str]) -> None:
+    _, _, said = played
+    assert "run random: ONNX Runtime, f32, delay 2, plays mewtwo" in said
+    assert "random against scripted: 6 games, frame 300 of 900 in all, about" in said
+    assert "game frames in" in said
+
+
+def test_tables_show_results_conduct_and_with_several_runs_a_matrix(exported_run: Path, tmp_path: Path) -> None:
+    other = random_run(tmp_path / "second", hidden=9, character="fox")
+    options = ("--games", 2, "--seconds", 3, "--level", 1, "--stages", "battlefield", "--opponent-character", "peach")
+    shown = invoke("arena", exported_run, other, *options).stdout
+    for title in ("per minute, with 95 % intervals over games", "conduct", "net stocks per minute"):
+        assert title in shown
+    assert shown.count("scripted") >= 6
+
+
+def test_unknown_worlds_are_refused(exported_run: Path) -> None:
+    with pytest.raises(ConfigError, match="--world 'melee-sim': unknown; use one of duel"):
+        invoke("arena", exported_run, "--world", "melee-sim")
