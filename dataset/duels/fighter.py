@@ -24,6 +24,8 @@ _NEXT = {
 FULL_SHIELD, SMASH, TILT = 60.0, 64, 23
 """Shield in Melee's units; stick thresholds in 1/80."""
 DEAD_FRAMES, REBIRTH_FRAMES, INVULNERABLE_FRAMES, SPECIAL_LANDING_FRAMES = 60, 45, 90, 20
+HANG_FRAMES, LEDGE_LOST_FRAMES = 120, 30
+"""How long a fighter hangs on a ledge before it falls, and how long after that it cannot catch one: it has to recover."""
 
 
 class Arena(NamedTuple):
@@ -47,7 +49,7 @@ class Fighter:
         self.percent, self.shield = 0.0, FULL_SHIELD
         self.jumps, self.hitlag, self.hitstun, self.invulnerable = 2, 0, 0, 0
         self.last_landed, self.combo, self.last_hit_by, self.l_cancel, self.instances = 0, 0, 6, 0, 0
-        self.trigger_age, self.charge = 99, 0
+        self.trigger_age, self.charge, self.ledge_lost = 99, 0, 0
         self.has_hit = self.fired = False
         self._stop()
         self.enter(moves.ENTRY, entry_frames)
@@ -81,6 +83,7 @@ class Fighter:
             self.age = 0.0
         self.invulnerable = max(0, self.invulnerable - 1)
         self.hitstun = max(0, self.hitstun - 1)
+        self.ledge_lost = max(0, self.ledge_lost - 1)
         if self.state not in moves.SHIELDING:
             self.shield = min(FULL_SHIELD, self.shield + 0.07)
         if self.length and self.time >= self.length:
@@ -142,6 +145,9 @@ class Fighter:
         if self.state == moves.CLIFF_WAIT:
             if now.x * self.x < 0 or now.y >= TILT:
                 self.enter(moves.CLIFF_CLIMB, 34)
+            elif self.time >= HANG_FRAMES:
+                self.ledge_lost = LEDGE_LOST_FRAMES
+                self.enter(moves.FALL)
         elif self.state == moves.BALL_LOOP:
             self.charge = min(self.charge + 1, 120)
             if pressed & B:
@@ -294,11 +300,12 @@ class Fighter:
         self.x += self.air_x + self.knock_x
         self.y += self.speed_y + self.knock_y
         edge, falling = self.arena.edge, self.speed_y + self.knock_y <= 0
+        is_at_ledge = edge <= abs(self.x) < edge + 9 and -24 < self.y < -2
         if was_y >= 0 >= self.y and falling and abs(self.x) <= edge:
             self._land()
         elif self.y < 0 and abs(self.x) < edge:
             self.x = math.copysign(edge, self.x)
-        elif falling and -24 < self.y < -2 and edge <= abs(self.x) < edge + 9 and self.state not in moves.HURT:
+        elif falling and is_at_ledge and not self.ledge_lost and self.state not in moves.HURT:
             self._catch_ledge()
 
     def _land(self) -> None:

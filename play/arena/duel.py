@@ -32,8 +32,8 @@ _FIGHTER = (
     *("hitlag", "speed_air_x", "speed_y", "speed_attack_x", "speed_attack_y", "speed_ground_x", "action_state"),
 )
 _ITEM = ("kind", "owner", "x", "y", "speed_x")
-_FIGHTER_ROWS = [np.array([RAW_ROW[f"{side}_{name}"] for name in _FIGHTER]) for side in SIDES]
-_ITEM_ROWS = [np.array([RAW_ROW[f"item{slot}_{name}"] for name in _ITEM]) for slot in range(NUM_ITEM_SLOTS)]
+_FIGHTER_ROWS = np.array([RAW_ROW[f"{side}_{name}"] for side in SIDES for name in _FIGHTER])
+_ITEM_ROWS = [[RAW_ROW[f"item{slot}_{name}"] for name in _ITEM] for slot in range(NUM_ITEM_SLOTS)]
 _PORTS = (1, 2)
 _REMEMBERED = 4096
 """Controllers whose pads are cached: players come back to most of them."""
@@ -65,10 +65,15 @@ class DuelWorld:
     def step(self, controllers: NDArray[np.int32]) -> Frames:
         """Play one frame; controllers int32 [N, 2, 6]."""
         raw = self._raw = self._raw.copy()
-        for game, column, pressed in zip(self._games, raw, controllers, strict=True):
-            if not game.is_over:
-                game.step(pressed)
-                game.fill(column)
+        live = [number for number, game in enumerate(self._games) if not game.is_over]
+        pressed = controllers.tolist()
+        for number in live:
+            self._games[number].step(pressed[number])
+        if live:
+            raw[live, RAW_ROW["frame"]] += 1
+            raw[np.array(live)[:, None], _FIGHTER_ROWS] = [self._games[number].fighters() for number in live]
+        for number in live:
+            self._games[number].fill_items(raw[number])
         return Frames(
             raw=raw,
             controllers=np.array([[_as_read(pad) for pad in game.pads] for game in self._games], np.int32),
@@ -106,23 +111,17 @@ class _Game:
     def _new_duel(self) -> Duel:
         return Duel([character.name for character in self._characters], self._stage, WAIT_LOOP)
 
-    def step(self, pressed: NDArray[np.int32]) -> None:
-        """Play one frame with the controllers [2, 6] of both sides; after the last, also the pause that a replay shows."""
-        self.pads = self._choose(pressed)
-        self._play(self.pads)
+    def step(self, pressed: list[list[int]]) -> None:
+        """Play one frame with the controllers [2][6] of both sides."""
+        is_listening = self.num_frames >= ENTRY_FRAMES
+        self.pads = tuple(
+            _pad(*controller) if player is None else player.choose() if is_listening else NEUTRAL_PAD
+            for player, controller in zip(self._players, pressed, strict=True)
+        )
+        self._pressed += self.pads
+        self._duel.step(self.pads)
         self.num_frames += 1
         self.is_over = self._duel.is_over or self.num_frames == self._limit
-
-    def _choose(self, pressed: NDArray[np.int32]) -> tuple[Pad, ...]:
-        is_listening = self.num_frames >= ENTRY_FRAMES
-        return tuple(
-            _pad(row.tobytes()) if player is None else player.choose() if is_listening else NEUTRAL_PAD
-            for player, row in zip(self._players, pressed, strict=True)
-        )
-
-    def _play(self, pads: tuple[Pad, ...]) -> None:
-        self._duel.step(pads)
-        self._pressed += pads
 
     def still_column(self) -> NDArray[np.float32]:
         """What stays the same from frame to frame, in a raw column of the frame before the first."""
@@ -133,11 +132,13 @@ class _Game:
         column[[RAW_ROW[f"{side}_character"] for side in SIDES]] = [each.internal for each in self._characters]
         return column
 
-    def fill(self, column: NDArray[np.float32]) -> None:
-        """Bring the raw column of the last frame to this one."""
-        column[RAW_ROW["frame"]] += 1
-        for rows, fighter in zip(_FIGHTER_ROWS, self._duel.fighters, strict=True):
-            column[rows] = _fighter(fighter)
+    def fighters(self) -> tuple[float, ...]:
+        """Values of ``_FIGHTER_ROWS``."""
+        a, b = self._duel.fighters
+        return _fighter(a) + _fighter(b)
+
+    def fill_items(self, column: NDArray[np.float32]) -> None:
+        """Bring the items in the raw column of the last frame to this one."""
         shots = self._duel.shots
         if shots or self._num_items:
             self._num_items = len(shots)
@@ -169,9 +170,8 @@ class _Game:
 
 
 @lru_cache(_REMEMBERED)
-def _pad(controller: bytes) -> Pad:
-    """The pad of a controller int32 [6], as an agent gives it."""
-    main_x, main_y, c_x, c_y, trigger, buttons = np.frombuffer(controller, np.int32).tolist()
+def _pad(main_x: int, main_y: int, c_x: int, c_y: int, trigger: int, buttons: int) -> Pad:
+    """The pad of a controller, as an agent gives it."""
     return make_pad((main_x, main_y), (c_x, c_y), l=trigger, buttons=buttons)
 
 

@@ -130,7 +130,8 @@ def test_frames_begin_at_minus_123_and_stay_as_they_are_after_further_steps() ->
 
 def test_a_game_that_is_over_keeps_its_last_row_and_ignores_controllers() -> None:
     matches = [Match(("mewtwo", "fox"), "final_destination", seed, SCRIPTED) for seed in (7, 8)]
-    frames = play_to_the_end(DuelWorld(), matches)
+    world = DuelWorld()
+    frames = [*play_to_the_end(world, matches), world.step(rest(2))]
     ends = [own_frames(frames, game) for game in range(2)]
     early = int(np.argmin(ends))
     assert ends[0] != ends[1]
