@@ -8,8 +8,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 MOST_NAMED = 3
 """Sources that a line names, also where a shell made hundreds of a pattern."""
+
+PARSERS = ("peppi-py", "peppi-py-vladfi")
+"""Packages that provide ``peppi_py``: the one that exphil installs, and a fork that somebody may have put in its place."""
 
 INTERVAL_S = 10.0
 """Between two searches of ``--watch``."""
@@ -175,7 +178,7 @@ def _once_it_is_free(work: Callable[[], T], say: Callable[[str], None], wait: Ca
 def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
     console = Console(stderr=True)
     console.print(
-        f"peppi-py {version('peppi-py')}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {url_of(store) or store}",
+        f"{_parser()}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {url_of(store) or store}",
         highlight=False,
         soft_wrap=True,
     )
@@ -185,6 +188,14 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     for line in closing_lines(report, is_dry_run=options.dry_run):
         console.print(line, highlight=False, soft_wrap=True)
     return report
+
+
+def _parser() -> str:
+    """The installed peppi-py, or its fork, and its version."""
+    for name in PARSERS:
+        with suppress(PackageNotFoundError):
+            return f"{name} {version(name)}"
+    return f"{PARSERS[0]} of unknown version"
 
 
 def _named(sources: Sequence[str | Path]) -> str:

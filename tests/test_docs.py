@@ -124,11 +124,24 @@ def test_every_file_and_folder_of_ours_that_a_page_names_exists() -> None:
         *PAGES,
         ROOT / "ARCHITECTURE.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         *(ROOT / "benchmarks/results").glob("*.md"),
     ]:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"`((?:ingest|dataset|train|play|tests|benchmarks|scripts|docker)/[\w./*]*)`", text):
             assert list(ROOT.glob(name.rstrip("/"))), f"{page.name}: {name}"
+
+
+def test_every_test_that_the_threat_model_names_is_where_it_says() -> None:
+    rows = (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines()
+    named = 0
+    for row in (row for row in rows if "`test_" in row):
+        for file, tests in re.findall(r"`(tests/[\w/]+\.py)`: ((?:`test_\w+`(?:, )?)+)", row):
+            text = (ROOT / file).read_text(encoding="utf-8")
+            names = re.findall(r"`(test_\w+)`", tests)
+            named += len(names)
+            assert [name for name in names if f"def {name}(" not in text] == [], file
+    assert named > 15
 
 
 def test_the_tree_of_the_readme_names_every_room() -> None:

@@ -23,7 +23,7 @@ from dataset.reporting.charts import Series, legend, lines
 from dataset.reporting.page import page, section, table
 from dataset.reporting.terminal import ProgressLines
 from train.measure.metrics import summary_line
-from train.runs.run_folder import METRICS, PAGE
+from train.runs.run_folder import METRICS, PAGE, load_metrics, reading
 
 if TYPE_CHECKING:
     import wandb
@@ -189,9 +189,10 @@ class RunPage(Callback):
 
     def on_epoch(self, record: Mapping[str, Any]) -> None:
         """Write the page over all epochs so far."""
-        lines = (self._run / METRICS).read_text(encoding="utf-8").splitlines()
+        with reading(self._run / METRICS):
+            page = run_page(self._run.name, self._config, load_metrics(self._run))
         with replacing(self._run / PAGE) as temporary:
-            temporary.write_text(run_page(self._run.name, self._config, [json.loads(line) for line in lines]), "utf-8")
+            temporary.write_text(page, "utf-8")
 
 
 def run_page(name: str, config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:

@@ -183,7 +183,7 @@ class _Game:
     def __init__(self, stream: bytes, length: int, sizes: Mapping[int, int], keep: Literal["first", "last"]) -> None:
         at = 1 + stream[1]
         start = stream[at + 1 : at + 1 + sizes.get(GAME_START, 0)]
-        if stream[at] != GAME_START or len(start) < sizes[GAME_START]:
+        if stream[at : at + 1] != bytes([GAME_START]) or not sizes.get(GAME_START) or len(start) < sizes[GAME_START]:
             raise ReplayError("no_game_start", "replay: a game start must open the events, found none; record it again")
         self.header, self.start = header_of(start), start
         self.sizes = sizes
@@ -233,7 +233,7 @@ class _Game:
         """Where the next frame that has not been seen begins: two events in a row of one number, the next or a bit later."""
         command = FRAME_START if FRAME_START in self.sizes else PRE_FRAME
         last = max((frame.number for frame in self.frames), default=FIRST_FRAME - 1)
-        while (at := self._stream.find(command, at)) >= 0:
+        while command in self.sizes and (at := self._stream.find(command, at)) >= 0:
             second = at + 1 + self.sizes[command]
             numbers = [int.from_bytes(self._stream[i + 1 : i + 5], "big", signed=True) for i in (at, second)]
             is_pair = numbers[0] == numbers[1] and self._stream[second : second + 1] in _RECORDS
@@ -249,6 +249,9 @@ class _Game:
         return at if is_there else None
 
     def _add_to_frame(self, command: int, payload: bytes) -> None:
+        if len(payload) < _SIZES[command][0][1]:  # the table lies: no version's are so short
+            self.is_damaged = True
+            return
         number = int.from_bytes(payload[:4], "big", signed=True)
         frame = self.frames[-1] if self.frames else None
         is_begun = frame is not None and bool(frame.pre or frame.post or frame.items)

@@ -11,7 +11,7 @@ from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
 from dataset.store.frame_table import require_frame_shard
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
 from dataset.store.manifest_rules import LARGEST, SHARD_NAME
-from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_path
+from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_data
 
 
 def open_files(store: Path | str, patience: Patience | None = None) -> "Folder | Remote":
@@ -47,9 +47,9 @@ class Folder:
         """The store's manifest."""
         return Manifest.load(self._folder)
 
-    def replays(self, manifest: Manifest) -> Path:
-        """Where the table of replays lies that ``manifest`` belongs to."""
-        return replays_path(self._folder, manifest)
+    def replays(self, manifest: Manifest) -> bytes:
+        """The table of replays that ``manifest`` belongs to, as a file's bytes: a query may outlive the file."""
+        return replays_data(self._folder, manifest)
 
     def read(self, shard: ShardInfo) -> bytes:
         """The bytes of a shard.

@@ -4,10 +4,11 @@ It has a row for every file ever looked at, and is always replaced together with
 """
 
 import hashlib
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -134,31 +135,45 @@ _POLARS_SCHEMA = pl.DataFrame(REPLAY_SCHEMA.empty_table()).schema
 
 
 def replays_path(folder: Path, manifest: Manifest) -> Path:
-    """Where the table of replays lies that ``manifest`` belongs to."""
+    """Where the table of replays lies that ``manifest`` belongs to; whoever writes to the store may replace it at any time."""
+    return _replays_of(folder, manifest)[0]
+
+
+def replays_data(folder: Path, manifest: Manifest) -> bytes:
+    """The bytes of that table, which stay what they are while somebody writes to the store."""
+    return _replays_of(folder, manifest)[1]
+
+
+def _replays_of(folder: Path, manifest: Manifest) -> tuple[Path, bytes]:
     for name in (REPLAYS_NAME, PREVIOUS_REPLAYS_NAME):
         path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == manifest.replays_sha256:
-            return path
+        with suppress(FileNotFoundError):
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() == manifest.replays_sha256:
+                return path, data
     raise SchemaError(
         f"store {folder}: {REPLAYS_NAME} must be the file its manifest lists (SHA-256 {manifest.replays_sha256[:12]}…), "
         "found another or none; copy the store again or run 'exphil ingest --rebuild'"
     )
 
 
-def scan_replays(path: Path | str) -> pl.LazyFrame:
-    """The table of replays in a file; a column that came after it was written is null.
+def scan_replays(table: Path | str | bytes) -> pl.LazyFrame:
+    """The table of replays in a file, or in its bytes; a column that came after it was written is null.
 
     Raises:
         SchemaError: it is no such table.
     """
-    with readable(str(path)):
-        found, rows = pl.read_parquet_schema(path), pq.read_metadata(path).num_rows
+    place = REPLAYS_NAME if isinstance(table, bytes) else str(table)
+    size = len(table) if isinstance(table, bytes) else Path(table).stat().st_size
+    with readable(place):
+        found = pl.read_parquet_schema(io.BytesIO(table) if isinstance(table, bytes) else table)
+        rows = pq.read_metadata(io.BytesIO(table) if isinstance(table, bytes) else table).num_rows
     wrong = [f"{name} of {kind}" for name, kind in found.items() if _POLARS_SCHEMA.get(name, kind) != kind]
-    if rows > Path(path).stat().st_size:
+    if rows > size:
         wrong.append(f"{rows:,} rows in fewer bytes")
     if wrong:
-        raise _unreadable_table(str(path), wrong[0])
-    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
+        raise _unreadable_table(place, wrong[0])
+    return pl.scan_parquet(table, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
 
 
 def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:

@@ -32,7 +32,7 @@ from dataset.store.replay_table import (
     ingested_rows,
     kept_rows,
     left_out,
-    replays_path,
+    replays_data,
     rows_by_shard,
     scan_replays,
 )
@@ -81,7 +81,7 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     """
     folder = require_folder(folder)
     manifest = Manifest.load(folder)
-    replays = scan_replays(replays_path(folder, manifest))
+    replays = scan_replays(replays_data(folder, manifest))
     rows, kept = ingested_rows(replays), kept_rows(replays)
     report = on_progress or (lambda name, done, total: None)
     damaged = _damaged_shards(folder, manifest, quick, report)

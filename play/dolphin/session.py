@@ -5,6 +5,7 @@ the following ``next`` flushes. libmelee flushes the pads at the start of *every
 frame has come, and in blocking mode Dolphin would take that for an answer. So a ``Flusher`` decides which flushes go through.
 """
 
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -53,8 +54,14 @@ _UNDECLARED = 1 << 30
 """Size that libmelee assumes for an event that the stream never declared: more than is there, so it drops the rest of the message
 instead of reading the same byte for ever."""
 
-_UNREADABLE = (ValueError, OverflowError, AssertionError, IndexError, KeyError, TypeError)
-"""What libmelee raises when it meets bytes it cannot read."""
+_UNREADABLE = (
+    *(ValueError, ArithmeticError, AssertionError, LookupError, TypeError, AttributeError),
+    *(RecursionError, MemoryError, struct.error),
+)
+"""What libmelee raises when it meets a message or bytes it cannot read."""
+
+MOST_MESSAGES = 10_000
+"""Without a frame or menu among them; Dolphin sends about one of each a frame."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,16 @@ class Flusher:
         self.pad.release_all()
 
 
+class _Sizes(list[int]):
+    """Bytes of each event, which libmelee sets as the stream declares them."""
+
+    def __setitem__(self, command: Any, size: Any) -> None:
+        """Refuse an event of no bytes (65535 declared, and one more), at which libmelee would stay for ever."""
+        if not size > 0:
+            raise ValueError(f"event 0x{command:02X} is declared as longer than any")
+        super().__setitem__(command, size)
+
+
 class Session:
     """One connection to a Dolphin.
 
@@ -140,7 +157,7 @@ class Session:
         self._console, self._oldest, self._navigate = console, oldest, navigate
         self._flushers = [Flusher(pad) for pad in pads]
         console.controllers = list(self._flushers)
-        console.eventsize = [_UNDECLARED] * len(console.eventsize)
+        console.eventsize = _Sizes([_UNDECLARED] * len(console.eventsize))
         self._is_answered = True
         self._is_in_game, self._last_frame, self._num_menus = False, 0, 0
         self._pending: Frame | None = None
@@ -205,7 +222,7 @@ class Session:
         for flusher in self._flushers:
             flusher.is_next_held = not is_answer
         self._is_answered = self._is_answered and not is_answer
-        self._console._polling_timeout = timeout_s
+        self._console._polling_timeout, self._num_messages = timeout_s, 0
         try:
             return self._console.step()
         except EnetDisconnected:
@@ -215,7 +232,7 @@ class Session:
         except melee.console.SlippiVersionTooLow as error:
             raise _too_old(error.message, self._oldest) from error
         except _UNREADABLE as error:
-            return Lost(f"libmelee could not read a frame ({type(error).__name__}: {error})")
+            return Lost(f"libmelee could not read a frame ({type(error).__name__}: {error})"[:300])
 
     def _event(self, state: Any) -> Event | None:
         if state.menu_state in (melee.Menu.IN_GAME, melee.Menu.SUDDEN_DEATH):
@@ -255,6 +272,11 @@ class Session:
 
         def listening(*args: Any, **named: Any) -> Any:
             message = dispatch(*args, **named)
+            if not isinstance(message, dict | None):
+                raise TypeError("a message that is no object")
+            self._num_messages += 1
+            if self._num_messages > MOST_MESSAGES:
+                raise ValueError(f"{MOST_MESSAGES:,} messages without a frame")
             if message is not None and message.get("type") == "end_game":
                 self._ended = "emulation" if message.get("dolphin_closed") else "game"
             return message

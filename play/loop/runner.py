@@ -247,7 +247,12 @@ class Runner:
         if self._game is None:
             self._game = self._start_game(frame)
         self._bridge(frame.number - self._last_number - 1)
-        column = self._game.column(frame.game)
+        try:
+            column = self._game.column(frame.game)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DolphinError(
+                f"stream: a frame must hold two players on a stage that Melee has, found other things ({error}); start again"
+            ) from error
         begin = time.perf_counter()
         controllers = self._players.answer(column, frames_late)
         self.report.step_ms.append((time.perf_counter() - begin) * 1000)

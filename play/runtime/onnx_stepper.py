@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dataset.errors import CheckpointError
 from dataset.melee.controller import Classes
 from play.agent.agent import PolicyInput
-from train.runs.run_folder import GRAPH_BATCH, GRAPH_VERSION
+from train.runs.graph import read_graph, require_graph
+from train.runs.run_folder import GRAPH_BATCH
 
 FRAME = (*PolicyInput._fields, "temperature")
 """Inputs that are no states."""
@@ -74,7 +75,12 @@ class GraphStepper(ABC):
         values: tuple[Any, ...] = given
         for buffer, value in zip(self._given, values, strict=True):
             buffer[:] = value
-        self._run[self._turn]()
+        try:
+            self._run[self._turn]()
+        except Exception as error:  # the libraries' classes have no base of their own
+            raise CheckpointError(
+                f"policy: its graph must give classes for a frame, found {str(error)[:300]}; run 'exphil export' again"
+            ) from error
         self._turn = 1 - self._turn
         return self._outputs["classes"].astype(np.uint8)
 
@@ -107,12 +113,13 @@ class OnnxStepper(GraphStepper):
         session: ort.InferenceSession | None = None,
     ) -> None:
         self._session = session or open_session(path, num_players)
+        metadata = require_graph(self._session, path)
         self._made_from = (path, temperature, num_players)
         inputs, outputs = (
             {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
-        super().__init__(inputs, outputs, temperature, metadata_of(self._session, path))
+        super().__init__(inputs, outputs, temperature, metadata)
 
     def twin(self) -> "OnnxStepper":
         """The same policy with states of its own for as many players; both share the weights."""
@@ -137,27 +144,14 @@ def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_free_dimension_override_by_name(GRAPH_BATCH, num_players)
     options.log_severity_level = 3
+    data = read_graph(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(str(model) if isinstance(model, Path) else model, options, ["CPUExecutionProvider"])
+        return ort.InferenceSession(data, options, ["CPUExecutionProvider"])
     except Exception as error:  # its classes have no base of their own
+        place = model if isinstance(model, Path) else "graph"
         raise CheckpointError(
-            f"{model!r:.200}: must be an exported graph, found {error}; run 'exphil export' again"
+            f"{place}: must be an exported graph, found {str(error)[:300]}; run 'exphil export' again"
         ) from error
-
-
-def metadata_of(session: ort.InferenceSession, path: Path) -> dict[str, str]:
-    """What the graph says of itself.
-
-    Raises:
-        CheckpointError: it is another exphil's.
-    """
-    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    if metadata.get("graph_version") != GRAPH_VERSION:
-        raise CheckpointError(
-            f"{path}: this exphil plays graph version {GRAPH_VERSION}, found {metadata.get('graph_version')}; "
-            "run 'exphil export' again"
-        )
-    return metadata
 
 
 def zeros(shape: Sequence[int | str], dtype: type[np.generic], num_players: int) -> NDArray[np.generic]:

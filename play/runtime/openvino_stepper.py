@@ -12,7 +12,8 @@ import numpy as np
 import openvino as ov
 
 from dataset.errors import CheckpointError, ConfigError
-from play.runtime.onnx_stepper import Buffers, GraphStepper, metadata_of, open_session, zeros
+from play.runtime.onnx_stepper import Buffers, GraphStepper, open_session, zeros
+from train.runs.graph import require_graph
 
 _TYPES: dict[str, type[np.generic]] = {"f32": np.float32, "i64": np.int64}
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -34,7 +35,7 @@ class OpenVinoStepper(GraphStepper):
     """
 
     def __init__(self, path: Path, temperature: float = 1.0, num_players: int = 1, device: str = "CPU") -> None:
-        metadata = metadata_of(open_session(path, num_players), path)
+        metadata = require_graph(open_session(path, num_players), path)
         core = ov.Core()
         if device not in (known := ("AUTO", *core.available_devices)):
             raise ConfigError(f"--openvino-device {device}: must be one OpenVINO sees, found {', '.join(known)}")

@@ -183,6 +183,17 @@ def test_h6_an_undeclared_event_costs_a_frame(tmp_path: Path, start: bytes, fram
         assert until_lost(session) == ([NUMBERS[0], *NUMBERS[2:]], CLOSED)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_a_size_that_libmelee_would_never_pass_loses_the_session(
+    tmp_path: Path, start: bytes, frames: list[bytes]
+) -> None:
+    endless = start[:3] + b"\xff\xff" + start[5:]
+    with session_on(tmp_path, sent(endless, *frames)) as session:
+        numbers, reason = until_lost(session)
+    assert numbers == []
+    assert "longer than any" in reason
+
+
 def test_h7_an_event_libmelee_does_not_know_is_skipped(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
     sizes = payload_sizes(start)
     declared = bytes([PAYLOAD_SIZES, start[1] + 3]) + start[2 : 1 + start[1]] + b"\x50\x00\x04" + start[1 + start[1] :]

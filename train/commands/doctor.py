@@ -51,6 +51,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 }
 """The libraries that ``pyproject.toml`` lists: those that every installation has, then those of each extra."""
 
+_FORKS = {"peppi-py": "peppi-py-vladfi"}
+"""Packages that provide the same module as a library."""
+
 _QUESTIONS = {
     "torch": "import json, torch; c = torch.cuda; n = c.device_count() if c.is_available() else 0; print(json.dumps({"
     "'instructions': torch.backends.cpu.get_cpu_capability(), 'cuda': [{'name': c.get_device_name(i), "
@@ -127,6 +130,14 @@ def diagnose() -> dict[str, Any]:
     }
 
 
+def _version_of_fork(name: str) -> str:
+    """What stands in a library's place; a module put on the path by hand has no version."""
+    try:
+        return f"{version(_FORKS[name])} ({_FORKS[name]})"
+    except (KeyError, PackageNotFoundError):
+        return "unknown"
+
+
 def look(name: str) -> Library:
     """A library's version, and what its import or its question gives."""
     module = name.replace("-", "_")
@@ -134,8 +145,8 @@ def look(name: str) -> Library:
         return Library(name=name, version=None)
     try:
         found = version(name)
-    except PackageNotFoundError:  # put on the path by hand
-        found = "unknown"
+    except PackageNotFoundError:
+        found = _version_of_fork(name)
     program = [sys.executable, "-W", "ignore", "-c", _QUESTIONS.get(name, f"import {module}")]
     try:
         done = subprocess.run(program, capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False)

@@ -19,7 +19,7 @@ from train.data.stores import open_store
 from train.export.cost import measure_latency
 from train.measure.evaluate import EvalSplit, evaluate_run
 from train.runs.checkpoint import LoadedPolicy, load_policy
-from train.runs.run_folder import METRICS
+from train.runs.run_folder import METRICS, load_metrics, reading
 
 VERSION = 1
 """Changes whenever what is kept means something else."""
@@ -73,20 +73,20 @@ def read_curve(run: Path) -> list[dict[str, Any]]:
     """A point an epoch: frames and seconds of training so far, training loss, val NLL; CPU seconds where they were counted."""
     points: list[dict[str, Any]] = []
     frames = 0
-    for line in (run / METRICS).read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        frames += record["frames"]
-        points.append(
-            {
-                "epoch": record["epoch"] + 1,
-                "frames": frames,
-                "seconds": frames / record["frames_per_second"],
-                "cpu_seconds": record.get("cpu_seconds"),
-                "train_loss": record["train_loss"],
-                "val_nll": record["val"]["nll"],
-                "is_best": record["is_best"],
-            }
-        )
+    with reading(run / METRICS):
+        for record in load_metrics(run):
+            frames += record["frames"]
+            points.append(
+                {
+                    "epoch": record["epoch"] + 1,
+                    "frames": frames,
+                    "seconds": frames / record["frames_per_second"],
+                    "cpu_seconds": record.get("cpu_seconds"),
+                    "train_loss": float(record["train_loss"]),
+                    "val_nll": float(record["val"]["nll"]),
+                    "is_best": bool(record["is_best"]),
+                }
+            )
     return points
 
 

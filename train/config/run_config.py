@@ -5,9 +5,11 @@ there. A setting that cannot take effect raises ``ConfigError``; none is ignored
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from dataset.melee.ids import character_from_name
 from train.policy.config import BACKBONES, PolicyConfig
@@ -198,13 +200,31 @@ def to_json(config: Any) -> dict[str, Any]:
 def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """The config that ``to_json`` wrote; an unknown field is an error, a missing one takes its default."""
     hints = get_type_hints(kind)
+    require(isinstance(values, Mapping), f"{kind.__name__}: is an object of settings, found {str(values)[:50]}")
     unknown = sorted(set(values) - set(hints))
     require(
         not unknown,
         f"{kind.__name__}: holds only {', '.join(sorted(hints))}, found {', '.join(unknown)}; it was written by "
         "another exphil, use that one",
     )
+    for name, value in values.items():
+        require(
+            dataclasses.is_dataclass(hints[name]) or _is_of(hints[name], value),
+            f"{kind.__name__}.{name}: must be {getattr(hints[name], '__name__', hints[name])}, found {str(value)[:50]}; "
+            "give what 'exphil train' writes there",
+        )
     return kind(**{name: _value(hints[name], value) for name, value in values.items()})
+
+
+def _is_of(hint: Any, value: Any) -> bool:
+    """Whether a JSON value is of a field's type; numbers are finite."""
+    if isinstance(hint, UnionType):
+        return any(_is_of(one, value) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(_is_of(get_args(hint)[0], one) for one in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return type(value) is hint and (hint is not int or abs(value) < 2**63)
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataset.codecs.base import Codec
-from dataset.errors import ConfigError
+from dataset.errors import CheckpointError, ConfigError
 from dataset.features.encoder import encode, perspective
 from dataset.features.layout import RAW_NAMES
 from dataset.melee.controller import NEUTRAL
@@ -34,6 +34,7 @@ from train.export.export import Feed, export_run, graph_facts, one_thread_sessio
 from train.measure.evaluate import parse_split
 from train.policy.components import Components, component_nll, one_hot
 from train.runs.checkpoint import LoadedPolicy
+from train.runs.graph import read_graph, require_graph
 from train.runs.run_folder import GRAPH
 
 WINDOW = 256
@@ -117,8 +118,8 @@ def measure_latency(loaded: LoadedPolicy) -> dict[str, Any]:
         CheckpointError: its graph does not give what PyTorch gives.
     """
     path = loaded.run / GRAPH
-    session = one_thread_session(path.read_bytes()) if path.is_file() else None
-    if session is None or not _is_fresh(session, loaded.run):
+    session = one_thread_session(read_graph(path)) if path.is_file() else None
+    if session is None or not _is_fresh(session, path):
         session = one_thread_session(export_run(loaded.run).path.read_bytes())
     times = _time(session, loaded.codec, loaded.delay, WARM_FRAMES + TIMED_FRAMES)[WARM_FRAMES:]
     p50, p99 = np.percentile(times, [50, 99])
@@ -146,9 +147,12 @@ def _hidden(session: ort.InferenceSession, batch: Batch, delay: int, carried: Fe
         yield hidden
 
 
-def _is_fresh(session: ort.InferenceSession, run: Path) -> bool:
-    found = session.get_modelmeta().custom_metadata_map
-    return all(found.get(name) == value for name, value in graph_facts(run / "best.safetensors", is_int8=False).items())
+def _is_fresh(session: ort.InferenceSession, path: Path) -> bool:
+    try:
+        found = require_graph(session, path)
+    except CheckpointError:
+        return False
+    return found.items() >= graph_facts(path.with_name("best.safetensors"), is_int8=False).items()
 
 
 def _time(session: ort.InferenceSession, codec: Codec, delay: int, frames: int) -> list[float]:

@@ -10,7 +10,7 @@ resumes exactly, on any number of processes.
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dataset.errors import CheckpointError
 from dataset.io.atomic import replacing
 from dataset.io.prefetch import prefetch
 from dataset.stream.sampler import Batch
@@ -33,7 +34,7 @@ from train.policy.backbones.base import State, map_state
 from train.policy.components import Components, Persistence
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_state, save_state, save_weights
-from train.runs.run_folder import METRICS
+from train.runs.run_folder import METRICS, load_metrics, reading
 
 REPORT_EVERY = 20
 """Steps between reads of the loss on an accelerator, because each read waits for the device."""
@@ -154,7 +155,21 @@ class Fit:
 
     def resume(self) -> None:
         """Restore the state that ``last.state.pt`` holds."""
-        saved = load_state(self.run / STATE_FILE)
+        path = self.run / STATE_FILE
+        saved = load_state(path)
+        try:
+            self._restore(saved)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path}: must be the training state of this run, found another ({str(error)[:200]}); train again"
+            ) from error
+        if not self.ranks.is_first:
+            return
+        kept = self._metric_lines()[: self.position.epoch]  # one per epoch; a kill may have left one more
+        with replacing(self.run / METRICS) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
         self.position = Position(**saved["position"])
         self.policy.load_state_dict(saved["policy"])
         if self.ema is not None:
@@ -165,11 +180,6 @@ class Fit:
             torch.set_rng_state(saved["rng"][self.ranks.rank])
             if self.device.type == "cuda" and saved["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(saved["cuda_rng"][self.ranks.rank], self.device)
-        if not self.ranks.is_first:
-            return
-        kept = self._metric_lines()[: self.position.epoch]  # one per epoch; a kill may have left one more
-        with replacing(self.run / METRICS) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def save(self) -> None:
         """Write the ``last`` files: the weights for play, then everything that decides the next step."""
@@ -339,10 +349,11 @@ class Fit:
 
     def _best_epoch(self) -> dict[str, Any]:
         """The val numbers of the best epoch; ``None`` for each until the first epoch is done."""
-        records = (json.loads(line) for line in self._metric_lines())
-        best = self.position.best_epoch
-        val: dict[str, Any] = next((record["val"] for record in records if record["epoch"] == best), {})
-        persistence = val.get("persistence", {})
+        path, best = self.run / METRICS, self.position.best_epoch
+        with reading(path):
+            records = load_metrics(self.run) if path.is_file() else []
+            val: dict[str, Any] = dict(next((record["val"] for record in records if record["epoch"] == best), {}))
+            persistence = dict(val.get("persistence", {}))
         names = ("nll", "accuracy", "change_accuracy", "change_nll", "change_exact")
         return {
             "best_epoch": None if best < 0 else best + 1,

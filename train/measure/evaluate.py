@@ -102,7 +102,7 @@ def evaluate_run(
     _require_unseen(loaded, bank, is_seen_allowed)
     _require_tracks(bank, store, split, config.data.character)
     sampler = build_sampler(bank, config, is_shuffled=False)
-    persistence = Persistence.from_json(loaded.record["persistence"])
+    persistence = loaded.persistence
     lookup = find_lookup(loaded, store, device)
     policy = loaded.policy.to(device)
     ours, theirs = (Meter(loaded.codec, bank, persistence, device) for _ in range(2))

@@ -32,7 +32,7 @@ from dataset.stream.bank import Bank, Rows
 from train.data.load import character_id
 from train.policy.components import Components, Persistence
 from train.runs.checkpoint import LoadedPolicy
-from train.runs.run_folder import LOOKUP
+from train.runs.run_folder import LOOKUP, reading
 
 OWN_STATE = INDEX_ROW["a_action_state"]
 """The place of the imitated player's action state among the embedding indices."""
@@ -59,12 +59,22 @@ class Counts:
             temporary.write_bytes(save({"keys": self.keys, "counts": self.counts}))
 
     @classmethod
-    def load(cls, path: Path) -> "Counts":
-        """Read what ``save`` wrote."""
+    def load(cls, path: Path, sizes: tuple[int, ...]) -> "Counts":
+        """Read what ``save`` wrote of components of these sizes."""
+        num_keys = len(sizes) * NUM_ACTION_STATES * max(sizes) ** 2
         try:
             tensors = load_file(path)
-            return cls(tensors["keys"], tensors["counts"])
-        except (SafetensorError, KeyError) as error:
+            keys, counts = (tensors[name].to(torch.int64) for name in ("keys", "counts"))
+            if (
+                keys.ndim != 1
+                or len(keys) == 0
+                or keys.shape != counts.shape
+                or keys.min() < 0
+                or keys.max() >= num_keys
+            ):
+                raise ValueError(f"{len(keys)} keys of other transitions")
+            return cls(keys, counts)
+        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path}: must hold a lookup's counts, found {error}; delete it, or train again"
             ) from error
@@ -123,18 +133,20 @@ def copied_logits(persistence: Persistence, rows: Rows, sizes: tuple[int, ...]) 
 def find_lookup(loaded: LoadedPolicy, store: Store, device: torch.device) -> Lookup | None:
     """The lookup of a run; ``None`` if it keeps none and ``store`` is not the one it was trained on."""
     kept = loaded.run / LOOKUP
-    counts = Counts.load(kept) if kept.is_file() else _count_again(loaded, store)
-    return None if counts is None else Lookup(counts, Persistence.from_json(loaded.record["persistence"]), device)
+    counts = Counts.load(kept, Components.of(loaded.codec).sizes) if kept.is_file() else _count_again(loaded, store)
+    return None if counts is None else Lookup(counts, loaded.persistence, device)
 
 
 def _count_again(loaded: LoadedPolicy, store: Store) -> Counts | None:
-    trained = loaded.record["data"]
+    with reading(loaded.run / "config.json"):
+        trained = loaded.record["data"]
+        ids, digest = set(trained["train"]["ids"]), trained["manifest_digest"]
     is_remote = url_of(store.path) is not None  # its whole train split would have to be downloaded
-    if is_remote or trained["manifest_digest"] != store.manifest.digest:
+    if is_remote or digest != store.manifest.digest:
         return None
     data = loaded.config.data
-    bank = Bank(store.packed("train", set(trained["train"]["ids"])), character_id(data.character), codec=loaded.codec)
-    if len(bank.ids) != len(trained["train"]["ids"]):
+    bank = Bank(store.packed("train", ids), character_id(data.character), codec=loaded.codec)
+    if len(bank.ids) != len(ids):
         return None
     return count_transitions(bank, Components.of(loaded.codec).sizes, data.delay)
 

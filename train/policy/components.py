@@ -11,7 +11,7 @@ nothing.
 Legend: K components, S columns, C the most classes of any component.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,9 +144,18 @@ class Persistence:
         return {"stay": list(self.stay), "changes": [list(shares) for shares in self.changes]}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Persistence":
-        """What ``to_json`` wrote."""
-        return cls(tuple(values["stay"]), tuple(tuple(shares) for shares in values["changes"]))
+    def from_json(cls, values: Mapping[str, Any], sizes: Sequence[int]) -> "Persistence":
+        """What ``to_json`` wrote.
+
+        Raises:
+            ValueError: it is not of ``sizes``, the classes of each component, or holds other things than shares.
+        """
+        stay, changes = tuple(values["stay"]), tuple(tuple(shares) for shares in values["changes"])
+        if len(stay) != len(sizes) or tuple(map(len, changes)) != tuple(sizes):
+            raise ValueError(f"persistence of {len(stay)} components")
+        if not all(0 <= share <= 1 for shares in (stay, *changes) for share in shares):
+            raise ValueError("a share that is not from 0 to 1")
+        return cls(stay, changes)
 
 
 def fit_persistence(bank: Bank, sizes: tuple[int, ...], delay: int) -> Persistence:

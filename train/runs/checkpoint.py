@@ -8,14 +8,14 @@ A run that begins from another's weights (``--init-from``) counts the replays th
 weights by them nor is measured on them.
 """
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from dataset.codecs.base import Codec
@@ -24,8 +24,10 @@ from dataset.features.layout import encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json
+from train.policy.components import Components, Persistence
+from train.policy.config import PolicyConfig
 from train.policy.policy import Policy
-from train.runs.run_folder import find_run, load_record
+from train.runs.run_folder import find_run, load_record, reading
 from train.settings import shown
 
 FREE = frozenset({"dropout", "prev_dropout", "attention_window"})
@@ -48,6 +50,16 @@ class LoadedPolicy:
     """The whole ``config.json``."""
     run: Path
     """The run folder."""
+
+    @property
+    def persistence(self) -> Persistence:
+        """The copycat of the run's training data.
+
+        Raises:
+            CheckpointError: ``config.json`` holds none for its codec.
+        """
+        with reading(self.run / "config.json"):
+            return Persistence.from_json(self.record["persistence"], Components.of(self.codec).sizes)
 
 
 def save_weights(policy: Policy, path: Path) -> None:
@@ -80,6 +92,7 @@ def load_policy(run: Path | str) -> LoadedPolicy:
     folder, path = find_run(run)
     record = load_record(folder)
     config = from_json(RunConfig, record["config"])
+    _require_fitting(config.policy, path)
     policy = Policy(config.policy)
     load_weights(policy, path)
     return LoadedPolicy(
@@ -95,20 +108,48 @@ def load_policy(run: Path | str) -> LoadedPolicy:
 
 def load_weights(policy: Policy, path: Path) -> None:
     """Read a safetensors file into a policy built from the same config."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: weights are needed, found no such file; the run may not have finished an epoch")
     try:
         policy.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
+        raise _unfit(path, error) from error
+    endless = [name for name, tensor in policy.state_dict().items() if not tensor.isfinite().all()]
+    if endless:
         raise CheckpointError(
-            f"{path}: must hold the weights that config.json describes, found {error}; copy the run folder again"
-        ) from error
+            f"{path}: weights must be finite, found NaN or infinity in {endless[0]}; play another checkpoint, or train again"
+        )
+
+
+def _require_fitting(config: PolicyConfig, path: Path) -> None:
+    """Compare the shapes that a config describes with those of a file of weights, before anything of that size is made."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: weights are needed, found no such file; the run may not have finished an epoch")
+    try:
+        with safe_open(path, "pt") as file:
+            found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if len(config.hidden_sizes) > len(found):
+            raise ValueError(f"{len(found)} tensors for {len(config.hidden_sizes)} layers")
+        with torch.device("meta"):
+            wanted = {name: list(tensor.shape) for name, tensor in Policy(config).state_dict().items()}
+    except (SafetensorError, RuntimeError, ValueError, TypeError, OverflowError) as error:
+        raise _unfit(path, error) from error
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise _unfit(path, f"{name} {found.get(name, 'missing')} for {wanted.get(name, 'none')}")
+
+
+def _unfit(path: Path, found: object) -> CheckpointError:
+    words = str(found)[:300]
+    return CheckpointError(
+        f"{path}: must hold the weights that config.json describes, found {words}; copy the run folder again"
+    )
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write what resuming needs: tensors, numbers and strings in dicts, lists and tuples, nothing else."""
+    data = io.BytesIO()  # torch's own writer hides what the disk says
+    torch.save(dict(state), data)
     with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+        temporary.write_bytes(data.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -119,8 +160,12 @@ def load_state(path: Path) -> dict[str, Any]:
         )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: must be a saved training state, found {error}; train again") from error
+    except OSError:
+        raise
+    except Exception as error:  # torch raises whatever a damaged file leads it to
+        raise CheckpointError(
+            f"{path}: must be a saved training state, found {type(error).__name__}: {str(error)[:200]}; train again"
+        ) from error
     return state
 
 
@@ -153,7 +198,8 @@ def inherited(loaded: LoadedPolicy) -> dict[str, Any]:
 
 def seen_ids(record: Mapping[str, Any]) -> set[str]:
     """The replays that a run's weights have seen: its own, and those of the runs it began from."""
-    return set(record["data"]["train"]["ids"]) | set((record.get("init_from") or {"ids": ()})["ids"])
+    with reading(Path("config.json")):
+        return set(record["data"]["train"]["ids"]) | set((record.get("init_from") or {"ids": ()})["ids"])
 
 
 def require_unseen(val: Iterable[str], loaded: LoadedPolicy) -> None:

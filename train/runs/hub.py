@@ -4,7 +4,6 @@ A push adds a card, the ``README.md`` of the repository, unless somebody wrote o
 there. ``config.json``, by which a run is known, goes last in either direction, after everything else is whole.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,17 @@ from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
 from dataset.reporting.terminal import command_line
 from dataset.store.hub_card import HUB_CARD_NAME, MARK
-from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, find_run, load_record
+from train.runs.run_folder import (
+    GRAPH,
+    LOOKUP,
+    METRICS,
+    PAGE,
+    features_of,
+    find_run,
+    load_metrics,
+    load_record,
+    reading,
+)
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 
@@ -143,8 +152,12 @@ def run_card(folder: Path, repo: str, record: Mapping[str, Any]) -> str:
     own = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else MARK
     if MARK not in own:
         return own
-    epochs = map(json.loads, (folder / METRICS).read_text(encoding="utf-8").splitlines())
-    best = [epoch for epoch in epochs if epoch["is_best"]][-1]
+    with reading(folder / METRICS):
+        best = [epoch for epoch in load_metrics(folder) if epoch["is_best"]][-1]
+        return _card(folder, repo, record, best)
+
+
+def _card(folder: Path, repo: str, record: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     name, val, config, data = folder.resolve().name, best["val"], record["config"], record["data"]
     rows = (f"| {label} | {val['persistence'][key]:.4f} | {val[key]:.4f} |" for label, key in CARD_ROWS)
     return CARD.format(

@@ -5,16 +5,17 @@ schema, encoder and codec are this exphil's, since weights mean nothing under ot
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dataset.codecs.registry import get_codec
-from dataset.errors import CheckpointError
+from dataset.errors import CheckpointError, ConfigError
 from dataset.features.layout import ALL, encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
-from train.config.run_config import STREAM, WINDOW
+from train.config.run_config import STREAM, WINDOW, RunConfig, from_json
 
 RUNS = Path("runs")
 """Where run names are looked up, under the working directory."""
@@ -36,6 +37,24 @@ GRAPH_VERSION = "2"
 
 GRAPH_BATCH = "batch"
 """The graph's name of its first dimension, players stepped at once; whoever opens a graph fixes it."""
+
+
+MAX_TEXT_BYTES = 2**28
+"""Of a file of JSON; the ids of five million replays."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Work on what a file of a run holds: whatever a stranger's file leads to is one CheckpointError that names the file."""
+    try:
+        yield
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        words = f"{type(error).__name__}: {error}"[:200]
+        raise CheckpointError(
+            f"{path}: must hold what exphil train wrote there, found other things ({words}); copy the run folder again"
+        ) from error
 
 
 def save_record(run: Path, record: Mapping[str, Any]) -> None:
@@ -64,10 +83,12 @@ def load_record(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{path}: every run folder holds one, found none; copy the whole folder, or train again")
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{path}: must be JSON, found {error}; copy the run folder again") from error
+    with reading(path):
+        record = _checked(path, json.loads(_text(path), parse_constant=_refuse_constant))
+    return record
+
+
+def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     known = {
         "schema_version": SCHEMA_VERSION,
         "encoder_digest": encoder_digest(features_of(record)),
@@ -80,7 +101,26 @@ def load_record(folder: Path) -> dict[str, Any]:
                 f"{path}: this exphil reads {name} {ours}, found {record.get(name)}; "
                 "use the exphil that trained it, or train again"
             )
+    from_json(RunConfig, record["config"])
     return record
+
+
+def load_metrics(folder: Path) -> list[dict[str, Any]]:
+    """What ``metrics.jsonl`` holds of each epoch; use it within ``reading``, since only its form is checked here."""
+    lines = _text(folder / METRICS).splitlines()
+    return [dict(json.loads(line)) for line in lines]
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        raise ValueError(f"more than {MAX_TEXT_BYTES:,} bytes")
+    return data.decode("utf-8")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is no number")
 
 
 def features_of(record: Mapping[str, Any]) -> str:

@@ -30,6 +30,15 @@ def test_a_store_hands_out_replays_frames_and_samples(generated_store: Path) -> 
     assert ids["all"] == ids["train"] | ids["val"] | ids["test"]
 
 
+def test_a_table_that_is_replaced_while_it_is_read_stays_the_one_that_was_opened(
+    generated_store: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(generated_store, tmp_path / "store")
+    replays = Store(folder).replays()
+    (folder / REPLAYS_NAME).write_bytes(b"another table")
+    assert replays.collect().height == 6
+
+
 def test_samples_can_be_picked_by_id(generated_store: Path) -> None:
     store = Store(generated_store)
     wanted = sorted(store.replays().collect()["id"])[2:4]

@@ -118,6 +118,13 @@ def test_a_value_that_the_frames_tell_otherwise_is_named(
     assert words in contradictions({**row, name: value}, columns)[0]
 
 
+def test_a_repaired_replay_may_have_lost_frames_behind_its_last(game: tuple[dict[str, Any], Columns]) -> None:
+    row, columns = game
+    found = contradictions({**row, "frame_gaps": row["frame_gaps"] + 2, "repaired": "events"}, columns)
+    assert [words for words in found if words.startswith("frame_gaps")] == []
+    assert "frame_gaps is -1" in contradictions({**row, "frame_gaps": -1, "repaired": "events"}, columns)[0]
+
+
 def test_a_winner_whom_the_stocks_contradict_is_named(game: tuple[dict[str, Any], Columns]) -> None:
     row, columns = game
     stocks = {"a_stocks": np.full(row["frames"], 2, np.uint8), "b_stocks": np.zeros(row["frames"], np.uint8)}

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dataset.errors import ReplayError
 from dataset.io.atomic import sha256_of
 from dataset.schema import COLUMNS, Columns
 from dataset.slippi import slp
-from dataset.slippi.repair import REASONS
+from dataset.slippi.repair import REASONS, repair
 from dataset.slippi.slp import BOOKEND, FRAME_START, GAME_START, POST_FRAME, PRE_FRAME
 from dataset.store.replay_table import REPLAYS_NAME
 from dataset.store.store import Store
@@ -165,6 +166,14 @@ def test_a_file_without_a_whole_frame_fails_as_before(has_length: bool, reason: 
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("command", [PRE_FRAME, POST_FRAME])
+def test_records_shorter_than_any_version_has_them_are_a_refusal(command: int, tmp_path: Path) -> None:
+    whole = record(tmp_path)
+    events = tuple((kind, payload[:3] if kind == command else payload) for kind, payload in whole.events)
+    with pytest.raises(ReplayError):
+        parse(replace(whole, events=events, sizes=whole.sizes | {command: 3}).file())
+
+
 @pytest.mark.parametrize("version", [(3, 18, 0), (2, 2, 0), (2, 0, 1)])
 @pytest.mark.parametrize("change", ["flip", "take", "put"])
 def test_damage_costs_the_frames_it_touches(change: str, version: tuple[int, int, int], tmp_path: Path) -> None:
@@ -231,6 +240,19 @@ def test_slippi_3_6_is_read_whichever_peppi_is_installed(tmp_path: Path) -> None
     assert_rows(old, {name: new.columns[name] for name in recorded})
     assert (old.version, old.end_method, old.frame_gaps) == ((3, 6, 0), "time", 0)
     assert old.repaired in (("bookends",), ())
+
+
+def test_the_fork_of_peppi_reads_slippi_3_6_by_itself(tmp_path: Path) -> None:
+    try:
+        metadata.version("peppi-py-vladfi")
+    except metadata.PackageNotFoundError:
+        pytest.skip("peppi-py-vladfi is not installed")
+    data = record(tmp_path, (3, 6, 0)).file()
+    found, repaired = parse(data), repair(data)
+    assert found.repaired == ()
+    assert repaired is not None
+    assert repaired.reasons == ("bookends",)
+    assert_rows(parse(repaired.data), found.columns)
 
 
 @pytest.mark.parametrize("end", [b"\2\x55\0\1\xff\xff", b"\2\xff\x11\x10\xff\xff"])

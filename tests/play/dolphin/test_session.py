@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from melee.slippstream import EnetDisconnected
 from dataset.duels.generate import generate_replay
 from dataset.errors import DolphinError
 from dataset.slippi.slp import GAME_START, POST_FRAME, events, read_slp, split_messages
+from play.dolphin import session as session_module
 from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Menu, Patience, Session
 
 SILENCE = None
@@ -37,6 +39,11 @@ class Stream:
         message = self.messages.pop(0)
         if message is None:
             return None
+        return self.read(message)
+
+    @staticmethod
+    def read(message: bytes) -> Any:
+        """A packet as libmelee reads it."""
         kind = "menu_event" if message[0] == MENU[0] else "game_event"
         return {"type": kind, "payload": base64.b64encode(message).decode()}
 
@@ -166,6 +173,52 @@ def test_bytes_libmelee_cannot_read_are_a_lost_session(tmp_path: Path, messages:
     lost = opened.next()
     assert isinstance(lost, Lost)
     assert lost.reason.startswith("libmelee could not read a frame")
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        *(
+            b"[]",
+            b"3",
+            b'"text"',
+            b"true",
+            b"[" * 100_000,
+            b'{"a":' * 100_000,
+            b"1" * 10_000,
+            b"\xff\xfe",
+            b"{}",
+            b"NaN",
+        ),
+        *(
+            b'{"type": []}',
+            b'{"type": "connect_reply"}',
+            b'{"type": "game_event"}',
+            b'{"type": "menu_event", "payload": {}}',
+        ),
+        *(
+            b'{"type": "game_event", "payload": %s}' % value
+            for value in (b"null", b"[1]", b"9", b'"!!!"', b'"NQ=="', b'"\\u00e9"')
+        ),
+    ],
+)
+def test_a_packet_that_is_no_message_of_a_game_is_a_lost_session(
+    tmp_path: Path, messages: list[bytes], packet: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stream, "read", staticmethod(lambda message: json.loads(packet)))
+    opened = Opened(tmp_path, [messages[0]])
+    lost = opened.next()
+    assert isinstance(lost, Lost)
+    assert len(lost.reason) <= 300
+
+
+def test_messages_without_end_that_hold_no_frame_are_a_lost_session(
+    tmp_path: Path, messages: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "MOST_MESSAGES", 10)
+    opened = Opened(tmp_path, [*messages[:3], *[b"\x3c"] * 20, *messages[3:6]])
+    assert [number(opened.next()) for _ in range(2)] == [-123, -122]
+    assert opened.next() == Lost("libmelee could not read a frame (ValueError: 10 messages without a frame)")
 
 
 def test_an_event_the_stream_never_declared_costs_one_frame_and_no_more(tmp_path: Path, messages: list[bytes]) -> None:

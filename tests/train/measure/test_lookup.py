@@ -78,11 +78,11 @@ def test_counting_sees_each_imitated_frame_once_whatever_the_order() -> None:
 def test_counts_survive_their_file(tmp_path: Path) -> None:
     counts = counts_of(SEEN)
     counts.save(tmp_path / "lookup.safetensors")
-    loaded = Counts.load(tmp_path / "lookup.safetensors")
+    loaded = Counts.load(tmp_path / "lookup.safetensors", tuple(SIZES))
     assert (loaded.keys.tolist(), loaded.counts.tolist()) == (counts.keys.tolist(), counts.counts.tolist())
     (tmp_path / "lookup.safetensors").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="must hold a lookup's counts"):
-        Counts.load(tmp_path / "lookup.safetensors")
+        Counts.load(tmp_path / "lookup.safetensors", tuple(SIZES))
 
 
 def test_a_run_keeps_its_lookup_and_an_older_one_gets_the_same_from_its_store(
