@@ -146,6 +146,8 @@ class Header:
     tiebreaker: int | None
     """Which tie-break of that game; 0 is the game itself."""
     is_teams: bool
+    random_seed: int
+    """Of the whole game, the same for both clients."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def header_of(payload: bytes | memoryview) -> Header:
         game_number=int(start["game_number"]) if "game_number" in names and start["game_number"] else None,
         tiebreaker=int(start["tiebreaker"]) if "tiebreaker" in names else None,
         is_teams=bool(start["is_teams"]),
+        random_seed=int(start["random_seed"]),
     )
 
 

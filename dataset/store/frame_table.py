@@ -29,7 +29,7 @@ from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import COLUMNS, SIDES, Columns, Version
 from dataset.store.manifest import SPLITS, ShardInfo
 from dataset.store.manifest_rules import LAST_NUMBER, SHARD_NAME
-from dataset.stream.window_shards import Sample, add_sample, open_shard
+from dataset.stream.window_shards import About, Packed, Sample, add_packed, add_sample, open_shard
 
 ROW_GROUP_ROWS = 65_536
 """A row group is closed by the replay that fills it to this many rows."""
@@ -324,15 +324,25 @@ class ShardWriter:
 
     def add_window(self, sample: Sample, split: str) -> None:
         """Append an encoded replay to the window shard of its split."""
+        add_sample(self._window_shard(split, sample.num_frames), sample)
+
+    def add_packed(self, about: About, packed: Packed, split: str) -> None:
+        """Append a replay as another window shard holds it."""
+        add_packed(self._window_shard(split, about.num_frames), about.id, packed)
+
+    def _window_shard(self, split: str, num_frames: int) -> tarfile.TarFile:
+        """The window shard of a split, which gets a sample of so many frames."""
         if split not in SPLITS:
-            raise SchemaError(f"replay {sample.id}: its split must be one of {', '.join(SPLITS)}, found {split[:40]!a}")
+            raise SchemaError(
+                f"window shard: the split of a replay must be one of {', '.join(SPLITS)}, found {split[:40]!a}"
+            )
         if split not in self._windows:
             name = f"windows/{split}-{self._number:06d}.tar"
             file = self._files.enter_context(self._open(name).open("wb"))
             self._windows[split] = name, self._files.enter_context(open_shard(file))
         name, shard = self._windows[split]
-        self._lengths[name].append(sample.num_frames)
-        add_sample(shard, sample)
+        self._lengths[name].append(num_frames)
+        return shard
 
     def _open(self, name: str) -> Path:
         """Where to write the shard of that name until it is whole."""

@@ -80,6 +80,24 @@ def quality_of(columns: Columns, row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def decided_winner(columns: Columns, end_method: str | None, quitter: str | None) -> dict[str, str | None]:
+    """``winner`` (a side, or ``None`` for nobody) where frames and the game end decide it; empty where they leave it open.
+
+    Whoever alone has stocks left has won, else who did not quit. When the clock runs out, stocks decide, then percent as the game
+    shows it, without its fraction. With both out of stocks, or alike in both, nobody has won: what Slippi calls the first placed
+    then is only the first listed.
+    """
+    a, b = (float(columns[f"{side}_stocks"][-1]) for side in SIDES)
+    if a and b:
+        if quitter is not None:
+            return {"winner": SIDES[1 - SIDES.index(quitter)]}
+        if end_method != "time":
+            return {}
+        if a == b:
+            a, b = (-float(np.floor(columns[f"{side}_percent"][-1])) for side in SIDES)
+    return {"winner": "a" if a > b else "b" if b > a else None}
+
+
 def damage_taken(columns: Columns, side: str) -> float:
     """Percent a side took: every rise, so heals and deaths do not lower it."""
     rises = np.diff(np.nan_to_num(columns[f"{side}_percent"]).astype(np.float64))

@@ -55,6 +55,7 @@ REPLAY_SCHEMA = pa.schema(
         ("match_id", pa.string()),
         ("game_number", pa.int32()),
         ("tiebreaker", pa.int32()),
+        ("random_seed", pa.int64()),
         ("frames", pa.int32()),
         ("frames_resimulated", pa.int32()),
         ("frame_gaps", pa.int32()),

@@ -260,8 +260,13 @@ def open_shard(file: BinaryIO) -> tarfile.TarFile:
 
 def add_sample(tar: tarfile.TarFile, sample: Sample) -> None:
     """Append one sample to an open shard."""
-    for suffix, data in zip(("json", "zst"), pack(sample), strict=True):
-        member = tarfile.TarInfo(f"{sample.id}.{suffix}")
+    add_packed(tar, sample.id, pack(sample))
+
+
+def add_packed(tar: tarfile.TarFile, id_: str, packed: Packed) -> None:
+    """Append one packed sample to an open shard."""
+    for suffix, data in zip(("json", "zst"), packed, strict=True):
+        member = tarfile.TarInfo(f"{id_}.{suffix}")
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset.codecs.base import Codec
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
-from dataset.store.quality import QUALITY_SCHEMA, damage_taken, quality_of
+from dataset.store.quality import QUALITY_SCHEMA, damage_taken, decided_winner, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, off_lattice, wrong_characters, wrong_version
 
@@ -71,6 +71,10 @@ class FrameAudit:
                 self._seen[name] = (min(low, float(values.min())), max(high, float(values.max())))
 
 
+_WRITTEN_AGAIN = ("winner", *QUALITY_SCHEMA.names)
+"""What ``dataset.store.reencode.encode_quality`` writes."""
+
+
 def contradictions(row: Mapping[str, Any], columns: Columns) -> list[str]:
     """Every value of a replay's ``row`` that its frames contradict, in words; quality that was never written is no fault.
 
@@ -83,21 +87,18 @@ def contradictions(row: Mapping[str, Any], columns: Columns) -> list[str]:
         is_same = row[name] == (float(np.float32(value)) if isinstance(value, float) else value)
         if name == "frame_gaps" and row.get("repaired") is not None:  # those lost after the last frame leave no trace
             is_same = row[name] >= value
-        hint = "; 'exphil encode --quality' writes it again" if name in QUALITY_SCHEMA.names else ""
+        hint = "; 'exphil encode --quality' writes it again" if name in _WRITTEN_AGAIN else ""
         found += [] if is_same else [f"{name} is {row[name]}, its frames say {value}{hint}"]
     return found
 
 
 def _derived(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     frames = len(columns["frame"])
-    stocks = {side: int(columns[f"{side}_stocks"][-1]) for side in SIDES}
     derived: dict[str, Any] = {
         "frames_resimulated": int(np.count_nonzero(columns["resimulated"])),
         "frame_gaps": int(columns["frame"][-1]) - FIRST_FRAME + 1 - frames,
         "seconds": frames / _FRAMES_PER_SECOND,
-        **{f"stocks_{side}": stocks[side] for side in SIDES},
+        **{f"stocks_{side}": int(columns[f"{side}_stocks"][-1]) for side in SIDES},
         **{f"damage_{side}": damage_taken(columns, other) for side, other in (SIDES, SIDES[::-1])},
     }
-    if min(stocks.values()) == 0 < max(stocks.values()):  # else the frames alone do not decide
-        derived["winner"] = max(SIDES, key=lambda side: stocks[side])
-    return derived | quality_of(columns, row)
+    return derived | decided_winner(columns, row["end_method"], row.get("quitter")) | quality_of(columns, row)

@@ -5,7 +5,7 @@ the store, and the next run does it again.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from dataset.reporting.terminal import command_line, option_name
 from dataset.schema import SCHEMA_VERSION
 from dataset.store.frame_table import next_number
 from dataset.store.hub_card import HUB_CARD_NAME, write_hub_card
-from dataset.store.location import remove_leftovers, shard_files
+from dataset.store.location import open_files, remove_leftovers, shard_files
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, check_schema
 from dataset.store.replay_table import (
     PREVIOUS_REPLAYS_NAME,
@@ -29,12 +29,14 @@ from dataset.store.replay_table import (
     ReplayRow,
     all_rows,
     left_out,
+    passing,
     replays_path,
     save_replays,
     scan_replays,
 )
 from dataset.store.store import Store
 from ingest.jobs.job import JobResult
+from ingest.jobs.same_game import Games, rank, row_key, without_samples
 from ingest.options import DEFAULT_CODEC, IngestOptions
 from ingest.replay.judge import SALT_NAME, Names, store_salt
 
@@ -53,8 +55,10 @@ _OWN = {"frames", "windows", REPLAYS_NAME, PREVIOUS_REPLAYS_NAME, LOCK_NAME, SAL
 
 
 @contextmanager
-def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
+def open_store(folder: Path, options: IngestOptions, url: str | None = None) -> Iterator["OpenStore"]:
     """The store in ``folder``, created if need be, locked while the context lasts.
+
+    Its shards may lie behind a ``url`` instead (``ingest.jobs.remote_store``).
 
     Raises:
         BusyError: another process writes to it.
@@ -64,7 +68,7 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
     """
     try:
         _require_no_foreign_files(folder)
-        dry = OpenStore(folder, options) if options.dry_run else None
+        dry = OpenStore(folder, options, url) if options.dry_run else None
     except OSError as error:
         raise ExphilError(
             f"store {folder}: needs permission to be read, found: {error.strerror}; mend that, or give another --store"
@@ -73,7 +77,7 @@ def open_store(folder: Path, options: IngestOptions) -> Iterator["OpenStore"]:
         yield dry
         return
     with writing(folder):
-        opened = OpenStore(folder, options)
+        opened = OpenStore(folder, options, url)
         opened.clean()
         yield opened
 
@@ -96,8 +100,8 @@ def _require_no_foreign_files(folder: Path) -> None:
 class OpenStore:
     """A store open for writing; ``open_store`` makes it."""
 
-    def __init__(self, folder: Path, options: IngestOptions) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, options: IngestOptions, url: str | None = None) -> None:
+        self.folder, self._url = folder, url
         self._is_dry = options.dry_run
         self.names = Names(_salt(folder, options.dry_run), options.keep_names)
         self._on_disk = _manifest_on_disk(folder, options.rebuild)
@@ -112,6 +116,9 @@ class OpenStore:
         self._by_place: dict[_Place, list[ReplayRow]] = {}
         for row in self.rows:
             self._by_place.setdefault(_place(row), []).append(row)
+        self.games = Games(row for row in self.rows if row["status"] == "ok")
+        self._gone: dict[str, ReplayRow] = {}  # rows as they were before a better recording came
+        self._first_free = 0
         self._outdated: set[int] = set()
         self._shards: tuple[ShardInfo, ...] = ()
         self._num_taken = 0
@@ -123,16 +130,20 @@ class OpenStore:
         listed = [] if self._on_disk is None else [shard.path for shard in self._on_disk.shards]
         return next_number((*shard_files(self.folder), *listed))
 
+    def reserve(self, count: int) -> None:
+        """Set the next ``count`` numbers aside for the shards of a run's jobs."""
+        self._first_free = self.next_index + count
+
     def take(self, result: JobResult) -> list[ReplayRow]:
         """Take a job's rows and shards, which are committed once there are enough; returns the rows that are new."""
-        passing = [row for row in result.rows if row.get("reason") in PASSING]
+        momentary = [row for row in result.rows if row.get("reason") in PASSING]
         lasting = [row for row in result.rows if row.get("reason") not in PASSING]
         fresh = self._merge(lasting)
         self._shards += result.shards
         self._num_taken += len(lasting)
         if self._num_taken and self._num_taken >= COMMIT_SHARE * len(self.rows):
             self.commit()
-        return fresh + passing
+        return fresh + momentary
 
     def commit(self) -> None:
         """Write the table of replays and the manifest with all that was taken."""
@@ -140,6 +151,7 @@ class OpenStore:
         ok = [row for row in self.rows if row["status"] == "ok"]
         kept = [row for row in self.rows if row["status"] != "ok" and row["shard"] is not None]
         left = left_out(ok, self.manifest.where)
+        shards = self._without_gone((*self.manifest.shards, *self._shards))
         self.manifest = replace(
             self.manifest,
             kept_replays=len(kept),
@@ -148,12 +160,23 @@ class OpenStore:
             frames=sum(row["frames"] for row in ok),
             left_replays=len(left),
             left_frames=sum(left.values()),
-            shards=tuple(sorted((*self.manifest.shards, *self._shards), key=lambda shard: shard.path)),
+            shards=tuple(sorted(shards, key=lambda shard: shard.path)),
         )
         self.manifest = replace(self.manifest, digest=self.manifest.data_digest(ok, left))
-        self._outdated, self._shards, self._num_taken, self._is_begun = set(), (), 0, True
+        self._outdated, self._gone, self._shards, self._num_taken, self._is_begun = set(), {}, (), 0, True
         if not self._is_dry:
             self.manifest = self._on_disk = save_replays(self.folder, self.rows, self.manifest, self._on_disk)
+
+    def _without_gone(self, shards: tuple[ShardInfo, ...]) -> Sequence[ShardInfo]:
+        """The shards without the window samples of recordings that a better one of their game has replaced."""
+        gone = {id_: row for id_, row in self._gone.items() if passing([row], self.manifest.where)[0]}
+        if self._is_dry or not gone:
+            return shards
+        return without_samples(self.folder, shards, gone, max(self._first_free, self.next_index), self._read)
+
+    def _read(self, shard: ShardInfo) -> bytes:
+        is_here = self._url is None or (self.folder / shard.path).is_file()
+        return open_files(self.folder if is_here else str(self._url)).read(shard)
 
     def finish(self) -> None:
         """Commit what is left and delete the shards that a rebuild replaced."""
@@ -188,8 +211,23 @@ class OpenStore:
             self._by_place[place] = [row for row in old if id(row) not in self._outdated]
         for row in fresh:
             self._by_place.setdefault(_place(row), []).append(row)
+            self._compete(row)
         self.rows += fresh
         return fresh
+
+    def _compete(self, row: ReplayRow) -> None:
+        """Keep a new recording instead of a worse one of its game from an earlier run, whose frames stay where they are."""
+        key = row_key(row) if row["status"] == "ok" else None
+        if key is None:
+            return
+        worse = self.games.rival(key)
+        if worse is not None and rank(worse) < rank(row):
+            worse = row
+        else:
+            self.games.keep(key, row)
+        if worse is not None:
+            self._gone[worse["id"]] = dict(worse)
+            worse |= {"status": "duplicate", "reason": "same_game", "split": None}
 
 
 def _place(row: ReplayRow) -> _Place:

@@ -1,7 +1,7 @@
 """One job: a share of the replays read, parsed, judged and written as shards, in this process or a worker.
 
-Candidates that may be the same game come as a group. Of several uploads of one game, the acceptable one with the lowest content
-hash is kept, so results do not depend on file order.
+Candidates that may be the same game come as a group. Of several recordings of one game, the best acceptable one is kept
+(``ingest.jobs.same_game``), so results do not depend on file order.
 """
 
 import time
@@ -18,12 +18,13 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import ReplayError
 from dataset.features.layout import ALL
 from dataset.schema import Columns
-from dataset.slippi.slp import Header, read_header
+from dataset.slippi.slp import read_header
 from dataset.store.frame_table import ShardWriter, rows_digest, sample_of
 from dataset.store.manifest import ShardInfo, split_of
 from dataset.store.replay_table import ReplayRow, passing
 from dataset.stream.track_memory import keep_freed_memory
 from dataset.stream.window_shards import Sample
+from ingest.jobs.same_game import GameKey, Rank, known_rank, rank, row_key
 from ingest.options import DEFAULT_CODEC, IngestOptions
 from ingest.replay.judge import (
     Names,
@@ -43,9 +44,6 @@ T = TypeVar("T")
 
 KEPT_BYTES = 2**28
 """Each replay takes and frees the same 20 MB, and fresh pages for them cost a tenth of the run."""
-
-GameKey = tuple[str, int, int]
-"""Match id, game number and tie-break: what both clients' uploads of a game share."""
 
 Group = tuple[Candidate, ...]
 
@@ -71,7 +69,8 @@ class Known:
     """What the store already holds."""
 
     ids: frozenset[str] = frozenset()
-    games: frozenset[GameKey] = frozenset()
+    games: Mapping[GameKey, Rank] = field(default_factory=dict)
+    """The rank of the recording that it holds of each game."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +96,6 @@ class JobResult:
 def content_id(data: bytes) -> str:
     """A replay's id: xxh3-128 of its file's bytes, in hex."""
     return xxhash.xxh3_128_hexdigest(data)
-
-
-def game_key(header: Header) -> GameKey | None:
-    """What both clients' uploads of a game share; ``None`` where the version records no match."""
-    if header.match_id is None or header.game_number is None:
-        return None
-    return header.match_id, header.game_number, header.tiebreaker or 0
 
 
 def run_jobs(jobs: Iterable[Job], settings: Settings, known: Known) -> Iterator[JobResult]:
@@ -155,7 +147,7 @@ class _Runner:
     def _group(self, group: Group, given_up: tuple[str, str] | None) -> list[ReplayRow]:
         read, rows = self._read(group)
         seen: set[str] = set()
-        games: set[GameKey] = set()
+        kept: dict[GameKey, tuple[ReplayRow, _Made]] = {}
         for id_, candidate, source in sorted(read, key=lambda entry: entry[0]):
             row = file_row(candidate, self._settings.names) | {"id": id_}
             rows.append(row)
@@ -167,10 +159,30 @@ class _Runner:
             with self._refusing(row, candidate):
                 if given_up is not None:
                     raise ReplayError(*given_up)
-                made = self._replay(row, candidate, self._reader.read(candidate) if source is None else source, games)
-            if made is not None:  # what goes wrong from here on concerns the store, and ends the run
-                row |= made.row | self._write(made)
+                made = self._replay(row, candidate, self._reader.read(candidate) if source is None else source)
+            if made is not None:
+                self._compete(row, made, kept)
+        for row, made in kept.values():
+            self._keep(row, made)
         return rows
+
+    def _compete(self, row: ReplayRow, made: "_Made", kept: "dict[GameKey, tuple[ReplayRow, _Made]]") -> None:
+        """Put a recording among those ``kept`` instead of a worse one of its game, unless a better one is known."""
+        if made.key is None:
+            self._keep(row, made)
+            return
+        loser, its = kept.get(made.key, (None, made))
+        known = known_rank(self._known.games, made.key)
+        if (known is not None and known < rank(made.row)) or (loser is not None and rank(its.row) < rank(made.row)):
+            loser, its = row, made
+        else:
+            kept[made.key] = row, made
+        if loser is not None:
+            loser |= its.start | {"status": "duplicate", "reason": "same_game"}
+
+    def _keep(self, row: ReplayRow, made: "_Made") -> None:
+        """Finish a row and write its frames; what goes wrong from here on concerns the store, and ends the run."""
+        row |= made.row | self._write(made)
 
     @contextmanager
     def _refusing(self, row: ReplayRow, candidate: Candidate) -> Iterator[None]:
@@ -212,13 +224,10 @@ class _Runner:
                 rows.append(row)
         return read, rows
 
-    def _replay(self, file: ReplayRow, candidate: Candidate, source: str | bytes, games: set[GameKey]) -> "_Made":
+    def _replay(self, file: ReplayRow, candidate: Candidate, source: str | bytes) -> "_Made":
         """What becomes of a replay; its frames are kept if it is let in, or if all are kept."""
         header = _while_it_is_there(read_header, source)
-        row = file | header_row(header, self._settings.names)
-        key = game_key(header)
-        if key in games or key in self._known.games:
-            return _Made(row | {"status": "duplicate", "reason": "same_game"})
+        row = start = file | header_row(header, self._settings.names)
         options = self._settings.options
         refusal = _refused(judge_header, header, options)
         if refusal is not None and not (options.keep_all and len(header.players) == 2):
@@ -231,25 +240,22 @@ class _Runner:
         if isinstance(source, str) and _while_it_is_there(_state, source) != (candidate.size, candidate.mtime):
             raise ReplayError("changed", "replay: a file stays as it is while it is read, found that it changed")
         outcome = outcome_of(parsed)
-        row |= parsed_row(parsed, outcome)
+        row = row | parsed_row(parsed, outcome)
         unsound = _refused(require_sound, row, parsed)
         refusal = refusal or _refused(judge, parsed, options, outcome) or unsound
         if refusal is None:
-            made = self._let_in(row, parsed)
-            if key is not None:
-                games.add(key)
-            return made
+            return self._let_in(row, parsed, start)
         row |= refusal_row(refusal)
         is_kept = options.keep_all and unsound is None
         return _Made(row | {"rows_digest": rows_digest(parsed.columns)}, parsed.columns) if is_kept else _Made(row)
 
-    def _let_in(self, row: ReplayRow, parsed: ParsedReplay) -> "_Made":
+    def _let_in(self, row: ReplayRow, parsed: ParsedReplay, start: ReplayRow) -> "_Made":
         """A game that is let in, with its window if the store's condition lets it pass."""
         split = split_of(parsed.header.match_id, row["id"], self._settings.options.split_seed)
         row = row | {"status": "ok", "split": split, "rows_digest": rows_digest(parsed.columns)}
         is_encoded = self._shards is not None and passing([row], self._settings.where)[0]
         sample = sample_of(row, parsed.columns, self._codec, self._settings.features) if is_encoded else None
-        return _Made(row, parsed.columns, sample)
+        return _Made(row, parsed.columns, sample, row_key(row), start)
 
     def _write(self, made: "_Made") -> ReplayRow:
         """Write the frames and the window of a replay; returns where its frames lie."""
@@ -270,6 +276,10 @@ class _Made:
     """To be written to a frame shard."""
     sample: Sample | None = None
     """To be written to a window shard."""
+    key: GameKey | None = None
+    """Of a game that is let in."""
+    start: ReplayRow = field(default_factory=dict)
+    """What is known of it without its frames."""
 
 
 def _internal_error(error: Exception, candidate: Candidate) -> ReplayError:

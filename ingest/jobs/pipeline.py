@@ -19,8 +19,9 @@ from dataset.slippi.slp import HEADER_BYTES, read_header
 from dataset.store.manifest import url_of
 from dataset.store.replay_table import ReplayRow
 from ingest.jobs.commit import OpenStore, open_store
-from ingest.jobs.job import GameKey, Group, Job, JobResult, Known, Settings, game_key, run_jobs
+from ingest.jobs.job import Group, Job, JobResult, Known, Settings, run_jobs
 from ingest.jobs.remote_store import staged
+from ingest.jobs.same_game import GameKey, header_key
 from ingest.jobs.workers import run_jobs_in_pool, run_jobs_on_ray
 from ingest.options import IngestOptions
 from ingest.replay.judge import Names, file_row
@@ -112,7 +113,7 @@ def ingest_candidates(
             "and copy it there, e.g. with 'exphil sync up'"
         )
     with staged(url, is_dry=options.dry_run) as folder:
-        report = _ingest(find, folder, options, on_progress)
+        report = _ingest(find, folder, options, on_progress, url)
     return replace(report, store=url)
 
 
@@ -121,14 +122,16 @@ def _ingest(
     folder: Path,
     options: IngestOptions,
     on_progress: Callable[[Progress], None] | None,
+    url: str | None = None,
 ) -> IngestReport:
     wall, cpu = time.perf_counter(), time.process_time()
     candidates = find()
     if options.rebuild and all(candidate.fault is not None for candidate in candidates):
         raise ConfigError("--rebuild: starts the store over from its sources, found no replay to read; check the paths")
-    with open_store(folder, options) as opened:
+    with open_store(folder, options, url) as opened:
         new = without_known(candidates, opened.rows, opened.names)
-        jobs = make_jobs(new, opened.next_index)
+        jobs = make_jobs(new, opened.next_index, opened.names)
+        opened.reserve(len(jobs))
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in _results(jobs, options, opened, workers):
@@ -168,28 +171,28 @@ def _fingerprint(row: ReplayRow) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("source", "member", "size", "mtime", "archive_size", "crc"))
 
 
-def make_jobs(candidates: Iterable[Candidate], first_index: int) -> list[Job]:
+def make_jobs(candidates: Iterable[Candidate], first_index: int, names: Names) -> list[Job]:
     """Cut candidates into jobs of about equal bytes; members of a compressed tar stay in one job, to be read once."""
-    groups = _groups(candidates)
+    groups = _groups(candidates, names)
     total = sum(candidate.size for group in groups for candidate in group)
     limit = min(max(total // JOBS_OF_A_RUN, MIN_JOB_BYTES), MAX_JOB_BYTES)
     return [Job(index=first_index + i, groups=tuple(share)) for i, share in enumerate(_shares(groups, limit))]
 
 
-def _groups(candidates: Iterable[Candidate]) -> list[Group]:
+def _groups(candidates: Iterable[Candidate], names: Names) -> list[Group]:
     """Candidates grouped by what uploads of one game, or copies of one file, have in common; in the order given."""
     groups: dict[object, list[Candidate]] = {}
     with Reader() as reader:
         for candidate in candidates:
-            group = groups.setdefault(_group_key(candidate, reader), [])
+            group = groups.setdefault(_group_key(candidate, reader, names), [])
             group.append(replace(candidate, head=None))  # which no worker needs
     return list(map(tuple, groups.values()))
 
 
-def _group_key(candidate: Candidate, reader: Reader) -> object:
+def _group_key(candidate: Candidate, reader: Reader, names: Names) -> object:
     try:
         head = reader.read(candidate, HEADER_BYTES) if candidate.head is None else candidate.head
-        return _game_of(head) or xxhash.xxh3_128_hexdigest(head)
+        return _game_of(head, names) or xxhash.xxh3_128_hexdigest(head)
     except ReplayError:
         return candidate
     except Exception:  # noqa: BLE001 (whoever works on it will see the same and say so)
@@ -197,9 +200,9 @@ def _group_key(candidate: Candidate, reader: Reader) -> object:
         return candidate
 
 
-def _game_of(head: bytes) -> GameKey | None:
+def _game_of(head: bytes, names: Names) -> GameKey | None:
     try:
-        return game_key(read_header(head))
+        return header_key(read_header(head), names)
     except Exception:  # noqa: BLE001 (the same)
         return None
 
@@ -238,12 +241,7 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
 
 
 def _known(opened: OpenStore) -> Known:
-    games = (
-        (row["match_id"], row["game_number"], row["tiebreaker"] or 0)
-        for row in opened.rows
-        if row["status"] == "ok" and row["match_id"] is not None and row["game_number"] is not None
-    )
-    return Known(frozenset(row["id"] for row in opened.rows if row["id"] is not None), frozenset(games))
+    return Known(frozenset(row["id"] for row in opened.rows if row["id"] is not None), opened.games.ranks())
 
 
 class _Tally:

@@ -20,7 +20,7 @@ from dataset.melee.ids import ZELDA_AND_SHEIK, Character, character_from_name, i
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.frame_table import missing_columns
-from dataset.store.quality import damage_taken, quality_of
+from dataset.store.quality import damage_taken, decided_winner, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
@@ -37,7 +37,7 @@ SENTENCES = {
     "no_damage": "nobody was hit in the whole game",
     "not_playable": "a player is none of the 26 characters",
     "same_content": "the same file was found before",
-    "same_game": "the same game was uploaded by the other client",
+    "same_game": "another recording of the same game is kept, the whole one",
     "no_frames": "no frame with both players in it",
     "missing_columns": "columns are missing that its version records",
     "impossible_frames": "frame numbers that no game has",
@@ -157,29 +157,25 @@ def require_sound(row: ReplayRow, parsed: ParsedReplay) -> None:
 
 def outcome_of(parsed: ParsedReplay) -> Outcome:
     """How the game went."""
-    stocks = [int(parsed.columns[f"{side}_stocks"][-1]) for side in SIDES]
+    stocks = (int(parsed.columns["a_stocks"][-1]), int(parsed.columns["b_stocks"][-1]))
     return Outcome(
         winner=_winner(parsed, stocks),
-        stocks=(stocks[0], stocks[1]),
+        stocks=stocks,
         damage=(damage_taken(parsed.columns, "b"), damage_taken(parsed.columns, "a")),
         seconds=parsed.num_frames / FRAMES_PER_SECOND,
     )
 
 
-def _winner(parsed: ParsedReplay, stocks: list[int]) -> str | None:
-    """Who alone has stocks left, else who did not quit, else who was placed first; after a time-out by stocks, then percent."""
-    if min(stocks) == 0 < max(stocks):
-        return SIDES[int(stocks[1] > 0)]
-    if parsed.quitter in parsed.ports:
-        return SIDES[1 - parsed.ports.index(parsed.quitter)]
+def _winner(parsed: ParsedReplay, stocks: tuple[int, int]) -> str | None:
+    """The side that has won; where the frames leave it open, the one placed first, unless the other has more stocks left."""
+    decided = decided_winner(parsed.columns, parsed.end_method, parsed.quitting_side)
+    if decided:
+        return decided["winner"]
     placed = [parsed.placements.get(port) for port in parsed.ports]
-    if 0 in placed and placed != [0, 0]:
-        return SIDES[placed.index(0)]
-    if parsed.end_method != "time":
+    if placed.count(0) != 1:
         return None
-    percents = [float(parsed.columns[f"{side}_percent"][-1]) for side in SIDES]
-    standing = [(stocks[i], -percents[i]) for i in range(2)]
-    return None if standing[0] == standing[1] else SIDES[int(standing[1] > standing[0])]
+    first = placed.index(0)
+    return SIDES[first] if stocks[first] >= stocks[1 - first] else None
 
 
 @dataclass(frozen=True)
@@ -241,6 +237,7 @@ def header_row(header: Header, names: Names) -> ReplayRow:
         "match_id": header.match_id,
         "game_number": header.game_number,
         "tiebreaker": header.tiebreaker,
+        "random_seed": header.random_seed,
         "is_pal": header.is_pal,
         "is_frozen_stadium": header.is_frozen,
     }
@@ -258,7 +255,6 @@ def header_row(header: Header, names: Names) -> ReplayRow:
 
 def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
     """What the frames tell: the game, how it ended, and its quality."""
-    quitter = SIDES[parsed.ports.index(parsed.quitter)] if parsed.quitter in parsed.ports else None
     row = {
         **parsed.played,
         "frames": parsed.num_frames,
@@ -270,7 +266,7 @@ def parsed_row(parsed: ParsedReplay, outcome: Outcome) -> ReplayRow:
         "repaired": ",".join(parsed.repaired) or None,
         "started_at": parsed.started_at,
         "end_method": parsed.end_method,
-        "quitter": quitter,
+        "quitter": parsed.quitting_side,
         "winner": outcome.winner,
         "stocks_a": outcome.stocks[0],
         "stocks_b": outcome.stocks[1],

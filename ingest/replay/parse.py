@@ -107,6 +107,11 @@ class ParsedReplay:
         return len(self.columns["frame"])
 
     @property
+    def quitting_side(self) -> str | None:
+        """The side whose port pressed L+R+A+Start."""
+        return SIDES[self.ports.index(self.quitter)] if self.quitter in self.ports else None
+
+    @property
     def played(self) -> dict[str, int]:
         """Ports, characters and stage, as a row of the table of replays holds them."""
         return {

@@ -24,6 +24,7 @@ from ingest.sources.reader import (
     SEVENZIP_SUFFIX,
     Candidate,
     is_archive,
+    is_foreign,
     is_refused,
     is_replay,
 )
@@ -53,6 +54,11 @@ def find_candidates(sources: Iterable[str | Path]) -> list[Candidate]:
     return [found[place] for place in sorted(found)]
 
 
+def _is_known(name: str) -> bool:
+    """Whether a file of this name is counted as found."""
+    return is_replay(name) or is_archive(name) or is_foreign(name)
+
+
 def is_there(source: Path) -> bool:
     """Whether a source can be looked at right now."""
     try:
@@ -80,7 +86,7 @@ def check_source(source: Path) -> None:
             f"source {source}: must be a file or folder that can be read, found: {error.strerror}; "
             "mend that, or leave the source out"
         ) from error
-    if not (is_folder or is_replay(source.name) or is_archive(source.name)):
+    if not (is_folder or _is_known(source.name)):
         kinds = ", ".join((*REPLAY_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise ConfigError(
             f"source {source}: must be a folder or end in {kinds}, found '{source.suffix}'; "
@@ -111,7 +117,7 @@ def _walk(folder: Path) -> Iterator[Candidate]:
         seen.add(place)
         folders.sort()
         for name in sorted(files):
-            if is_replay(name) or is_archive(name):
+            if _is_known(name):
                 yield from _in_file(Path(here) / name)
     yield from (_closed(Path(error.filename), "unreadable_folder") for error in closed)
 
@@ -123,6 +129,8 @@ def _in_file(path: Path) -> Iterator[Candidate]:
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
             return  # a pipe or a device: to open it might wait for ever
         file = Candidate(source=str(real), size=about.st_size, mtime=about.st_mtime_ns)
+        if is_foreign(real.name):
+            file = replace(file, fault="foreign_format")
         yield from _in_archive(real, replace(file, archive_size=file.size)) if is_archive(real.name) else (file,)
     except (OSError, RuntimeError):  # a link that leads nowhere or to itself, or a file that was moved away just now
         yield _closed(path, "unreadable_file")
@@ -157,6 +165,8 @@ def _in_archive(path: Path, archive: Candidate) -> list[Candidate]:
         elif is_archive(one.member or ""):
             inner = _followed(one, link, named)
             found.append(replace(inner, fault=inner.fault or "nested_archive"))
+        elif is_foreign(one.member or ""):
+            found.append(replace(_followed(one, link, named), fault="foreign_format"))
     return found if fault is None else [*found, replace(archive, position=len(entries), fault=fault)]
 
 

@@ -28,6 +28,15 @@ REPLAY_SUFFIXES = (".slp", ".slp.gz")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 SEVENZIP_SUFFIX = ".7z"
 ARCHIVE_SUFFIXES = (".zip", SEVENZIP_SUFFIX, *TAR_SUFFIXES)
+FOREIGN_SUFFIXES = (
+    *(".slpz", ".zlp", ".slpp", ".rar"),
+    *(
+        f"{kind}{end}"
+        for kind in (".slp", ".tar")
+        for end in (".zst", ".xz", ".bz2", ".lzma", ".lz4", ".lz", ".br", ".z")
+    ),
+)
+"""What other programs pack replays into, and exphil does not read where none of its own suffixes fits: counted as found."""
 
 MAX_REPLAY_BYTES = 2**27
 """About two hours of two players; Melee's longest timed game takes 99 minutes. More is a bomb or no replay, and is refused
@@ -52,6 +61,7 @@ FAULTS = {
     "too_large_archive": "an archive that holds far more than replays would, from there on: unpack it and give the folder",
     "encrypted": "locked with a password: unpack it and give the folder",
     "nested_archive": "an archive within an archive: unpack it and give the folder",
+    "foreign_format": "packed by another program (.slpz, .zlp, .slp.zst, .rar and others): unpack it with that, give the folder",
     "lost_link": "a link that cannot be followed within its archive",
 }
 """Why a file that was found cannot be read."""
@@ -116,6 +126,12 @@ def is_replay(name: str) -> bool:
 def is_archive(name: str) -> bool:
     """Whether a file of this name is opened as an archive."""
     return name.lower().endswith(ARCHIVE_SUFFIXES) and not name.startswith("._")
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a file of this name holds replays that only another program can unpack."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return base.lower().endswith(FOREIGN_SUFFIXES) and not (base.startswith("._") or is_archive(base))
 
 
 def is_refused(error: Exception) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dataset.slippi import slp, ubjson
 from ingest.replay.judge import Names
 
@@ -42,6 +44,22 @@ def _value(value: object) -> bytes:
     if isinstance(value, int) and abs(value) >= 2**31:
         return b"L" + struct.pack(">q", value)
     return ubjson.encode(value)
+
+
+def cut(data: bytes, frames: int) -> bytes:
+    """What a recorder leaves that broke off after so many frames: no game end, but a container that was closed."""
+    raw, found = slp.read_slp(data)
+    events = slp.read_events(raw)
+    last = slp.FIRST_FRAME + frames - 1
+    is_kept = np.ones(len(events.order), np.bool_)
+    tables = {command: table.copy() for command, table in events.tables.items()}
+    for command, table in tables.items():
+        if "frame" in (table.dtype.names or ()):
+            is_kept[events.order == command] = table["frame"] <= last
+            tables[command] = table[table["frame"] <= last]
+    is_kept[events.order == slp.GAME_END] = False
+    del tables[slp.GAME_END]
+    return slp.pack(slp.write_events(slp.Events(events.order[is_kept], tables), slp.payload_sizes(raw)), found)
 
 
 def in_start(**fields: object) -> Change:

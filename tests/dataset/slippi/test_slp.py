@@ -114,6 +114,7 @@ def test_a_header_names_ports_and_external_ids() -> None:
     start["match_id"] = b"mode.direct-x"
     start["game_number"] = 3
     start["tiebreaker"] = 1
+    start["random_seed"] = 12
     assert slp.header_of(start.tobytes()) == slp.Header(
         version=(3, 18, 0),
         stage=32,
@@ -129,6 +130,7 @@ def test_a_header_names_ports_and_external_ids() -> None:
         game_number=3,
         tiebreaker=1,
         is_teams=False,
+        random_seed=12,
     )
 
 
@@ -247,6 +249,7 @@ def test_headers_of_real_replays_agree_with_peppi(tmp_path: Path) -> None:
             game_number=match["game"] or None,
             tiebreaker=match["tiebreaker"],
             is_teams=start["is_teams"],
+            random_seed=start["random_seed"],
         ), name
     assert len(versions) > 10
 

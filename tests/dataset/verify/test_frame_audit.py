@@ -12,6 +12,7 @@ from dataset.verify.frame_audit import FrameAudit, contradictions
 from tests.dataset.builders import exchange_sides, random_columns
 
 CODEC = get_codec("axis17")
+HINT = "; 'exphil encode --quality' writes it again"
 FAULTS = ("order", "ids", "sticks", "triggers", "codec")
 
 
@@ -125,11 +126,34 @@ def test_a_repaired_replay_may_have_lost_frames_behind_its_last(game: tuple[dict
     assert "frame_gaps is -1" in contradictions({**row, "frame_gaps": -1, "repaired": "events"}, columns)[0]
 
 
-def test_a_winner_whom_the_stocks_contradict_is_named(game: tuple[dict[str, Any], Columns]) -> None:
+@pytest.mark.parametrize(
+    ("ending", "stocks", "percents", "winner"),
+    [
+        ({}, (2, 0), (0, 0), "a"),
+        ({"end_method": "game"}, (0, 0), (0, 0), None),
+        ({"end_method": "time"}, (2, 1), (150, 0), "a"),
+        ({"end_method": "time"}, (2, 2), (45.9, 45.2), None),
+        ({"end_method": "time"}, (2, 2), (46.0, 45.9), "b"),
+        ({"end_method": "nocontest", "quitter": "b"}, (1, 4), (0, 0), "a"),
+    ],
+)
+def test_a_winner_whom_the_frames_contradict_is_named(
+    game: tuple[dict[str, Any], Columns],
+    ending: dict[str, str],
+    stocks: tuple[int, int],
+    percents: tuple[float, float],
+    winner: str | None,
+) -> None:
     row, columns = game
-    stocks = {"a_stocks": np.full(row["frames"], 2, np.uint8), "b_stocks": np.zeros(row["frames"], np.uint8)}
-    found = contradictions({**row, "winner": "b"}, {**columns, **stocks})
-    assert "winner is b, its frames say a" in found
+    at_end = {name: columns[name].copy() for name in ("a_stocks", "b_stocks", "a_percent", "b_percent")}
+    for side in (0, 1):
+        at_end[f"{'ab'[side]}_stocks"][-1], at_end[f"{'ab'[side]}_percent"][-1] = stocks[side], percents[side]
+    row = {**row, "end_method": None, "quitter": None, **ending}
+    for other in ("a", "b", None):
+        found = [
+            words for words in contradictions({**row, "winner": other}, {**columns, **at_end}) if "winner" in words
+        ]
+        assert found == ([] if other == winner else [f"winner is {other}, its frames say {winner}{HINT}"])
 
 
 def test_exchanged_players_are_noticed(game: tuple[dict[str, Any], Columns]) -> None:

@@ -134,10 +134,10 @@ def test_the_detail_of_an_error_names_no_file(duels: Path, tmp_path: Path, monke
 def test_a_key_of_the_game_that_cannot_be_made_ends_no_run(
     duels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_: object) -> Any:
+    def failing(*_: object) -> Any:
         raise OverflowError("no key")
 
-    monkeypatch.setattr(pipeline, "game_key", failing)
+    monkeypatch.setattr(pipeline, "header_key", failing)
     assert ingest([duels], tmp_path / "store", options()).replays_ingested == 4
 
 

@@ -183,6 +183,26 @@ def test_a_manifest_behind_a_url_that_names_other_files_deletes_none_of_them(
     assert bucket.cat_file("/melee/victim") == b"mine"
 
 
+def test_a_better_recording_of_a_game_takes_the_windows_of_the_worse_one_behind_the_url(
+    make_duel: MakeDuel, bucket: MemoryFileSystem, tmp_path: Path
+) -> None:
+    worse, better, other = (
+        make_duel("worse/a.slp", 1, 500),
+        make_duel("better/a.slp", 1, 600),
+        make_duel("worse/b.slp", 2),
+    )
+    ingest([worse.parent], URL, options())
+    report = ingest([better], URL, options())
+    assert (report.replays_ingested, report.store_replays) == (1, 2)
+    assert report.digest == ingest([worse, better, other], tmp_path / "local", options()).digest
+    store = Store(URL)
+    assert sorted(sample.num_frames for sample in store.samples("all")) == [600, 600]
+    assert {shard.path for shard in store.manifest.shards} <= files_of(bucket)
+    assert len([name for name in files_of(bucket) if name.startswith("windows/")]) == len(
+        store.manifest.of_kind("windows")
+    )
+
+
 def test_the_last_line_names_what_a_url_can_be_asked(bucket: MemoryFileSystem, duels: Path) -> None:
     report = ingest([duels / "duel-0.slp"], Path(URL), options())
     assert closing_lines(report, is_dry_run=False)[-1] == f"next: exphil stats --store {URL}"

@@ -29,6 +29,7 @@ HEADER = Header(
     game_number=None,
     tiebreaker=None,
     is_teams=False,
+    random_seed=7,
 )
 
 
@@ -103,6 +104,15 @@ def test_short_games_and_games_without_a_hit_are_refused() -> None:
         ({"end_method": "time"}, (2, 2), ([0, 30], [0, 31]), "a"),
         ({"end_method": "time"}, (2, 2), ([0, 30], [0, 30]), None),
         ({"end_method": None}, (1, 2), ([0, 0], [0, 0]), None),
+        ({"end_method": "time", "placements": {1: 1, 3: 0}}, (2, 1), ([0, 0], [0, 0]), "a"),
+        ({"end_method": "time", "placements": {1: 1, 3: 0}}, (2, 2), ([0, 45.9], [0, 45.2]), None),
+        ({"end_method": "time", "placements": {1: 0, 3: 1}}, (2, 2), ([0, 46.0], [0, 45.99]), "b"),
+        ({"end_method": "time"}, (2, 2), ([0, np.nan], [0, 45]), None),
+        ({"end_method": "game", "placements": {1: 0, 3: 1}}, (0, 0), ([0, 0], [0, 0]), None),
+        ({"end_method": "time", "placements": {1: 0, 3: 1}}, (0, 0), ([0, 10], [0, 0]), None),
+        ({"end_method": "game", "placements": {1: 1, 3: 0}}, (2, 1), ([0, 0], [0, 0]), None),
+        ({"end_method": "game", "placements": {1: 1, 3: 0}}, (1, 2), ([0, 0], [0, 0]), "b"),
+        ({"end_method": "time", "quitter": 1}, (4, 1), ([0, 0], [0, 0]), "b"),
     ],
 )
 def test_who_won(

@@ -15,10 +15,12 @@ import pytest
 import zstandard
 
 from dataset.errors import ConfigError, ReplayError
-from ingest.replay.judge import Names
+from ingest.jobs.pipeline import ingest
+from ingest.options import IngestOptions
+from ingest.replay.judge import SENTENCES, Names
 from ingest.sources import reader, sevenzip
 from ingest.sources.find import find_candidates
-from ingest.sources.reader import Candidate, Reader
+from ingest.sources.reader import Candidate, Reader, is_foreign
 
 FILES = {"b.slp": b"second", "deep/a.slp": b"first", "c.SLP": b"third", "notes.txt": b"no replay", "._a.slp": b"shadow"}
 REPLAYS = {b"first", b"second", b"third"}
@@ -214,9 +216,9 @@ def test_a_tar_of_several_zstandard_frames_is_read_to_its_end(tmp_path: Path) ->
 def test_sources_that_are_not_there_or_of_no_known_kind_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found nothing there"):
         find_candidates([tmp_path / "nothing"])
-    (tmp_path / "a.rar").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"must be a folder or end in .*\.tar\.zst, found '\.rar'"):
-        find_candidates([tmp_path / "a.rar"])
+    (tmp_path / "a.doc").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"must be a folder or end in .*\.tar\.zst, found '\.doc'"):
+        find_candidates([tmp_path / "a.doc"])
 
 
 def test_folders_that_cannot_be_told_apart_by_name_are(tmp_path: Path) -> None:
@@ -358,3 +360,25 @@ def test_names_in_any_encoding_are_read_and_can_be_kept(tmp_path: Path) -> None:
         written = [Names(b"salt", is_kept).of(candidate.member or candidate.source) for candidate in found]
         assert len(set(written)) == 7
         assert all(name is not None and name.encode() for name in written)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.slpz", "b.zlp", "c.slp.zst", "D.SLP.XZ", "e.slp.bz2", "f.rar", "g.tar.lz4", "h.slpp"]
+)
+def test_what_other_programs_pack_is_counted_with_what_to_do(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / name).write_bytes(b"packed")
+    (source / f"._{name}").write_bytes(b"a shadow")
+    with zipfile.ZipFile(source / "members.zip", "w") as archive:
+        archive.writestr(f"deep/{name}", b"packed")
+    options = IngestOptions(workers=1)
+    report = ingest([source], tmp_path / "store", options)
+    assert (report.replays_found, report.failures) == (2, {"foreign_format": 2})
+    assert ingest([source / name], tmp_path / "store", options).replays_new == 0, "known by the next run"
+    assert "unpack it with that" in SENTENCES["foreign_format"]
+
+
+@pytest.mark.parametrize("name", ["a.slp", "a.slp.gz", "a.tar.zst", "a.tar.xz", "a.zip", "a.zst", "a.txt", "slpz"])
+def test_no_other_file_is_taken_for_what_another_program_packed(name: str) -> None:
+    assert not is_foreign(name)
