@@ -1,13 +1,21 @@
 """The command ``exphil``: composes the four stages' command lines and prints their errors as one sentence."""
 
-import errno
 import sys
-from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+INTERRUPTED = 130
+"""How a command ends on Ctrl-C, here as in a shell; SIGTERM ends it at once, which a shell calls 143."""
+
+try:
+    import errno
+    from importlib import import_module
+    from pathlib import Path
+    from typing import Annotated, Any
+
+    import typer
+    from typer.core import TyperCommand, TyperGroup
+except KeyboardInterrupt:
+    sys.stderr.write("error: interrupted by Ctrl-C while starting; nothing was begun\n")
+    sys.exit(INTERRUPTED)
 
 EXTRAS = dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "wandb"), "train")
 EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py": "ingest", "huggingface_hub": "hub"}
@@ -15,9 +23,6 @@ EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py":
 
 NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full or closed to the user."""
-
-INTERRUPTED = 130
-"""How typer exits on Ctrl-C."""
 
 
 class _Command(TyperCommand):
@@ -70,16 +75,29 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 the work failed, 2 wrong usage."""
-    _refuse_foreign_dataset()
-    from dataset.errors import ConfigError, ExphilError
-
+    """Run the command line: exit 0 done, 1 the work failed, 2 wrong usage, 130 interrupted."""
     try:
-        build_app()()
+        _run()
+    except KeyboardInterrupt:
+        _fail_interrupted()
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            _fail("interrupted by Ctrl-C; nothing was left half written, give the command again", 1)
+            _fail_interrupted()
         raise
+
+
+def _fail_interrupted() -> None:
+    _fail("interrupted by Ctrl-C; nothing was left half written, give the command again", INTERRUPTED)
+
+
+def _run() -> None:
+    _refuse_foreign_dataset()
+    from dataset.errors import ConfigError, ExphilError
+    from dataset.reporting.terminal import make_rich_printable
+
+    try:
+        make_rich_printable()
+        build_app()()
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:
@@ -107,7 +125,12 @@ def _refuse_foreign_dataset() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"error: {message}", err=True)
+    try:
+        from dataset.reporting.terminal import printable
+    except ImportError:  # the foreign package's
+        typer.echo(f"error: {message!a}", err=True)
+    else:
+        typer.echo(f"error: {printable(message, is_one_line=True)}", err=True)
     sys.exit(code)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
+from dataset.reporting.terminal import ProgressLines, command_line, examples, printable, to_stderr
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of the store.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
@@ -119,7 +119,9 @@ def stats_command(
         from dataset.stats.card import write_card
 
         size = write_card(opened, html)
-        typer.echo(json_line({"html": str(html), "bytes": size}) if as_json else f"{html}: {size:,} bytes")
+        typer.echo(
+            json_line({"html": str(html), "bytes": size}) if as_json else f"{printable(str(html))}: {size:,} bytes"
+        )
         return
     if sql is not None:
         rows = queries.sql(opened, sql)

@@ -1,9 +1,12 @@
 """The command as a whole: light to import, honest about what is missing."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import dataset
 
@@ -79,7 +82,49 @@ def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
         "exphil.main()"
     )
     done = run_python(code)
-    assert (done.returncode, "error: interrupted by Ctrl-C" in done.stderr) == (1, True)
+    assert (done.returncode, "error: interrupted by Ctrl-C" in done.stderr) == (130, True)
+
+
+@pytest.mark.parametrize("module", ["typer", "rich"])
+def test_ctrl_c_while_starting_is_told_in_a_line(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", "import exphil; exphil.main()"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (130, 1)
+    assert done.stderr.startswith("error: interrupted by Ctrl-C")
+
+
+EVIL = "\x1b[31mred\x07\x9b2J\u202etxt\nnext"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ingest", f"/nowhere/{EVIL}", "--store", "x"],
+        ["verify", "--store", f"/nowhere/{EVIL}"],
+        ["inspect", "--replay", f"/nowhere/{EVIL}.slp"],
+        ["eval", "--policy", EVIL],
+        [EVIL],
+        ["verify", f"--{EVIL}"],
+        ["train", "--store", "x", "--name", "y", "--backbone", EVIL],
+    ],
+)
+def test_no_argument_reaches_the_terminal_as_a_command_to_it(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exphil", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "300"},
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.stdout + done.stderr)
+    assert "x1b" in done.stderr
 
 
 def test_the_shell_completes_commands_and_options() -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,7 +20,7 @@ from dataset.errors import ConfigError
 from dataset.io.atomic import replacing
 from dataset.reporting.charts import Series, legend, lines
 from dataset.reporting.page import page, section, table
-from dataset.reporting.terminal import ProgressLines
+from dataset.reporting.terminal import ProgressLines, to_stderr
 from train.measure.metrics import summary_line
 from train.runs.run_folder import METRICS, PAGE, load_metrics, reading
 
@@ -153,7 +152,7 @@ class ProgressReport(Callback):
         if self._bar is not None:
             self._bar.console.print(text, highlight=False)
         else:
-            typer.echo(text, err=True)
+            to_stderr(text)
 
 
 def collapse_signs(val: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,28 @@ LINE_EVERY_S = 5.0
 
 T = TypeVar("T")
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in b"\n\t"}
+_CONTROLS |= {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+}
+"""What a terminal obeys instead of showing it (escapes, and marks that turn the order of text round), and halves of characters,
+which no stream can print."""
+_LINE_BREAKS = {ord("\n"): "\\n"}
+
+
+def printable(text: str, *, is_one_line: bool = False) -> str:
+    """The text with everything that a terminal would obey spelt out: names of files and players are a stranger's words."""
+    shown = text.translate(_CONTROLS)
+    return shown.translate(_LINE_BREAKS) if is_one_line else shown
+
+
+def make_rich_printable() -> None:
+    """Let rich spell out what ``printable`` does, in tables, progress and errors; by itself it keeps escapes."""
+    from rich import control
+
+    control._CONTROL_STRIP_TRANSLATE.update({code: words for code, words in _CONTROLS.items() if code != ord("\r")})
+
+
 _NEEDS_SINGLE = re.compile(r'["$`\\!]')
 """What a shell reads inside double quotes."""
 
@@ -26,6 +48,7 @@ def command_line(*words: object) -> str:
 
 
 def _quoted(word: str) -> str:
+    word = printable(word, is_one_line=True)
     quoted = shlex.quote(word)
     return quoted if quoted == word or _NEEDS_SINGLE.search(word) else f'"{word}"'
 
@@ -42,7 +65,7 @@ def examples(*lines: str) -> str:
 
 def to_stderr(line: str) -> None:
     """Print a line of progress."""
-    print(line, file=sys.stderr)  # noqa: T201
+    print(printable(line), file=sys.stderr)  # noqa: T201
 
 
 class ProgressLines:

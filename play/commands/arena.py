@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.terminal import ProgressLines, examples
+from dataset.reporting.terminal import ProgressLines, examples, to_stderr
 from play.commands.play import stdout_console
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def arena(
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    to_stderr(line)
 
 
 def _names(text: str | None) -> list[str]:

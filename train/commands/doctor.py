@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dataset.reporting.terminal import printable
 from dataset.version import VERSION
 from train.commands.options import AsJson, say
 
@@ -99,7 +100,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps({"ok": is_sound, **facts, "speeds": speeds}))
     else:
-        typer.echo("\n".join([*_fact_lines(facts), *_speed_lines(speeds)]))
+        typer.echo(printable("\n".join([*_fact_lines(facts), *_speed_lines(speeds)])))
     raise typer.Exit(0 if is_sound else 1)
 
 

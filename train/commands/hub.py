@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dataset.errors import ConfigError, require_known
+from dataset.reporting.terminal import printable
 from train.commands.options import AsJson
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def hub(
         typer.echo(json.dumps({**asdict(done), "repo": repo, "repo_type": away.kind, "revision": away.revision}))
     else:
         size, way = f"{done.bytes / 1e6:,.1f} MB", "to" if direction == "push" else "from"
-        typer.echo(f"{done.files:,} files, {size} {'would be ' if dry_run else ''}copied {way} {away.name}")
+        typer.echo(f"{done.files:,} files, {size} {'would be ' if dry_run else ''}copied {way} {printable(away.name)}")
 
 
 def _local_kind(what: str) -> "Kind | None":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from dataset.reporting.terminal import option_name
+from dataset.reporting.terminal import option_name, to_stderr
 from train.config.resolve import FLAGS, PRESETS
 from train.settings import Flag
 
@@ -85,7 +85,7 @@ def _parameter(flag: Flag) -> inspect.Parameter:
 
 def say(text: str) -> None:
     """Write a line for people, who read stderr: stdout belongs to results."""
-    typer.echo(text, err=True)
+    to_stderr(text)
 
 
 def given(flags: Mapping[str, Any]) -> dict[str, Any]:

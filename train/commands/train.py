@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import ConfigError
+from dataset.reporting.terminal import printable
 from train.commands import options
 from train.commands.options import say
 
@@ -43,7 +44,7 @@ def train(
 
     resolved = resolve(preset, options.given(flags))
     if show_config:
-        typer.echo(table(resolved), err=as_json)
+        typer.echo(printable(table(resolved)), err=as_json)
         if as_json:
             typer.echo(json.dumps({"config": to_json(resolved.config), "origins": dict(resolved.origins)}))
         return
