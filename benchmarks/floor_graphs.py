@@ -21,8 +21,8 @@ def one_node() -> Callable[[], object]:
     return _runner([helper.make_node("Add", ["x", "weight"], ["y"])], [weight], {"x": 256}, {"y": 256})
 
 
-def weights_alone(graph: bytes) -> tuple[Callable[[], object], int]:
-    """A graph that multiplies every large matrix of ``graph`` with a vector of its own, and the bytes of these matrices."""
+def weights_alone(graph: bytes, num_rows: int = 1) -> tuple[Callable[[], object], int]:
+    """A graph that multiplies each large matrix of ``graph`` with ``num_rows`` vectors of its own, and these matrices' bytes."""
     model = onnx.ModelProto.FromString(graph).graph
     weights = {tensor.name: tensor for tensor in model.initializer if _is_large(tensor)}
     nodes, inputs, outputs, size = [], {}, {}, 0
@@ -34,7 +34,7 @@ def weights_alone(graph: bytes) -> tuple[Callable[[], object], int]:
         inputs[f"x{number}"], outputs[f"y{number}"] = reversed(weight.dims) if is_transposed else weight.dims
         nodes.append(helper.make_node("Gemm", [f"x{number}", weight.name], [f"y{number}"], transB=int(is_transposed)))
         size += 4 * int(np.prod(weight.dims))
-    return _runner(nodes, list(weights.values()), inputs, outputs), size
+    return _runner(nodes, list(weights.values()), inputs, outputs, num_rows), size
 
 
 def _is_large(tensor: onnx.TensorProto) -> bool:
@@ -43,11 +43,15 @@ def _is_large(tensor: onnx.TensorProto) -> bool:
 
 
 def _runner(
-    nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], inputs: dict[str, int], outputs: dict[str, int]
+    nodes: list[onnx.NodeProto],
+    weights: list[onnx.TensorProto],
+    inputs: dict[str, int],
+    outputs: dict[str, int],
+    num_rows: int = 1,
 ) -> Callable[[], object]:
     """A function that runs a graph once; ``inputs`` and ``outputs`` give the width of each row by name."""
     infos = [
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, width]) for name, width in values.items()]
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [num_rows, width]) for name, width in values.items()]
         for values in (inputs, outputs)
     ]
     graph = helper.make_graph(nodes, "floor", *infos, weights)
@@ -55,7 +59,7 @@ def _runner(
     session = open_session(model.SerializeToString(), 1)
     binding = session.io_binding()
     for name, width in inputs.items():
-        binding.bind_cpu_input(name, np.ones((1, width), np.float32))
+        binding.bind_cpu_input(name, np.ones((num_rows, width), np.float32))
     for name in outputs:
         binding.bind_output(name)
     return partial(session.run_with_iobinding, binding)

@@ -15,6 +15,7 @@ from dataset.reporting.charts import bars, columns, heat_map, tiles
 from dataset.reporting.page import page, section
 from dataset.schema import SIDES
 from dataset.stats.queries import quality_table
+from dataset.store.replay_table import readable
 from dataset.store.store import Store
 
 MOST_BARS = 12
@@ -26,7 +27,8 @@ QUALITY_COLUMNS = 20
 
 def write_card(store: Store, path: Path) -> int:
     """Write the page to ``path``; returns its bytes."""
-    text = card_html(store)
+    with readable(f"store {store.path}"):
+        text = card_html(store)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return len(text.encode())

@@ -4,21 +4,24 @@ Answers are small polars frames with names in place of ids. A game counts twice 
 side, and a win is known only where ingest found out who won (``winner``).
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable
 
 import polars as pl
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, SchemaError
+from dataset.io.json_object import parse_object
 from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
 from dataset.schema import SIDES
 from dataset.stats.techniques.table import technique_table
+from dataset.store.replay_table import readable
 from dataset.store.store import Store
 
 FRAMES_PER_MINUTE = 3600
 FRAMES_PER_HOUR = 60 * FRAMES_PER_MINUTE
+
+_LONGEST_COUNTS = 2**16
 
 _OTHER_SHAPE = {"zelda": "sheik", "sheik": "zelda"}
 """Who turns into whom in mid-game: counts as picked though nobody picked it."""
@@ -43,7 +46,13 @@ def query(
 
     Raises:
         ConfigError: there is no such query, it does not distinguish players, or nobody picked the character.
+        SchemaError: a file of the store is damaged.
     """
+    with readable(f"store {store.path}"):
+        return _query(store, name, character, by_player=by_player, port=port)
+
+
+def _query(store: Store, name: str, character: Character | None, *, by_player: bool, port: int | None) -> pl.DataFrame:
     if name not in QUERIES:
         raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
     if character is not None:
@@ -163,7 +172,12 @@ def _frame_faults(games: pl.DataFrame) -> pl.DataFrame:
     resimulated = int(games["frames_resimulated"].sum())
     odd: Counter[str] = Counter()
     for text in games["non_finite"].drop_nulls():
-        odd.update(json.loads(text))
+        try:
+            odd.update({name: int(count) for name, count in parse_object(text, _LONGEST_COUNTS).items()})
+        except (ValueError, TypeError) as error:
+            raise SchemaError(
+                f"replays.parquet: non_finite must be JSON of counts by column, found damage ({error}); copy the store again"
+            ) from error
     rows = [
         {"name": "all", "count": frames},
         {"name": "resimulated", "count": resimulated, "share": resimulated / frames if frames else None},

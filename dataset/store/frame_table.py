@@ -8,7 +8,7 @@ Row groups never cut a replay, so that one replay can be read without the others
 import re
 import tarfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +22,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from dataset.codecs.base import Codec
-from dataset.errors import SchemaError
+from dataset.errors import SchemaError, ShardError
 from dataset.features.encoder import controller_matrix, encode_columns
 from dataset.features.layout import kept_columns
 from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import COLUMNS, SIDES, Columns, Version
-from dataset.store.manifest import ShardInfo
+from dataset.store.manifest import SPLITS, ShardInfo
 from dataset.store.manifest_rules import LAST_NUMBER, SHARD_NAME
 from dataset.stream.window_shards import About, Packed, Sample, add_packed, add_sample, open_shard
 
@@ -49,13 +49,11 @@ _PRESENT_WHERE = {
 }
 """Columns with nulls, and the column that is true where they hold a value."""
 
-_ALWAYS = (
-    frozenset({"replay", *(column.name for column in COLUMNS if column.since <= (0, 1, 0))}) - _PRESENT_WHERE.keys()
-)
-"""Columns of every shard."""
-
 _OFTEN_ABSENT = {*_PRESENT_WHERE, *(f"{side}_trigger_{which}" for side in SIDES for which in "lr")}
 """Columns that a replay of any version may lack."""
+
+_ALWAYS_HELD, _DENSEST, _WIDEST = 2**24, 64, 2048
+"""Rows or bytes that any frame shard may announce, rows for each of its bytes, and bytes of each row."""
 
 _STATISTICS = ["replay", "frame", "stage", *(f"{side}_{name}" for side in SIDES for name in ("character", "stocks"))]
 """Columns by which a query may skip row groups; on the others statistics only cost time."""
@@ -68,7 +66,7 @@ _BYTE_STREAM_SPLIT = re.compile(
 26.2, with all 23.4. Dictionaries, Arrow's default, take half as long again, and floats take more bytes in them."""
 
 
-def missing_columns(columns: Columns, version: Version) -> list[str]:
+def missing_columns(columns: Container[str], version: Version) -> list[str]:
     """Columns that every replay of ``version`` records and this one lacks."""
     recorded = (column.name for column in COLUMNS if column.since <= version and column.name not in _OFTEN_ABSENT)
     return [name for name in recorded if name not in columns]
@@ -79,6 +77,58 @@ def scan_frames(paths: Sequence[Path | str]) -> pl.LazyFrame:
     return pl.scan_parquet(list(map(str, paths)), schema=_POLARS_SCHEMA, missing_columns="insert")
 
 
+def frame_shard_faults(path: Path, shard: ShardInfo) -> list[str]:
+    """How the Parquet of a frame shard differs from what ``FrameWriter`` writes, in words; none of its rows is read.
+
+    Raises:
+        ShardError: it is no Parquet, or announces more than its bytes can hold.
+    """
+    try:
+        about = pq.read_metadata(path)
+        found = about.schema.to_arrow_schema()
+        size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise _damaged(shard.path, error) from error
+    if about.num_rows > _ALWAYS_HELD + _DENSEST * path.stat().st_size or size > _ALWAYS_HELD + _WIDEST * about.num_rows:
+        raise ShardError(
+            f"shard {shard.path}: must hold what it announces, found {about.num_rows:,} rows of {size:,} bytes in a file of "
+            f"{path.stat().st_size:,}; copy the store again or run 'exphil ingest --rebuild'"
+        )
+    faults = [f"has {about.num_rows} rows, not {shard.frames}"] if about.num_rows != shard.frames else []
+    known = [FRAME_SCHEMA.field(name) for name in FRAME_SCHEMA.names if name in found.names]
+    is_known = found.names == [field.name for field in known] and not missing_columns(
+        dict.fromkeys(found.names), (0, 1, 0)
+    )
+    if not is_known or any(not _is_alike(found.field(field.name).type, field.type) for field in known):
+        faults.append("has other columns than the frame table")
+    return faults
+
+
+def require_frame_shard(path: Path, shard: ShardInfo) -> Path:
+    """The path itself.
+
+    Raises:
+        ShardError: what lies there is no frame shard as exphil writes it.
+    """
+    if faults := frame_shard_faults(path, shard):
+        raise ShardError(
+            f"shard {shard.path}: must be what the manifest lists, found that it {faults[0]}; copy the store again or run "
+            "'exphil ingest --rebuild'"
+        )
+    return path
+
+
+def _is_alike(found: pa.DataType, kind: pa.DataType) -> bool:
+    return found == kind or {found, kind} <= {pa.string(), pa.large_string()}
+
+
+def _damaged(path: str, error: Exception) -> ShardError:
+    return ShardError(
+        f"shard {path}: must be Parquet as exphil writes it, found damage ({' '.join(str(error).split())[:200]}); copy it again "
+        "or run 'exphil ingest --rebuild'"
+    )
+
+
 def read_replays(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], pa.Table]]:
     """The frames of some replays of a frame shard, one row group in memory at a time.
 
@@ -87,15 +137,17 @@ def read_replays(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[d
         rows: their rows of the table of replays, by ascending ``row_start``.
 
     Raises:
-        SchemaError: a replay's rows are not inside one row group, or the columns are not those that exphil writes.
+        SchemaError: a replay's rows are not inside one row group, or are damaged.
     """
     waiting = deque(rows)
     with pq.ParquetFile(path) as file:
-        _check_types(path.name, file.schema_arrow)
         last = 0
         for group in range(file.metadata.num_row_groups):
             first, last = last, last + file.metadata.row_group(group).num_rows
-            table = file.read_row_group(group) if waiting and waiting[0]["row_start"] < last else None
+            try:
+                table = file.read_row_group(group) if waiting and waiting[0]["row_start"] < last else None
+            except (OSError, pa.ArrowException) as error:
+                raise _damaged(path.name, error) from error
             while table is not None and waiting and first <= waiting[0]["row_start"] <= last - waiting[0]["frames"]:
                 row = waiting.popleft()
                 yield row, table.slice(row["row_start"] - first, row["frames"])
@@ -105,18 +157,6 @@ def read_replays(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[d
             f"shard {path.name}: replay {row['id']} must lie in rows {row['row_start']}…{row['row_start'] + row['frames']}, "
             f"inside one row group, found {last} rows grouped otherwise; run 'exphil ingest --rebuild'"
         )
-
-
-def _check_types(shard: str, found: pa.Schema) -> None:
-    """Refuse a shard with columns of other types, or without one that every replay records."""
-    for name in FRAME_SCHEMA.names:
-        kind, is_there = FRAME_SCHEMA.field(name).type, name in found.names
-        kinds = (kind, pa.large_string()) if name == "replay" else (kind,)
-        if (is_there and found.field(name).type not in kinds) or (name in _ALWAYS and not is_there):
-            raise SchemaError(
-                f"shard {shard}: column {name} must be {kind}, found {found.field(name).type if is_there else 'none'}; "
-                "copy the shard again or run 'exphil ingest --rebuild'"
-            )
 
 
 def columns_from_table(table: pa.Table) -> dict[str, NDArray[np.generic]]:
@@ -292,6 +332,10 @@ class ShardWriter:
 
     def _window_shard(self, split: str, num_frames: int) -> tarfile.TarFile:
         """The window shard of a split, which gets a sample of so many frames."""
+        if split not in SPLITS:
+            raise SchemaError(
+                f"window shard: the split of a replay must be one of {', '.join(SPLITS)}, found {split[:40]!a}"
+            )
         if split not in self._windows:
             name = f"windows/{split}-{self._number:06d}.tar"
             file = self._files.enter_context(self._open(name).open("wb"))

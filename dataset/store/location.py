@@ -8,6 +8,7 @@ from dataset.errors import SchemaError, ShardError
 from dataset.io.atomic import SHARD_FOLDERS, TEMPORARY_SUFFIX, sha256_of
 from dataset.io.cache import Cache, Download, cache_folder, cache_limit_bytes
 from dataset.io.fetch import Patience, Wanted, fetch, fetch_parsed
+from dataset.store.frame_table import require_frame_shard
 from dataset.store.manifest import MANIFEST_NAME, Manifest, ShardInfo, url_of
 from dataset.store.manifest_rules import LARGEST, SHARD_NAME
 from dataset.store.replay_table import PREVIOUS_REPLAYS_NAME, REPLAYS_NAME, replays_data
@@ -143,7 +144,7 @@ def frame_shard_path(folder: Path, shard: ShardInfo) -> Path:
             f"shard {shard.path}: must be the file the manifest lists (SHA-256 {shard.sha256[:12]}…), found another or "
             "none; copy the shard again or run 'exphil ingest --rebuild'"
         )
-    return path
+    return require_frame_shard(path, shard)
 
 
 def shard_files(folder: Path) -> list[str]:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-import polars as pl
-
 from dataset.codecs.base import Codec
 from dataset.codecs.registry import get_codec
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.atomic import writing
 from dataset.reporting.terminal import command_line
@@ -32,12 +30,14 @@ from dataset.store.manifest import Manifest, ShardInfo, check_schema, require_fo
 from dataset.store.quality import decided_winner, quality_of
 from dataset.store.replay_table import (
     ReplayRow,
+    all_rows,
     check_where,
     ingested_rows,
     left_out,
     replays_path,
     rows_by_shard,
     save_replays,
+    scan_replays,
 )
 
 Progress = Callable[[int, int], None]
@@ -101,7 +101,7 @@ def encode_windows(
         chosen = get_codec(codec or old.codec)
         features = parse_features(old.features if features is None else features)
         where = old.where if where is None else where.strip()
-        rows = ingested_rows(pl.scan_parquet(replays_path(folder, old)))
+        rows = ingested_rows(scan_replays(replays_path(folder, old)))
         check_where(rows, where)
         left = left_out(rows, where)
         wanted = [row for row in rows if row["id"] not in left]
@@ -144,12 +144,13 @@ def encode_quality(folder: Path | str, on_progress: Progress | None = None) -> Q
     """
     start = time.perf_counter()
     with _locked(folder) as (folder, manifest):
-        rows = pl.read_parquet(replays_path(folder, manifest)).to_dicts()
+        rows = all_rows(scan_replays(replays_path(folder, manifest)))
         stored = [row for row in rows if row["shard"] is not None]
         ok = [row for row in stored if row["status"] == "ok"]
         left = left_out(ok, manifest.where)
         for row, columns in _replays(folder, manifest, stored, on_progress):
-            row.update(quality_of(columns, row) | decided_winner(columns, row["end_method"], row["quitter"]))
+            with _encodable(row):
+                row.update(quality_of(columns, row) | decided_winner(columns, row["end_method"], row["quitter"]))
         if left_out(ok, manifest.where) != left:
             raise ConfigError(
                 f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "
@@ -184,9 +185,23 @@ def _write_windows(
     for number, (_, of_job) in enumerate(groupby(replays, key=lambda pair: shard_number(pair[0]["shard"])), first):
         with ShardWriter(folder, number) as writer:
             for row, columns in of_job:
-                writer.add_window(sample_of(row, columns, codec, features), row["split"])
+                with _encodable(row):
+                    sample = sample_of(row, columns, codec, features)
+                writer.add_window(sample, row["split"])
         written += writer.shards
     return written
+
+
+@contextmanager
+def _encodable(row: ReplayRow) -> Iterator[None]:
+    """Rows that a stranger wrote may hold what no table of the encoder does."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError) as error:
+        raise SchemaError(
+            f"shard {row['shard']}: replay {row['id']} must hold frames that can be encoded, found others ({error}); "
+            "run 'exphil verify' on the store"
+        ) from error
 
 
 def _replays(
@@ -195,6 +210,11 @@ def _replays(
     """Each of ``rows`` with its columns, in the order in which they lie in the frame shards, which are all hashed."""
     members = rows_by_shard(sorted(rows, key=lambda row: row["row_start"]))
     shards = manifest.of_kind("frames")
+    if unlisted := sorted(members.keys() - {shard.path for shard in shards}):
+        raise SchemaError(
+            f"store {folder}: replays must lie in frame shards that the manifest lists, found {len(unlisted)} others, first "
+            f"{unlisted[0][:80]!a}; copy the store again or run 'exphil ingest --rebuild'"
+        )
     for done, shard in enumerate(shards):
         path = frame_shard_path(folder, shard)
         for row, table in read_replays(path, members.get(shard.path, [])):

@@ -4,10 +4,11 @@ It has a row for every file ever looked at, and is always replaced together with
 """
 
 import hashlib
+import io
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from dataset.errors import ConfigError, SchemaError
 from dataset.io.atomic import replacing, sha256_of
 from dataset.schema import SIDES
-from dataset.store.manifest import Manifest
+from dataset.store.manifest import SPLITS, Manifest
 from dataset.store.quality import QUALITY_SCHEMA
 
 REPLAYS_NAME = "replays.parquet"
@@ -157,20 +158,76 @@ def _replays_of(folder: Path, manifest: Manifest) -> tuple[Path, bytes]:
     )
 
 
-def scan_replays(path: Path | str | bytes) -> pl.LazyFrame:
-    """The table of replays in a file, or in its bytes; a column that came after it was written is null."""
-    return pl.scan_parquet(path, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
+def scan_replays(table: Path | str | bytes) -> pl.LazyFrame:
+    """The table of replays in a file, or in its bytes; a column that came after it was written is null.
+
+    Raises:
+        SchemaError: it is no such table.
+    """
+    place = REPLAYS_NAME if isinstance(table, bytes) else str(table)
+    size = len(table) if isinstance(table, bytes) else Path(table).stat().st_size
+    with readable(place):
+        found = pl.read_parquet_schema(io.BytesIO(table) if isinstance(table, bytes) else table)
+        rows = pq.read_metadata(io.BytesIO(table) if isinstance(table, bytes) else table).num_rows
+    wrong = [f"{name} of {kind}" for name, kind in found.items() if _POLARS_SCHEMA.get(name, kind) != kind]
+    if rows > size:
+        wrong.append(f"{rows:,} rows in fewer bytes")
+    if wrong:
+        raise _unreadable_table(place, wrong[0])
+    return pl.scan_parquet(table, schema=_POLARS_SCHEMA, missing_columns="insert", extra_columns="ignore")
 
 
 def ingested_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
-    """Rows with status ``ok`` in the order in which their frames lie in the store."""
-    return replays.filter(pl.col("status") == "ok").sort("shard", "row_start").collect().to_dicts()
+    """Rows with status ``ok`` in the order in which their frames lie in the store; raises as ``all_rows`` does."""
+    return all_rows(replays.filter(pl.col("status") == "ok").sort("shard", "row_start"))
 
 
 def kept_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
     """Rows that are not ``ok`` but whose frames lie in the store all the same (``exphil ingest --keep-all``), in order."""
     kept = (pl.col("status") != "ok") & pl.col("shard").is_not_null()
-    return replays.filter(kept).sort("shard", "row_start").collect().to_dicts()
+    return all_rows(replays.filter(kept).sort("shard", "row_start"))
+
+
+def all_rows(replays: pl.LazyFrame) -> list[ReplayRow]:
+    """Every row.
+
+    Raises:
+        SchemaError: the file is damaged, or a row does not say where its frames lie.
+    """
+    with readable(REPLAYS_NAME):
+        rows = replays.collect().to_dicts()
+    for row in rows:
+        if not _is_whole(row):
+            found = {name: row[name] for name in ("id", "split", "shard", "frames", "row_start", "rows_digest")}
+            raise _unreadable_table(REPLAYS_NAME, f"a replay that was let in without saying where: {str(found)[:200]}")
+    return rows
+
+
+def _is_whole(row: ReplayRow) -> bool:
+    """Whether a row says what others rely on: files are named after splits, and rows are read where it says."""
+    is_ok, is_stored = row["status"] == "ok", row["shard"] is not None
+    is_named = row["id"] is not None and row["frames"] is not None and row["frames"] > 0
+    is_placed = row["rows_digest"] is not None and row["row_start"] is not None and row["row_start"] >= 0
+    return (
+        (is_named or not (is_ok or is_stored))
+        and (is_placed or not is_stored)
+        and (row["split"] in SPLITS or not is_ok)
+    )
+
+
+@contextmanager
+def readable(place: str) -> Iterator[None]:
+    """Turn what polars and pyarrow raise on damaged Parquet files into a ``SchemaError`` that names the ``place``."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError) as error:
+        raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error
+
+
+def _unreadable_table(place: str, found: str) -> SchemaError:
+    return SchemaError(
+        f"{place}: must be Parquet as exphil writes it, found {found}; copy the store again, or run 'exphil verify' on it"
+    )
 
 
 def rows_by_shard(rows: Iterable[ReplayRow]) -> dict[str, list[ReplayRow]]:

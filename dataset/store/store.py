@@ -20,10 +20,10 @@ from dataset.io.prefetch import in_advance
 from dataset.melee.ids import character_from_name
 from dataset.reporting.terminal import command_line
 from dataset.schema import SCHEMA_VERSION
-from dataset.store.frame_table import columns_from_table, read_replays, scan_frames
+from dataset.store.frame_table import columns_from_table, read_replays, require_frame_shard, scan_frames
 from dataset.store.location import open_files
 from dataset.store.manifest import SPLITS, Manifest, ShardInfo
-from dataset.store.replay_table import scan_replays
+from dataset.store.replay_table import all_rows, scan_replays
 from dataset.stream.bank import Bank
 from dataset.stream.sampler import Batch
 from dataset.stream.window_shards import Packed, Sample, read_about, read_packed, unpack
@@ -71,7 +71,9 @@ class Store:
 
         From a URL all frame shards are fetched first; the cache must be able to hold them at once.
         """
-        frames = scan_frames(self._files.paths(self._frame_shards()))
+        shards = self._frame_shards()
+        paths = self._files.paths(shards)
+        frames = scan_frames([require_frame_shard(path, one) for path, one in zip(paths, shards, strict=True)])
         return frames if columns is None else frames.select(columns)
 
     def ok_frames(self, columns: Sequence[str]) -> pl.LazyFrame:
@@ -173,15 +175,20 @@ class Store:
 
     def columns(self, replay_id: str) -> dict[str, NDArray[np.generic]]:
         """Frame-table columns of one replay; those that it does not record are absent, single nulls are zeros."""
-        found = self.replays().filter((pl.col("id") == replay_id) & pl.col("shard").is_not_null()).collect()
-        if found.is_empty():
+        found = all_rows(self.replays().filter((pl.col("id") == replay_id) & pl.col("shard").is_not_null()))
+        if not found:
             raise ConfigError(
                 f"replay '{replay_id}': must be the id of an ingested replay of {self.path}, found none; "
                 f"list them with '{command_line('stats', '--store', self.path, '--sql', 'SELECT id FROM replays')}'"
             )
-        row = found.row(0, named=True)
-        (shard,) = (shard for shard in self._frame_shards() if shard.path == row["shard"])
-        ((_, table),) = read_replays(self.shard_path(shard), [row])
+        row = found[0]
+        shard = next((shard for shard in self._frame_shards() if shard.path == row["shard"]), None)
+        if shard is None:
+            raise SchemaError(
+                f"replay {replay_id}: must lie in a frame shard that the manifest of {self.path} lists, found "
+                f"{row['shard'][:80]!a}; copy the store again or run 'exphil ingest --rebuild'"
+            )
+        ((_, table),) = read_replays(require_frame_shard(self.shard_path(shard), shard), [row])
         return columns_from_table(table)
 
     def _frame_shards(self) -> list[ShardInfo]:

@@ -5,16 +5,12 @@ encoding of their Parquet rows, because compressed bytes differ between zstd rel
 """
 
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
 
 from dataset.codecs.base import Codec
 from dataset.codecs.registry import CODECS
@@ -23,15 +19,23 @@ from dataset.features.align import leak_from_counts
 from dataset.io.atomic import sha256_of
 from dataset.reporting.terminal import command_line
 from dataset.store.frame_table import (
-    FRAME_SCHEMA,
     columns_from_table,
+    frame_shard_faults,
     read_replays,
     rows_digest,
     sample_of,
     wrong_nulls,
 )
 from dataset.store.manifest import Manifest, ShardInfo, require_folder
-from dataset.store.replay_table import ReplayRow, ingested_rows, kept_rows, left_out, replays_data, rows_by_shard
+from dataset.store.replay_table import (
+    ReplayRow,
+    ingested_rows,
+    kept_rows,
+    left_out,
+    replays_data,
+    rows_by_shard,
+    scan_replays,
+)
 from dataset.stream.window_shards import read_shard
 from dataset.verify.checks import (
     Check,
@@ -47,7 +51,16 @@ from dataset.verify.checks import (
 from dataset.verify.frame_audit import Faults, FrameAudit, contradictions
 from dataset.verify.window_audit import WindowAudit
 
-UNREADABLE = (SchemaError, OSError, pa.ArrowException, tarfile.TarError, zstandard.ZstdError, ValueError, KeyError)
+UNREADABLE = (
+    SchemaError,
+    OSError,
+    pa.ArrowException,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
 """What reading a damaged file raises."""
 
 Progress = Callable[[str, int, int], None]
@@ -68,7 +81,7 @@ def verify(folder: Path | str, *, quick: bool = False, on_progress: Progress | N
     """
     folder = require_folder(folder)
     manifest = Manifest.load(folder)
-    replays = pl.scan_parquet(replays_data(folder, manifest))
+    replays = scan_replays(replays_data(folder, manifest))
     rows, kept = ingested_rows(replays), kept_rows(replays)
     report = on_progress or (lambda name, done, total: None)
     damaged = _damaged_shards(folder, manifest, quick, report)
@@ -195,12 +208,8 @@ def _audit_shard(
     content: Faults,
     windows: WindowAudit,
 ) -> None:
-    metadata, schema = pq.read_metadata(path), pq.read_schema(path)
-    content.add(
-        int(metadata.num_rows != shard.frames), f"{shard.path} has {metadata.num_rows} rows, not {shard.frames}"
-    )
-    known = [name for name in FRAME_SCHEMA.names if name in schema.names]
-    content.add(int(schema.names != known), f"{shard.path} has other columns than the frame table")
+    for fault in frame_shard_faults(path, shard):
+        content.add(1, f"{shard.path} {fault}")
     for row, table in read_replays(path, rows):
         named = set(table["replay"].unique().to_pylist())
         content.add(int(named != {row["id"]}), f"rows of replay {row['id']} are marked {sorted(named, key=str)[:2]}")

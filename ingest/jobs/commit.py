@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError, ExphilError, SchemaError
 from dataset.features.layout import ENCODER_DIGEST
@@ -29,10 +27,12 @@ from dataset.store.replay_table import (
     REPLAY_SCHEMA,
     REPLAYS_NAME,
     ReplayRow,
+    all_rows,
     left_out,
     passing,
     replays_path,
     save_replays,
+    scan_replays,
 )
 from dataset.store.store import Store
 from ingest.jobs.job import JobResult
@@ -111,7 +111,7 @@ class OpenStore:
             self.manifest = Store(folder).manifest
             check_schema(folder, self.manifest)
             _check_settings(self.manifest, options, folder)
-            rows = pl.read_parquet(replays_path(folder, self.manifest)).to_dicts()
+            rows = all_rows(scan_replays(replays_path(folder, self.manifest)))
             self.rows = [row for row in rows if row["reason"] not in PASSING]
         self._by_place: dict[_Place, list[ReplayRow]] = {}
         for row in self.rows:

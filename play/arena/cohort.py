@@ -87,8 +87,8 @@ class Team:
     """
 
     def __init__(self, run: LoadedRun, rows: Rows, seats: Sequence[tuple[int, int, tuple[int, ...]]]) -> None:
-        stepper = rows(len(seats))
-        self._agents = [Agent(stepper, run.codec, delay=run.delay, seed=seed) for _, _, seed in seats]
+        self.stepper = rows(len(seats))
+        self._agents = [Agent(self.stepper, run.codec, delay=run.delay, seed=seed) for _, _, seed in seats]
         self._games = np.array([game for game, _, _ in seats])
         self._sides = np.array([side for _, side, _ in seats])
         self._batch = Batch(self._agents)

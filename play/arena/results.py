@@ -190,36 +190,37 @@ def results_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def conduct_table(rows: Sequence[Row]) -> Table:
-    """How both players of each pairing behaved."""
-    table = Table(title="conduct", title_justify="left")
-    for name in ("player", "in games against"):
-        table.add_column(name, overflow="fold")
-    buttons = [f"{button.replace('_', ' ')} per minute" for button, _ in BUTTONS]
-    others = ("presses per attack", "repeated attacks", "frozen", "longest freeze", "off stage", "recovered")
-    for name in (*buttons, *others):
+def conduct_table(row: Row) -> Table:
+    """How both players of a pairing behaved."""
+    table = Table(title=f"conduct of {row.run} and {row.against}", title_justify="left")
+    table.add_column("")
+    for name in (row.run, row.against):
         table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(row.run, row.against, *_conduct_cells(row.conduct))
-        table.add_row(row.against, row.run, *_conduct_cells(row.conduct_of_opponent))
+    own, other = _conduct_lines(row.conduct), _conduct_lines(row.conduct_of_opponent)
+    for name, value in own.items():
+        table.add_row(name, value, other[name])
     return table
 
 
-def _conduct_cells(conduct: Conduct) -> list[str]:
-    def share(rate: Rate) -> str:
-        return "" if rate.value is None else f"{rate.value * 100:.1f} %"
+def _conduct_lines(conduct: Conduct) -> dict[str, str]:
+    """Figures by what they are called."""
 
-    per_attack = conduct.presses_per_attack.value
-    came_back = f"{share(conduct.recovered)} of {conduct.recoveries:,}" if conduct.recoveries else "never off stage"
-    return [
-        *(f"{per_minute:.1f}" for per_minute in conduct.presses_per_minute.values()),
-        "" if per_attack is None else f"{per_attack:.2f}",
-        share(conduct.repeated_attacks),
-        share(conduct.frozen),
-        f"{conduct.longest_freeze_s:.1f} s",
-        share(conduct.off_stage),
-        came_back,
-    ]
+    def share(rate: Rate) -> str:
+        return shown_rate(rate, ".1%", "")
+
+    presses = {
+        f"{button.replace('_', ' ').upper()} per minute": f"{per_minute:.1f}"
+        for button, per_minute in conduct.presses_per_minute.items()
+    }
+    return presses | {
+        "presses per attack": shown_rate(conduct.presses_per_attack, ".2f", "no attack"),
+        "attacks repeated": share(conduct.repeated_attacks),
+        "time frozen while able to act": share(conduct.frozen),
+        "longest freeze": f"{conduct.longest_freeze_s:.1f} s",
+        "time off stage": share(conduct.off_stage),
+        "recoveries tried": f"{conduct.recoveries:,}",
+        "recoveries made": share(conduct.recovered),
+    }
 
 
 def matrix(rows: Sequence[Row], names: Sequence[str]) -> list[list[float | None]]:

@@ -122,7 +122,8 @@ def arena(
         return
     console = stdout_console()
     console.print(results_table(outcome.rows))
-    console.print(conduct_table(outcome.rows))
+    for row in outcome.rows:
+        console.print(conduct_table(row))
     if len(outcome.names) > 1:
         console.print(matrix_table(outcome.matrix, outcome.names))
     if save_replays is not None:

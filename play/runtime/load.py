@@ -157,6 +157,7 @@ def load(
         return _loaded(record, folder, f"PyTorch{hint}"), _torch_stepper(run, temperature, num_players)
     name, stepper = _graph_stepper(graph, runtime, temperature, num_players, openvino_device or "CPU")
     _require_fresh(stepper.metadata, graph, weights, run)
+    stepper.require(get_codec(record["codec"]))
     precision = stepper.metadata["precision"]
     return _loaded(record, folder, f"{name}, {precision}", is_int8=precision == "int8"), stepper
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from dataset.codecs.base import Codec
 from dataset.errors import CheckpointError
 from dataset.melee.controller import Classes
 from play.agent.agent import PolicyInput
@@ -50,6 +51,7 @@ class GraphStepper(ABC):
         state = {name: buffer for name, buffer in inputs.items() if name not in FRAME}
         self._states = (state, {name: np.zeros_like(buffer) for name, buffer in state.items()})
         self._outputs = {name: buffer for name, buffer in outputs.items() if not name.startswith(_NEXT)}
+        self._sizes: Any = np.iinfo(np.uint8).max + 1
         self._run = [
             self._bind(self._frame | self._states[turn], self._outputs | _as_outputs(self._states[1 - turn]))
             for turn in range(2)
@@ -82,7 +84,27 @@ class GraphStepper(ABC):
                 f"policy: its graph must give classes for a frame, found {str(error)[:300]}; run 'exphil export' again"
             ) from error
         self._turn = 1 - self._turn
-        return self._outputs["classes"].astype(np.uint8)
+        classes: Any = self._outputs["classes"]
+        if ((classes < 0) | (classes >= self._sizes)).any():
+            raise CheckpointError(
+                "policy: its graph must give classes of its codec, found others; run 'exphil export' again"
+            )
+        result: Classes = classes.astype(np.uint8)
+        return result
+
+    def require(self, codec: Codec) -> None:
+        """Refuse a graph whose classes are not those of ``codec``: at once by their number, and in every step by their size.
+
+        Raises:
+            CheckpointError: it gives classes of another number of components.
+        """
+        sizes, found = [size for _, size in codec.components], self._outputs["classes"].shape[1]
+        if len(sizes) != found:
+            raise CheckpointError(
+                f"policy: its graph must give the {len(sizes)} classes of codec {codec.name}, found {found}; "
+                "run 'exphil export' again"
+            )
+        self._sizes = np.array(sizes)
 
 
 def _as_outputs(state: Buffers) -> Buffers:

@@ -14,6 +14,7 @@ MEWTWO, FOX = character_from_name("mewtwo"), character_from_name("fox")
 class FakeStore:
     """What the queries ask of a store, over tables made by hand."""
 
+    path = "fake"
     ok_frames = Store.ok_frames
 
     class manifest:  # noqa: N801 (stands in for an attribute)

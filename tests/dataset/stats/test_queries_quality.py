@@ -14,6 +14,7 @@ MEWTWO = character_from_name("mewtwo")
 class FakeStore:
     """Two sound games, three files that are none, and six frames of presses."""
 
+    path = "fake"
     ok_frames = Store.ok_frames
 
     manifest = SimpleNamespace(frames=6, kept_frames=0)

@@ -198,14 +198,3 @@ def test_the_rows_digest_sees_every_value_and_every_missing_column() -> None:
     digests = [rows_digest(found) for found in (columns, changed, lacking)]
     assert len(set(digests)) == 3
     assert rows_digest(reordered) == digests[0]
-
-
-def test_a_shard_with_columns_that_exphil_does_not_write_is_refused_by_name(tmp_path: Path) -> None:
-    columns = random_columns(30, seed=1)
-    for name, change in (("a_x", lambda t: t.cast(pl.String)), ("a_x", None), ("stage", lambda t: t.cast(pl.Float64))):
-        path = tmp_path / "frames-00000.parquet"
-        write(path, [columns])
-        table = pl.read_parquet(path)
-        (table.drop(name) if change is None else table.with_columns(change(pl.col(name)))).write_parquet(path)
-        with pytest.raises(SchemaError, match=rf"frames-00000\.parquet: column {name} must be"):
-            list(read_replays(path, [{"id": "0", "row_start": 0, "frames": 30}]))

@@ -101,6 +101,9 @@ def test_ingested_rows_are_those_in_the_store_in_stored_order() -> None:
                 "frames/frames-00001.parquet",
             ],
             "row_start": [100, None, 0, 0],
+            "split": ["train", None, "val", "test"],
+            "frames": [50, 20, 100, 7],
+            "rows_digest": ["x", None, "y", "z"],
         }
     )
     rows = ingested_rows(replays)

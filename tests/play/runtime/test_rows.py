@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dataset.codecs.registry import get_codec
 from dataset.errors import ConfigError
 from dataset.features.layout import FEATURES, INDICES
+from dataset.melee.controller import Classes
 from play.agent.agent import PolicyInput
 from play.runtime.load import load
 from play.runtime.rows import ROWS, RowsStepper, load_rows
@@ -127,3 +128,29 @@ def test_an_int8_graph_steps_one_player_at_a_time(
 def test_a_runtime_that_is_not_checked_for_many_players_is_refused(run: Path) -> None:
     with pytest.raises(ConfigError, match=r"--runtime 'openvino'.*auto, onnx, torch"):
         load_rows(str(run), 1.0, "openvino")
+
+
+class Shapes:
+    """A stepper that writes down how many rows it is given."""
+
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    def twin(self) -> "Shapes":
+        return Shapes(self.seen)
+
+    def reset(self) -> None:
+        pass
+
+    def step(self, given: PolicyInput) -> Classes:
+        self.seen += {len(part) for part in (given.continuous, given.indices, given.previous, given.noise)}
+        return given.previous
+
+
+@pytest.mark.parametrize("num_players", [1, ROWS, ROWS + 1, MOST])
+def test_every_inference_has_the_same_number_of_rows(given: list[PolicyInput], num_players: int) -> None:
+    seen: list[int] = []
+    stepper = RowsStepper(Shapes(seen), ROWS, num_players)
+    frame = of_players(given[0], list(range(num_players)))
+    assert np.array_equal(stepper.step(frame), frame.previous)
+    assert seen == [ROWS] * -(-num_players // ROWS)

@@ -8,7 +8,9 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError
+from play.agent.agent import PolicyInput
 from play.runtime.onnx_stepper import OnnxStepper
 from train.export.export import graph_facts
 
@@ -102,3 +104,16 @@ def test_a_graph_of_other_inputs_asks_for_no_memory(
         CheckpointError, match=r"policy\.onnx: must be a graph that exphil export wrote, found other inputs"
     ):
         OnnxStepper(tmp_path / "policy.onnx")
+
+
+def test_classes_that_the_codec_lacks_are_refused(exported_run: Path) -> None:
+    stepper = OnnxStepper(exported_run / "policy.onnx")
+    with pytest.raises(CheckpointError, match="must give the 4 classes of codec joint, found 13"):
+        stepper.require(get_codec("joint"))
+    stepper.require(get_codec("axis17"))
+    given = PolicyInput(*(buffer.copy() for buffer in stepper._given))
+    assert stepper.step(given).shape == (1, 13)
+    for value in (-1, 17, 256):
+        stepper._run = [lambda value=value: stepper._outputs["classes"].fill(value)] * 2  # type: ignore[misc]
+        with pytest.raises(CheckpointError, match="must give classes of its codec"):
+            stepper.step(given)
