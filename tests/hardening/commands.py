@@ -71,9 +71,10 @@ LEFT_OUT = frozenset(
         "--view",
         "--headless",
         "--dolphin-home",
+        "--minutes",
     }
 )
-"""Options that wait for ever, need a network, a display, Dolphin or a compiler."""
+"""Options that wait for ever or for minutes, need a network, a display, Dolphin or a compiler."""
 
 NOT_HUGE = frozenset(
     {
