@@ -21,6 +21,12 @@ EXTRAS = dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "wandb"), 
 EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py": "ingest", "huggingface_hub": "hub"}
 """The extra that installs each library."""
 
+TABLE_LIBRARIES = ("polars", "pyarrow")
+"""Whose errors say that a Parquet file holds what exphil never writes."""
+
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
+"""What a system says to a name that no file can have."""
+
 NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full or closed to the user."""
 
@@ -101,6 +107,8 @@ def _run() -> None:
     except ExphilError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:
+        if error.errno in NO_NAME:
+            _fail(f"{error.filename}: must be the name of a file or folder, found: {error.strerror}; give another", 2)
         if error.errno not in NO_WRITING and not isinstance(error, PermissionError):  # polars gives no number
             raise
         place = "the disk" if error.filename is None else error.filename
@@ -111,6 +119,14 @@ def _run() -> None:
             raise
         extra = EXTRAS[error.name]
         _fail(f"{error.name} is not installed; this command needs it: pip install 'exphil[{extra}]'", 1)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in TABLE_LIBRARIES:
+            raise
+        _fail(
+            f"store: its Parquet files must be as exphil writes them, found {type(error).__name__} ({str(error)[:300]}); "
+            "'exphil verify' names the file; copy the store again, or run 'exphil ingest --rebuild'",
+            1,
+        )
 
 
 def _refuse_foreign_dataset() -> None:

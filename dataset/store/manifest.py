@@ -217,13 +217,17 @@ def url_of(store: Path | str) -> str | None:
     It is recognized even if ``pathlib`` has taken one of its slashes (``s3:/bucket``).
 
     Raises:
-        ConfigError: it carries credentials or a query, which would end up in logs and records.
+        ConfigError: it is no address, or carries credentials or a query, which would end up in logs and records.
     """
     found = _SCHEME.match(str(store))
     if found is None:
         return None
     url = f"{found[1].lower()}://{str(store)[found.end() :].rstrip('/')}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # such as http://[::1
+        words = "must be the address of a file or folder, found one that nothing can be at; check it"
+        raise ConfigError(f"{found[1].lower()}://…: {words}") from error
     if "@" in parts.netloc or parts.query:
         raise ConfigError(
             f"{parts.scheme}://…: must be the plain address of a file or folder, found a user name or a query in it; "

@@ -250,6 +250,12 @@ def test_a_url_that_carries_credentials_is_refused_without_repeating_them() -> N
         assert "hunter2" not in str(caught.value)
 
 
+def test_a_url_at_which_nothing_can_be_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError, match="found one that nothing can be at") as caught:
+        Store("http://me:hunter2@[::1")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_credentials_of_netrc_are_sent_but_not_to_where_a_redirect_leads(
     server: FaultyServer, shard: str, tmp_path: Path
 ) -> None:

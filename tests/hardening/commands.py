@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -189,7 +190,7 @@ class Commands(Part):
     """Lines of the command line."""
 
     name = "commands"
-    limit_s = 60.0
+    limit_s = 200.0
     must_fit = False
     has_run = True
     """Whether there is a run to play and measure, which takes seconds to train."""
@@ -216,6 +217,7 @@ class Commands(Part):
             "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
             "WANDB_MODE": "disabled",
         }
+        tempfile.tempdir = str(self.scratch)
         app = typer.main.get_command(import_module("exphil").build_app())
         self.options = {
             name: [o for o in command.params if not {*o.opts} & LEFT_OUT and name != "hub"]
@@ -235,6 +237,7 @@ class Commands(Part):
 
     def close(self) -> None:
         """Let exports take their time again."""
+        tempfile.tempdir = None
         for (module, name), real in self._replaced.items():
             setattr(module, name, real)
 
@@ -256,7 +259,7 @@ class Commands(Part):
             return
         if not isinstance(path, str | bytes | os.PathLike):
             return
-        found = os.path.realpath(os.fsdecode(path))  # noqa: PTH
+        found = str(Path(os.fsdecode(path)).resolve())
         if not found.startswith((str(self.scratch), "/dev/", "/proc/")) and "__pycache__" not in found:
             self.touched = f"{event} {found}"
 
@@ -283,7 +286,7 @@ class Commands(Part):
             words[words.index(names[0]) + 1] = value
         else:
             words += [names[0], value] if dice.random() < 0.8 else [f"{names[0]}={value}"]
-        if dice.random() < 0.05:
+        if dice.random() < 0.05 and name != "doctor":
             del words[dice.randrange(len(words))]
 
     def _value(self, dice: random.Random, names: list[str]) -> str:

@@ -19,7 +19,7 @@ class Disk(Part):
     """One verb on a tmpfs that has room for a random share of what it writes."""
 
     name = "disk"
-    limit_s = 120.0
+    limit_s = 600.0
     most_edits = 0
     must_fit = False
 

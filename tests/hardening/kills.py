@@ -16,7 +16,7 @@ class Kills(Part):
     """One verb, killed once or a few times in a row, then finished."""
 
     name = "kills"
-    limit_s = 120.0
+    limit_s = 600.0
     most_edits = 5
     must_fit = False
 

@@ -1,7 +1,7 @@
 """Replays that are damaged, made up or made to harm: each is counted, none harms its neighbours, and who is let in passes verify.
 
 Most batches go through finding, reading, parsing and judging, and what is let in through the audit of ``exphil verify``. One in
-thirty-two goes through the whole of ingest and verify.
+sixty-four goes through the whole of ingest and verify.
 """
 
 import random
@@ -32,7 +32,7 @@ from tests.hardening.replay_edits import VERSIONS, edited, items
 
 OPTIONS = IngestOptions(workers=1, min_frames=1, include_cpu=True, keep_names=True)
 HEALTHY = "healthy.slp"
-DEEP = 32
+DEEP = 64
 """Of so many batches one goes through the whole command."""
 UNEXPECTED = ("unexpected_error", "internal_error", "worker_died", "worker_timeout", "crashed")
 """Reasons that stand for an exception that nobody foresaw."""
@@ -40,7 +40,7 @@ STATUSES = {"ok", "rejected", "failed", "duplicate"}
 
 
 @cache
-def whole_game(seed: int, frames: int = 100) -> bytes:
+def whole_game(seed: int, frames: int = 48) -> bytes:
     """A game of so many frames, in which somebody is hit."""
     path = Path(f"/dev/shm/whole-{seed}-{frames}.slp") if Path("/dev/shm").is_dir() else Path(f"whole-{seed}.slp")
     stages = ("final_destination", "fountain_of_dreams", "battlefield", "yoshis_story")

@@ -49,7 +49,7 @@ class _OfRuns(Part):
     """A copy of a run, and what reads it."""
 
     must_fit = False
-    limit_s = 60.0
+    limit_s = 300.0
 
     def prepare(self) -> None:
         self.whole = small_run(self.scratch.parent)

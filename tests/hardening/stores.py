@@ -181,7 +181,9 @@ def spoiled_tar(dice: random.Random, data: bytes) -> bytes:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             found = [(member, tar.extractfile(member)) for member in tar.getmembers()]
             members = [(member, file.read() if file else b"") for member, file in found]
-            about = json.loads(members[0][1])
+            json.loads(members[0][1])
+            if len(members) % 2:
+                return spoiled_bytes(dice, data)
     except (tarfile.TarError, KeyError, ValueError, IndexError, RecursionError):  # an edit before this one did well
         return spoiled_bytes(dice, data)
     if dice.random() < 0.15:

@@ -22,7 +22,7 @@ class Writers(Part):
     """Two commands on one store, and a reader beside them."""
 
     name = "writers"
-    limit_s = 120.0
+    limit_s = 600.0
     most_edits = 0
     must_fit = False
 

@@ -14,12 +14,16 @@ Event = tuple[int, bytes]
 ICE_CLIMBERS = 14
 SIZES = {
     (3, 18, 0): {command: layout.itemsize for command, layout in slp.LAYOUTS.items()},
-    (3, 6, 0): {GAME_START: 418, PRE_FRAME: 63, POST_FRAME: 72, GAME_END: 2, FRAME_START: 8, ITEM: 42, BOOKEND: 4},
     (2, 2, 0): {GAME_START: 418, PRE_FRAME: 63, POST_FRAME: 52, GAME_END: 2, FRAME_START: 8},
     (2, 0, 1): {GAME_START: 418, PRE_FRAME: 63, POST_FRAME: 51, GAME_END: 2},
     (1, 5, 0): {GAME_START: 417, PRE_FRAME: 63, POST_FRAME: 37, GAME_END: 1},
 }
 """Payload bytes of some versions, as real files have them."""
+WITH_SHORT_BOOKENDS = {
+    (3, 6, 0): {GAME_START: 418, PRE_FRAME: 63, POST_FRAME: 72, GAME_END: 2, FRAME_START: 8, ITEM: 42, BOOKEND: 4},
+    (3, 0, 0): {GAME_START: 418, PRE_FRAME: 63, POST_FRAME: 52, GAME_END: 2, FRAME_START: 8, ITEM: 37, BOOKEND: 4},
+}
+"""Of versions that peppi 0.8.6 cannot read."""
 OF_A_FRAME = (FRAME_START, PRE_FRAME, ITEM, POST_FRAME, BOOKEND)
 
 
@@ -73,7 +77,7 @@ def record(folder: Path, version: tuple[int, int, int] = (3, 18, 0), *, has_nana
     events = [(command, bytes(payload)) for command, payload in slp.events(raw)]
     if has_nana:
         events = [found for event in events for found in _with_nana(event)]
-    sizes = SIZES[version]
+    sizes = (SIZES | WITH_SHORT_BOOKENDS)[version]
     events = [(command, payload[: sizes[command]]) for command, payload in events if command in sizes]
     start = bytes(version) + events[0][1][3:]
     return Recording(((GAME_START, start), *events[1:]), dict(sizes), metadata)
