@@ -13,6 +13,9 @@ DEFAULT_MIN_FRAMES = 1800
 
 Rollback = Literal["last", "first"]
 
+_LARGEST = 2**31 - 1
+"""More than any setting needs, and less than a manifest may hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestOptions:
@@ -46,8 +49,12 @@ class IngestOptions:
     """Let the parser's panics print."""
 
     def __post_init__(self) -> None:
-        if self.min_frames < 1:
-            raise ConfigError(f"--min-frames: must be 1 or more, found {self.min_frames}; leave it out for the default")
+        if not 1 <= self.min_frames <= _LARGEST:
+            raise ConfigError(
+                f"--min-frames: must be 1 to {_LARGEST}, found {self.min_frames}; leave it out for the default"
+            )
+        if abs(self.split_seed) > _LARGEST:
+            raise ConfigError(f"--split-seed: must be within ±{_LARGEST}, found {self.split_seed}; choose another")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"--workers: must be 1 or more, found {self.workers}; leave it out for one per CPU")
         if self.ray is not None and self.workers is not None:
@@ -55,9 +62,7 @@ class IngestOptions:
         if self.rollback not in ("last", "first"):
             raise ConfigError(f"--rollback: must be 'last' or 'first', found '{self.rollback}'")
         if self.codec is not None:
-            from dataset.codecs.registry import (
-                get_codec,  # which loads numpy, and the command line reads this file for --help
-            )
+            from dataset.codecs.registry import get_codec  # loads numpy, which --help need not wait for
 
             get_codec(self.codec)
         if self.character is not None:

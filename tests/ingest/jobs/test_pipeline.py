@@ -464,7 +464,13 @@ def test_two_writers_cannot_meet(duels: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"workers": 0}, "--workers"), ({"min_frames": 0}, "--min-frames"), ({"rollback": "all"}, "--rollback")],
+    [
+        ({"workers": 0}, "--workers"),
+        ({"min_frames": 0}, "--min-frames"),
+        ({"min_frames": 2**31}, "--min-frames"),
+        ({"split_seed": 2**53 + 1}, "--split-seed"),
+        ({"rollback": "all"}, "--rollback"),
+    ],
 )
 def test_options_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

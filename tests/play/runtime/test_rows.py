@@ -12,7 +12,7 @@ from dataset.errors import ConfigError
 from dataset.features.layout import FEATURES, INDICES
 from dataset.melee.controller import Classes
 from play.agent.agent import PolicyInput
-from play.runtime.load import load
+from play.runtime.load import LoadedRun, load
 from play.runtime.rows import ROWS, RowsStepper, load_rows
 from tests.play.builders import export, random_run
 from train.export.export import export_run
@@ -119,10 +119,12 @@ def test_an_int8_graph_steps_one_player_at_a_time(
     export_run(run, is_int8=True)
     loaded, rows = load_rows(str(run), 1.0, "auto")
     assert loaded.is_int8
-    together = played(rows(3), given, [0, 1, 2])
-    assert [[frame[1]] for frame in together] == played(rows(1), given, [1])
+    together = played(rows(ROWS), given, list(range(ROWS)))
     _, alone = load(str(run), 1.0, "onnx", 1)
-    assert together[0][2] == alone.step(of_players(given[0], [2]))[0].tolist()
+    for player in range(ROWS):
+        alone.reset()
+        sent = [alone.step(of_players(frame, [player]))[0].tolist() for frame in given]
+        assert sent == [frame[player] for frame in together]
 
 
 def test_a_runtime_that_is_not_checked_for_many_players_is_refused(run: Path) -> None:
@@ -154,3 +156,15 @@ def test_every_inference_has_the_same_number_of_rows(given: list[PolicyInput], n
     frame = of_players(given[0], list(range(num_players)))
     assert np.array_equal(stepper.step(frame), frame.previous)
     assert seen == [ROWS] * -(-num_players // ROWS)
+
+
+def test_of_an_int8_graph_every_inference_has_one_row(
+    given: list[PolicyInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    int8 = LoadedRun(
+        folder=Path("run"), codec=get_codec("axis17"), delay=0, character=None, runtime="ONNX Runtime", is_int8=True
+    )
+    monkeypatch.setattr("play.runtime.rows.load", lambda *arguments: (int8, Shapes(seen)))
+    load_rows("run", 1.0, "auto")[1](3).step(of_players(given[0], [0, 1, 2]))
+    assert seen == [1, 1, 1]
