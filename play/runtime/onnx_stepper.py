@@ -4,6 +4,7 @@ Nothing is allocated in play: every input and output has its place in memory, an
 once as what is read and once as what is written.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,9 @@ _NEXT = "next_"
 """What an output is called that is the state after: this and the state's name."""
 
 _TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+
+MOST_VALUES = 2**24
+"""Numbers that an input or output of a graph may hold."""
 
 Buffers = dict[str, NDArray[np.generic]]
 
@@ -177,5 +181,14 @@ def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
 
 
 def zeros(shape: Sequence[int | str], dtype: type[np.generic], num_players: int) -> NDArray[np.generic]:
-    """A buffer of a graph's value; a size that is a name is the players'."""
-    return np.zeros([num_players if isinstance(size, str) else size for size in shape], dtype=dtype)
+    """A buffer of a graph's value; a size that is a name is the players'.
+
+    Raises:
+        CheckpointError: it is no size that a policy's value has.
+    """
+    sizes = [num_players if isinstance(size, str) else size for size in shape]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or math.prod(sizes) > MOST_VALUES:
+        raise CheckpointError(
+            f"graph: its values must hold 1 to {MOST_VALUES:,} numbers, found one of shape {list(shape)}; run 'exphil export' again"
+        )
+    return np.zeros(sizes, dtype=dtype)

@@ -19,7 +19,7 @@ from ingest.replay.parse import parse_columns
 from play.agent.agent import Agent, Players, PolicyInput
 from play.options import PlayOptions
 from play.runtime.load import check_budget, load, load_players, warm_up
-from play.runtime.onnx_stepper import OnnxStepper
+from play.runtime.onnx_stepper import OnnxStepper, zeros
 from play.runtime.torch_stepper import TorchStepper
 from tests.dataset.builders import stack
 from tests.play.builders import export, random_run
@@ -251,3 +251,9 @@ def test_warming_up_measures_a_step() -> None:
             return super().step(given)
 
     assert warm_up(Players(Agent(Slow(), CODEC, delay=0))) >= 2.0
+
+
+@pytest.mark.parametrize("shape", [(None, 8), ("batch", 2**40), ("batch", 0), (-1,), (2**20, 2**20)])
+def test_a_buffer_of_a_size_that_no_policy_has_is_refused_before_it_is_made(shape: tuple[int | str, ...]) -> None:
+    with pytest.raises(CheckpointError, match="must hold 1 to"):
+        zeros(shape, np.float32, 1)
