@@ -96,7 +96,7 @@ def repeat_frames(dice: random.Random, draft: Draft) -> None:
 def _put_extreme(dice: random.Random, draft: Draft, place: int, name: str | None = None) -> None:
     command, payload = draft.events[place]
     fields = slp.layout(command, len(payload)).fields or {}
-    if not fields:
+    if not fields or (name is not None and name not in fields):
         return
     name = dice.choice(sorted(fields)) if name is None else name
     kind = fields[name][0]

@@ -163,7 +163,7 @@ class Replays(Part):
         try:
             settings = Settings(store=None, options=OPTIONS, names=Names(b"salt", True))
             rows = []
-            jobs = make_jobs(find_candidates([folder]), 0)
+            jobs = make_jobs(find_candidates([folder]), 0, settings.names)
             for one in jobs:
                 for group in one.groups:
                     newest.clear()

@@ -260,7 +260,7 @@ class Servers(Part):
         self.rows, self.frames = local.replays().collect(), local.frames(["frame", "a_x"]).collect()
         self.ids = [sample.id for sample in local.samples("all")]
         self.archive = (served / "games.zip").read_bytes()
-        os.environ |= {"EXPHIL_CACHE": str(self.scratch / "cache"), "no_proxy": "127.0.0.1"}
+        os.environ |= {"EXPHIL_CACHE": str(self.scratch / "cache"), "EXPHIL_CACHE_GB": "0.05", "no_proxy": "127.0.0.1"}
 
     def close(self) -> None:
         """Stop serving."""
