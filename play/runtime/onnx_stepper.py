@@ -189,6 +189,7 @@ def zeros(shape: Sequence[int | str], dtype: type[np.generic], num_players: int)
     sizes = [num_players if isinstance(size, str) else size for size in shape]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or math.prod(sizes) > MOST_VALUES:
         raise CheckpointError(
-            f"graph: its values must hold 1 to {MOST_VALUES:,} numbers, found one of shape {list(shape)}; run 'exphil export' again"
+            f"graph: its values must hold 1 to {MOST_VALUES:,} numbers, found one of shape {list(shape)}; run 'exphil export' "
+            "again"
         )
     return np.zeros(sizes, dtype=dtype)
