@@ -187,19 +187,23 @@ def _more(file: IO[bytes]) -> bytes:
     return data
 
 
+_LARGEST_BYTES = 2**38
+"""Of a member: tarfile passes over one piece by piece, also where the archive has long ended."""
+
+
 class _TarInfo(tarfile.TarInfo):
     """Refuses headers that lead backwards, where a reader would go round for ever, or that fill the memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
         info = super().frombuf(buf, encoding, errors)
-        if info.size < 0 or (info.type in _HEADERS and info.size > _HEADER_BYTES):
+        if not 0 <= info.size <= _LARGEST_BYTES or (info.type in _HEADERS and info.size > _HEADER_BYTES):
             raise tarfile.ReadError("a size that no header has")
         return info
 
     def _apply_pax_info(self, *arguments: Any) -> None:
         super()._apply_pax_info(*arguments)  # type: ignore[misc]
-        if self.size < 0:
+        if not 0 <= self.size <= _LARGEST_BYTES:
             raise tarfile.ReadError("a size that no file has")
 
     def _proc_gnusparse_10(self, *arguments: Any) -> None:

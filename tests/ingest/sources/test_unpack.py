@@ -213,3 +213,17 @@ def test_a_7z_that_declares_far_more_than_replays_have_is_refused_from_there(
     monkeypatch.setattr(find, "list_members", lambda path: members)
     (tmp_path / "a.7z").write_bytes(b"")
     assert told(tmp_path / "a.7z") == [("a.slp", None), (None, "too_large_archive")]
+
+
+@pytest.mark.parametrize("has_pax", [False, True])
+def test_a_member_that_is_larger_than_any_disk_ends_the_list(has_pax: bool, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("game.slp")
+    member.size = 2**62
+    if has_pax:
+        member.pax_headers = {"size": str(2**62)}
+    kind = tarfile.PAX_FORMAT if has_pax else tarfile.GNU_FORMAT
+    (tmp_path / "endless.tar.gz").write_bytes(gzip.compress(member.tobuf(kind) + bytes(1024)))
+    begin = time.process_time()
+    found = find_candidates([tmp_path])
+    assert time.process_time() - begin < 5
+    assert found[-1].fault == "damaged_archive"
