@@ -20,6 +20,9 @@ from ingest.sources.find import find_candidates
 from ingest.sources.reader import Reader
 
 OPTIONS = IngestOptions(workers=1, min_frames=1, keep_names=True)
+_FRAMELESS_BYTES = 700
+"""A replay that is cut within them ends before its first frame; one that is cut later is read as far as it goes."""
+
 NAMES = ("a.slp", "b.slp", "deep/c.slp", "d.slp.gz", "e.zip", "f.zip", "g.tar")
 
 
@@ -62,7 +65,7 @@ class Folder:
 
     def _replay(self) -> bytes:
         data = self._draw.choice(self._duels)
-        return data if self._draw.random() < 0.7 else data[: self._draw.randrange(len(data))]
+        return data if self._draw.random() < 0.7 else data[: self._draw.randrange(_FRAMELESS_BYTES)]
 
     def contents(self) -> list[tuple[str, str | None, str | None]]:
         """(source, member, id or ``None`` where it cannot be read) of all that is found."""
