@@ -76,9 +76,8 @@ def require_graph(session: Any, path: Path) -> dict[str, str]:
     sizes = [shape for _, shape in [*states.values(), outputs.get("logits", ("", []))]]
     if not 0 < num_components <= MAX_COMPONENTS or not all(size > 0 for shape in sizes for size in shape[1:]):
         raise _refused(path, "sizes that are not known or not above 0")
-    if sum(math.prod(shape[1:]) for shape in sizes) > MAX_STATE_NUMBERS or {kind for kind, _ in states.values()} - {
-        _FLOAT
-    }:
+    is_strange = any(kind not in (_FLOAT, _INT) for kind, _ in states.values())  # attention counts the frames seen
+    if is_strange or sum(math.prod(shape[1:]) for shape in sizes) > MAX_STATE_NUMBERS:
         raise _refused(path, "states that are too large or hold other things than numbers")
     return metadata
 
