@@ -12,10 +12,10 @@ import pytest
 
 S3_SECRET = "hunter2-never-print-me"
 # PyTorch's threads spin while they wait for each other. Tests train tiny policies, several at once on few cores: there,
-# spinning takes ten times as long as the work. Two threads on any machine also make sums round alike everywhere.
+# spinning takes ten times as long as the work. One thread on any machine also makes sums round alike everywhere.
 # Processes that tests start inherit both; they must be set before anything imports torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "replays"
 
 
