@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dataset.melee.winner import winner
 from dataset.schema import CONTROLLER_NAMES, SIDES, Columns
 
 IDLE_FRAMES = 120
@@ -81,21 +82,13 @@ def quality_of(columns: Columns, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decided_winner(columns: Columns, end_method: str | None, quitter: str | None) -> dict[str, str | None]:
-    """``winner`` (a side, or ``None`` for nobody) where frames and the game end decide it; empty where they leave it open.
-
-    Whoever alone has stocks left has won, else who did not quit. When the clock runs out, stocks decide, then percent as the game
-    shows it, without its fraction. With both out of stocks, or alike in both, nobody has won: what Slippi calls the first placed
-    then is only the first listed.
-    """
-    a, b = (float(columns[f"{side}_stocks"][-1]) for side in SIDES)
-    if a and b:
-        if quitter is not None:
-            return {"winner": SIDES[1 - SIDES.index(quitter)]}
-        if end_method != "time":
-            return {}
-        if a == b:
-            a, b = (-float(np.floor(columns[f"{side}_percent"][-1])) for side in SIDES)
-    return {"winner": "a" if a > b else "b" if b > a else None}
+    """``winner`` (a side, or ``None`` for nobody) where frames and the game end decide it; empty where they leave it open."""
+    stocks, percents = ([float(columns[f"{side}_{what}"][-1]) for side in SIDES] for what in ("stocks", "percent"))
+    if all(stocks) and quitter is None and end_method != "time":
+        return {}
+    left = None if quitter is None else SIDES.index(quitter)
+    won = winner(stocks, percents, quitter=left, is_time_up=end_method == "time")
+    return {"winner": None if won is None else SIDES[won]}
 
 
 def damage_taken(columns: Columns, side: str) -> float:

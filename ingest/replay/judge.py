@@ -17,10 +17,11 @@ from dataset.codecs.registry import CODECS
 from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
 from dataset.melee.ids import ZELDA_AND_SHEIK, Character, character_from_name, internal_from_external
+from dataset.melee.winner import winner
 from dataset.schema import SIDES
 from dataset.slippi.slp import Header
 from dataset.store.frame_table import missing_columns
-from dataset.store.quality import damage_taken, decided_winner, quality_of
+from dataset.store.quality import damage_taken, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, wrong_characters, wrong_version
 from ingest.options import IngestOptions
@@ -167,15 +168,17 @@ def outcome_of(parsed: ParsedReplay) -> Outcome:
 
 
 def _winner(parsed: ParsedReplay, stocks: tuple[int, int]) -> str | None:
-    """The side that has won; where the frames leave it open, the one placed first, unless the other has more stocks left."""
-    decided = decided_winner(parsed.columns, parsed.end_method, parsed.quitting_side)
-    if decided:
-        return decided["winner"]
+    """The side that has won."""
     placed = [parsed.placements.get(port) for port in parsed.ports]
-    if placed.count(0) != 1:
-        return None
-    first = placed.index(0)
-    return SIDES[first] if stocks[first] >= stocks[1 - first] else None
+    quitter = parsed.quitting_side
+    won = winner(
+        stocks,
+        [float(parsed.columns[f"{side}_percent"][-1]) for side in SIDES],
+        quitter=None if quitter is None else SIDES.index(quitter),
+        is_time_up=parsed.end_method == "time",
+        first_placed=placed.index(0) if placed.count(0) == 1 else None,
+    )
+    return None if won is None else SIDES[won]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from dataset.melee.controller import BUTTONS
+from dataset.melee.winner import winner
 from play.arena.tally import Tally
 from play.games.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
 
@@ -49,7 +50,7 @@ class Row:
     damage_dealt: float
     damage_taken: float
     decided: int
-    """Games that were not a draw: who has more stocks at the end leads, then who has less percent."""
+    """Games that somebody has won (``dataset.melee.winner``); the clock ends those in which both have stocks left."""
     net_stocks_per_minute: Rate
     stocks_taken_per_minute: Rate
     stocks_lost_per_minute: Rate
@@ -76,15 +77,20 @@ def row_of(run: str, against: str, tally: Tally, sides: Sequence[int], seed: int
         seed: of the resampling.
     """
     own, other = _sums(tally, np.array(sides)), _sums(tally, 1 - np.array(sides))
-    standing, against_standing = ((sums["stocks"], -sums["percent"]) for sums in (own, other))
-    wins = _is_above(standing, against_standing)
-    decided = wins | _is_above(against_standing, standing)
+    won = [
+        winner(stocks, percents, is_time_up=True)
+        for stocks, percents in zip(
+            zip(own["stocks"], other["stocks"], strict=True),
+            zip(own["percent"], other["percent"], strict=True),
+            strict=True,
+        )
+    ]
     sums = own | {
         "net": other["lost"] - own["lost"],
         "taken": other["lost"],
         "dealt": other["hurt"],
-        "wins": wins.astype(np.float64),
-        "decided": decided.astype(np.float64),
+        "wins": np.array([one == 0 for one in won], np.float64),
+        "decided": np.array([one is not None for one in won], np.float64),
     }
     drawn = Bootstrap(sums, seed)
     return Row(
@@ -132,15 +138,6 @@ def _sums(tally: Tally, sides: NDArray[np.int64]) -> dict[str, NDArray[np.float6
     }
     found = {name: counts[games, sides].astype(np.float64) for name, counts in counted.items()}
     return found | {"minutes": tally.frames / FRAMES_PER_MINUTE}
-
-
-def _is_above(
-    standing: tuple[NDArray[np.float64], NDArray[np.float64]], other: tuple[NDArray[np.float64], NDArray[np.float64]]
-) -> NDArray[np.bool_]:
-    """[N] games in which ``standing`` leads: more stocks, or as many and less percent."""
-    (stocks, percent), (other_stocks, other_percent) = standing, other
-    is_above: NDArray[np.bool_] = (stocks > other_stocks) | ((stocks == other_stocks) & (percent > other_percent))
-    return is_above
 
 
 def _conduct(sums: dict[str, NDArray[np.float64]], drawn: Bootstrap) -> Conduct:

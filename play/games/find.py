@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dataset.errors import ConfigError, ReplayError
 from dataset.melee.ids import character_from_name, character_name, internal_from_external
+from dataset.melee.winner import winner
 from dataset.slippi import slp
 from play.loop.session_log import NAME, REPLAY
 
@@ -201,21 +202,17 @@ def _losses(post: NDArray[np.void]) -> tuple[int, float]:
 
 
 def _won(events: slp.Events, posts: list[NDArray[np.void]], ports: tuple[int, int]) -> bool | None:
-    """Who has stocks left, else who did not quit, else who was placed first; on a time-out more stocks, less percent."""
-    stocks = [int(post["stocks"][-1]) for post in posts]
-    if min(stocks) == 0 < max(stocks):
-        return stocks[0] > 0
+    """Whether the policy has won."""
     ends = events.tables.get(slp.GAME_END)
-    if ends is None or len(ends) == 0:
-        return None
-    quitter = int(ends[0]["quitter"]) + 1 if "quitter" in (ends.dtype.names or ()) else 0
-    if quitter in ports:
-        return quitter != ports[0]
-    names = ends.dtype.names or ()
-    placed = [int(ends[0]["placements"][port - 1]) for port in ports] if "placements" in names else []
-    if 0 in placed and placed != [0, 0]:
-        return placed[0] == 0
-    if int(ends[0]["method"]) != _TIME_IS_UP:
-        return None
-    own, other = ((count, -float(post["percent"][-1])) for count, post in zip(stocks, posts, strict=True))
-    return None if own == other else own > other
+    end = None if ends is None or len(ends) == 0 else ends[0]
+    names = () if end is None else end.dtype.names or ()
+    quitter = int(end["quitter"]) + 1 if end is not None and "quitter" in names else 0
+    placed = [int(end["placements"][port - 1]) for port in ports] if end is not None and "placements" in names else []
+    won = winner(
+        [int(post["stocks"][-1]) for post in posts],
+        [float(post["percent"][-1]) for post in posts],
+        quitter=ports.index(quitter) if quitter in ports else None,
+        is_time_up=end is not None and int(end["method"]) == _TIME_IS_UP,
+        first_placed=placed.index(0) if placed.count(0) == 1 else None,
+    )
+    return None if won is None else won == 0
