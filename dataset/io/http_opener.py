@@ -8,7 +8,6 @@ import http.client
 import socket
 import threading
 from contextlib import suppress
-from email.message import Message
 from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import (
@@ -41,13 +40,13 @@ class _SameScheme(HTTPRedirectHandler):
     """Follows redirects to the same scheme, or from ``http`` to ``https``."""
 
     def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in (before, "https"):
             fp.close()
             raise RedirectError(f"a redirect from {before} to {after[:20]!a}, which is not followed")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Response(http.client.HTTPResponse):
@@ -69,16 +68,8 @@ class _HttpConnection(http.client.HTTPConnection):
             return super().getresponse()
 
 
-class _HttpsConnection(http.client.HTTPSConnection):
-    response_class = _Response
-
-    def __init__(self, *arguments: Any, answer_s: float, **others: Any) -> None:
-        super().__init__(*arguments, **others)
-        self._answer_s = answer_s
-
-    def getresponse(self) -> http.client.HTTPResponse:
-        with _Deadline(self.sock, self._answer_s):
-            return super().getresponse()
+class _HttpsConnection(_HttpConnection, http.client.HTTPSConnection):
+    pass
 
 
 class _Deadline:

@@ -131,10 +131,12 @@ def check_manifest(found: Mapping[str, Any]) -> None:
     _check(found["filters"], FILTER_RULES, "filters, ")
     for number, shard in enumerate(found["shards"]):
         _check(shard, _SHARD_RULES, f"shard {number}, ")
-        path = shard["path"]
-        split = SHARD_NAME.fullmatch(path)["split"]  # type: ignore[index]  # the rule of ``path`` says that it matches
+        named = SHARD_NAME.fullmatch(shard["path"])
+        split = named and named["split"]
         if (shard["kind"], shard["split"]) != ("frames" if split is None else "windows", split):
-            raise ValueError(f"shard {path}: of kind {shard['kind']} and split {shard['split']}, which its path is not")
+            raise ValueError(
+                f"shard {shard['path']}: of kind {shard['kind']} and split {shard['split']}, which its path is not"
+            )
     _refuse_twice(shard["path"] for shard in found["shards"])
 
 

@@ -46,8 +46,6 @@ _LIMITED = [
     if column.name == suffix or column.name.endswith(f"_{suffix}")
 ]
 
-"""Whoever picked one of these may play the other."""
-
 
 class Breach(NamedTuple):
     """One rule that a replay breaks."""

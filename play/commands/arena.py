@@ -104,9 +104,9 @@ def arena(
         save_replays=save_replays,
     )
     with _progress(games) as on_frame:
-        outcome = hold_arena(options, WORLDS, _say, on_frame)
+        outcome = hold_arena(options, WORLDS, to_stderr, on_frame)
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
-    _say(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
+    to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
     if as_json:
         result: dict[str, Any] = {
             "world": world,
@@ -127,11 +127,7 @@ def arena(
     if len(outcome.names) > 1:
         console.print(matrix_table(outcome.matrix, outcome.names))
     if save_replays is not None:
-        _say(f"{len(outcome.replays)} replays: {save_replays}")
-
-
-def _say(line: str) -> None:
-    to_stderr(line)
+        to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
 
 
 def _names(text: str | None) -> list[str]:
@@ -153,7 +149,7 @@ def _progress(num_games: int) -> "Iterator[OnFrame]":
             task = bar.add_task("", total=None)
             yield lambda about, done, total: bar.update(task, description=about, completed=done, total=total)
         return
-    lines, first = ProgressLines(_say), (0.0, 0)
+    lines, first = ProgressLines(), (0.0, 0)
 
     def on_frame(about: str, done: int, total: int) -> None:
         nonlocal first
