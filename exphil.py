@@ -21,9 +21,6 @@ EXTRAS = dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "wandb"), 
 EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py": "ingest", "huggingface_hub": "hub"}
 """The extra that installs each library."""
 
-TABLE_LIBRARIES = ("polars", "pyarrow")
-"""Whose errors say that a Parquet file holds what exphil never writes."""
-
 NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
 """What a system says to a name that no file can have."""
 
@@ -119,14 +116,6 @@ def _run() -> None:
             raise
         extra = EXTRAS[error.name]
         _fail(f"{error.name} is not installed; this command needs it: pip install 'exphil[{extra}]'", 1)
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in TABLE_LIBRARIES:
-            raise
-        _fail(
-            f"store: its Parquet files must be as exphil writes them, found {type(error).__name__} ({str(error)[:300]}); "
-            "'exphil verify' names the file; copy the store again, or run 'exphil ingest --rebuild'",
-            1,
-        )
 
 
 def _refuse_foreign_dataset() -> None:

@@ -77,18 +77,6 @@ def test_a_name_that_no_file_can_have_is_wrong_usage() -> None:
     assert (done.returncode, "must be the name of a file" in done.stderr) == (2, True)
 
 
-def test_a_parquet_file_that_exphil_did_not_write_is_told_in_a_sentence() -> None:
-    for error in ("polars.exceptions.ComputeError", "pyarrow.ArrowInvalid"):
-        code = (
-            f"import exphil, {error.split('.')[0]}\ndef app(): raise {error}('out of specification')\n"
-            "exphil.build_app = lambda: app\nexphil.main()"
-        )
-        done = run_python(code)
-        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-        assert "found " in done.stderr
-        assert "(out of specification)" in done.stderr
-
-
 def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
     code = (
         "import exphil, typer\n"

@@ -33,7 +33,7 @@ PARTS = {
 def part(name: str) -> type[Part]:
     """The class of a part."""
     module, _, kind = PARTS[name].partition(".")
-    found: type[Part] = getattr(import_module(f"tests.hardening.{module}"), kind)
+    found: type[Part] = getattr(import_module(f"tests.hardening.parts.{module}"), kind)
     return found
 
 

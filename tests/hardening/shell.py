@@ -115,7 +115,7 @@ def nothing_else_touched(folder: Path, *allowed: Path) -> Iterator[None]:
 def small_store(folder: Path, games: int = 3, frames: int = 200) -> Path:
     """A store of so many short games, made once; do not write to it."""
     from ingest.jobs.pipeline import ingest
-    from tests.hardening.replays import OPTIONS, whole_game
+    from tests.hardening.parts.replays import OPTIONS, whole_game
 
     source, store = folder / "source", folder / "whole"
     source.mkdir(parents=True, exist_ok=True)

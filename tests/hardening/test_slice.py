@@ -8,7 +8,7 @@ import pytest
 
 from tests.hardening.__main__ import PARTS, part
 from tests.hardening.campaign import Campaign, Case, Part, WrongError, limited
-from tests.hardening.commands import Commands
+from tests.hardening.parts.commands import Commands
 
 COUNTS = {
     "replays": 80,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hardening.campaign import WrongError
-from tests.hardening.runs import TINY, small_run
+from tests.hardening.parts.runs import TINY, small_run
 from tests.hardening.shell import run, small_store
 
 STORE_FILES = {".lock", "README.md", "manifest.json", "replays.parquet", "replays.previous.parquet", "salt"}

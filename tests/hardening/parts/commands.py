@@ -19,8 +19,8 @@ from typing import Any
 import typer
 
 from tests.hardening.campaign import Case, Part, WrongError
-from tests.hardening.replays import whole_game
-from tests.hardening.runs import TINY, small_run
+from tests.hardening.parts.replays import whole_game
+from tests.hardening.parts.runs import TINY, small_run
 from tests.hardening.shell import fresh, run, small_store
 
 LINES = {

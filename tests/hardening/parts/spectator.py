@@ -20,7 +20,7 @@ from typing import Any
 from dataset.errors import DolphinError
 from dataset.slippi import slp
 from tests.hardening.campaign import Case, Part, WrongError
-from tests.hardening.replays import whole_game
+from tests.hardening.parts.replays import whole_game
 
 MESSAGES = 500
 """Of one case."""

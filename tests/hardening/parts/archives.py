@@ -17,7 +17,7 @@ import zstandard
 
 from ingest.jobs.pipeline import ingest
 from tests.hardening.campaign import Case, Part, WrongError
-from tests.hardening.replays import HEALTHY, OPTIONS, whole_game
+from tests.hardening.parts.replays import HEALTHY, OPTIONS, whole_game
 from tests.hardening.shell import nothing_else_touched
 
 NAMES = (

@@ -1,0 +1,1 @@
+"""What is attacked: a part of exphil per file."""
