@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console
 
+from dataset.stats.conduct.tally import Tally
 from play.arena.results import Row, conduct_table, matrix, matrix_table, results_table, row_of
-from play.arena.tally import Tally
 
 
 def tally() -> Tally:
