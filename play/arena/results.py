@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from dataset.melee.winner import winner
-from dataset.stats.bootstrap import Bootstrap, Rate, shown_rate
-from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, conduct_lines, conduct_of, sums_of
+from dataset.stats.bootstrap import Bootstrap, Rate
+from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, conduct_of, sums_of
 from dataset.stats.conduct.tally import Tally
 
 
@@ -116,41 +115,6 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
     return [(name, {flat: part for key, inner in value.items() for flat, part in _flat(key, inner)})]
 
 
-def results_table(rows: Sequence[Row]) -> Table:
-    """A row for each pairing, its rates with their intervals."""
-    table = Table(title="per minute, with 95 % intervals over games", title_justify="left")
-    for name in ("run", "against"):
-        table.add_column(name, overflow="fold")
-    for name in ("games", "net stocks", "taken", "lost", "self-destructs", "damage dealt", "damage taken", "won"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        stocks = (row.net_stocks_per_minute, row.stocks_taken_per_minute, row.stocks_lost_per_minute)
-        damage = (row.damage_dealt_per_minute, row.damage_taken_per_minute)
-        table.add_row(
-            row.run,
-            row.against,
-            f"{row.games:,}",
-            *(shown_rate(rate, ".2f", "") for rate in (*stocks, row.self_destructs_per_minute)),
-            *(shown_rate(rate, ".0f", "") for rate in damage),
-            shown_rate(row.win_rate, ".0%", "none decided"),
-        )
-    return table
-
-
-def conduct_table(row: Row) -> Table:
-    """How both players of a pairing behaved, and the people that the run imitates."""
-    table = Table(title=f"conduct of {row.run} and {row.against}", title_justify="left")
-    table.add_column("")
-    players = {row.run: row.conduct, row.against: row.conduct_of_opponent}
-    if row.conduct_of_imitated is not None:
-        players[f"whom {row.run} imitates"] = row.conduct_of_imitated
-    for name in players:
-        table.add_column(name, justify="right")
-    for name, values in conduct_lines(list(players.values())).items():
-        table.add_row(name, *values)
-    return table
-
-
 def matrix(rows: Sequence[Row], names: Sequence[str]) -> list[list[float | None]]:
     """Net stocks per minute of each name (down) against each other (across); None where two did not meet."""
     found: dict[tuple[str, str], float] = {}
@@ -160,14 +124,3 @@ def matrix(rows: Sequence[Row], names: Sequence[str]) -> list[list[float | None]
             found[row.run, row.against] = value
             found.setdefault((row.against, row.run), -value)
     return [[found.get((own, other)) for other in names] for own in names]
-
-
-def matrix_table(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> Table:
-    """``matrix`` for people to read."""
-    table = Table(title="net stocks per minute", title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, line in zip(names, values, strict=True):
-        table.add_row(name, *("" if value is None else f"{value:+.2f}" for value in line))
-    return table
