@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
+from play.arena.film import Film
 from play.arena.results import Row, matrix, row_of
 from play.arena.world import World
 from play.runtime.load import Say
@@ -21,6 +23,9 @@ from train.runs.run_folder import find_run
 
 SELF = "self"
 """What ``--against`` may be in every world, beside a run and the world's own player."""
+
+CountTechniques = Callable[[Sequence[Path]], Sequence[TechniqueCounts]]
+"""Counts what films show (``play.arena.film``)."""
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
@@ -90,6 +95,9 @@ def hold_arena(
     say: Say,
     on_frame: OnFrame,
     now: Callable[[], float] = time.perf_counter,
+    *,
+    count: CountTechniques | None = None,
+    imitated: Sequence[Conduct] = (),
 ) -> Outcome:
     """Play every pairing and count.
 
@@ -99,6 +107,8 @@ def hold_arena(
         say: takes a line for each run that is loaded.
         on_frame: called after every frame of a cohort.
         now: a clock in seconds.
+        count: counts techniques; None: they are not counted.
+        imitated: whom each run imitates, for its rows; none: unknown.
 
     Raises:
         CheckpointError: a run is not there, or cannot be played.
@@ -110,28 +120,46 @@ def hold_arena(
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     pairings = _pairings(options, kind, say)
     files = _files(options, pairings)
-    rows: list[Row] = []
-    game_frames, begin = 0, now()
-    for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
-        about = f"{pairing.own.name} against {pairing.other.name}"
-        before, total = done * num_frames, len(pairings) * num_frames
-        games = plan(pairing, options.games, stages, options.seed)
-        tally = Tally(len(games))
-        with closing(kind.make(num_frames)) as world:
-            for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
-                tally.add(frames)
-                on_frame(about, before + int(tally.frames.max()), total)
-            for number, path in enumerate(paths):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                world.save(number, path)
-        rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
-        game_frames += int(tally.frames.sum())
+    tallies: list[tuple[Tally, list[int]]] = []
+    films: list[Path] = []
+    begin = now()
+    with TemporaryDirectory(prefix="exphil-arena-") as scratch:
+        for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
+            about = f"{pairing.own.name} against {pairing.other.name}"
+            before, total = done * num_frames, len(pairings) * num_frames
+            games = plan(pairing, options.games, stages, options.seed)
+            tally, film = Tally(len(games)), Film(Path(scratch) / f"{done:06d}")
+            with closing(kind.make(num_frames)) as world, closing(film):
+                for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
+                    tally.add(frames)
+                    film.add(frames)
+                    on_frame(about, before + int(tally.frames.max()), total)
+                film.end(tally.frames)
+                for number, path in enumerate(paths):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    world.save(number, path)
+            tallies.append((tally, [game.side for game in games]))
+            films.append(film.folder)
+        techniques = [{}] * len(films) if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
+    people = dict(zip(names, imitated, strict=False))
+    rows = [
+        row_of(
+            pairing.own.name,
+            pairing.other.name,
+            tally,
+            sides,
+            options.seed,
+            techniques=counts,
+            imitated=people.get(pairing.own.name),
+        )
+        for pairing, (tally, sides), counts in zip(pairings, tallies, techniques, strict=True)
+    ]
     return Outcome(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
-        game_frames=game_frames,
+        game_frames=sum(int(tally.frames.sum()) for tally, _ in tallies),
         seconds=now() - begin,
         replays=[path for paths in files for path in paths],
     )

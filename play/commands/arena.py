@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
             "exphil arena first",
             "exphil arena first --games 64 --seconds 60 --stages battlefield,final_destination --seed 1",
             "exphil arena first --against self --save-replays arena-replays",
+            "exphil arena first --store data/mewtwo",
             "exphil arena first second third --level 2 --json",
         ),
     )(arena)
@@ -75,6 +76,14 @@ def arena(
         str, typer.Option(help="onnx, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch.")
     ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same games.")] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or URL of the store that the runs were trained on, to show the conduct of the people they imitate: "
+            "measured in at most 50 of its train games.",
+            show_default=False,
+        ),
+    ] = None,
     save_replays: Annotated[
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
@@ -86,6 +95,8 @@ def arena(
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
     from play.arena.arena import ArenaOptions, hold_arena
+    from play.arena.film import count_techniques
+    from play.arena.imitated import measure_imitated
     from play.arena.tables import conduct_cells, matrix_cells, results_cells, terminal_table
     from play.arena.worlds import WORLDS
 
@@ -104,8 +115,13 @@ def arena(
         runtime=runtime,
         save_replays=save_replays,
     )
+    if store is None:
+        to_stderr(
+            "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"
+        )
+    imitated = [] if store is None else measure_imitated(runs, store, to_stderr)
     with _progress(games) as on_frame:
-        outcome = hold_arena(options, WORLDS, to_stderr, on_frame)
+        outcome = hold_arena(options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated)
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
     if as_json:
