@@ -142,8 +142,9 @@ def stats_command(
         )
         return
     if query == "conduct":
-        if by_player or port is not None or as_csv:
-            raise ConfigError("--by-player, --port, --csv: have no effect with --query conduct; leave them out")
+        for name, is_given in (("--by-player", by_player), ("--port", port is not None), ("--csv", as_csv)):
+            if is_given:
+                raise ConfigError(f"{name}: has no effect with --query conduct; leave it out")
         from dataset.stats.conduct.report import report_conduct
 
         report_conduct(opened, character, split, games, as_json=as_json)

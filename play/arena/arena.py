@@ -15,6 +15,7 @@ from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueC
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.film import Film
+from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
 from play.arena.world import World
 from play.runtime.load import Say
@@ -84,6 +85,8 @@ class Outcome:
     """Of the runs, in the order given."""
     matrix: list[list[float | None]]
     """Net stocks per minute of each run against each other."""
+    ratings: list[Rating] | None
+    """Of all who met somebody else, the strongest first; none for a single run. None: the library that fits them is missing."""
     game_frames: int
     seconds: float
     replays: list[Path]
@@ -120,6 +123,8 @@ def hold_arena(
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     pairings = _pairings(options, kind, say)
     files = _files(options, pairings)
+    if len(options.runs) > 1 and not is_installed():
+        say(MISSING)
     tallies: list[tuple[Tally, list[int]]] = []
     films: list[Path] = []
     begin = now()
@@ -159,6 +164,7 @@ def hold_arena(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
+        ratings=_ratings(rows, names, kind.own_player, options.seed),
         game_frames=sum(int(tally.frames.sum()) for tally, _ in tallies),
         seconds=now() - begin,
         replays=[path for paths in files for path in paths],
@@ -180,6 +186,16 @@ def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
         raise ConfigError(
             f"--save-replays {options.save_replays}: {options.world} writes no replays; leave it out, or play in another world"
         )
+
+
+def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, seed: int) -> list[Rating] | None:
+    """Of several runs and whom they met, where the world's own player has 0 if it took part."""
+    if len(names) < 2:
+        return []
+    if not is_installed():
+        return None
+    is_anchored = any(row.against == own_player for row in rows)
+    return rate([row for row in rows if row.against != SELF], own_player if is_anchored else None, seed)
 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:

@@ -1,11 +1,14 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dataset.errors import ConfigError
 from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
@@ -39,9 +42,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def hold(*run: str, **options: Any) -> Outcome:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
+
+
+def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, lambda line: None, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -73,6 +81,24 @@ def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
     assert outcome.names == ["first", "second", "third"]
     assert outcome.matrix[0][0] is None
     assert len({match.seed for world in made[-6:] for match in world.matches}) == 6 * 4
+
+
+def test_several_runs_and_whom_they_met_are_rated(runs: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def rated(*run: str, **options: Any) -> dict[str, bool] | None:
+        """Who is rated, and whether with an interval."""
+        ratings = hold(*run, games=2, **options).ratings
+        return None if ratings is None else {each.run: each.low is not None for each in ratings}
+
+    assert rated(runs[0]) == {}
+    assert rated(*runs[:2]) == {"scripted": False, "first": True, "second": True}
+    assert rated(*runs[:2], against="self") == {"first": True, "second": True}
+    met_a_run = rated(runs[0], runs[2], character="fox", against=runs[1])
+    assert met_a_run == {"first": True, "second": True, "third": True}
+    monkeypatch.setitem(sys.modules, "choix", None)
+    said: list[str] = []
+    assert rated(*runs[:2], say=said.append) is None
+    assert "choix, which is not installed" in said[-1]
+    assert "exphil[arena]" in said[-1]
 
 
 def test_a_run_may_meet_itself_or_a_run_that_meets_nobody_else(runs: Sequence[str]) -> None:
@@ -165,3 +191,31 @@ def test_a_run_takes_part_once(runs: Sequence[str], against: str) -> None:
 def test_folders_called_alike_are_told_apart_by_their_paths(runs: Sequence[str], tmp_path: Path) -> None:
     twin = str(random_run(tmp_path / "first", hidden=19))
     assert met(hold(runs[0], against=twin)) == [(runs[0], twin)]
+
+
+def test_every_pairing_is_filmed_and_gets_its_techniques(runs: Sequence[str]) -> None:
+    filmed: list[tuple[int, list[int]]] = []
+
+    def count(folders: Sequence[Path]) -> list[dict[str, NDArray[np.int64]]]:
+        for folder in folders:
+            lengths = np.load(folder / "lengths.npy").tolist()
+            frames = np.fromfile(folder / "frames.bin", np.float32).reshape(-1, len(lengths), 2, 4)
+            filmed.append((len(frames), lengths))
+        return [{"wavedash": np.full((3, 4, 2), number)} for number in range(len(folders))]
+
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, count=count)
+    rates = [row.conduct.techniques["wavedash"] for row in outcome.rows]
+    assert [technique and technique.count for technique in rates] == [0, 4, 8]
+    assert [longest for longest, _ in filmed] == [max(lengths) for _, lengths in filmed]
+    assert sum(sum(lengths) for _, lengths in filmed) == outcome.game_frames
+
+
+def test_rows_of_a_run_tell_whom_it_imitates(runs: Sequence[str]) -> None:
+    plain = hold(*runs[:2]).rows
+    imitated = [replace(plain[0].conduct, recoveries=number) for number in (7, 8)]
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, imitated=imitated)
+    told = [row.conduct_of_imitated and row.conduct_of_imitated.recoveries for row in outcome.rows]
+    assert told == [7, 8, 7]
+    assert {row.conduct_of_imitated for row in plain} == {None}

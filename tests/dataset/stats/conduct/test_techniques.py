@@ -21,6 +21,11 @@ GAMES = [
     game(WAVEDASH, replay="r2"),
 ]
 
+TOLD = [
+    *("l-cancel", "tech in place", "tech roll", "missed tech", "wavedash", "waveland", "dash-dance", "ledgedash"),
+    *("djc aerial", "teleport", "teleport ledge cancel", "shadow ball"),
+]
+
 
 def film(folder: Path, games: Sequence[pl.DataFrame]) -> Path:
     """What ``play.arena.film`` writes of games; a game that is over keeps its last frame."""
@@ -36,6 +41,7 @@ def film(folder: Path, games: Sequence[pl.DataFrame]) -> Path:
 def test_each_game_and_side_has_its_counts_whatever_the_order_of_ids() -> None:
     found = count_techniques(pl.concat(GAMES).lazy(), ["r1", "r0", "r2"])
     assert found["wavedash"].tolist() == [[[3, 0], [0, 1], [1, 0]], [[3, 0], [0, 1], [1, 0]], [[0, 0]] * 3]
+    assert list(found) == TOLD
     assert found["l-cancel"].tolist() == [[[0, 1], [1, 0], [0, 0]], [[0, 2], [2, 0], [0, 0]], [[0, 2], [2, 0], [0, 0]]]
 
 
