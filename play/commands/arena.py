@@ -37,13 +37,14 @@ def arena(
         str, typer.Option(help="Where they play: duel, the built-in duel, which needs neither a disc nor Dolphin.")
     ] = "duel",
     against: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="scripted|self|RUN",
             help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
             "each other.",
+            show_default="scripted",
         ),
-    ] = "scripted",
+    ] = None,
     level: Annotated[
         int | None,
         typer.Option(min=1, help="Strength of the scripted player; 1 is the weakest.", show_default="the strongest"),

@@ -28,7 +28,7 @@ class Fields:
     """A world where each side walks as its stick says and is hurt by the other's buttons; games last 20 to 60 frames."""
 
     def __init__(self, limit: int = 60) -> None:
-        self.limit = limit
+        self.limit, self.is_closed = limit, False
         self.given: list[NDArray[np.int32]] = []
         self.saved: list[tuple[int, str]] = []
 
@@ -60,6 +60,9 @@ class Fields:
     def save(self, game: int, path: Path) -> None:
         self.saved.append((game, path.name))
         path.write_bytes(b"a replay")
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def _frames(self, read: NDArray[np.int32]) -> Frames:
         return Frames(raw=self.raw, controllers=read, is_over=self.lasts <= self.num_frames)
