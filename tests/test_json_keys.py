@@ -46,7 +46,7 @@ REPORT = (
 
 CONDUCT = (
     "presses_per_minute presses_per_attack presses_per_attack_interval repeated_attacks repeated_attacks_interval "
-    "frozen frozen_interval longest_freeze_s off_stage off_stage_interval recoveries recovered recovered_interval"
+    "frozen frozen_interval longest_freeze_s off_stage off_stage_interval recoveries recovered recovered_interval techniques"
 )
 
 KEYS: dict[str, dict[str, str]] = {
@@ -140,7 +140,7 @@ KEYS: dict[str, dict[str, str]] = {
         "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
         "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "
         "damage_dealt_per_minute damage_dealt_interval damage_taken_per_minute damage_taken_interval win_rate "
-        "win_rate_interval conduct conduct_of_opponent",
+        "win_rate_interval conduct conduct_of_opponent conduct_of_imitated",
         "rows[].conduct": CONDUCT,
         "rows[].conduct_of_opponent": CONDUCT,
         "rows[].conduct.presses_per_minute": "a b x y z l r d_up",

@@ -11,9 +11,10 @@ from pathlib import Path
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
+from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
-from play.arena.results import FRAMES_PER_SECOND, Row, matrix, row_of
-from play.arena.tally import Tally
+from play.arena.results import Row, matrix, row_of
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows

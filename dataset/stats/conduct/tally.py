@@ -1,8 +1,11 @@
-"""Counts what happens in the games of a cohort while they are played, so that no frame has to be kept.
+"""Counts what happens in games that run in lock step, frame by frame, so that no frame has to be kept.
 
-Everything is counted for both sides, from the raw columns that policies see too: what columns do not show is not counted.
+The arena counts games while they are played, ``dataset.stats.conduct.people`` those of a store. Everything is counted for both
+sides, from the raw columns that policies see too: what columns do not show is not counted.
 Arrays are [N, 2] for N games and two sides unless stated otherwise.
 """
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +14,13 @@ from dataset.features.layout import HITSTUN_STATES, LEDGE_X, RAW_ROW
 from dataset.melee.controller import BUTTONS, A, Z
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.schema import SIDES
-from play.arena.world import Frames
 
 FREEZE_FRAMES = 60
 """A player freezes who can act and keeps the very same controller for a second or longer."""
 
-_SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
-_SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in _SEEN])
+SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
+"""What is looked at of both players, beside the stage and their controllers."""
+_SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in SEEN])
 _STAGE = RAW_ROW["stage"]
 _STICK_FLICK = 53
 """From here on, in 1/80, the C-stick attacks."""
@@ -25,6 +28,22 @@ _BITS = np.array([bit for _, bit in BUTTONS], np.int32)
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+class Frames(Protocol):
+    """One frame of each of N games, as ``play.arena.world.Frames`` has it."""
+
+    @property
+    def raw(self) -> NDArray[np.float32]:
+        """[N, len(RAW_NAMES)] raw columns."""
+
+    @property
+    def controllers(self) -> NDArray[np.int32]:
+        """[N, 2, 6] in the order of ``CONTROLLER_NAMES``: what the game read in this frame."""
+
+    @property
+    def is_over(self) -> NDArray[np.bool_]:
+        """[N] games of which this is the last frame, or a later one."""
 
 
 def _states(*ranges: tuple[int, int]) -> Flags:
@@ -77,7 +96,7 @@ class Tally:
     def add(self, frames: Frames) -> None:
         """Count one frame of every game that was not over before it."""
         playing = ~self._is_over[:, None]
-        seen = dict(zip(_SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
+        seen = dict(zip(SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
         state, stocks = seen["action_state"].astype(np.int64), seen["stocks"].astype(np.int64)
         last_state, last_age, last_controllers = self._last or (state, seen["action_frame"], frames.controllers)
         is_present = playing & ~_AWAY[state]

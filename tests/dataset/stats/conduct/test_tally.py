@@ -3,9 +3,8 @@
 import numpy as np
 
 from dataset.melee.controller import BUTTONS, A, B
-from play.arena.tally import FREEZE_FRAMES, Tally
-from play.arena.world import Frames
-from tests.play.arena.builders import columns
+from dataset.stats.conduct.tally import FREEZE_FRAMES, Tally
+from tests.dataset.stats.conduct.builders import OneFrame, columns
 
 WAIT, DEAD, REBIRTH, FALL, JAB, FORWARD_TILT, DAMAGE, LEDGE = 14, 0, 12, 29, 44, 53, 78, 253
 OFF = {"a_on_ground": 0, "a_action_state": FALL, "a_x": 100}
@@ -20,7 +19,8 @@ def tallied(
         controllers = np.zeros((1, 2, 6), np.int32)
         if pressed is not None:
             controllers[0, 0] = pressed[number]
-        tally.add(Frames(columns(1, **values), controllers, np.array([over_at is not None and number >= over_at])))
+        is_over = np.array([over_at is not None and number >= over_at])
+        tally.add(OneFrame(columns(1, **values), controllers, is_over))
     return tally
 
 
