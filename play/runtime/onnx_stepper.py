@@ -31,6 +31,9 @@ _NEXT = "next_"
 
 _TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 
+_NO_LOG = 4
+"""ONNX Runtime raises what it would write."""
+
 MOST_VALUES = 2**24
 """Numbers that an input or output of a graph may hold."""
 
@@ -146,6 +149,7 @@ class OnnxStepper(GraphStepper):
         metadata = require_graph(self._session, path)
         self._made_from = (path, temperature, num_players)
         self._options, self._has_answered = ort.RunOptions(), False
+        self._options.log_severity_level = _NO_LOG
         inputs, outputs = (
             {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
@@ -169,7 +173,8 @@ class OnnxStepper(GraphStepper):
             if not self._options.terminate:
                 raise
             raise CheckpointError(
-                f"policy: its graph must give classes for a frame within {FIRST_STEP_S:g} s, found none; run 'exphil export' again"
+                f"policy: its graph must give classes for a frame within {FIRST_STEP_S:g} s, found none; run 'exphil export' "
+                "again"
             ) from error
         finally:
             timer.cancel()
@@ -194,7 +199,7 @@ def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_free_dimension_override_by_name(GRAPH_BATCH, num_players)
-    options.log_severity_level = 3
+    options.log_severity_level = _NO_LOG
     data = read_graph(model) if isinstance(model, Path) else model
     try:
         return ort.InferenceSession(data, options, ["CPUExecutionProvider"])
