@@ -7,6 +7,7 @@ from rich.table import Table
 
 from dataset.stats.bootstrap import shown_rate
 from dataset.stats.conduct.conduct import conduct_lines
+from play.arena.ratings import Rating
 from play.arena.results import Row
 
 
@@ -67,6 +68,19 @@ def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str])
         for name, line in zip(names, values, strict=True)
     ]
     return Cells("net stocks per minute", ("", *names), rows)
+
+
+def ratings_cells(ratings: Sequence[Rating]) -> Cells:
+    """The strongest first."""
+    rows = [
+        [
+            each.run,
+            "0" if each.low is None else f"{each.rating:+.0f}",
+            "anchor" if each.low is None else f"{each.low:+.0f} to {each.high:+.0f}",
+        ]
+        for each in ratings
+    ]
+    return Cells("ratings, in points on Elo's scale", ("", "rating", "95 %"), rows)
 
 
 def terminal_table(cells: Cells) -> Table:

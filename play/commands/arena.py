@@ -86,7 +86,8 @@ def arena(
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
     from play.arena.arena import ArenaOptions, hold_arena
-    from play.arena.tables import conduct_cells, matrix_cells, results_cells, terminal_table
+    from play.arena.ratings import MISSING
+    from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
     from play.arena.worlds import WORLDS
 
     options = ArenaOptions(
@@ -115,6 +116,7 @@ def arena(
             "rows": [row.as_json() for row in outcome.rows],
             "runs": outcome.names,
             "matrix": outcome.matrix,
+            "ratings": None if outcome.ratings is None else [rating.as_json() for rating in outcome.ratings],
             "game_frames": outcome.game_frames,
             "seconds": round(outcome.seconds, 3),
             "replays": [str(path) for path in outcome.replays],
@@ -125,8 +127,12 @@ def arena(
     tables = [results_cells(outcome.rows), *map(conduct_cells, outcome.rows)]
     if len(outcome.names) > 1:
         tables.append(matrix_cells(outcome.matrix, outcome.names))
+    if outcome.ratings:
+        tables.append(ratings_cells(outcome.ratings))
     for table in tables:
         console.print(terminal_table(table))
+    if outcome.ratings is None:
+        to_stderr(MISSING)
     if save_replays is not None:
         to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
 

@@ -1,6 +1,7 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def hold(*run: str, **options: Any) -> Outcome:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
+
+
+def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, lambda line: None, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -73,6 +79,24 @@ def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
     assert outcome.names == ["first", "second", "third"]
     assert outcome.matrix[0][0] is None
     assert len({match.seed for world in made[-6:] for match in world.matches}) == 6 * 4
+
+
+def test_several_runs_and_whom_they_met_are_rated(runs: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def rated(*run: str, **options: Any) -> dict[str, bool] | None:
+        """Who is rated, and whether with an interval."""
+        ratings = hold(*run, games=2, **options).ratings
+        return None if ratings is None else {each.run: each.low is not None for each in ratings}
+
+    assert rated(runs[0]) == {}
+    assert rated(*runs[:2]) == {"scripted": False, "first": True, "second": True}
+    assert rated(*runs[:2], against="self") == {"first": True, "second": True}
+    met_a_run = rated(runs[0], runs[2], character="fox", against=runs[1])
+    assert met_a_run == {"first": True, "second": True, "third": True}
+    monkeypatch.setitem(sys.modules, "choix", None)
+    said: list[str] = []
+    assert rated(*runs[:2], say=said.append) is None
+    assert "choix, which is not installed" in said[-1]
+    assert "exphil[arena]" in said[-1]
 
 
 def test_a_run_may_meet_itself_or_a_run_that_meets_nobody_else(runs: Sequence[str]) -> None:
