@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
 from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
 from dataset.stats.conduct.tally import Tally
@@ -127,8 +128,8 @@ def hold_arena(
                 tally.add(frames)
                 on_frame(about, before + int(tally.frames.max()), total)
             for number, path in enumerate(paths):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                world.save(number, path)
+                with replacing(path) as temporary:
+                    world.save(number, temporary)
         rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
         game_frames += int(tally.frames.sum())
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
