@@ -141,7 +141,7 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[].win_rate": "value low high",
     },
     "arena": {
-        "": "world games runs rows matrix ratings game_frames seconds replays",
+        "": "world games runs rows matrix ratings game_frames seconds replays html",
         "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided won "
         "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
         "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "

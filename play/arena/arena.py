@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
 from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
 from dataset.stats.conduct.tally import Tally
@@ -141,8 +142,8 @@ def hold_arena(
                     on_frame(about, before + int(tally.frames.max()), total)
                 film.end(tally.frames)
                 for number, path in enumerate(paths):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    world.save(number, path)
+                    with replacing(path) as temporary:
+                        world.save(number, temporary)
             tallies.append((tally, [game.side for game in games]))
             films.append(film.folder)
         techniques = [{}] * len(films) if count is None else count(films)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.terminal import ProgressLines, examples, to_stderr
+from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
 from play.commands.play import stdout_console
 
 if TYPE_CHECKING:
-    from play.arena.arena import OnFrame
+    from play.arena.arena import ArenaOptions, OnFrame, Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
             "exphil arena first --against self --save-replays arena-replays",
             "exphil arena first --store data/mewtwo",
             "exphil arena first second third --level 2 --json",
+            "exphil arena first second --html arena.html",
         ),
     )(arena)
 
@@ -88,6 +89,10 @@ def arena(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Also write the results as a page.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Judge policies by playing: stocks and damage per minute with 95 % intervals over games, and how they behave.
@@ -125,6 +130,9 @@ def arena(
         outcome = hold_arena(options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated)
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
+    if html is not None:
+        _write_page(html, options, outcome)
+        to_stderr(f"page: {html}")
     if as_json:
         result: dict[str, Any] = {
             "world": world,
@@ -136,6 +144,7 @@ def arena(
             "game_frames": outcome.game_frames,
             "seconds": round(outcome.seconds, 3),
             "replays": [str(path) for path in outcome.replays],
+            "html": None if html is None else str(html),
         }
         typer.echo(json.dumps(result))
         return
@@ -151,6 +160,20 @@ def arena(
         to_stderr(MISSING)
     if save_replays is not None:
         to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
+
+
+def _write_page(path: Path, options: "ArenaOptions", outcome: "Outcome") -> None:
+    import sys
+    from datetime import date
+
+    from dataset.io.atomic import replacing
+    from dataset.version import VERSION
+    from play.arena.page import page_html
+
+    footer = f"exphil {VERSION} · {date.today().isoformat()}"
+    with replacing(path) as temporary:
+        text = page_html(options, outcome, command_line(*sys.argv[1:]), footer)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _names(text: str | None) -> list[str]:

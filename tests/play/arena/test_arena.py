@@ -123,9 +123,26 @@ def test_every_game_is_saved(runs: Sequence[str], tmp_path: Path) -> None:
     outcome = hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=2)
     assert [path.name for path in outcome.replays] == ["first-second-0000.slp", "first-second-0001.slp"]
     assert all(path.is_file() for path in outcome.replays)
-    assert made[-1].saved == [(0, "first-second-0000.slp"), (1, "first-second-0001.slp")]
+    assert made[-1].saved == [0, 1]
     with pytest.raises(ConfigError, match=r"--save-replays .*first-second-0000\.slp; give another folder"):
         hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=3)
+
+
+def test_an_arena_that_is_stopped_while_it_saves_leaves_whole_replays_only(
+    runs: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Fields, game: int, path: Path) -> None:
+        path.write_bytes(b"half a rep" if game else b"a replay")
+        if game:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fields, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hold(runs[0], save_replays=tmp_path, games=3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"first-scripted-0000.slp": b"a replay"}
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match=r"--save-replays .*first-scripted-0000\.slp"):
+        hold(runs[0], save_replays=tmp_path, games=3)
 
 
 def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
