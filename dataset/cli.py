@@ -97,7 +97,7 @@ def stats_command(
     """Query a store: how much it holds, how clean it is, who plays whom on which stage, what players do and how well."""
     from dataset.errors import ConfigError
     from dataset.melee.ids import character_from_name
-    from dataset.reporting.tables import json_line, plain_rows, show_frame
+    from dataset.reporting.tables import csv_text, json_line, plain_rows, show_frame
     from dataset.stats import queries
     from dataset.store.store import Store
 
@@ -131,7 +131,7 @@ def stats_command(
     if as_json:
         typer.echo(json_line({"rows": plain_rows(rows)}))
     elif as_csv:
-        typer.echo(rows.write_csv(), nl=False)
+        typer.echo(csv_text(rows), nl=False)
     else:
         show_frame(rows)
         if rows.is_empty():

@@ -135,8 +135,8 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[].win_rate": "value low high",
     },
     "arena": {
-        "": "world games runs rows matrix game_frames seconds replays",
-        "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided "
+        "": "world games runs rows matrix ratings game_frames seconds replays html",
+        "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided won "
         "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
         "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "
         "damage_dealt_per_minute damage_dealt_interval damage_taken_per_minute damage_taken_interval win_rate "
@@ -158,7 +158,7 @@ KEYS: dict[str, dict[str, str]] = {
     "doctor": {
         "": "ok versions libraries extras devices memory_bytes memory_free_bytes disk_free_bytes speeds",
         "versions": "exphil python system",
-        "extras": "core ingest train play openvino s3 7z ray hub",
+        "extras": "core ingest train play openvino arena s3 7z ray hub",
         "extras.core": "whole missing broken install",
         "devices": "cpus instructions cuda openvino",
         "speeds": "parse_frames_per_cpu_second loader_windows_per_second train_frames_per_second step_ms_p50 seconds "

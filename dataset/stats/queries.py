@@ -70,10 +70,16 @@ def sql(store: Store, text: str) -> pl.DataFrame:
 
     Raises:
         ConfigError: polars cannot read the query.
+        SchemaError: a file of the store is damaged.
     """
     tables = {"replays": store.replays()}
     if store.manifest.frames:
         tables["frames"] = store.frames()
+    with readable(f"store {store.path}"):
+        return _sql(tables, text)
+
+
+def _sql(tables: dict[str, pl.LazyFrame], text: str) -> pl.DataFrame:
     try:
         return pl.SQLContext(tables).execute(text).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:

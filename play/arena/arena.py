@@ -9,10 +9,12 @@ from itertools import combinations
 from pathlib import Path
 
 from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
 from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
+from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
 from play.arena.world import World
 from play.runtime.load import Say
@@ -79,6 +81,8 @@ class Outcome:
     """Of the runs, in the order given."""
     matrix: list[list[float | None]]
     """Net stocks per minute of each run against each other."""
+    ratings: list[Rating] | None
+    """Of all who met somebody else, the strongest first; none for a single run. None: the library that fits them is missing."""
     game_frames: int
     seconds: float
     replays: list[Path]
@@ -110,6 +114,8 @@ def hold_arena(
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     pairings = _pairings(options, kind, say)
     files = _files(options, pairings)
+    if len(options.runs) > 1 and not is_installed():
+        say(MISSING)
     rows: list[Row] = []
     game_frames, begin = 0, now()
     for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
@@ -122,8 +128,8 @@ def hold_arena(
                 tally.add(frames)
                 on_frame(about, before + int(tally.frames.max()), total)
             for number, path in enumerate(paths):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                world.save(number, path)
+                with replacing(path) as temporary:
+                    world.save(number, temporary)
         rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
         game_frames += int(tally.frames.sum())
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
@@ -131,6 +137,7 @@ def hold_arena(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
+        ratings=_ratings(rows, names, kind.own_player, options.seed),
         game_frames=game_frames,
         seconds=now() - begin,
         replays=[path for paths in files for path in paths],
@@ -152,6 +159,16 @@ def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
         raise ConfigError(
             f"--save-replays {options.save_replays}: {options.world} writes no replays; leave it out, or play in another world"
         )
+
+
+def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, seed: int) -> list[Rating] | None:
+    """Of several runs and whom they met, where the world's own player has 0 if it took part."""
+    if len(names) < 2:
+        return []
+    if not is_installed():
+        return None
+    is_anchored = any(row.against == own_player for row in rows)
+    return rate([row for row in rows if row.against != SELF], own_player if is_anchored else None, seed)
 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:

@@ -26,6 +26,8 @@ class Row:
     damage_taken: float
     decided: int
     """Games that somebody has won (``dataset.melee.winner``); the clock ends those in which both have stocks left."""
+    won: int
+    """Games that the run has won."""
     net_stocks_per_minute: Rate
     stocks_taken_per_minute: Rate
     stocks_lost_per_minute: Rate
@@ -92,6 +94,7 @@ def row_of(
         damage_dealt=round(drawn.total("dealt"), 2),
         damage_taken=round(drawn.total("hurt"), 2),
         decided=int(drawn.total("decided")),
+        won=int(drawn.total("wins")),
         net_stocks_per_minute=drawn.rate("net", "minutes"),
         stocks_taken_per_minute=drawn.rate("taken", "minutes"),
         stocks_lost_per_minute=drawn.rate("lost", "minutes"),

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from rich.table import Table
 
 from dataset.stats.bootstrap import shown_rate
-from dataset.stats.conduct.conduct import conduct_lines
+from dataset.stats.conduct.conduct import Conduct, conduct_lines
+from play.arena.ratings import Rating
 from play.arena.results import Row
 
 
@@ -55,9 +56,14 @@ def conduct_cells(row: Row) -> Cells:
     players = [(row.run, row.conduct), (row.against, row.conduct_of_opponent)]
     if row.conduct_of_imitated is not None:
         players.append((f"whom {row.run} imitates", row.conduct_of_imitated))
+    return side_by_side(f"conduct of {row.run} and {row.against}", players)
+
+
+def side_by_side(title: str, players: Sequence[tuple[str, Conduct]]) -> Cells:
+    """How some players behaved, each by its name."""
     names, conducts = zip(*players, strict=True)
     rows = [[name, *values] for name, values in conduct_lines(conducts).items()]
-    return Cells(f"conduct of {row.run} and {row.against}", ("", *names), rows)
+    return Cells(title, ("", *names), rows)
 
 
 def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> Cells:
@@ -67,6 +73,19 @@ def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str])
         for name, line in zip(names, values, strict=True)
     ]
     return Cells("net stocks per minute", ("", *names), rows)
+
+
+def ratings_cells(ratings: Sequence[Rating]) -> Cells:
+    """The strongest first."""
+    rows = [
+        [
+            each.run,
+            "0" if each.low is None else f"{each.rating:+.0f}",
+            "anchor" if each.low is None else f"{each.low:+.0f} to {each.high:+.0f}",
+        ]
+        for each in ratings
+    ]
+    return Cells("ratings, in points on Elo's scale", ("", "rating", "95 %"), rows)
 
 
 def terminal_table(cells: Cells) -> Table:

@@ -45,6 +45,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("onnx", "onnxruntime", "onnxscript", "peppi-py", "safetensors", "torch", "wandb"),
     "play": ("melee", "onnxruntime"),
     "openvino": ("melee", "onnxruntime", "openvino"),
+    "arena": ("choix", "melee", "onnxruntime"),
     "s3": ("s3fs",),
     "7z": ("py7zr",),
     "ray": ("peppi-py", "ray"),

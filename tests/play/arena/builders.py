@@ -21,7 +21,7 @@ class Fields:
     def __init__(self, limit: int = 60) -> None:
         self.limit, self.is_closed = limit, False
         self.given: list[NDArray[np.int32]] = []
-        self.saved: list[tuple[int, str]] = []
+        self.saved: list[int] = []
 
     def reset(self, matches: Sequence[Match]) -> Frames:
         self.matches = list(matches)
@@ -49,7 +49,7 @@ class Fields:
         return self._frames(read)
 
     def save(self, game: int, path: Path) -> None:
-        self.saved.append((game, path.name))
+        self.saved.append(game)
         path.write_bytes(b"a replay")
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def hold(*run: str, **options: Any) -> Outcome:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
+
+
+def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, lambda line: None, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -75,6 +81,24 @@ def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
     assert len({match.seed for world in made[-6:] for match in world.matches}) == 6 * 4
 
 
+def test_several_runs_and_whom_they_met_are_rated(runs: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def rated(*run: str, **options: Any) -> dict[str, bool] | None:
+        """Who is rated, and whether with an interval."""
+        ratings = hold(*run, games=2, **options).ratings
+        return None if ratings is None else {each.run: each.low is not None for each in ratings}
+
+    assert rated(runs[0]) == {}
+    assert rated(*runs[:2]) == {"scripted": False, "first": True, "second": True}
+    assert rated(*runs[:2], against="self") == {"first": True, "second": True}
+    met_a_run = rated(runs[0], runs[2], character="fox", against=runs[1])
+    assert met_a_run == {"first": True, "second": True, "third": True}
+    monkeypatch.setitem(sys.modules, "choix", None)
+    said: list[str] = []
+    assert rated(*runs[:2], say=said.append) is None
+    assert "choix, which is not installed" in said[-1]
+    assert "exphil[arena]" in said[-1]
+
+
 def test_a_run_may_meet_itself_or_a_run_that_meets_nobody_else(runs: Sequence[str]) -> None:
     assert met(hold(runs[0], against="self")) == [("first", "self")]
     assert {match.characters for match in made[-1].matches} == {("mewtwo", "mewtwo")}
@@ -97,9 +121,26 @@ def test_every_game_is_saved(runs: Sequence[str], tmp_path: Path) -> None:
     outcome = hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=2)
     assert [path.name for path in outcome.replays] == ["first-second-0000.slp", "first-second-0001.slp"]
     assert all(path.is_file() for path in outcome.replays)
-    assert made[-1].saved == [(0, "first-second-0000.slp"), (1, "first-second-0001.slp")]
+    assert made[-1].saved == [0, 1]
     with pytest.raises(ConfigError, match=r"--save-replays .*first-second-0000\.slp; give another folder"):
         hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=3)
+
+
+def test_an_arena_that_is_stopped_while_it_saves_leaves_whole_replays_only(
+    runs: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Fields, game: int, path: Path) -> None:
+        path.write_bytes(b"half a rep" if game else b"a replay")
+        if game:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fields, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hold(runs[0], save_replays=tmp_path, games=3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"first-scripted-0000.slp": b"a replay"}
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match=r"--save-replays .*first-scripted-0000\.slp"):
+        hold(runs[0], save_replays=tmp_path, games=3)
 
 
 def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:

@@ -2,8 +2,9 @@
 
 from rich.console import Console
 
+from play.arena.ratings import Rating
 from play.arena.results import row_of
-from play.arena.tables import conduct_cells, matrix_cells, results_cells, terminal_table
+from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
 from tests.play.arena.builders import tally
 
 ROW = row_of("first", "scripted", tally(), [0, 1, 0, 1], seed=0)
@@ -30,6 +31,11 @@ def test_the_matrix_has_signs_and_nothing_where_two_did_not_meet() -> None:
     cells = matrix_cells([[None, 1.0], [-1.0, None]], ["one", "two"])
     assert cells.heads == ("", "one", "two")
     assert cells.rows == [["one", "", "+1.00"], ["two", "-1.00", ""]]
+
+
+def test_ratings_have_intervals_but_for_the_anchor() -> None:
+    ratings = [Rating(run="one", rating=12.4, low=-3.0, high=30.2), Rating(run="two", rating=0.0, low=None, high=None)]
+    assert ratings_cells(ratings).rows == [["one", "+12", "-3 to +30"], ["two", "0", "anchor"]]
 
 
 def test_a_terminal_shows_names_on_the_left_and_numbers_on_the_right() -> None:

@@ -77,8 +77,10 @@ def test_progress_and_speed_go_to_stderr(played: tuple[dict[str, Any], Path, str
 def test_tables_show_results_conduct_and_with_several_runs_a_matrix(exported_run: Path, tmp_path: Path) -> None:
     other = random_run(tmp_path / "second", hidden=9, character="fox")
     options = ("--games", 2, "--seconds", 3, "--level", 1, "--stages", "battlefield", "--opponent-character", "peach")
-    shown = invoke("arena", exported_run, other, *options).stdout
-    for title in ("per minute, with 95 % intervals over games", "conduct", "net stocks per minute"):
+    page = tmp_path / "pages" / "arena.html"
+    shown = invoke("arena", exported_run, other, *options, "--html", page).stdout
+    assert "random and second against scripted and each other in duel" in page.read_text(encoding="utf-8")
+    for title in ("per minute, with 95 % intervals over games", "conduct", "net stocks per minute", "ratings"):
         assert title in shown
     assert shown.count("scripted") >= 6
 
