@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
             "exphil arena first --against self --save-replays arena-replays",
             "exphil arena first --store data/mewtwo",
             "exphil arena first second third --level 2 --json",
+            "exphil arena first --world melee-sim --against second --opponent-character fox",
             "exphil arena first second --html arena.html",
         ),
     )(arena)
@@ -36,15 +37,20 @@ def arena(
         typer.Argument(metavar="RUN…", help="Run folders, run names or checkpoint files.", show_default=False),
     ],
     world: Annotated[
-        str, typer.Option(help="Where they play: duel, the built-in duel, which needs neither a disc nor Dolphin.")
+        str,
+        typer.Option(
+            metavar="duel|melee-sim",
+            help="Where they play: in the built-in duel, which needs neither a disc nor Dolphin, or in melee-sim-light, an exact "
+            "simulator that you install yourself. exphil has not been run against the real melee-sim-light yet.",
+        ),
     ] = "duel",
     against: Annotated[
         str | None,
         typer.Option(
             metavar="scripted|self|RUN",
             help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
-            "each other.",
-            show_default="scripted",
+            "each other. In melee-sim nobody is scripted.",
+            show_default="scripted; none in melee-sim",
         ),
     ] = None,
     level: Annotated[
