@@ -164,9 +164,9 @@ KEYS: dict[str, dict[str, str]] = {
         "stages[]": "name seconds result",
     },
     "doctor": {
-        "": "ok versions libraries extras devices memory_bytes memory_free_bytes disk_free_bytes speeds",
+        "": "ok versions libraries extras simulator devices memory_bytes memory_free_bytes disk_free_bytes speeds",
         "versions": "exphil python system",
-        "extras": "core ingest train play openvino arena s3 7z ray hub",
+        "extras": "core ingest train play openvino arena umi s3 7z ray hub",
         "extras.core": "whole missing broken install",
         "devices": "cpus instructions cuda openvino",
         "speeds": "parse_frames_per_cpu_second loader_windows_per_second train_frames_per_second step_ms_p50 seconds "
