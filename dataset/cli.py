@@ -91,7 +91,10 @@ def stats_command(
         Path | None,
         typer.Option(metavar="FILE", help="Write an HTML page about the whole store instead.", show_default=False),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Print CSV; an apostrophe marks texts that a spreadsheet would run as formulas."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Query a store: how much it holds, how clean it is, who plays whom on which stage, what players do and how well."""
