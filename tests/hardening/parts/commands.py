@@ -18,6 +18,7 @@ from typing import Any
 
 import typer
 
+from dataset.store.manifest import Manifest
 from tests.hardening.campaign import Case, Part, WrongError
 from tests.hardening.parts.replays import whole_game
 from tests.hardening.parts.runs import TINY, small_run
@@ -172,6 +173,10 @@ VALUES = (
         "bf16",
         "SELECT 1",
         "frames > 0",
+        "1" + "+1" * 20_000 + " > 0",
+        "id not in (" + "'x'," * 3_000 + "'x')",
+        "greatest() > 1",
+        "SELECT greatest() FROM replays",
         "DROP TABLE replays",
     ),
     *(
@@ -311,6 +316,8 @@ class Commands(Part):
                 self.is_watching = False
                 os.environ.pop("COLUMNS", None)
             self.tally[f"{words[0]} exit {done.code}"] += 1
+            for manifest in self.work.rglob("manifest.json"):
+                Manifest.load(manifest.parent)
             if self.touched:
                 raise WrongError("outside", f"{self.touched} by exphil {' '.join(words)}")
             if "\x1b" in done.out + done.err:
