@@ -89,7 +89,9 @@ def stats_command(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write an HTML page about the whole store instead.", show_default=False),
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write an HTML page about the whole store instead.", show_default=False
+        ),
     ] = None,
     as_csv: Annotated[
         bool,

@@ -78,7 +78,7 @@ def sql(store: Store, text: str) -> pl.DataFrame:
     try:
         with silent_panics():
             return pl.SQLContext(tables).execute(text).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0]  # the plan of the query follows
         raise ConfigError(
             f"--sql: must be SQL that polars reads over the tables replays and frames, found {reason}; "

@@ -63,12 +63,17 @@ def _sha256(value: object) -> bool:
 _SHA256 = Rule("64 lower-case hexadecimal digits", _sha256)
 _FLAG = Rule("true or false", lambda value: type(value) is bool, is_optional=True)
 
-WHERE_WORDS = "a condition of at most 10,000 characters with at most 400 words and signs outside of quotes"
+WHERE_WORDS = "Unicode of at most 10,000 characters with at most 400 words and signs outside of quotes"
 
 
 def is_short_condition(where: str) -> bool:
     """Whether polars can judge a replay by a condition in a moment: signs nest, and with 5 000 of them it takes minutes."""
-    return len(where) <= 10_000 and len(re.findall(r"[^\W\d]\w*|[^\w\s,.]", re.sub("'[^']*'", "", where))) <= 400
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in where)
+    return (
+        is_text
+        and len(where) <= 10_000
+        and len(re.findall(r"[^\W\d]\w*|[^\w\s,.]", re.sub("'[^']*'", "", where))) <= 400
+    )
 
 
 _SHARD_RULES = {

@@ -225,6 +225,10 @@ def readable(place: str) -> Iterator[None]:
             yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError) as error:
         raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error  # pyarrow's
 
 
 def _unreadable_table(place: str, found: str) -> SchemaError:

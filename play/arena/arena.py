@@ -173,8 +173,9 @@ def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:
     """The most frames of a game."""
-    num_frames, longest_s = round(options.seconds * FRAMES_PER_SECOND), kind.longest / FRAMES_PER_SECOND
-    if not 0 < num_frames <= kind.longest:
+    longest_s = kind.longest / FRAMES_PER_SECOND
+    num_frames = round(options.seconds * FRAMES_PER_SECOND) if 0 < options.seconds <= longest_s else 0
+    if num_frames == 0:
         raise ConfigError(
             f"--seconds {options.seconds:g}: games in {options.world} last up to {longest_s:g} seconds; choose a number above "
             "0 and up to that"

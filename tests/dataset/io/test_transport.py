@@ -75,7 +75,9 @@ def test_a_table_of_replays_without_an_end_takes_no_more_than_the_cache_may(
     assert sum(path.stat().st_size for path in home.glob("*.partial")) == 0
 
 
-@pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/", "//"])
+@pytest.mark.parametrize(
+    "to", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/", "//", "http://[::1"]
+)
 def test_a_redirect_to_another_kind_of_address_is_not_followed(server: FaultyServer, to: str) -> None:
     server.always[MANIFEST_NAME] = raw(f"HTTP/1.0 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
     with pytest.raises(ShardError, match=r"a readable manifest\.json, found "):

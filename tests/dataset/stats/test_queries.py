@@ -126,6 +126,7 @@ def test_sql_reads_both_tables() -> None:
         "select nothing_like_it from replays",
         "select * from games",
         "select greatest() from replays",  # polars panics here
+        "\udcff",
     ],
 )
 def test_sql_polars_cannot_read_is_the_users_to_mend(text: str) -> None:

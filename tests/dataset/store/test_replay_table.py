@@ -92,6 +92,11 @@ def test_a_condition_may_list_many_replays() -> None:
     )
 
 
+def test_a_condition_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--where: must be Unicode"):
+        passing(ROWS, "\udcff")
+
+
 def test_a_condition_on_which_polars_panics_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be a condition as SQL writes it"):
         passing(ROWS, "greatest() > 1")

@@ -40,7 +40,7 @@ LINES = {
     "play": "--policy runs/one --stand-in games/0.slp --sync --seconds 0.2",
     "eval-games": "games",
     "arena": "runs/one --games 2 --seconds 0.3 --save-replays saved",
-    "demo": "--minutes 0",
+    "demo": "--replays nowhere --minutes 0",
 }
 """A line of every command that works, or ends at once; edits come behind it."""
 
@@ -278,7 +278,7 @@ class Commands(Part):
         words = LINES[name].split()
         for edit in case.edits:
             self._edit(random.Random(edit), name, words)
-        return [name, *words, *(["--json"] if dice.random() < 0.5 else [])]
+        return [name, *(["--json"] if dice.random() < 0.5 else []), *words]
 
     def _edit(self, dice: random.Random, name: str, words: list[str]) -> None:
         option = dice.choice(self.options[name])
@@ -324,7 +324,7 @@ class Commands(Part):
                 raise WrongError(
                     "message", f"a terminal's escape comes back raw from exphil {words[0]}: {done.err[:200]!r}"
                 )
-            if done.code == 0 and words[-1] == "--json" and not _is_json(done.out):
+            if done.code == 0 and words[1:2] == ["--json"] and not _is_json(done.out):
                 raise WrongError("message", f"--json, and no object as the last line: exphil {' '.join(words)}")
 
     def write(self, case: Case, folder: Path) -> str:

@@ -178,6 +178,8 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
         ({"level": 7}, "--level '7': unknown; use one of 1, 2"),
         ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds"),
         ({"seconds": 11}, "--seconds 11: games in fields last up to 10 seconds"),
+        ({"seconds": float("inf")}, "--seconds inf: games in fields last up to 10 seconds"),
+        ({"seconds": float("nan")}, "--seconds nan: games in fields last up to 10 seconds"),
         ({"stages": ["battlefield", "hyrule"]}, "stage 'hyrule': unknown"),
         ({"opponent_characters": ["peach"]}, "character in fields 'peach': unknown; use one of mewtwo, fox, falco"),
         ({"character": "peach"}, "character in fields 'peach': unknown"),
