@@ -18,6 +18,7 @@ from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.film import Film
 from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
+from play.arena.watch import Watch
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
@@ -48,6 +49,8 @@ class WorldKind:
     """Strengths of its own player; the last is the one to beat."""
     can_save: bool = True
     """Whether it writes replays."""
+    has_platforms: bool = True
+    """Whether its stages have platforms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,7 @@ def hold_arena(
     *,
     count: CountTechniques | None = None,
     imitated: Sequence[Conduct] = (),
+    watch: Watch | None = None,
 ) -> Outcome:
     """Play every pairing and count.
 
@@ -113,6 +117,7 @@ def hold_arena(
         now: a clock in seconds.
         count: counts techniques; None: they are not counted.
         imitated: whom each run imitates, for its rows; none: unknown.
+        watch: shows games while they are played, and paces them.
 
     Raises:
         CheckpointError: a run is not there, or cannot be played.
@@ -135,10 +140,14 @@ def hold_arena(
             before, total = done * num_frames, len(pairings) * num_frames
             games = plan(pairing, options.games, stages, options.seed)
             tally, film = Tally(len(games)), Film(Path(scratch) / f"{done:06d}")
+            if watch is not None:
+                watch.begin(pairing, games, num_frames, has_platforms=kind.has_platforms)
             with closing(kind.make(num_frames)) as world, closing(film):
                 for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
                     tally.add(frames)
                     film.add(frames)
+                    if watch is not None:
+                        watch.show(frames)
                     on_frame(about, before + int(tally.frames.max()), total)
                 film.end(tally.frames)
                 for number, path in enumerate(paths):

@@ -10,7 +10,12 @@ from play.arena.melee_sim import melee_sim_kind
 
 def _duel() -> WorldKind:
     return WorldKind(
-        characters=tuple(TRAITS), longest=LONGEST, make=DuelWorld, own_player="scripted", levels=tuple(LEVELS)
+        characters=tuple(TRAITS),
+        longest=LONGEST,
+        make=DuelWorld,
+        own_player="scripted",
+        levels=tuple(LEVELS),
+        has_platforms=False,
     )
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
-from play.commands.play import stdout_console
+from play.commands.play import require_terminal, stdout_console
 
 if TYPE_CHECKING:
     from play.arena.arena import ArenaOptions, OnFrame, Outcome
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
             "exphil arena first second third --level 2 --json",
             "exphil arena first --world melee-sim --against second --opponent-character fox",
             "exphil arena first second --html arena.html",
+            "exphil arena first --games 4 --watch",
         ),
     )(arena)
 
@@ -95,6 +96,9 @@ def arena(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
     ] = None,
+    is_watched: Annotated[
+        bool, typer.Option("--watch", help="Show one game live in the terminal, at 60 frames per second at most.")
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Also write the results as a page.", show_default=False),
@@ -105,11 +109,14 @@ def arena(
 
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
+    from rich.console import Console
+
     from play.arena.arena import ArenaOptions, hold_arena
     from play.arena.film import count_techniques
     from play.arena.imitated import measure_imitated
     from play.arena.ratings import MISSING
     from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
+    from play.arena.watch import Watch
     from play.arena.worlds import WORLDS
 
     options = ArenaOptions(
@@ -127,13 +134,18 @@ def arena(
         runtime=runtime,
         save_replays=save_replays,
     )
+    if is_watched:
+        require_terminal("--watch")
     if store is None:
         to_stderr(
             "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"
         )
     imitated = [] if store is None else measure_imitated(runs, store, to_stderr)
-    with _progress(games) as on_frame:
-        outcome = hold_arena(options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated)
+    shown = Watch(Console(stderr=True, highlight=False)) if is_watched else nullcontext()
+    with shown as watch, _progress(games, is_hidden=is_watched) as on_frame:
+        outcome = hold_arena(
+            options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated, watch=watch
+        )
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
     if html is not None:
@@ -187,8 +199,11 @@ def _names(text: str | None) -> list[str]:
 
 
 @contextmanager
-def _progress(num_games: int) -> "Iterator[OnFrame]":
+def _progress(num_games: int, *, is_hidden: bool) -> "Iterator[OnFrame]":
     """Show how far the arena is: a bar on a terminal, a line every few seconds elsewhere."""
+    if is_hidden:
+        yield lambda about, done, total: None
+        return
     import time
 
     from rich.console import Console

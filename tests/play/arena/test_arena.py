@@ -1,5 +1,6 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from dataset.errors import ConfigError
 from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
+from play.arena.watch import Watch
 from tests.play.arena.builders import Fields
 from tests.play.builders import random_run
 
@@ -47,9 +50,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
 
 
-def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
+def hold(
+    *run: str, say: Callable[[str], None] = lambda line: None, watch: Watch | None = None, **options: Any
+) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None, watch=watch)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -113,6 +118,16 @@ def test_the_same_seed_gives_the_same_games_and_another_seed_others(runs: Sequen
     one, again, other = (hold(runs[0], seed=seed) for seed in (1, 1, 2))
     assert one.rows == again.rows
     assert one.rows != other.rows
+
+
+def test_watching_changes_no_result(runs: Sequence[str]) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    with Watch(terminal, sleep=lambda seconds: None) as watch:
+        watched = hold(runs[0], against=runs[1], games=2, watch=watch)
+    assert watched.rows == hold(runs[0], against=runs[1], games=2).rows
+    text: str = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 first" in text
+    assert "2 second" in text
 
 
 def test_temperature_reaches_the_policy(runs: Sequence[str]) -> None:

@@ -79,3 +79,15 @@ def test_it_says_that_ratings_need_more_and_leaves_out_what_a_single_run_lacks()
     assert "one against scripted in duel" in text
     assert "Ratings" not in text
     assert "Every pair</h2>" not in text
+
+
+def test_people_whom_all_runs_imitate_are_shown_once() -> None:
+    def heads(*imitated: Any) -> str:
+        rows = [replace(row, conduct_of_imitated=each) for row, each in zip(ROWS, imitated, strict=True)]
+        text = page_html(OPTIONS, replace(OUTCOME, rows=rows), "exphil", "")
+        return text.partition("Conduct against scripted")[2].partition("</tr>")[0]
+
+    people, others = ROW.conduct, ROW.conduct_of_opponent
+    assert "imitate" not in heads(None, None, None)
+    assert heads(people, people, None).count("imitate") == 1
+    assert heads(people, others, None).count("imitate") == 2

@@ -118,3 +118,8 @@ def test_what_the_simulator_cannot_do_is_refused(
     install(monkeypatch, data_folder(tmp_path))
     with pytest.raises(ConfigError, match=message):
         invoke("arena", exported_run, "--world", "melee-sim", *options)
+
+
+def test_watching_needs_a_terminal(exported_run: Path) -> None:
+    with pytest.raises(ConfigError, match="--watch: needs a terminal to draw on, found none"):
+        invoke("arena", exported_run, "--watch")
