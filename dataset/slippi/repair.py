@@ -56,6 +56,8 @@ _SIZES: Mapping[int, tuple[tuple[Version, int], ...]] = {
 }
 """Payload bytes of each event from a version on, by Slippi's specification; before the first there is no such event."""
 
+FIRST_VERSION = _SIZES[GAME_START][0][0]
+"""What says to be older is read as this."""
 _FRAME_STARTS = _SIZES[FRAME_START][0][0]
 """Before this version a frame's number stands only in its records, and peppi counts frames instead of reading it."""
 _SHORT_BOOKENDS, _LONG_BOOKENDS = (since for since, _ in _SIZES[BOOKEND])
@@ -144,7 +146,7 @@ def repair(data: bytes, keep: Literal["first", "last"] = "last") -> Repaired | N
         "cut": game.end is None and game.is_cut,
         "events": len(whole) < len(recorded) or any(game.is_odd(frame) for frame in whole),
         "end": is_end_odd,
-        "payloads": held != version,
+        "payloads": held < version,
         "bookends": is_short,
         "text": not _is_text(game.start) or "\ufffd" in json.dumps(metadata, ensure_ascii=False),
     }
@@ -301,13 +303,13 @@ def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _held_version(version: Version, sizes: Mapping[int, int]) -> Version:
-    """The latest version up to ``version`` of which payloads of these sizes hold all fields of players and items."""
+    """The first version, or the latest up to ``version`` of which payloads of these sizes hold all of players and items."""
     kinds = [command for command in (PRE_FRAME, ITEM, POST_FRAME) if command in sizes]
     short = [since for kind in kinds for since, size in _SIZES[kind] if since <= version and size > sizes[kind]]
     if not short:
-        return version
+        return max(version, FIRST_VERSION)
     steps = {since for steps in _SIZES.values() for since, _ in steps}
-    return max((since for since in steps if since < min(short)), default=(0, 1, 0))
+    return max((since for since in steps if since < min(short)), default=FIRST_VERSION)
 
 
 def _game_end(payload: bytes | None) -> tuple[bytes | None, bool]:

@@ -24,7 +24,7 @@ from peppi_py import _peppi
 from dataset.errors import ReplayError
 from dataset.melee.ids import ZELDA_AND_SHEIK, internal_from_external, stage_index_from_slippi
 from dataset.schema import COLUMNS, SIDES, Columns
-from dataset.slippi.repair import Repaired, repair
+from dataset.slippi.repair import FIRST_VERSION, Repaired, repair
 from dataset.slippi.slp import (
     HEADER_BYTES,
     POST_FRAME,
@@ -76,7 +76,7 @@ class ParsedReplay:
 
     header: Header
     version: tuple[int, int, int]
-    """The header's, or an older one where the replay lacks fields of that."""
+    """The header's, or an older one where the replay lacks fields of that; never older than Slippi's first."""
     ports: tuple[int, int]
     """Physical ports of sides a and b, ascending, 1–4."""
     characters: tuple[int, int]
@@ -147,7 +147,7 @@ def parse_columns(
     quitter = end.get("lras_initiator")
     return ParsedReplay(
         header=header,
-        version=header.version if repaired is None else repaired.version,
+        version=max(header.version, FIRST_VERSION) if repaired is None else repaired.version,
         ports=(a.port, b.port),
         characters=(_picked(a, "a", header, found.columns), _picked(b, "b", header, found.columns)),
         stage=stage,

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -17,8 +18,8 @@ from play.runtime.load import Say
 from play.runtime.rows import load_rows
 from train.runs.run_folder import find_run
 
-SCRIPTED, SELF = "scripted", "self"
-"""What ``--against`` may be beside a run."""
+SELF = "self"
+"""What ``--against`` may be in every world, beside a run and the world's own player."""
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
@@ -29,12 +30,16 @@ class WorldKind:
     """A kind of world, and what it knows."""
 
     characters: Sequence[str]
-    levels: Sequence[int]
-    """Strengths of its own player; the last is the one to beat."""
     longest: int
     """Most frames of a game."""
     make: Callable[[int], World]
     """Makes a world whose games last so many frames at most."""
+    own_player: str | None = None
+    """What ``--against`` calls its own player; None: it has none."""
+    levels: Sequence[int] = ()
+    """Strengths of its own player; the last is the one to beat."""
+    can_save: bool = True
+    """Whether it writes replays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +48,8 @@ class ArenaOptions:
 
     runs: Sequence[str]
     world: str
-    against: str = SCRIPTED
-    """Whom every run meets, beside the other runs: the world's own player, itself, or a run."""
+    against: str | None = None
+    """Whom every run meets, beside the other runs: the world's own player, itself, or a run; None: the world's own player."""
     games: int = 32
     """Of every pairing."""
     seconds: float = 120.0
@@ -80,7 +85,7 @@ class Outcome:
 
 def hold_arena(
     options: ArenaOptions,
-    worlds: Mapping[str, WorldKind],
+    worlds: Mapping[str, Callable[[], WorldKind]],
     say: Say,
     on_frame: OnFrame,
     now: Callable[[], float] = time.perf_counter,
@@ -89,7 +94,7 @@ def hold_arena(
 
     Args:
         options: who, where and how long.
-        worlds: the kinds that there are, by name.
+        worlds: the kinds that there are, by name; only the one that is played in is called for.
         say: takes a line for each run that is loaded.
         on_frame: called after every frame of a cohort.
         now: a clock in seconds.
@@ -98,7 +103,8 @@ def hold_arena(
         CheckpointError: a run is not there, or cannot be played.
         ConfigError: a setting is unknown or out of range, or cannot take effect.
     """
-    kind = worlds[require_known("--world", options.world, worlds)]
+    kind = worlds[require_known("--world", options.world, worlds)]()
+    _require_able(options, kind)
     num_frames = _frames(options, kind)
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     pairings = _pairings(options, kind, say)
@@ -110,13 +116,13 @@ def hold_arena(
         before, total = done * num_frames, len(pairings) * num_frames
         games = plan(pairing, options.games, stages, options.seed)
         tally = Tally(len(games))
-        world = kind.make(num_frames)
-        for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
-            tally.add(frames)
-            on_frame(about, before + int(tally.frames.max()), total)
-        for number, path in enumerate(paths):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            world.save(number, path)
+        with closing(kind.make(num_frames)) as world:
+            for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
+                tally.add(frames)
+                on_frame(about, before + int(tally.frames.max()), total)
+            for number, path in enumerate(paths):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                world.save(number, path)
         rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
         game_frames += int(tally.frames.sum())
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
@@ -128,6 +134,23 @@ def hold_arena(
         seconds=now() - begin,
         replays=[path for paths in files for path in paths],
     )
+
+
+def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
+    """Refuse what this kind of world cannot do."""
+    if options.against is None and kind.own_player is None:
+        raise ConfigError(
+            f"--world {options.world}: has no player of its own, found no --against; give --against {SELF} or a run"
+        )
+    if options.level is not None and options.against not in (None, kind.own_player):
+        raise ConfigError(
+            f"--level {options.level}: is the strength of the {kind.own_player or 'scripted'} player, so it has no effect with "
+            f"--against {options.against}; leave one of them out"
+        )
+    if options.save_replays is not None and not kind.can_save:
+        raise ConfigError(
+            f"--save-replays {options.save_replays}: {options.world} writes no replays; leave it out, or play in another world"
+        )
 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:
@@ -143,7 +166,7 @@ def _frames(options: ArenaOptions, kind: WorldKind) -> int:
 
 def _pairings(options: ArenaOptions, kind: WorldKind, say: Say) -> list[Pairing]:
     """Every run against ``--against``, then every pair of runs; the first ones are in the order of the runs."""
-    foe = _foe(options)
+    foe = _foe(options, kind)
     named = _named([*options.runs, *foe])
     entrants = [_entrant(run, named[run], options, kind, say, options.character) for run in options.runs]
     foes = [_entrant(run, named[run], options, kind, say, None) for run in foe]
@@ -154,22 +177,16 @@ def _pairings(options: ArenaOptions, kind: WorldKind, say: Say) -> list[Pairing]
     ]
 
 
-def _foe(options: ArenaOptions) -> list[str]:
+def _foe(options: ArenaOptions, kind: WorldKind) -> list[str]:
     """The run that ``--against`` names, if it is one."""
-    if options.against == SCRIPTED:
-        return []
-    if options.level is not None:
-        raise ConfigError(
-            f"--level {options.level}: is the strength of the scripted player, so it has no effect with --against "
-            f"{options.against}; leave one of them out"
-        )
-    if options.against == SELF:
+    if options.against in (None, SELF, kind.own_player):
         return []
     try:
         find_run(options.against)
     except CheckpointError as error:
+        known = ", ".join(name for name in (kind.own_player, SELF) if name is not None)
         raise ConfigError(
-            f"--against {options.against}: must be {SCRIPTED}, {SELF} or a run, found none of them ({error})"
+            f"--against {options.against}: in {options.world} must be {known} or a run, found none of them ({error})"
         ) from error
     return [options.against]
 
@@ -214,9 +231,10 @@ def _others(
         return [replace(foes[0], characters=chosen or foes[0].characters)] * len(entrants)
     level = kind.levels[-1] if options.level is None else options.level
     require_known("--level", str(level), [str(each) for each in kind.levels])
+    assert kind.own_player is not None, "otherwise --against names a run, or self"
     return [
         Entrant(
-            name=SCRIPTED,
+            name=kind.own_player,
             characters=chosen or tuple(name for name in kind.characters if name != own.characters[0]),
             level=level,
         )

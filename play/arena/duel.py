@@ -84,6 +84,9 @@ class DuelWorld:
         """Write game number ``game``, as far as it has been played, as a Slippi replay."""
         self._games[game].save(path)
 
+    def close(self) -> None:
+        """A duel holds nothing but memory."""
+
 
 class _Game:
     """One duel, who plays it, and every controller so far, from which ``save`` plays it once more."""

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from dataset.melee.controller import BUTTONS
 from dataset.melee.winner import winner
 from play.arena.tally import Tally
-from play.games.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
+from play.games.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate
 
 FRAMES_PER_SECOND = 60
 
@@ -166,60 +165,6 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
     return [(name, {flat: part for key, inner in value.items() for flat, part in _flat(key, inner)})]
 
 
-def results_table(rows: Sequence[Row]) -> Table:
-    """A row for each pairing, its rates with their intervals."""
-    table = Table(title="per minute, with 95 % intervals over games", title_justify="left")
-    for name in ("run", "against"):
-        table.add_column(name, overflow="fold")
-    for name in ("games", "net stocks", "taken", "lost", "self-destructs", "damage dealt", "damage taken", "won"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        stocks = (row.net_stocks_per_minute, row.stocks_taken_per_minute, row.stocks_lost_per_minute)
-        damage = (row.damage_dealt_per_minute, row.damage_taken_per_minute)
-        table.add_row(
-            row.run,
-            row.against,
-            f"{row.games:,}",
-            *(shown_rate(rate, ".2f", "") for rate in (*stocks, row.self_destructs_per_minute)),
-            *(shown_rate(rate, ".0f", "") for rate in damage),
-            shown_rate(row.win_rate, ".0%", "none decided"),
-        )
-    return table
-
-
-def conduct_table(row: Row) -> Table:
-    """How both players of a pairing behaved."""
-    table = Table(title=f"conduct of {row.run} and {row.against}", title_justify="left")
-    table.add_column("")
-    for name in (row.run, row.against):
-        table.add_column(name, justify="right")
-    own, other = _conduct_lines(row.conduct), _conduct_lines(row.conduct_of_opponent)
-    for name, value in own.items():
-        table.add_row(name, value, other[name])
-    return table
-
-
-def _conduct_lines(conduct: Conduct) -> dict[str, str]:
-    """Figures by what they are called."""
-
-    def share(rate: Rate) -> str:
-        return shown_rate(rate, ".1%", "")
-
-    presses = {
-        f"{button.replace('_', ' ').upper()} per minute": f"{per_minute:.1f}"
-        for button, per_minute in conduct.presses_per_minute.items()
-    }
-    return presses | {
-        "presses per attack": shown_rate(conduct.presses_per_attack, ".2f", "no attack"),
-        "attacks repeated": share(conduct.repeated_attacks),
-        "time frozen while able to act": share(conduct.frozen),
-        "longest freeze": f"{conduct.longest_freeze_s:.1f} s",
-        "time off stage": share(conduct.off_stage),
-        "recoveries tried": f"{conduct.recoveries:,}",
-        "recoveries made": share(conduct.recovered),
-    }
-
-
 def matrix(rows: Sequence[Row], names: Sequence[str]) -> list[list[float | None]]:
     """Net stocks per minute of each name (down) against each other (across); None where two did not meet."""
     found: dict[tuple[str, str], float] = {}
@@ -229,14 +174,3 @@ def matrix(rows: Sequence[Row], names: Sequence[str]) -> list[list[float | None]
             found[row.run, row.against] = value
             found.setdefault((row.against, row.run), -value)
     return [[found.get((own, other)) for other in names] for own in names]
-
-
-def matrix_table(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> Table:
-    """``matrix`` for people to read."""
-    table = Table(title="net stocks per minute", title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, line in zip(names, values, strict=True):
-        table.add_row(name, *("" if value is None else f"{value:+.2f}" for value in line))
-    return table

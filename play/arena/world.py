@@ -56,3 +56,6 @@ class World(Protocol):
 
     def save(self, game: int, path: Path) -> None:
         """Write game number ``game``, as far as it has been played, as a Slippi replay."""
+
+    def close(self) -> None:
+        """Give back what the games hold outside this process's own memory; a world is used no more afterwards."""

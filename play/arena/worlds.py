@@ -6,6 +6,11 @@ from dataset.duels.player import LEVELS
 from play.arena.arena import WorldKind
 from play.arena.duel import DuelWorld
 
-WORLDS = {
-    "duel": WorldKind(characters=tuple(TRAITS), levels=tuple(LEVELS), longest=LONGEST, make=DuelWorld),
-}
+
+def _duel() -> WorldKind:
+    return WorldKind(
+        characters=tuple(TRAITS), longest=LONGEST, make=DuelWorld, own_player="scripted", levels=tuple(LEVELS)
+    )
+
+
+WORLDS = {"duel": _duel}

@@ -37,13 +37,14 @@ def arena(
         str, typer.Option(help="Where they play: duel, the built-in duel, which needs neither a disc nor Dolphin.")
     ] = "duel",
     against: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="scripted|self|RUN",
             help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
             "each other.",
+            show_default="scripted",
         ),
-    ] = "scripted",
+    ] = None,
     level: Annotated[
         int | None,
         typer.Option(min=1, help="Strength of the scripted player; 1 is the weakest.", show_default="the strongest"),
@@ -85,7 +86,7 @@ def arena(
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
     from play.arena.arena import ArenaOptions, hold_arena
-    from play.arena.results import conduct_table, matrix_table, results_table
+    from play.arena.tables import conduct_cells, matrix_cells, results_cells, terminal_table
     from play.arena.worlds import WORLDS
 
     options = ArenaOptions(
@@ -121,11 +122,11 @@ def arena(
         typer.echo(json.dumps(result))
         return
     console = stdout_console()
-    console.print(results_table(outcome.rows))
-    for row in outcome.rows:
-        console.print(conduct_table(row))
+    tables = [results_cells(outcome.rows), *map(conduct_cells, outcome.rows)]
     if len(outcome.names) > 1:
-        console.print(matrix_table(outcome.matrix, outcome.names))
+        tables.append(matrix_cells(outcome.matrix, outcome.names))
+    for table in tables:
+        console.print(terminal_table(table))
     if save_replays is not None:
         to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
 

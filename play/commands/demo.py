@@ -5,8 +5,6 @@ Each stage is a child process; its table goes to the terminal as it comes, its J
 
 import io
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import ConfigError, ExphilError
+from dataset.io.child import run_child
 from dataset.melee.ids import character_from_name
 from dataset.reporting.terminal import command_line, examples
 from play.commands.play import figures, rows_table
@@ -176,14 +175,12 @@ class _Demo:
         """Run one exphil command and return its JSON."""
         self._say(f"\n$ {command_line(*arguments)}")
         began = time.perf_counter()
-        command = [sys.executable, "-m", "exphil", *arguments, "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            raise ExphilError(f"demo: ended at its stage '{name}'; the message above says why")
-        *table, last = done.stdout.splitlines()
+        try:
+            result, table = run_child(*arguments)
+        except ExphilError as error:
+            raise ExphilError(f"demo: ended at its stage '{name}'; the message above says why") from error
         if table:
             self._say("\n".join(table))
-        result: dict[str, Any] = json.loads(last)
         self.stages.append(Stage(name, time.perf_counter() - began, result))
         return result
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dataset.errors import ConfigError, DolphinError
+from dataset.errors import ConfigError, DolphinError, ExphilError
+from dataset.io.child import run_child
 from dataset.reporting.terminal import command_line, examples
 from play.options import CHECK, CHECK_RUN, CPU, DOLPHIN, HUMAN, STAND_IN, PlayOptions, refuse_idle, with_play_options
 
@@ -122,8 +123,6 @@ def technique_rows(
         character: the policy's.
         port: the policy's, which tells it from an opponent of the same character; None online, where ports are dealt anew.
     """
-    import subprocess
-
     sources, own = [str(replay) for replay in replays], [] if port is None else ["--port", str(port)]
     small = ["--include-cpu", "--min-frames", str(MIN_FRAMES), "--workers", "1"]
     query = ["--query", "techniques", "--character", character, *own]
@@ -133,13 +132,11 @@ def technique_rows(
         ["stats", "--store", str(store), *query],
     ):
         _say(f"$ {command_line(*arguments)}")
-        command = [sys.executable, "-m", "exphil", *arguments, "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            _say(f"techniques: the command above must exit 0, found: {last[0]}")
+        try:
+            result, _ = run_child(*arguments, say=lambda line: None)
+        except ExphilError as error:
+            _say(f"techniques: the command above must succeed, found: {error}")
             return None
-        result = json.loads(done.stdout.splitlines()[-1])
     rows: list[dict[str, Any]] = result["rows"]
     return rows
 

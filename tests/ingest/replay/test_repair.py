@@ -233,6 +233,16 @@ def test_payloads_shorter_than_their_version_make_it_an_older_one(
     assert (found.repaired, found.version) == (("payloads",), version)
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_version_before_the_first_is_read_as_the_first(is_damaged: bool, tmp_path: Path) -> None:
+    whole = record(tmp_path, min(SIZES))
+    stated = whole.changed(0, bytes(3) + whole.events[0][1][3:])
+    found = parse((stated.with_again(whole.places(MIDDLE)[0]) if is_damaged else stated).file())
+    recorded = {column.name for column in COLUMNS if column.since <= (0, 1, 0)}
+    assert_rows(found, {name: column for name, column in parse(whole.file()).columns.items() if name in recorded})
+    assert (found.repaired, found.version) == (("events",) if is_damaged else (), (0, 1, 0))
+
+
 @pytest.mark.parametrize("version", WITH_SHORT_BOOKENDS)
 def test_slippi_3_0_to_3_6_is_read_whichever_peppi_is_installed(version: tuple[int, int, int], tmp_path: Path) -> None:
     new, old = parse(record(tmp_path).file()), parse(record(tmp_path, version).file())

@@ -1,4 +1,4 @@
-"""A world of a few lines, for tests of what plays in it."""
+"""A world of a few lines, for tests of what plays in it, and games that were counted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.ids import character_from_name, stage_from_name
 from dataset.schema import FIRST_FRAME, SIDES
 from play.agent.agent import as_read
+from play.arena.tally import Tally
 from play.arena.world import Frames, Match
 
 
@@ -27,7 +28,7 @@ class Fields:
     """A world where each side walks as its stick says and is hurt by the other's buttons; games last 20 to 60 frames."""
 
     def __init__(self, limit: int = 60) -> None:
-        self.limit = limit
+        self.limit, self.is_closed = limit, False
         self.given: list[NDArray[np.int32]] = []
         self.saved: list[tuple[int, str]] = []
 
@@ -60,5 +61,25 @@ class Fields:
         self.saved.append((game, path.name))
         path.write_bytes(b"a replay")
 
+    def close(self) -> None:
+        self.is_closed = True
+
     def _frames(self, read: NDArray[np.int32]) -> Frames:
         return Frames(raw=self.raw, controllers=read, is_over=self.lasts <= self.num_frames)
+
+
+def tally() -> Tally:
+    """Four games of a minute; the entrant sits on sides 0, 1, 0, 1 and loses a stock in each but the last."""
+    counted = Tally(4)
+    counted.frames[:] = 3600
+    counted.stocks_lost[:] = [[1, 2], [3, 1], [1, 2], [0, 0]]
+    counted.self_destructs[:] = [[1, 0], [0, 0], [0, 0], [0, 0]]
+    counted.damage_taken[:] = [[10, 20], [30, 10], [10, 20], [5, 5]]
+    counted.stocks[:] = [[3, 2], [1, 3], [3, 2], [4, 4]]
+    counted.percent[:] = [[0, 0], [0, 0], [0, 0], [7, 7]]
+    counted.presses[:, :, 0] = [[60, 0], [0, 60], [60, 0], [0, 60]]
+    counted.present[:], counted.able[:] = 3600, 1000
+    counted.frozen[:] = [[100, 0], [0, 100], [100, 0], [0, 100]]
+    counted.longest_freeze[:] = [[90, 0], [0, 120], [0, 0], [0, 0]]
+    counted.recoveries[:], counted.recovered[:] = [[2, 0]] * 4, [[1, 0]] * 4
+    return counted

@@ -1,6 +1,7 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ def make(limit: int) -> Fields:
     return made[-1]
 
 
-FIELDS = WorldKind(characters=("mewtwo", "fox", "falco"), levels=(1, 2), longest=600, make=make)
+FIELDS = WorldKind(characters=("mewtwo", "fox", "falco"), levels=(1, 2), longest=600, make=make, own_player="scripted")
+PLAIN = replace(FIELDS, own_player=None, levels=(), can_save=False)
+"""A world that can do no more than it must."""
+WORLDS = {"fields": lambda: FIELDS, "plain": lambda: PLAIN}
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def hold(*run: str, **options: Any) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(
-        ArenaOptions(runs=run, **values), {"fields": FIELDS}, lambda line: None, lambda about, done, total: None
-    )
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, lambda line: None, lambda about, done, total: None)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -55,6 +57,13 @@ def test_one_run_meets_the_scripted_player_with_all_its_characters(runs: Sequenc
     assert [max(level or 0 for level in levels.values()) for levels, _ in seats] == [2] * 8
     assert {name for levels, _ in seats for name in levels} == {"mewtwo", "fox", "falco"}
     assert len({stage for _, stage in seats}) == 4
+
+
+def test_a_world_without_a_player_of_its_own_lets_runs_play_each_other_and_every_world_is_closed(
+    runs: Sequence[str],
+) -> None:
+    assert met(hold(runs[0], world="plain", against="self")) == [("first", "self")]
+    assert made[-1].is_closed
 
 
 def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
@@ -96,7 +105,7 @@ def test_every_game_is_saved(runs: Sequence[str], tmp_path: Path) -> None:
 def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
     seen: list[tuple[str, int, int]] = []
     options = ArenaOptions(runs=runs[:2], world="fields", games=3, seconds=0.5)
-    hold_arena(options, {"fields": FIELDS}, lambda line: None, lambda *progress: seen.append(progress))
+    hold_arena(options, WORLDS, lambda line: None, lambda *progress: seen.append(progress))
     assert seen[0] == ("first against scripted", 1, 90)
     assert {about for about, _, _ in seen} == {
         "first against scripted",
@@ -109,7 +118,7 @@ def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
 def test_runs_are_introduced(runs: Sequence[str]) -> None:
     said: list[str] = []
     options = ArenaOptions(runs=runs[1:2], world="fields", games=1, seconds=0.1)
-    hold_arena(options, {"fields": FIELDS}, said.append, lambda about, done, total: None)
+    hold_arena(options, WORLDS, said.append, lambda about, done, total: None)
     (line,) = said
     assert "run second: PyTorch" in line
     assert "delay 2, plays fox" in line
@@ -118,8 +127,12 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"world": "melee"}, "--world 'melee': unknown; use one of fields"),
-        ({"against": "cup"}, "--against cup: must be scripted, self or a run, found none of them"),
+        ({"world": "melee"}, "--world 'melee': unknown; use one of fields, plain"),
+        ({"against": "cup"}, "--against cup: in fields must be scripted, self or a run, found none of them"),
+        ({"world": "plain"}, "--world plain: has no player of its own.*give --against self or a run"),
+        ({"world": "plain", "against": "scripted"}, "--against scripted: in plain must be self or a run, found none"),
+        ({"world": "plain", "against": "self", "level": 1}, "--level 1: .*no effect with --against self"),
+        ({"world": "plain", "against": "self", "save_replays": Path("r")}, "--save-replays r: plain writes no replays"),
         ({"against": "self", "level": 1}, "--level 1: .*no effect with --against self"),
         ({"level": 7}, "--level '7': unknown; use one of 1, 2"),
         ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds"),

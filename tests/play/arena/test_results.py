@@ -1,27 +1,10 @@
 """What games came to: figures of one entrant wherever it sat, next to its opponent's."""
 
 import pytest
-from rich.console import Console
 
-from play.arena.results import Row, conduct_table, matrix, matrix_table, results_table, row_of
+from play.arena.results import Row, matrix, row_of
 from play.arena.tally import Tally
-
-
-def tally() -> Tally:
-    """Four games of a minute; the entrant sits on sides 0, 1, 0, 1 and loses a stock in each but the last."""
-    counted = Tally(4)
-    counted.frames[:] = 3600
-    counted.stocks_lost[:] = [[1, 2], [3, 1], [1, 2], [0, 0]]
-    counted.self_destructs[:] = [[1, 0], [0, 0], [0, 0], [0, 0]]
-    counted.damage_taken[:] = [[10, 20], [30, 10], [10, 20], [5, 5]]
-    counted.stocks[:] = [[3, 2], [1, 3], [3, 2], [4, 4]]
-    counted.percent[:] = [[0, 0], [0, 0], [0, 0], [7, 7]]
-    counted.presses[:, :, 0] = [[60, 0], [0, 60], [60, 0], [0, 60]]
-    counted.present[:], counted.able[:] = 3600, 1000
-    counted.frozen[:] = [[100, 0], [0, 100], [100, 0], [0, 100]]
-    counted.longest_freeze[:] = [[90, 0], [0, 120], [0, 0], [0, 0]]
-    counted.recoveries[:], counted.recovered[:] = [[2, 0]] * 4, [[1, 0]] * 4
-    return counted
+from tests.play.arena.builders import tally
 
 
 @pytest.fixture
@@ -73,16 +56,3 @@ def test_json_has_each_rate_beside_its_interval(row: Row) -> None:
 def test_the_matrix_holds_every_pair_both_ways(row: Row) -> None:
     rows = [row, row_of("first", "second", tally(), [0, 1, 0, 1], seed=0)]
     assert matrix(rows, ["first", "second"]) == [[None, 1.0], [-1.0, None]]
-
-
-def test_tables_are_about_both_players(row: Row) -> None:
-    assert len(results_table([row]).rows) == 1
-    assert len(matrix_table([[None, 1.0], [-1.0, None]], ["a", "b"]).rows) == 2
-    shown = Console(width=100)
-    with shown.capture() as text:
-        shown.print(conduct_table(row))
-    lines = {
-        line.split("│")[1].strip(): line.split("│")[2:4] for line in text.get().splitlines() if line.count("│") == 4
-    }
-    assert [value.strip() for value in lines["longest freeze"]] == ["2.0 s", "0.0 s"]
-    assert [value.strip() for value in lines["A per minute"]] == ["60.0", "0.0"]

@@ -1,11 +1,14 @@
 """The demo is the whole line: every stage runs, by the commands that users type."""
 
-import subprocess
+import json
+import sys
+from importlib import import_module
 from pathlib import Path
-from subprocess import run
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError
@@ -26,17 +29,23 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def patiently(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command of exphil with a policy that may take its time, as ``patient_budget`` does within this process."""
-    code = "import exphil, play.runtime.load; play.runtime.load.FRAME_BUDGET_MS = 1e4; exphil.main()"
-    return run(command if "play" not in command else [command[0], "-c", code, *command[3:]], **options)
+def within(*arguments: str) -> tuple[dict[str, Any], list[str]]:
+    """Run a command as ``run_child`` does, but in this process, which has loaded all that commands need."""
+    app = typer.Typer()
+    for stage in ("ingest", "dataset", "train", "play"):
+        import_module(f"{stage}.cli").register(app)
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    sys.stderr.write(done.stderr)
+    *lines, answer = done.stdout.splitlines()
+    return json.loads(answer), lines
 
 
 def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
     replays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PLAY_SECONDS", 2)
-    monkeypatch.setattr("play.commands.demo.subprocess.run", patiently)
+    monkeypatch.setattr(demo, "run_child", within)
+    monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 1e4)
     monkeypatch.setattr(demo, "HIDDEN_SIZES", "16,16")
     said: list[str] = []
     stages = demo.run_demo(folder=tmp_path / "demo", replays=replays, character="mewtwo", minutes=0, say=said.append)
@@ -67,8 +76,9 @@ def test_the_demo_writes_over_nothing(tmp_path: Path) -> None:
 
 
 def test_too_few_replays_to_train_on_are_told_before_training(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(demo, "run_child", within)
     (tmp_path / "few").mkdir()
     generate_replay(tmp_path / "few" / "one.slp", seed=0, frames=1900)
     with pytest.raises(ExphilError, match="in the train split and another in val, found 1 and 0; give more replays"):

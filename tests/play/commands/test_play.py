@@ -1,14 +1,12 @@
 """Technique statistics of kept replays, by the commands that a user would give."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataset.duels.generate import generate_replay
+from dataset.errors import ExphilError
 from play.commands.play import technique_rows
 
 REPLAYS = [Path("a.slp"), Path("b.slp")]
@@ -17,23 +15,23 @@ REPLAYS = [Path("a.slp"), Path("b.slp")]
 class Shell:
     """Answers commands without running them."""
 
-    def __init__(self, *answers: tuple[int, str, str]) -> None:
+    def __init__(self, *answers: dict[str, Any] | ExphilError) -> None:
         self.answers, self.commands = list(answers), list[list[str]]()
 
-    def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        assert command[:3] == [sys.executable, "-m", "exphil"]
-        assert command[-1] == "--json"
-        code, out, err = self.answers[len(self.commands)]
-        self.commands.append(command[3:-1])
-        return subprocess.CompletedProcess(command, code, out, err)
+    def run_child(self, *arguments: str, say: Any) -> tuple[dict[str, Any], list[str]]:
+        answer = self.answers[len(self.commands)]
+        self.commands.append(list(arguments))
+        if isinstance(answer, ExphilError):
+            raise answer
+        return answer, []
 
 
 def test_two_commands_make_a_store_and_ask_it_for_the_rows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"technique": "wavedash", "count": 3}]
-    shell = Shell((0, '{"frames": 9}', ""), (0, "a table\n" + json.dumps({"rows": rows}), ""))
-    monkeypatch.setattr(subprocess, "run", shell.run)
+    shell = Shell({"frames": 9}, {"rows": rows})
+    monkeypatch.setattr("play.commands.play.run_child", shell.run_child)
     assert technique_rows(REPLAYS, Path("store"), "mewtwo", 2) == rows
     assert shell.commands == [
         [
@@ -49,11 +47,11 @@ def test_two_commands_make_a_store_and_ask_it_for_the_rows(
 def test_a_command_that_fails_is_told_and_ends_the_matter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shell = Shell((1, "", "warning\nerror: peppi_py is not installed\n"))
-    monkeypatch.setattr(subprocess, "run", shell.run)
+    shell = Shell(ExphilError("peppi_py is not installed"))
+    monkeypatch.setattr("play.commands.play.run_child", shell.run_child)
     assert technique_rows(REPLAYS, Path("store"), "mewtwo", None) is None
     said = capsys.readouterr().err.splitlines()
-    assert said[-1] == "techniques: the command above must exit 0, found: error: peppi_py is not installed"
+    assert said[-1] == "techniques: the command above must succeed, found: peppi_py is not installed"
     assert len(shell.commands) == 1
 
 
