@@ -26,10 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from benchmarks.floor_graphs import weights_alone
 from benchmarks.play import machine, make_run
 from dataset.melee.ids import STAGES
+from dataset.stats.conduct.tally import Tally
 from play.agent.agent import PolicyInput, Stepper
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.duel import DuelWorld
-from play.arena.tally import Tally
 from play.runtime.rows import load_rows
 from train.export.export import export_run
 

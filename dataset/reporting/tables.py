@@ -13,6 +13,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dataset.errors import ConfigError
+from dataset.reporting.terminal import printable
+
 WIDTH_WITHOUT_TERMINAL = 180
 MOST_BOXED_ROWS = 200
 
@@ -61,6 +64,31 @@ def aligned_text(frame: pl.DataFrame) -> str:
     pads = [str.rjust if kind.is_numeric() else str.ljust for kind in frame.dtypes]
     padded = ((pad(cell, width) for pad, cell, width in zip(pads, line, widths, strict=True)) for line in lines)
     return "".join("  ".join(line).rstrip() + "\n" for line in padded)
+
+
+def csv_text(frame: pl.DataFrame) -> str:
+    """A polars frame as CSV that neither a terminal nor a spreadsheet obeys, since texts may be a stranger's.
+
+    Controls are spelt out, and a text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Raises:
+        ConfigError: a cell would hold something else than one number or text.
+    """
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    plain = frame.with_columns(pl.col(texts).map_elements(_plain_text, pl.String)) if texts else frame
+    try:
+        return plain.write_csv()
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"--csv: holds one number or text in a cell, found: {reason}; give --json instead") from error
+
+
+def _plain_text(text: str) -> str:
+    shown = printable(text, is_one_line=True)
+    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
+
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 
 def frame_table(frame: pl.DataFrame) -> Table:

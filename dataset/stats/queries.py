@@ -54,7 +54,7 @@ def query(
 
 def _query(store: Store, name: str, character: Character | None, *, by_player: bool, port: int | None) -> pl.DataFrame:
     if name not in QUERIES:
-        raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, or --sql")
+        raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, conduct, or --sql")
     if character is not None:
         _require_picked(store, character)
     if not by_player and port is None:
@@ -70,10 +70,16 @@ def sql(store: Store, text: str) -> pl.DataFrame:
 
     Raises:
         ConfigError: polars cannot read the query.
+        SchemaError: a file of the store is damaged.
     """
     tables = {"replays": store.replays()}
     if store.manifest.frames:
         tables["frames"] = store.frames()
+    with readable(f"store {store.path}"):
+        return _sql(tables, text)
+
+
+def _sql(tables: dict[str, pl.LazyFrame], text: str) -> pl.DataFrame:
     try:
         return pl.SQLContext(tables).execute(text).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:

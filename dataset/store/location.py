@@ -159,7 +159,18 @@ def remove_leftovers(folder: Path, manifest: Manifest | None) -> None:
     """
     listed = set() if manifest is None else {shard.path for shard in manifest.shards}
     shards = [folder / name for name in shard_files(folder) if name not in listed and SHARD_NAME.fullmatch(name)]
-    temporary = [path for place in ("", *SHARD_FOLDERS) for path in (folder / place).glob(f"*{TEMPORARY_SUFFIX}")]
-    for path in (*shards, *temporary):
-        if path.is_symlink() or not path.is_dir():
-            path.unlink()
+    for path in shards:
+        _unlink(path)
+    remove_temporary(folder)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Delete the files of a store that a killed run did not finish; only whoever holds the store's lock may do this."""
+    for place in ("", *SHARD_FOLDERS):
+        for path in (folder / place).glob(f"*{TEMPORARY_SUFFIX}"):
+            _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from dataset.errors import ConfigError, SchemaError
 from dataset.io.atomic import replacing, sha256_of
+from dataset.io.quiet import silent_panics
 from dataset.schema import SIDES
 from dataset.store.manifest import SPLITS, Manifest
 from dataset.store.quality import QUALITY_SCHEMA
@@ -219,7 +220,8 @@ def _is_whole(row: ReplayRow) -> bool:
 def readable(place: str) -> Iterator[None]:
     """Turn what polars and pyarrow raise on damaged Parquet files into a ``SchemaError`` that names the ``place``."""
     try:
-        yield
+        with silent_panics():
+            yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError) as error:
         raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error
 

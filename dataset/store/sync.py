@@ -12,6 +12,7 @@ from dataset.io import rclone
 from dataset.io.atomic import sha256_of, writing
 from dataset.io.rclone import Progress
 from dataset.io.remote_folder import Copied, RemoteFolder
+from dataset.store.location import remove_temporary
 from dataset.store.manifest import MANIFEST_NAME, Manifest
 
 _NOT_COPIED = ("--exclude", "*.tmp", "--exclude", "*.partial")
@@ -60,6 +61,8 @@ def store_up(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copied
     """Copy a store to the other side; raises as ``sync_store`` does."""
     Manifest.load(store)  # before a lock makes the folder
     with writing(store):
+        if not is_dry:
+            remove_temporary(store)
         here = Manifest.load(store)
         _require_forward(here, _manifest(away), str(store), away.name)
         shards = [shard.path for shard in here.shards]
@@ -80,6 +83,8 @@ def store_down(store: Path, away: RemoteFolder, *, is_dry: bool = False) -> Copi
             f"remote {away.name}: a store holds a {MANIFEST_NAME}, found none; name the folder that holds the store's"
         )
     with nullcontext() if is_dry else writing(store):
+        if not is_dry:
+            remove_temporary(store)
         here = Manifest.load(store) if (store / MANIFEST_NAME).is_file() else None
         _require_forward(there, here, away.name, str(store))
         done = away.fetch(store, [shard.path for shard in there.shards], is_dry=is_dry)

@@ -4,8 +4,7 @@ What peppi refuses is repaired (``dataset.slippi.repair``) and parsed again; if 
 counts.
 
 Frames come from peppi's private module, because its dataclasses drop items and stage events. peppi *panics* on some damaged
-files. A panic is a ``BaseException`` and prints a backtrace to file descriptor 2, which is why that descriptor points elsewhere
-during the call.
+files. A panic is a ``BaseException``.
 """
 
 import os
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from peppi_py import _peppi
 
 from dataset.errors import ReplayError
+from dataset.io.quiet import silent_panics
 from dataset.melee.ids import ZELDA_AND_SHEIK, internal_from_external, stage_index_from_slippi
 from dataset.schema import COLUMNS, SIDES, Columns
 from dataset.slippi.repair import FIRST_VERSION, Repaired, repair
@@ -212,7 +212,7 @@ def read_game(source: bytes | str | Path, *, is_verbose: bool = False) -> Game:
     Raises:
         ReplayError: peppi refuses the file or panics.
     """
-    with _path_of(source) as path, _stderr_silenced(not is_verbose):
+    with _path_of(source) as path, silent_panics(not is_verbose):
         try:
             game = _peppi.read_slippi(path, False)
         except (OSError, ValueError) as error:
@@ -270,21 +270,6 @@ def _path_of(source: bytes | str | Path) -> Iterator[str]:
 def _is_utf8(path: str) -> bool:
     """Whether a path has no bytes that Python could not decode."""
     return not any("\ud800" <= letter <= "\udfff" for letter in path)
-
-
-@contextmanager
-def _stderr_silenced(is_silenced: bool) -> Iterator[None]:
-    if not is_silenced:
-        yield
-        return
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _place_nana(columns: dict[str, NDArray[Any]], source: bytes | str | Path, header: Header) -> None:

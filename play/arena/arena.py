@@ -7,12 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
+from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
+from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
-from play.arena.results import FRAMES_PER_SECOND, Row, matrix, row_of
-from play.arena.tally import Tally
+from play.arena.film import Film
+from play.arena.ratings import MISSING, Rating, is_installed, rate
+from play.arena.results import Row, matrix, row_of
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
@@ -20,6 +25,9 @@ from train.runs.run_folder import find_run
 
 SELF = "self"
 """What ``--against`` may be in every world, beside a run and the world's own player."""
+
+CountTechniques = Callable[[Sequence[Path]], Sequence[TechniqueCounts]]
+"""Counts what films show (``play.arena.film``)."""
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
@@ -78,6 +86,8 @@ class Outcome:
     """Of the runs, in the order given."""
     matrix: list[list[float | None]]
     """Net stocks per minute of each run against each other."""
+    ratings: list[Rating] | None
+    """Of all who met somebody else, the strongest first; none for a single run. None: the library that fits them is missing."""
     game_frames: int
     seconds: float
     replays: list[Path]
@@ -89,6 +99,9 @@ def hold_arena(
     say: Say,
     on_frame: OnFrame,
     now: Callable[[], float] = time.perf_counter,
+    *,
+    count: CountTechniques | None = None,
+    imitated: Sequence[Conduct] = (),
 ) -> Outcome:
     """Play every pairing and count.
 
@@ -98,6 +111,8 @@ def hold_arena(
         say: takes a line for each run that is loaded.
         on_frame: called after every frame of a cohort.
         now: a clock in seconds.
+        count: counts techniques; None: they are not counted.
+        imitated: whom each run imitates, for its rows; none: unknown.
 
     Raises:
         CheckpointError: a run is not there, or cannot be played.
@@ -109,31 +124,58 @@ def hold_arena(
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     pairings = _pairings(options, kind, say)
     files = _files(options, pairings)
-    rows: list[Row] = []
-    game_frames, begin = 0, now()
-    for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
-        about = f"{pairing.own.name} against {pairing.other.name}"
-        before, total = done * num_frames, len(pairings) * num_frames
-        games = plan(pairing, options.games, stages, options.seed)
-        tally = Tally(len(games))
-        with closing(kind.make(num_frames)) as world:
-            for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
-                tally.add(frames)
-                on_frame(about, before + int(tally.frames.max()), total)
-            for number, path in enumerate(paths):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                world.save(number, path)
-        rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
-        game_frames += int(tally.frames.sum())
+    if len(options.runs) > 1 and not is_installed():
+        say(MISSING)
+    begin = now()
+    with TemporaryDirectory(prefix="exphil-arena-") as scratch:
+        tallies: list[Tally] = []
+        sides: list[list[int]] = []
+        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings))]
+        for pairing, paths, folder in zip(pairings, files, films, strict=True):
+            games = plan(pairing, options.games, stages, options.seed)
+            about = f"{pairing.own.name} against {pairing.other.name}"
+            before, total = len(tallies) * num_frames, len(pairings) * num_frames
+            tally = Tally(len(games))
+            with closing(kind.make(num_frames)) as world, closing(Film(folder)) as film:
+                for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
+                    tally.add(frames)
+                    film.add(frames)
+                    on_frame(about, before + int(tally.frames.max()), total)
+                film.end(tally.frames)
+                _save(world, paths)
+            tallies.append(tally)
+            sides.append([game.side for game in games])
+        seconds = now() - begin
+        techniques = [{}] * len(films) if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
+    people = dict(zip(names, imitated, strict=False))
+    rows = [
+        row_of(
+            pairing.own.name,
+            pairing.other.name,
+            tally,
+            seats,
+            options.seed,
+            techniques=counts,
+            imitated=people.get(pairing.own.name),
+        )
+        for pairing, tally, seats, counts in zip(pairings, tallies, sides, techniques, strict=True)
+    ]
     return Outcome(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
-        game_frames=game_frames,
-        seconds=now() - begin,
+        ratings=_ratings(rows, names, kind.own_player, options.seed),
+        game_frames=sum(int(tally.frames.sum()) for tally in tallies),
+        seconds=seconds,
         replays=[path for paths in files for path in paths],
     )
+
+
+def _save(world: World, paths: Sequence[Path]) -> None:
+    for number, path in enumerate(paths):
+        with replacing(path) as temporary:
+            world.save(number, temporary)
 
 
 def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
@@ -151,6 +193,16 @@ def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
         raise ConfigError(
             f"--save-replays {options.save_replays}: {options.world} writes no replays; leave it out, or play in another world"
         )
+
+
+def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, seed: int) -> list[Rating] | None:
+    """Of several runs and whom they met, where the world's own player has 0 if it took part."""
+    if len(names) < 2:
+        return []
+    if not is_installed():
+        return None
+    is_anchored = any(row.against == own_player for row in rows)
+    return rate([row for row in rows if row.against != SELF], own_player if is_anchored else None, seed)
 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from play.arena.results import Conduct, Row
-from play.games.bootstrap import Rate, shown_rate
+from dataset.stats.bootstrap import shown_rate
+from dataset.stats.conduct.conduct import Conduct, conduct_lines
+from play.arena.ratings import Rating
+from play.arena.results import Row
 
 
 class Cells(NamedTuple):
@@ -50,31 +52,18 @@ def _result(row: Row) -> list[str]:
 
 
 def conduct_cells(row: Row) -> Cells:
-    """How both players of a pairing behaved."""
-    own, other = _conduct(row.conduct), _conduct(row.conduct_of_opponent)
-    rows = [[name, value, other[name]] for name, value in own.items()]
-    return Cells(f"conduct of {row.run} and {row.against}", ("", row.run, row.against), rows)
+    """How both players of a pairing behaved, and the people that the run imitates if a store was given."""
+    players = [(row.run, row.conduct), (row.against, row.conduct_of_opponent)]
+    if row.conduct_of_imitated is not None:
+        players.append((f"whom {row.run} imitates", row.conduct_of_imitated))
+    return side_by_side(f"conduct of {row.run} and {row.against}", players)
 
 
-def _conduct(conduct: Conduct) -> dict[str, str]:
-    """Figures by what they are called."""
-
-    def share(rate: Rate) -> str:
-        return shown_rate(rate, ".1%", "")
-
-    presses = {
-        f"{button.replace('_', ' ').upper()} per minute": f"{per_minute:.1f}"
-        for button, per_minute in conduct.presses_per_minute.items()
-    }
-    return presses | {
-        "presses per attack": shown_rate(conduct.presses_per_attack, ".2f", "no attack"),
-        "attacks repeated": share(conduct.repeated_attacks),
-        "time frozen while able to act": share(conduct.frozen),
-        "longest freeze": f"{conduct.longest_freeze_s:.1f} s",
-        "time off stage": share(conduct.off_stage),
-        "recoveries tried": f"{conduct.recoveries:,}",
-        "recoveries made": share(conduct.recovered),
-    }
+def side_by_side(title: str, players: Sequence[tuple[str, Conduct]]) -> Cells:
+    """How some players behaved, each by its name."""
+    names, conducts = zip(*players, strict=True)
+    rows = [[name, *values] for name, values in conduct_lines(conducts).items()]
+    return Cells(title, ("", *names), rows)
 
 
 def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> Cells:
@@ -84,6 +73,19 @@ def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str])
         for name, line in zip(names, values, strict=True)
     ]
     return Cells("net stocks per minute", ("", *names), rows)
+
+
+def ratings_cells(ratings: Sequence[Rating]) -> Cells:
+    """The strongest first."""
+    rows = [
+        [
+            each.run,
+            "0" if each.low is None else f"{each.rating:+.0f}",
+            "anchor" if each.low is None else f"{each.low:+.0f} to {each.high:+.0f}",
+        ]
+        for each in ratings
+    ]
+    return Cells("ratings, in points on Elo's scale", ("", "rating", "95 %"), rows)
 
 
 def terminal_table(cells: Cells) -> Table:

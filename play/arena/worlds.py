@@ -5,6 +5,7 @@ from dataset.duels.moves import TRAITS
 from dataset.duels.player import LEVELS
 from play.arena.arena import WorldKind
 from play.arena.duel import DuelWorld
+from play.arena.melee_sim import melee_sim_kind
 
 
 def _duel() -> WorldKind:
@@ -13,4 +14,4 @@ def _duel() -> WorldKind:
     )
 
 
-WORLDS = {"duel": _duel}
+WORLDS = {"duel": _duel, "melee-sim": melee_sim_kind}

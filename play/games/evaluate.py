@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from play.games.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
+from dataset.stats.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
 from play.games.find import Game
 
 EVERYBODY = "(all)"

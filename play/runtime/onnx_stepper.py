@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,14 @@ _NEXT = "next_"
 
 _TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 
+_NO_LOG = 4
+"""ONNX Runtime raises what it would write."""
+
 MOST_VALUES = 2**24
 """Numbers that an input or output of a graph may hold."""
+
+FIRST_STEP_S = 20.0
+"""A graph may loop for ever, and no signal interrupts a step; the largest policies take a second for their first."""
 
 Buffers = dict[str, NDArray[np.generic]]
 
@@ -141,6 +148,8 @@ class OnnxStepper(GraphStepper):
         self._session = session or open_session(path, num_players)
         metadata = require_graph(self._session, path)
         self._made_from = (path, temperature, num_players)
+        self._options, self._has_answered = ort.RunOptions(), False
+        self._options.log_severity_level = _NO_LOG
         inputs, outputs = (
             {value.name: zeros(value.shape, _TYPES[value.type], num_players) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
@@ -151,13 +160,34 @@ class OnnxStepper(GraphStepper):
         """The same policy with states of its own for as many players; both share the weights."""
         return OnnxStepper(*self._made_from, self._session)
 
+    def step(self, given: PolicyInput) -> Classes:
+        """See ``play.agent.agent.Stepper``; the first step must end in time."""
+        if self._has_answered:
+            return super().step(given)
+        timer = Timer(FIRST_STEP_S, setattr, (self._options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            result = super().step(given)
+        except CheckpointError as error:
+            if not self._options.terminate:
+                raise
+            raise CheckpointError(
+                f"policy: its graph must give classes for a frame within {FIRST_STEP_S:g} s, found none; run 'exphil export' "
+                "again"
+            ) from error
+        finally:
+            timer.cancel()
+        self._has_answered = True
+        return result
+
     def _bind(self, inputs: Buffers, outputs: Buffers) -> Callable[[], object]:
         binding = self._session.io_binding()
         for name, buffer in inputs.items():
             binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
         for name, buffer in outputs.items():
             binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
-        return partial(self._session.run_with_iobinding, binding)
+        return partial(self._session.run_with_iobinding, binding, self._options)
 
 
 def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
@@ -169,7 +199,7 @@ def open_session(model: Path | bytes, num_players: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_free_dimension_override_by_name(GRAPH_BATCH, num_players)
-    options.log_severity_level = 3
+    options.log_severity_level = _NO_LOG
     data = read_graph(model) if isinstance(model, Path) else model
     try:
         return ort.InferenceSession(data, options, ["CPUExecutionProvider"])

@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ingest.replay.parse import parse_columns
 from tests.hardening.campaign import WrongError
 from tests.hardening.parts.runs import TINY, small_run
 from tests.hardening.shell import run, small_store
@@ -135,6 +136,28 @@ def _graph(work: Path) -> str:
     return _sha(work / "runs" / "one" / "policy.onnx")
 
 
+ARENA = "arena runs/one --games 12 --seconds 3 --save-replays saved"
+
+
+def _whole_games(work: Path) -> None:
+    """Whatever was saved is a whole replay, and no second arena writes between them; then they are put away."""
+    saved = sorted((work / "saved").glob("*.slp"))
+    for path in saved:
+        parsed = parse_columns(path, rollback="last")
+        if parsed.repaired or parsed.end_method is None:
+            raise WrongError("loss", f"{path.name}: half a replay ({parsed.repaired})")
+    if saved and "give another folder" not in run(*ARENA.split(), cwd=work, codes=(2,)).err:
+        raise WrongError("message", "a second arena into the same folder does not say what to do")
+    shutil.rmtree(work / "saved", ignore_errors=True)
+
+
+def _saved(work: Path) -> str:
+    found = sorted((work / "saved").iterdir())
+    if any(path.suffix != ".slp" for path in found):
+        raise WrongError("litter", f"left for ever: {[path.name for path in found if path.suffix != '.slp']}")
+    return f"{len(found)} {_sha(*found)}"
+
+
 def _copied(work: Path) -> str:
     return _digest(work / "away" / "store") + _sha(work / "away" / "store" / "manifest.json")
 
@@ -161,6 +184,7 @@ VERBS = {
             lambda w: _sha(w / "runs" / "two" / "best.safetensors", w / "runs" / "two" / "last.safetensors"),
         ),
         Verb("export", _with_run, "export runs/one", lambda w: None, lambda w: ["export runs/one"], _graph),
+        Verb("arena", _with_run, ARENA, _whole_games, lambda w: [ARENA], _saved),
         Verb(
             "sync", _with_store, "sync up store --remote away", lambda w: sound(w / "store"),
             lambda w: ["sync up store --remote away"], _copied,
@@ -173,7 +197,13 @@ def command_process(words: list[str], work: Path) -> Any:
     """A process that runs ``exphil WORDS`` in ``work``, in a session of its own, and is not started yet."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["ingest.jobs.pipeline", "dataset.store.reencode", "train.fit.train_run", "train.export.export"]
+        [
+            "ingest.jobs.pipeline",
+            "dataset.store.reencode",
+            "train.fit.train_run",
+            "train.export.export",
+            "play.arena.arena",
+        ]
     )
     return context.Process(target=_command, args=(words, str(work)))
 

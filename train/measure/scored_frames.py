@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dataset.codecs.base import Codec
+from dataset.errors import CheckpointError
 from dataset.melee.controller import BUTTONS, CONTROLS, NEUTRAL, controller_floats
 from train.policy.components import Components, component_nll
 
@@ -146,7 +147,11 @@ class ScoredFrames:
 def score_frames(
     logits: Tensor, sampled: Tensor, target: Tensor, previous: Tensor, components: Components, controls: Controls
 ) -> ScoredFrames:
-    """Score N frames, given logits [N, S] and the sampled, true and previous classes [N, K]."""
+    """Score N frames, given logits [N, S] and the sampled, true and previous classes [N, K].
+
+    Raises:
+        CheckpointError: the logits of a frame give no probabilities.
+    """
     target, previous, sampled = target.long(), previous.long(), sampled.long()
     best, within_top, confidence, shares = [], [], [], []
     for group in components.groups:
@@ -157,7 +162,12 @@ def score_frames(
         within_top.append((top.indices == classes).any(dim=-1))
         confidence.append(top.values[..., 0])
         shares.append(probability.flatten(1))
-    likeliest = torch.cat(best, dim=1)
+    likeliest, certainty = torch.cat(best, dim=1), torch.cat(confidence, dim=1)
+    if certainty.isnan().any():
+        raise CheckpointError(
+            "policy: must give every class a probability, found frames without any, so its weights are damaged or its training "
+            "diverged; take another checkpoint, or train again"
+        )
     return ScoredFrames(
         target=target,
         previous=previous,
@@ -166,7 +176,7 @@ def score_frames(
         nll=component_nll(logits, target, components),
         best=likeliest,
         within_top=torch.cat(within_top, dim=1),
-        confidence=torch.cat(confidence, dim=1),
+        confidence=certainty,
         values=controls.of_classes(target),
         best_values=controls.of_classes(likeliest),
         previous_values=controls.of_classes(previous),

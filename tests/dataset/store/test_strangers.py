@@ -1,6 +1,7 @@
 """Stores whose tables a stranger wrote, with the very hashes that their manifest lists: an error, or a check that fails."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dataset.errors import ExphilError, SchemaError
 from dataset.stats import queries
 from dataset.store.manifest import Manifest
 from dataset.store.reencode import encode_quality, encode_windows
-from dataset.store.replay_table import REPLAYS_NAME
+from dataset.store.replay_table import REPLAYS_NAME, readable
 from dataset.store.store import Store
 from dataset.verify.verify import verify
 
@@ -156,3 +157,14 @@ def test_what_is_no_parquet_is_named(store: Path, name: str) -> None:
     relist(store)
     with pytest.raises(SchemaError, match="must be Parquet as exphil writes it, found damage"):
         Store(store).frames() if name == FRAMES else Store(store).replays()
+
+
+def test_a_panic_of_polars_prints_no_backtrace(capfd: pytest.CaptureFixture[str]) -> None:
+    def panic() -> None:
+        os.write(2, b"thread panicked at lib.rs:1\n")
+        raise pl.exceptions.PanicException("range.end")
+
+    with pytest.raises(SchemaError, match="the table: must be Parquet"), readable("the table"):
+        panic()
+    os.write(2, b"after it\n")
+    assert capfd.readouterr().err == "after it\n"

@@ -64,6 +64,23 @@ def test_a_dry_run_tells_and_does_nothing(store: Path, tmp_path: Path) -> None:
     assert told == sync_store("up", store, str(tmp_path / "remote"))
 
 
+def test_what_a_killed_run_left_is_neither_copied_nor_kept_at_either_side(store: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there" / "duels"
+    shutil.copytree(store, there)
+    left = [
+        folder / name
+        for folder in (store, there)
+        for name in ("manifest.json.7.tmp", "frames/frames-00009.parquet.7.tmp")
+    ]
+    for path in left:
+        path.write_text("half")
+    sync_store("up", store, str(tmp_path / "remote"), is_dry=True)
+    assert all(path.exists() for path in left)
+    sync_store("up", store, str(tmp_path / "remote"))
+    sync_store("down", there, str(tmp_path / "remote"))
+    assert not [path for path in (*left, *(tmp_path / "remote").rglob("*.tmp")) if path.exists()]
+
+
 def test_only_what_was_added_is_copied(store: Path, tmp_path: Path) -> None:
     sync_store("up", store, str(tmp_path / "remote"))
     before = {shard.path for shard in Manifest.load(store).shards}

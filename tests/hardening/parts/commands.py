@@ -38,6 +38,7 @@ LINES = {
     "doctor": "--no-speed",
     "play": "--policy runs/one --stand-in games/0.slp --sync --seconds 0.2",
     "eval-games": "games",
+    "arena": "runs/one --games 2 --seconds 0.3 --save-replays saved",
     "demo": "--minutes 0",
 }
 """A line of every command that works, or ends at once; edits come behind it."""
@@ -53,6 +54,7 @@ OFTEN = (
     "export",
     "eval-games",
     "play",
+    "arena",
     "train",
     "compare",
     "sweep",

@@ -10,7 +10,7 @@ from tests.hardening.campaign import Case, Part, SkippedError, WrongError
 from tests.hardening.shell import run, state
 from tests.hardening.work import VERBS
 
-NAMES = ("ingest", "ingest more", "rebuild", "encode", "quality", "train", "export", "sync")
+NAMES = ("ingest", "ingest more", "rebuild", "encode", "quality", "train", "train", "export", "sync", "arena")
 ROOM = 2**16
 LARGE = 2**28
 

@@ -9,7 +9,17 @@ from tests.hardening.campaign import Case, Part, WrongError
 from tests.hardening.shell import run
 from tests.hardening.work import VERBS, command_process, ended, said
 
-OFTEN = (*("ingest", "ingest more", "rebuild", "encode", "quality") * 3, "sync", "sync", "train", "train", "export")
+OFTEN = (
+    *("ingest", "ingest more", "rebuild", "encode", "quality") * 3,
+    "sync",
+    "sync",
+    "train",
+    "train",
+    "export",
+    "arena",
+    "arena",
+    "arena",
+)
 
 
 class Kills(Part):

@@ -132,6 +132,7 @@ class Runs(_OfRuns):
     def read(self, case: Case) -> None:
         """Load it to measure, to play, to resume or to go on from; or give it to a command."""
         from play.runtime.load import load
+        from play.runtime.rows import load_rows
         from train.runs.checkpoint import load_policy, load_state
 
         dice = random.Random(case.seed)
@@ -139,12 +140,14 @@ class Runs(_OfRuns):
             run(*self._command(dice), cwd=self.scratch)
             shutil.rmtree(self.scratch / "runs" / "next", ignore_errors=True)
             return
-        kind = dice.randrange(3)
+        kind = dice.randrange(4)
         if kind == 0:
             load_policy(self.run)
         elif kind == 1:
             _, stepper = load(str(self.run), 1.0, dice.choice(("torch", "onnx", "auto")))
             stepper.reset()
+        elif kind == 2:
+            load_rows(str(self.run), 1.0, dice.choice(("torch", "onnx", "auto")))[1](20).reset()
         else:
             load_state(self.run / "last.state.pt")
 
@@ -154,6 +157,7 @@ class Runs(_OfRuns):
             (
                 ["eval", "--policy", run, "--store", store, "--allow-seen"],
                 ["export", run],
+                ["arena", run, "--games", "1", "--seconds", "0.2"],
                 ["compare", run, run, "--store", store, "--name", "one"],
                 ["train", "--store", store, *TINY.split(), "--backbone", "gru", "--name", "one", "--resume"],
             )
@@ -222,10 +226,14 @@ class Graphs(_OfRuns):
         path.write_bytes(spoiled_plain(dice, data) if len(case.edits) > 1 and dice.random() < 0.3 else data)
 
     def read(self, case: Case) -> None:
-        """Load it as play does, and step it."""
+        """Load it as play or the arena does, and step it."""
         from play.agent.agent import Agent, Players
         from play.runtime.load import load, warm_up
 
+        if case.seed % 4 == 0:
+            done = run("arena", str(self.run), "--games", "1", "--seconds", "0.2", cwd=self.scratch)
+            self.tally[f"arena exit {done.code}"] += 1
+            return
         loaded, stepper = load(str(self.run), 1.0, "onnx")
         warm_up(Players(Agent(stepper, loaded.codec, delay=loaded.delay, seed=0)))
 

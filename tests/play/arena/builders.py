@@ -6,22 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.layout import RAW_NAMES, RAW_ROW
+from dataset.features.layout import RAW_ROW
 from dataset.melee.ids import character_from_name, stage_from_name
 from dataset.schema import FIRST_FRAME, SIDES
+from dataset.stats.conduct.tally import Tally
 from play.agent.agent import as_read
-from play.arena.tally import Tally
 from play.arena.world import Frames, Match
-
-
-def columns(num_games: int, **values: float) -> NDArray[np.float32]:
-    """Raw rows [N, len(RAW_NAMES)] of players who stand on Final Destination with four stocks; ``a_x=3`` sets a column."""
-    raw = np.zeros((num_games, len(RAW_NAMES)), np.float32)
-    usual = {"stocks": 4, "on_ground": 1, "action_state": 14, "facing": 1}
-    start = {f"{side}_{name}": value for side in SIDES for name, value in usual.items()}
-    for name, value in (start | {"stage": stage_from_name("final_destination").number} | values).items():
-        raw[:, RAW_ROW[name]] = value
-    return raw
+from tests.dataset.stats.conduct.builders import columns
 
 
 class Fields:
@@ -30,7 +21,7 @@ class Fields:
     def __init__(self, limit: int = 60) -> None:
         self.limit, self.is_closed = limit, False
         self.given: list[NDArray[np.int32]] = []
-        self.saved: list[tuple[int, str]] = []
+        self.saved: list[int] = []
 
     def reset(self, matches: Sequence[Match]) -> Frames:
         self.matches = list(matches)
@@ -58,7 +49,7 @@ class Fields:
         return self._frames(read)
 
     def save(self, game: int, path: Path) -> None:
-        self.saved.append((game, path.name))
+        self.saved.append(game)
         path.write_bytes(b"a replay")
 
     def close(self) -> None:

@@ -1,11 +1,14 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dataset.errors import ConfigError
 from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
@@ -39,9 +42,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def hold(*run: str, **options: Any) -> Outcome:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
+
+
+def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, lambda line: None, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -75,6 +83,24 @@ def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
     assert len({match.seed for world in made[-6:] for match in world.matches}) == 6 * 4
 
 
+def test_several_runs_and_whom_they_met_are_rated(runs: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def rated(*run: str, **options: Any) -> dict[str, bool] | None:
+        """Who is rated, and whether with an interval."""
+        ratings = hold(*run, games=2, **options).ratings
+        return None if ratings is None else {each.run: each.low is not None for each in ratings}
+
+    assert rated(runs[0]) == {}
+    assert rated(*runs[:2]) == {"scripted": False, "first": True, "second": True}
+    assert rated(*runs[:2], against="self") == {"first": True, "second": True}
+    met_a_run = rated(runs[0], runs[2], character="fox", against=runs[1])
+    assert met_a_run == {"first": True, "second": True, "third": True}
+    monkeypatch.setitem(sys.modules, "choix", None)
+    said: list[str] = []
+    assert rated(*runs[:2], say=said.append) is None
+    assert "choix, which is not installed" in said[-1]
+    assert "exphil[arena]" in said[-1]
+
+
 def test_a_run_may_meet_itself_or_a_run_that_meets_nobody_else(runs: Sequence[str]) -> None:
     assert met(hold(runs[0], against="self")) == [("first", "self")]
     assert {match.characters for match in made[-1].matches} == {("mewtwo", "mewtwo")}
@@ -97,9 +123,26 @@ def test_every_game_is_saved(runs: Sequence[str], tmp_path: Path) -> None:
     outcome = hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=2)
     assert [path.name for path in outcome.replays] == ["first-second-0000.slp", "first-second-0001.slp"]
     assert all(path.is_file() for path in outcome.replays)
-    assert made[-1].saved == [(0, "first-second-0000.slp"), (1, "first-second-0001.slp")]
+    assert made[-1].saved == [0, 1]
     with pytest.raises(ConfigError, match=r"--save-replays .*first-second-0000\.slp; give another folder"):
         hold(runs[0], against=runs[1], save_replays=tmp_path / "new" / "replays", games=3)
+
+
+def test_an_arena_that_is_stopped_while_it_saves_leaves_whole_replays_only(
+    runs: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Fields, game: int, path: Path) -> None:
+        path.write_bytes(b"half a rep" if game else b"a replay")
+        if game:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fields, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hold(runs[0], save_replays=tmp_path, games=3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"first-scripted-0000.slp": b"a replay"}
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match=r"--save-replays .*first-scripted-0000\.slp"):
+        hold(runs[0], save_replays=tmp_path, games=3)
 
 
 def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
@@ -165,3 +208,31 @@ def test_a_run_takes_part_once(runs: Sequence[str], against: str) -> None:
 def test_folders_called_alike_are_told_apart_by_their_paths(runs: Sequence[str], tmp_path: Path) -> None:
     twin = str(random_run(tmp_path / "first", hidden=19))
     assert met(hold(runs[0], against=twin)) == [(runs[0], twin)]
+
+
+def test_every_pairing_is_filmed_and_gets_its_techniques(runs: Sequence[str]) -> None:
+    filmed: list[tuple[int, list[int]]] = []
+
+    def count(folders: Sequence[Path]) -> list[dict[str, NDArray[np.int64]]]:
+        for folder in folders:
+            lengths = np.load(folder / "lengths.npy").tolist()
+            frames = np.fromfile(folder / "frames.bin", np.float32).reshape(-1, len(lengths), 2, 4)
+            filmed.append((len(frames), lengths))
+        return [{"wavedash": np.full((3, 4, 2), number)} for number in range(len(folders))]
+
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, count=count)
+    rates = [row.conduct.techniques["wavedash"] for row in outcome.rows]
+    assert [technique and technique.count for technique in rates] == [0, 4, 8]
+    assert [longest for longest, _ in filmed] == [max(lengths) for _, lengths in filmed]
+    assert sum(sum(lengths) for _, lengths in filmed) == outcome.game_frames
+
+
+def test_rows_of_a_run_tell_whom_it_imitates(runs: Sequence[str]) -> None:
+    plain = hold(*runs[:2]).rows
+    imitated = [replace(plain[0].conduct, recoveries=number) for number in (7, 8)]
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, imitated=imitated)
+    told = [row.conduct_of_imitated and row.conduct_of_imitated.recoveries for row in outcome.rows]
+    assert told == [7, 8, 7]
+    assert {row.conduct_of_imitated for row in plain} == {None}

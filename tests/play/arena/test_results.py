@@ -2,8 +2,8 @@
 
 import pytest
 
+from dataset.stats.conduct.tally import Tally
 from play.arena.results import Row, matrix, row_of
-from play.arena.tally import Tally
 from tests.play.arena.builders import tally
 
 

@@ -117,3 +117,19 @@ def test_classes_that_the_codec_lacks_are_refused(exported_run: Path) -> None:
         stepper._run = [lambda value=value: stepper._outputs["classes"].fill(value)] * 2  # type: ignore[misc]
         with pytest.raises(CheckpointError, match="must give classes of its codec"):
             stepper.step(given)
+
+
+def test_a_graph_that_never_answers_is_given_up(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("play.runtime.onnx_stepper.FIRST_STEP_S", 0.2)
+    model = onnx.load(graph)
+    (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
+    model.graph.initializer.append(helper.make_tensor("for_ever", TensorProto.INT64, [], [2**40]))
+    loop.input[0], loop.input[1] = "for_ever", ""
+    body = loop.attribute[0].g
+    (last,) = (node for node in body.node if body.output[0].name in node.output)
+    last.CopyFrom(helper.make_node("Identity", [body.input[1].name], [body.output[0].name]))
+    graph.write_bytes(model.SerializeToString())
+    stepper = OnnxStepper(graph)
+    given = PolicyInput(*(buffer.copy() for buffer in stepper._given))
+    with pytest.raises(CheckpointError, match=r"within 0\.2 s"):
+        stepper.step(given)

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from dataset.errors import CheckpointError
 from tests.train.measure.builders import COMPONENTS, CONTROLS, FRAMES, logits_of
 from train.measure.metrics import Calibration, Metrics
 from train.measure.scored_frames import Controls, score_frames
@@ -19,6 +20,14 @@ def report_of(shares: list[list[float]], target: list[list[int]], previous: list
         held = torch.tensor(previous)[rows].to(torch.uint8)
         metrics.add(score_frames(logits_of(shares)[rows], classes.long(), classes, held, COMPONENTS, CONTROLS))
     return metrics.report()
+
+
+@pytest.mark.parametrize("logit", [float("nan"), float("inf")])
+def test_logits_that_give_no_probabilities_are_refused(logit: float) -> None:
+    logits, classes = logits_of(FRAMES["shares"]).clone(), torch.tensor(FRAMES["target"])
+    logits[-1, 0] = logit
+    with pytest.raises(CheckpointError, match="frames without any"):
+        score_frames(logits, classes, classes, classes, COMPONENTS, CONTROLS)
 
 
 @pytest.fixture

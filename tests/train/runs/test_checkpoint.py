@@ -1,4 +1,6 @@
+import errno
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,16 @@ def test_a_training_state_comes_back_and_holds_only_plain_values(tmp_path: Path)
     torch.save({"path": tmp_path}, tmp_path / "evil.state.pt")
     with pytest.raises(CheckpointError, match="must be a saved training state"):
         load_state(tmp_path / "evil.state.pt")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("is_state", [False, True])
+def test_a_full_disk_says_so_itself_while_a_run_is_saved(is_state: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.runs.checkpoint.replacing", lambda path: nullcontext(path))
+    full = Path("/dev/full")
+    with pytest.raises(OSError, match="No space left") as found:
+        save_state({"step": 3}, full) if is_state else save_weights(Policy(tiny_policy_config()), full)
+    assert found.value.errno == errno.ENOSPC
 
 
 def test_a_policy_trained_on_windows_says_so(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""Counts what happens in the games of a cohort while they are played, so that no frame has to be kept.
+"""Counts what happens in games that run in lock step, frame by frame, so that no frame has to be kept.
 
-Everything is counted for both sides, from the raw columns that policies see too: what columns do not show is not counted.
+The arena counts games while they are played, ``dataset.stats.conduct.people`` those of a store. Everything is counted for both
+sides, from the raw columns that policies see too: what columns do not show is not counted.
 Arrays are [N, 2] for N games and two sides unless stated otherwise.
 """
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +14,18 @@ from dataset.features.layout import HITSTUN_STATES, LEDGE_X, RAW_ROW
 from dataset.melee.controller import BUTTONS, A, Z
 from dataset.melee.ids import NUM_ACTION_STATES
 from dataset.schema import SIDES
-from play.arena.world import Frames
 
 FREEZE_FRAMES = 60
 """A player freezes who can act and keeps the very same controller for a second or longer."""
 
-_SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
-_SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in _SEEN])
+BELOW_FLOOR = 12.0
+"""A player in the air under the stage is off it from so many units below the floor's height on. Feet are drawn up in the air,
+so whoever lands sinks a little first: 9,107 times did a player between the ledges (side a of 129 real games) sink below the
+floor; 8,784 times it was by less than 10 units, 4 times by 10 to 12, and 319 times by more."""
+
+SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
+"""What is looked at of both players, beside the stage and their controllers."""
+_SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in SEEN])
 _STAGE = RAW_ROW["stage"]
 _STICK_FLICK = 53
 """From here on, in 1/80, the C-stick attacks."""
@@ -25,6 +33,22 @@ _BITS = np.array([bit for _, bit in BUTTONS], np.int32)
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+class Frames(Protocol):
+    """One frame of each of N games, as ``play.arena.world.Frames`` has it."""
+
+    @property
+    def raw(self) -> NDArray[np.float32]:
+        """[N, len(RAW_NAMES)] raw columns."""
+
+    @property
+    def controllers(self) -> NDArray[np.int32]:
+        """[N, 2, 6] in the order of ``CONTROLLER_NAMES``: what the game read in this frame."""
+
+    @property
+    def is_over(self) -> NDArray[np.bool_]:
+        """[N] games of which this is the last frame, or a later one."""
 
 
 def _states(*ranges: tuple[int, int]) -> Flags:
@@ -59,7 +83,8 @@ class Tally:
         self.presses: Counts = np.zeros((*shape, len(BUTTONS)), np.int64)
         """[N, 2, 8] in the order of ``BUTTONS``."""
         self.present, self.able, self.frozen, self.off_stage = (_zeros(shape) for _ in range(4))
-        """Frames in the game at all, able to act, frozen (of those), and in the air beyond a ledge or below the floor."""
+        """Frames in the game at all, able to act, frozen (of those), and off the stage: in the air beyond a ledge or under the
+        stage."""
         self.longest_freeze = _zeros(shape)
         """Most frames that a player could act and kept the very same controller."""
         self.attacks, self.repeats, self.attack_presses = (_zeros(shape) for _ in range(3))
@@ -77,7 +102,7 @@ class Tally:
     def add(self, frames: Frames) -> None:
         """Count one frame of every game that was not over before it."""
         playing = ~self._is_over[:, None]
-        seen = dict(zip(_SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
+        seen = dict(zip(SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
         state, stocks = seen["action_state"].astype(np.int64), seen["stocks"].astype(np.int64)
         last_state, last_age, last_controllers = self._last or (state, seen["action_frame"], frames.controllers)
         is_present = playing & ~_AWAY[state]
@@ -115,7 +140,7 @@ class Tally:
         """Count time off the stage, and whether each trip there ended back on it."""
         in_air = (seen["on_ground"] == 0) & ~_LEDGE[state] & is_present
         is_beyond = np.abs(seen["x"]) > LEDGE_X[stage.astype(np.intp)][:, None]
-        is_off = in_air & (is_beyond | (seen["y"] < 0))
+        is_off = in_air & (is_beyond | (seen["y"] < -BELOW_FLOOR))
         self.off_stage += is_off
         self._is_off |= is_off
         is_back = self._is_off & is_present & ~in_air
