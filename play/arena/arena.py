@@ -131,18 +131,19 @@ def hold_arena(
     files = _files(options, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
-    tallies: list[tuple[Tally, list[int]]] = []
-    films: list[Path] = []
     begin = now()
     with TemporaryDirectory(prefix="exphil-arena-") as scratch:
-        for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
-            about = f"{pairing.own.name} against {pairing.other.name}"
-            before, total = done * num_frames, len(pairings) * num_frames
+        tallies: list[Tally] = []
+        sides: list[list[int]] = []
+        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings))]
+        for pairing, paths, folder in zip(pairings, files, films, strict=True):
             games = plan(pairing, options.games, stages, options.seed)
-            tally, film = Tally(len(games)), Film(Path(scratch) / f"{done:06d}")
+            about = f"{pairing.own.name} against {pairing.other.name}"
+            before, total = len(tallies) * num_frames, len(pairings) * num_frames
+            tally = Tally(len(games))
             if watch is not None:
                 watch.begin(pairing, games, num_frames, has_platforms=kind.has_platforms)
-            with closing(kind.make(num_frames)) as world, closing(film):
+            with closing(kind.make(num_frames)) as world, closing(Film(folder)) as film:
                 for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
                     tally.add(frames)
                     film.add(frames)
@@ -150,11 +151,10 @@ def hold_arena(
                         watch.show(frames)
                     on_frame(about, before + int(tally.frames.max()), total)
                 film.end(tally.frames)
-                for number, path in enumerate(paths):
-                    with replacing(path) as temporary:
-                        world.save(number, temporary)
-            tallies.append((tally, [game.side for game in games]))
-            films.append(film.folder)
+                _save(world, paths)
+            tallies.append(tally)
+            sides.append([game.side for game in games])
+        seconds = now() - begin
         techniques = [{}] * len(films) if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
     people = dict(zip(names, imitated, strict=False))
@@ -163,22 +163,28 @@ def hold_arena(
             pairing.own.name,
             pairing.other.name,
             tally,
-            sides,
+            seats,
             options.seed,
             techniques=counts,
             imitated=people.get(pairing.own.name),
         )
-        for pairing, (tally, sides), counts in zip(pairings, tallies, techniques, strict=True)
+        for pairing, tally, seats, counts in zip(pairings, tallies, sides, techniques, strict=True)
     ]
     return Outcome(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
         ratings=_ratings(rows, names, kind.own_player, options.seed),
-        game_frames=sum(int(tally.frames.sum()) for tally, _ in tallies),
-        seconds=now() - begin,
+        game_frames=sum(int(tally.frames.sum()) for tally in tallies),
+        seconds=seconds,
         replays=[path for paths in files for path in paths],
     )
+
+
+def _save(world: World, paths: Sequence[Path]) -> None:
+    for number, path in enumerate(paths):
+        with replacing(path) as temporary:
+            world.save(number, temporary)
 
 
 def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
