@@ -14,6 +14,7 @@ VERIFY_EXAMPLES = examples("exphil verify --store data/mewtwo", "exphil verify -
 STATS_EXAMPLES = examples(
     "exphil stats --store data/mewtwo --query matchups",
     "exphil stats --store data/mewtwo --query techniques --character mewtwo",
+    "exphil stats --store data/mewtwo --query conduct --character mewtwo --split train --games 200",
     'exphil stats --store data/mewtwo --sql "SELECT split, COUNT(*) AS games FROM replays GROUP BY split"',
     "exphil stats --store data/mewtwo --html card.html",
 )
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("stats", epilog=STATS_EXAMPLES)(stats_command)
     app.command("encode", epilog=ENCODE_EXAMPLES)(encode_command)
     app.command("sync", epilog=SYNC_EXAMPLES)(sync_command)
+    app.command("count-techniques", hidden=True)(count_techniques_command)
 
 
 def verify_command(
@@ -67,7 +69,7 @@ def stats_command(
     query: Annotated[
         str | None,
         typer.Option(
-            metavar="[summary|characters|stages|matchups|actions|techniques|quality]",
+            metavar="[summary|characters|stages|matchups|actions|techniques|quality|conduct]",
             help="What to ask.",
             show_default="summary",
         ),
@@ -85,6 +87,19 @@ def stats_command(
         int | None,
         typer.Option(
             min=1, max=4, help="Techniques of the player on this port, for example in dittos.", show_default="all"
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="[train|val|test]", help="Conduct in this split.", show_default="the whole store"),
+    ] = None,
+    games: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Conduct in at most so many games, chosen by hash: more games include fewer.",
+            show_default="50",
         ),
     ] = None,
     html: Annotated[
@@ -106,6 +121,9 @@ def stats_command(
     from dataset.stats import queries
     from dataset.store.store import Store
 
+    for name, value in (("--split", split), ("--games", games)):
+        if value is not None and query != "conduct":
+            raise ConfigError(f"{name} {value}: concerns --query conduct alone; leave it out")
     is_narrowed = character is not None or by_player or port is not None
     if sql is not None and (query is not None or is_narrowed):
         raise ConfigError(
@@ -127,6 +145,14 @@ def stats_command(
         typer.echo(
             json_line({"html": str(html), "bytes": size}) if as_json else f"{printable(str(html))}: {size:,} bytes"
         )
+        return
+    if query == "conduct":
+        for name, is_given in (("--by-player", by_player), ("--port", port is not None), ("--csv", as_csv)):
+            if is_given:
+                raise ConfigError(f"{name}: has no effect with --query conduct; leave it out")
+        from dataset.stats.conduct.report import report_conduct
+
+        report_conduct(opened, character, split, games, as_json=as_json)
         return
     if sql is not None:
         rows = queries.sql(opened, sql)
@@ -241,3 +267,15 @@ def sync_command(
         typer.echo(json_line(asdict(done)))
     else:
         typer.echo(f"{done.files:,} files, {done.bytes / 1e6:,.1f} MB {'would be ' if dry_run else ''}copied")
+
+
+def count_techniques_command(
+    folders: Annotated[list[Path], typer.Argument(help="What an arena wrote of each pairing.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Count techniques in the frames of an arena; ``exphil arena`` runs this."""
+    from dataset.reporting.tables import json_line
+    from dataset.stats.conduct.techniques import count_filmed
+
+    films = [{name: counts.tolist() for name, counts in count_filmed(folder).items()} for folder in folders]
+    typer.echo(json_line({"films": films}) if as_json else f"{len(films)} pairings; add --json to see the counts")

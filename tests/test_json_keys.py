@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +29,8 @@ MEASURED = " ".join(
 )
 ROW = (
     "label backbone seeds runs parameters train_replays train_frames intervals "
-    f"epochs frames_trained train_seconds cpu_seconds frames_per_second step_ms_p50 step_ms_p99 {MEASURED}"
+    "epochs frames_trained train_seconds cpu_seconds frames_per_second step_ms_p50 step_ms_p99 "
+    f"net_stocks_per_minute net_stocks_per_minute_spread net_stocks_interval arena_error {MEASURED}"
 )
 BASELINE = (
     "nll nll_by_component accuracy accuracy_by_component accuracy_by_control exact change_nll "
@@ -48,7 +49,6 @@ CONDUCT = (
     "presses_per_minute presses_per_attack presses_per_attack_interval repeated_attacks repeated_attacks_interval "
     "frozen frozen_interval longest_freeze_s off_stage off_stage_interval recoveries recovered recovered_interval techniques"
 )
-
 KEYS: dict[str, dict[str, str]] = {
     "ingest": {
         "": "replays_found replays_new replays_ingested replays_rejected replays_failed replays_duplicate "
@@ -80,6 +80,13 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[]": "replays frames hours train val test matches resimulated frame_gaps oldest_version newest_version "
         "rejected failed duplicate",
     },
+    "stats --query conduct": {
+        "": "rows",
+        "rows[]": "conduct games games_there games_older minutes",
+        "rows[].conduct": "presses_per_minute presses_per_attack repeated_attacks frozen longest_freeze_s off_stage "
+        "recoveries recovered techniques",
+        "rows[].conduct.techniques.teleport": "count tries share per_minute",
+    },
     "stats --html": {
         "": "html bytes",
     },
@@ -93,13 +100,13 @@ KEYS: dict[str, dict[str, str]] = {
         "config": "policy data optim loss seed",
     },
     "compare": {
-        "": "rows baselines differences law failed notes report",
+        "": "rows baselines differences law arena nll_rank_correlation failed notes report",
         "rows[]": ROW,
         "rows[].intervals": "val test",
         "baselines[]": f"label intervals reports {MEASURED}",
     },
     "sweep": {
-        "": "rows baselines differences law failed notes report",
+        "": "rows baselines differences law arena nll_rank_correlation failed notes report",
         "rows[]": ROW,
         "law": "points curve extrapolated floor exponent doubt",
         "law.points[]": "frames replays val_nll low high",
@@ -135,7 +142,7 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[].win_rate": "value low high",
     },
     "arena": {
-        "": "world games runs rows matrix ratings game_frames seconds replays",
+        "": "world games runs rows matrix ratings game_frames seconds replays html",
         "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided won "
         "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
         "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "
@@ -143,6 +150,8 @@ KEYS: dict[str, dict[str, str]] = {
         "win_rate_interval conduct conduct_of_opponent conduct_of_imitated",
         "rows[].conduct": CONDUCT,
         "rows[].conduct_of_opponent": CONDUCT,
+        "rows[].conduct_of_imitated": CONDUCT,
+        "rows[].conduct.techniques.teleport": "count tries share share_interval per_minute per_minute_interval",
         "rows[].conduct.presses_per_minute": "a b x y z l r d_up",
     },
     "sync": {
@@ -156,9 +165,9 @@ KEYS: dict[str, dict[str, str]] = {
         "stages[]": "name seconds result",
     },
     "doctor": {
-        "": "ok versions libraries extras devices memory_bytes memory_free_bytes disk_free_bytes speeds",
+        "": "ok versions libraries extras simulator devices memory_bytes memory_free_bytes disk_free_bytes speeds",
         "versions": "exphil python system",
-        "extras": "core ingest train play openvino arena s3 7z ray hub",
+        "extras": "core ingest train play openvino arena umi s3 7z ray hub",
         "extras.core": "whole missing broken install",
         "devices": "cpus instructions cuda openvino",
         "speeds": "parse_frames_per_cpu_second loader_windows_per_second train_frames_per_second step_ms_p50 seconds "
@@ -177,6 +186,7 @@ COMMANDS = {
     "verify": "verify --store store --quick",
     "inspect": "inspect --store store --frames 0:2",
     "stats": "stats --store store",
+    "stats --query conduct": "stats --store store --query conduct",
     "stats --html": "stats --store store --html card.html",
     "train": f"train --name one {TINY}",
     "train --show-config": "train --show-config",
@@ -188,7 +198,7 @@ COMMANDS = {
     "play --stand-in": "play --policy runs/one --stand-in short.slp --sync",
     "play --check": "play --check --dolphin . --iso .",
     "eval-games": "eval-games logs",
-    "arena": "arena runs/one --games 2 --seconds 1",
+    "arena": "arena runs/one --games 2 --seconds 1 --store store",
     "sync": "sync up store --remote away",
     "hub": "hub push store --repo me/duels",
     "demo": "demo",
@@ -222,14 +232,21 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         app = typer.Typer()
         for stage in ("ingest", "dataset", "train", "play"):
             import_module(f"{stage}.cli").register(app)
+        for module in ("film", "imitated"):
+            patch.setattr(f"play.arena.{module}.run_child", lambda *arguments: (within(app, arguments), []))
         results = {}
         for name, line in COMMANDS.items():
             if name == "sync" and shutil.which("rclone") is None:
                 continue
-            done = CliRunner().invoke(app, [*line.split(), "--json"])
-            assert done.stdout.endswith("}\n"), f"{name}: {done.exception!r}\n{done.stderr}"
-            results[name] = json.loads(done.stdout.splitlines()[-1])
+            results[name] = within(app, line.split())
         yield results
+
+
+def within(app: typer.Typer, arguments: Sequence[str]) -> Any:
+    """What a command prints with ``--json``."""
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.stdout.endswith("}\n"), f"{arguments}: {done.exception!r}\n{done.stderr}"
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def at(value: Any, path: str) -> Any:

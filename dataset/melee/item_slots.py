@@ -40,6 +40,40 @@ class ItemSlots:
         return places
 
 
+EMPTY = -1
+"""Stands for the spawn id of no item."""
+
+SpawnIds = NDArray[np.int64]
+
+
+def assign_games(spawn_ids: SpawnIds, held: SpawnIds) -> tuple[NDArray[np.intp], SpawnIds]:
+    """What ``ItemSlots`` decides, for one frame of each of N games at once.
+
+    Args:
+        spawn_ids: [N, M] of the items that each game lists, ``EMPTY`` where there is none.
+        held: [N, NUM_ITEM_SLOTS] of the items that the slots held in the frame before; all ``EMPTY`` in a game's first.
+
+    Returns:
+        For each slot the position in ``spawn_ids`` of the item that it holds, or -1; and ``held`` for the next frame.
+    """
+    is_listed = spawn_ids != EMPTY
+    is_same = (held[:, :, None] == spawn_ids[:, None, :]) & is_listed[:, None, :]
+    positions = _positions(is_same)
+    is_waiting = is_listed & ~is_same.any(axis=1)
+    if is_waiting.any():  # the first that waits takes the first free slot, the second the second, and so on
+        is_free = positions < 0
+        turns = np.cumsum(is_waiting, axis=1)
+        is_taken = np.cumsum(is_free, axis=1)[:, :, None] == turns[:, None, :]
+        taken = _positions(is_taken & is_waiting[:, None, :])
+        positions = np.where(is_free, taken, positions)
+    return positions, np.where(positions < 0, EMPTY, np.take_along_axis(spawn_ids, positions, axis=1))
+
+
+def _positions(is_there: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """[N, slots] where the one that is true stands in the last axis, or -1."""
+    return np.where(is_there.any(axis=2), is_there.argmax(axis=2), -1)
+
+
 class Held(NamedTuple):
     """Every cell of a replay's slots that holds an item."""
 

@@ -16,6 +16,9 @@ CHART_WIDTH, CHART_HEIGHT = 360, 96
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 8, 34
 
+_LETTER, _MOST_LETTERS = 7.3, 24
+"""Width of a letter of a name, and how many of a name are shown beside a row."""
+
 FEW_POINTS = 12
 """Lines of at most so many points have them drawn."""
 
@@ -197,20 +200,35 @@ def scatter(dots: Sequence[Dot], x_label: str, y_label: str, *, is_log_x: bool =
     return _svg(f"{y_label} over {x_label}", _grid(across, up, x_label, y_label) + "".join(parts))
 
 
-def intervals(dots: Sequence[Dot], x_label: str, *, form: str = ".3f") -> str:
-    """A row a dot, its interval as a line, its value written out."""
-    row, left, right = 26, 104, 52
+def intervals(dots: Sequence[Dot], x_label: str, *, form: str = ".3f", origin: float | None = None) -> str:
+    """A row a dot, its interval as a line, its value written out.
+
+    Args:
+        dots: from top to bottom.
+        x_label: what the values are.
+        form: of the values written out.
+        origin: a value that is on the scale and marked, such as 0 for what may be above or below it.
+    """
+    row, right = 26, 52
+    left = min(max(104, 14 + _LETTER * max(len(dot.name) for dot in dots)), 14 + _LETTER * _MOST_LETTERS)
     height = row * len(dots) + BOTTOM
-    values = [v for dot in dots for v in (dot.value, *(dot.interval or ()))]
+    values = [v for dot in dots for v in (dot.value, *(dot.interval or ()))] + ([] if origin is None else [origin])
     across = Axis.over(values, left, WIDTH - right)
     parts = []
     for tick in across.ticks():
         x = across.place(tick)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - BOTTOM}"/>')
         parts.append(f'<text x="{x:.1f}" y="{height - 18}" text-anchor="middle">{_tick(tick)}</text>')
+    if origin is not None:
+        x = across.place(origin)
+        parts.append(f'<path d="M{x:.1f} 0V{height - BOTTOM}" stroke="var(--soft)"/>')
     for place, dot in enumerate(dots):
         y = row * place + row / 2
-        parts.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end" class="name">{escape(dot.name)}</text>')
+        name = dot.name if len(dot.name) <= _MOST_LETTERS else f"{dot.name[: _MOST_LETTERS - 1]}…"
+        parts.append(
+            f'<text x="{left - 10}" y="{y + 4}" text-anchor="end" class="name">{escape(name)}'
+            f"<title>{escape(dot.name)}</title></text>"
+        )
         if dot.interval is not None:
             low, high = (across.place(end) for end in dot.interval)
             parts.append(

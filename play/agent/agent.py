@@ -202,14 +202,18 @@ class Players:
             agent.skip(num_frames)
 
 
-def as_read(controller: Controllers) -> Controllers:
-    """The controller that the game will read, and Slippi record, after ``controller`` was pressed; int32 [6].
+def as_read(controllers: Controllers) -> Controllers:
+    """The controllers that the game will read, and Slippi record, after ``controllers`` were pressed; both int32 [..., 6].
 
     Sticks are drawn into the circle and lose their dead zone, and Z pulls the trigger to 49/140.
     """
-    main_x, main_y, c_x, c_y, trigger, bits = (int(value) for value in controller)
-    read = (*game_stick(main_x, main_y), *game_stick(c_x, c_y), game_trigger(trigger, 0, bits), bits)
-    return np.array(read, dtype=np.int32)
+    read = [_read(*each) for each in controllers.reshape(-1, 6).tolist()]
+    return np.array(read, dtype=np.int32).reshape(controllers.shape)
+
+
+@lru_cache(_REMEMBERED)
+def _read(main_x: int, main_y: int, c_x: int, c_y: int, trigger: int, bits: int) -> tuple[int, ...]:
+    return (*game_stick(main_x, main_y), *game_stick(c_x, c_y), game_trigger(trigger, 0, bits), bits)
 
 
 def _noise(seed: int | tuple[int, ...], num_components: int) -> Iterator[NDArray[np.float32]]:

@@ -7,15 +7,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
+from play.arena.film import Film
 from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
+from play.arena.watch import Watch
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
@@ -23,6 +26,9 @@ from train.runs.run_folder import find_run
 
 SELF = "self"
 """What ``--against`` may be in every world, beside a run and the world's own player."""
+
+CountTechniques = Callable[[Sequence[Path]], Sequence[TechniqueCounts]]
+"""Counts what films show (``play.arena.film``)."""
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
@@ -43,6 +49,8 @@ class WorldKind:
     """Strengths of its own player; the last is the one to beat."""
     can_save: bool = True
     """Whether it writes replays."""
+    has_platforms: bool = True
+    """Whether its stages have platforms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +102,10 @@ def hold_arena(
     say: Say,
     on_frame: OnFrame,
     now: Callable[[], float] = time.perf_counter,
+    *,
+    count: CountTechniques | None = None,
+    imitated: Sequence[Conduct] = (),
+    watch: Watch | None = None,
 ) -> Outcome:
     """Play every pairing and count.
 
@@ -103,6 +115,9 @@ def hold_arena(
         say: takes a line for each run that is loaded.
         on_frame: called after every frame of a cohort.
         now: a clock in seconds.
+        count: counts techniques; None: they are not counted.
+        imitated: whom each run imitates, for its rows; none: unknown.
+        watch: shows games while they are played, and paces them.
 
     Raises:
         CheckpointError: a run is not there, or cannot be played.
@@ -116,32 +131,60 @@ def hold_arena(
     files = _files(options, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
-    rows: list[Row] = []
-    game_frames, begin = 0, now()
-    for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
-        about = f"{pairing.own.name} against {pairing.other.name}"
-        before, total = done * num_frames, len(pairings) * num_frames
-        games = plan(pairing, options.games, stages, options.seed)
-        tally = Tally(len(games))
-        with closing(kind.make(num_frames)) as world:
-            for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
-                tally.add(frames)
-                on_frame(about, before + int(tally.frames.max()), total)
-            for number, path in enumerate(paths):
-                with replacing(path) as temporary:
-                    world.save(number, temporary)
-        rows.append(row_of(pairing.own.name, pairing.other.name, tally, [game.side for game in games], options.seed))
-        game_frames += int(tally.frames.sum())
+    begin = now()
+    with TemporaryDirectory(prefix="exphil-arena-") as scratch:
+        tallies: list[Tally] = []
+        sides: list[list[int]] = []
+        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings))]
+        for pairing, paths, folder in zip(pairings, files, films, strict=True):
+            games = plan(pairing, options.games, stages, options.seed)
+            about = f"{pairing.own.name} against {pairing.other.name}"
+            before, total = len(tallies) * num_frames, len(pairings) * num_frames
+            tally = Tally(len(games))
+            if watch is not None:
+                watch.begin(pairing, games, num_frames, has_platforms=kind.has_platforms)
+            with closing(kind.make(num_frames)) as world, closing(Film(folder)) as film:
+                for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
+                    tally.add(frames)
+                    film.add(frames)
+                    if watch is not None:
+                        watch.show(frames)
+                    on_frame(about, before + int(tally.frames.max()), total)
+                film.end(tally.frames)
+                _save(world, paths)
+            tallies.append(tally)
+            sides.append([game.side for game in games])
+        seconds = now() - begin
+        techniques = [{}] * len(films) if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
+    people = dict(zip(names, imitated, strict=False))
+    rows = [
+        row_of(
+            pairing.own.name,
+            pairing.other.name,
+            tally,
+            seats,
+            options.seed,
+            techniques=counts,
+            imitated=people.get(pairing.own.name),
+        )
+        for pairing, tally, seats, counts in zip(pairings, tallies, sides, techniques, strict=True)
+    ]
     return Outcome(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
         ratings=_ratings(rows, names, kind.own_player, options.seed),
-        game_frames=game_frames,
-        seconds=now() - begin,
+        game_frames=sum(int(tally.frames.sum()) for tally in tallies),
+        seconds=seconds,
         replays=[path for paths in files for path in paths],
     )
+
+
+def _save(world: World, paths: Sequence[Path]) -> None:
+    for number, path in enumerate(paths):
+        with replacing(path) as temporary:
+            world.save(number, temporary)
 
 
 def _require_able(options: ArenaOptions, kind: WorldKind) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from dataset.stats.bootstrap import shown_rate
-from dataset.stats.conduct.conduct import conduct_lines
+from dataset.stats.conduct.conduct import Conduct, conduct_lines
 from play.arena.ratings import Rating
 from play.arena.results import Row
 
@@ -56,9 +56,14 @@ def conduct_cells(row: Row) -> Cells:
     players = [(row.run, row.conduct), (row.against, row.conduct_of_opponent)]
     if row.conduct_of_imitated is not None:
         players.append((f"whom {row.run} imitates", row.conduct_of_imitated))
+    return side_by_side(f"conduct of {row.run} and {row.against}", players)
+
+
+def side_by_side(title: str, players: Sequence[tuple[str, Conduct]]) -> Cells:
+    """How some players behaved, each by its name."""
     names, conducts = zip(*players, strict=True)
     rows = [[name, *values] for name, values in conduct_lines(conducts).items()]
-    return Cells(f"conduct of {row.run} and {row.against}", ("", *names), rows)
+    return Cells(title, ("", *names), rows)
 
 
 def matrix_cells(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> Cells:

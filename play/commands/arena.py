@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.terminal import ProgressLines, examples, to_stderr
-from play.commands.play import stdout_console
+from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
+from play.commands.play import require_terminal, stdout_console
 
 if TYPE_CHECKING:
-    from play.arena.arena import OnFrame
+    from play.arena.arena import ArenaOptions, OnFrame, Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,11 @@ def register(app: typer.Typer) -> None:
             "exphil arena first",
             "exphil arena first --games 64 --seconds 60 --stages battlefield,final_destination --seed 1",
             "exphil arena first --against self --save-replays arena-replays",
+            "exphil arena first --store data/mewtwo",
             "exphil arena first second third --level 2 --json",
+            "exphil arena first --world melee-sim --against second --opponent-character fox",
+            "exphil arena first second --html arena.html",
+            "exphil arena first --games 4 --watch",
         ),
     )(arena)
 
@@ -34,15 +38,20 @@ def arena(
         typer.Argument(metavar="RUN…", help="Run folders, run names or checkpoint files.", show_default=False),
     ],
     world: Annotated[
-        str, typer.Option(help="Where they play: duel, the built-in duel, which needs neither a disc nor Dolphin.")
+        str,
+        typer.Option(
+            metavar="duel|melee-sim",
+            help="Where they play: in the built-in duel, which needs neither a disc nor Dolphin, or in melee-sim-light, an exact "
+            "simulator that you install yourself. exphil has not been run against the real melee-sim-light yet.",
+        ),
     ] = "duel",
     against: Annotated[
         str | None,
         typer.Option(
             metavar="scripted|self|RUN",
             help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
-            "each other.",
-            show_default="scripted",
+            "each other. In melee-sim nobody is scripted.",
+            show_default="scripted; none in melee-sim",
         ),
     ] = None,
     level: Annotated[
@@ -75,9 +84,24 @@ def arena(
         str, typer.Option(help="onnx, torch, or auto: ONNX Runtime if exphil export was run, else PyTorch.")
     ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same games.")] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or URL of the store that the runs were trained on, to show the conduct of the people they imitate: "
+            "measured in at most 50 of its train games.",
+            show_default=False,
+        ),
+    ] = None,
     save_replays: Annotated[
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
+    ] = None,
+    is_watched: Annotated[
+        bool, typer.Option("--watch", help="Show one game live in the terminal, at 60 frames per second at most.")
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Also write the results as a page.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
@@ -85,9 +109,14 @@ def arena(
 
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
+    from rich.console import Console
+
     from play.arena.arena import ArenaOptions, hold_arena
+    from play.arena.film import count_techniques
+    from play.arena.imitated import measure_imitated
     from play.arena.ratings import MISSING
     from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
+    from play.arena.watch import Watch
     from play.arena.worlds import WORLDS
 
     options = ArenaOptions(
@@ -105,10 +134,23 @@ def arena(
         runtime=runtime,
         save_replays=save_replays,
     )
-    with _progress(games) as on_frame:
-        outcome = hold_arena(options, WORLDS, to_stderr, on_frame)
+    if is_watched:
+        require_terminal("--watch")
+    if store is None:
+        to_stderr(
+            "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"
+        )
+    imitated = [] if store is None else measure_imitated(runs, store, to_stderr)
+    shown = Watch(Console(stderr=True, highlight=False)) if is_watched else nullcontext()
+    with shown as watch, _progress(games, is_hidden=is_watched) as on_frame:
+        outcome = hold_arena(
+            options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated, watch=watch
+        )
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
+    if html is not None:
+        _write_page(html, options, outcome)
+        to_stderr(f"page: {html}")
     if as_json:
         result: dict[str, Any] = {
             "world": world,
@@ -120,6 +162,7 @@ def arena(
             "game_frames": outcome.game_frames,
             "seconds": round(outcome.seconds, 3),
             "replays": [str(path) for path in outcome.replays],
+            "html": None if html is None else str(html),
         }
         typer.echo(json.dumps(result))
         return
@@ -137,13 +180,30 @@ def arena(
         to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
 
 
+def _write_page(path: Path, options: "ArenaOptions", outcome: "Outcome") -> None:
+    import sys
+    from datetime import date
+
+    from dataset.io.atomic import replacing
+    from dataset.version import VERSION
+    from play.arena.page import page_html
+
+    footer = f"exphil {VERSION} · {date.today().isoformat()}"
+    with replacing(path) as temporary:
+        text = page_html(options, outcome, command_line(*sys.argv[1:]), footer)
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _names(text: str | None) -> list[str]:
     return [] if text is None else text.split(",")
 
 
 @contextmanager
-def _progress(num_games: int) -> "Iterator[OnFrame]":
+def _progress(num_games: int, *, is_hidden: bool) -> "Iterator[OnFrame]":
     """Show how far the arena is: a bar on a terminal, a line every few seconds elsewhere."""
+    if is_hidden:
+        yield lambda about, done, total: None
+        return
     import time
 
     from rich.console import Console

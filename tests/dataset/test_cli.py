@@ -75,6 +75,19 @@ def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generate
     assert rows == [{"n": 14_400}]
 
 
+def test_conduct_is_of_the_character_split_and_number_of_games_asked_for(
+    app: typer.Typer, generated_store: Path
+) -> None:
+    query = ("stats", "--store", generated_store, "--query", "conduct", "--character", "fox")
+    (row,) = _json(app, *query)["rows"]  # type: ignore[misc]
+    assert (len(row["games"]), row["games_there"]) == (2, 2)
+    (row,) = _json(app, *query, "--split", "train", "--games", "1")["rows"]  # type: ignore[misc]
+    assert (len(row["games"]), row["games_there"]) == (1, 2)
+    shown = CliRunner().invoke(app, [*map(str, query), "--games", "1"])
+    assert "recoveries made" in shown.stdout
+    assert "1 of 2 games, 1 minutes of play" in shown.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -85,6 +98,11 @@ def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generate
         (["--port", "1"], "--port 1: separates the players' techniques"),
         (["--by-player"], "--by-player: separates the players' techniques"),
         (["--query", "vibes"], "query 'vibes': unknown; use one of summary"),
+        (["--games", "3"], "--games 3: concerns --query conduct alone"),
+        (["--query", "stages", "--split", "val"], "--split val: concerns --query conduct alone"),
+        (["--query", "conduct", "--split", "eval"], "--split 'eval': unknown; use one of train, val, test"),
+        (["--query", "conduct", "--port", "1"], "--port: has no effect with --query conduct"),
+        (["--query", "conduct", "--csv"], "--csv: has no effect with --query conduct"),
         (["--character", "waluigi"], "character 'waluigi': unknown"),
     ],
 )

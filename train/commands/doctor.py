@@ -50,8 +50,15 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "7z": ("py7zr",),
     "ray": ("peppi-py", "ray"),
     "hub": ("huggingface-hub",),
+    "umi": ("umi-melee",),
 }
 """The libraries that ``pyproject.toml`` lists: those that every installation has, then those of each extra."""
+
+SIMULATOR = "melee-sim-light"
+"""What ``exphil arena --world melee-sim`` plays in. No extra contains it, because it is on no registry."""
+
+_MODULES = {"umi-melee": "umi", SIMULATOR: "melee_sim"}
+"""Modules of libraries that are not called like them."""
 
 _FORKS = {"peppi-py": "peppi-py-vladfi"}
 """Packages that provide the same module as a library."""
@@ -97,6 +104,7 @@ def doctor(
         speeds = measure_speeds(usable_extras(facts))
     extras = facts["extras"].values()
     is_sound = not (facts["extras"]["core"]["missing"] or any(extra["broken"] for extra in extras))
+    is_sound = is_sound and facts["simulator"]["fault"] is None
     is_sound = is_sound and not (speeds and speeds["failed"])
     if as_json:
         typer.echo(json.dumps({"ok": is_sound, **facts, "speeds": speeds}))
@@ -121,7 +129,7 @@ class Library:
 def diagnose() -> dict[str, Any]:
     """Look at everything, as ``--json`` shows it; a few seconds, most of them in imports."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    names = sorted({name for listed in EXTRAS.values() for name in listed})
+    names = sorted({SIMULATOR, *(name for listed in EXTRAS.values() for name in listed)})
     with ThreadPoolExecutor(cpus) as pool:
         libraries = dict(zip(names, pool.map(look, names), strict=True))
     total, free = _memory()
@@ -142,7 +150,7 @@ def _version_of_fork(name: str) -> str:
 
 def look(name: str) -> Library:
     """A library's version, and what its import or its question gives."""
-    module = name.replace("-", "_")
+    module = _MODULES.get(name, name.replace("-", "_"))
     if find_spec(module) is None:
         return Library(name=name, version=None)
     try:
@@ -164,10 +172,12 @@ def look(name: str) -> Library:
 def facts_of(libraries: Mapping[str, Library], cpus: int) -> dict[str, Any]:
     """Versions, extras and devices, from what each library said and the number of usable CPUs."""
     torch, openvino = (libraries[name].answer for name in ("torch", "openvino"))
+    simulator = libraries[SIMULATOR]
     return {
         "versions": {"exphil": VERSION, "python": platform.python_version(), "system": platform.platform()},
         "libraries": {name: library.version for name, library in sorted(libraries.items())},
         "extras": {extra: _extra_state(extra, [libraries[name] for name in names]) for extra, names in EXTRAS.items()},
+        "simulator": {"version": simulator.version, "fault": simulator.fault},
         "devices": {"cpus": cpus, **(torch or {"instructions": None, "cuda": []}), "openvino": openvino or []},
     }
 
@@ -299,6 +309,9 @@ def _fact_lines(facts: dict[str, Any]) -> list[str]:
         lacking = f"lacks {', '.join(state['missing'])}: {state['install']}" if state["missing"] else "BROKEN"
         lines.append(f"{extra:<10} {'ok' if state['whole'] else lacking}")
         lines += [f"{'':10} {name} {facts['libraries'][name]}: {fault}" for name, fault in state["broken"].items()]
+    simulator = facts["simulator"]
+    found = simulator["version"] or "not installed: exphil arena --world melee-sim needs it and says where to get it"
+    lines.append(f"melee-sim  {found if simulator['fault'] is None else 'BROKEN ' + simulator['fault']}")
     libraries = ", ".join(f"{name} {version}" for name, version in facts["libraries"].items() if version)
     lines.append(
         fill(libraries, WIDTH, initial_indent="libraries  ", subsequent_indent=" " * 11, break_on_hyphens=False)

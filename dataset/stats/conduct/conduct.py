@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ Sums = dict[str, NDArray[np.float64]]
 TechniqueCounts = Mapping[str, NDArray[np.int64]]
 """By technique, [3, N, 2] for N games and both sides: how often it was done (or succeeded), how often tried, and how many of
 the tries may succeed or fail (0 where a technique is only counted)."""
+
+FILMED = ("character", "action_state", "x", "percent")
+"""Columns of each side that an arena writes for techniques to be found in."""
 
 L_CANCEL = "l-cancel"
 
@@ -52,13 +56,26 @@ class Conduct:
     """Share of the time in which it could act that it kept the very same controller for a second or longer."""
     longest_freeze_s: float
     off_stage: Rate
-    """Share of its time in the game in the air beyond a ledge or below the floor."""
+    """Share of its time in the game in the air beyond a ledge or under the stage."""
     recoveries: int
     """Times it was off stage and came back or died."""
     recovered: Rate
     """Share of these in which it came back to the stage or its ledge."""
     techniques: dict[str, Technique | None]
     """By name; None for L-cancels where no landing says whether its lag was cancelled, as in frames of the arena."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what ``dataclasses.asdict`` made of a conduct."""
+        rates = {name: Rate(**value) for name, value in values.items() if name in _RATES}
+        techniques = {
+            name: value and Technique(**value | {part: Rate(**value[part]) for part in ("share", "per_minute")})
+            for name, value in values["techniques"].items()
+        }
+        return cls(**{**values, **rates, "techniques": techniques})
+
+
+_RATES = ("presses_per_attack", "repeated_attacks", "frozen", "off_stage", "recovered")
 
 
 def sums_of(tally: Tally, who: Flags, techniques: TechniqueCounts) -> Sums:
@@ -172,6 +189,8 @@ def _lines(conduct: Conduct) -> dict[str, str]:
 def _technique_line(technique: Technique | None) -> str:
     if technique is None:
         return NOT_TOLD
+    if technique.tries == 0:
+        return "none"
     if technique.share.value is None:
         return f"{shown_rate(technique.per_minute, '.2f', '')} per minute"
     return f"{shown_rate(technique.share, '.0%', '')} of {technique.tries:,}"

@@ -5,7 +5,7 @@ million frames at a time, so memory does not grow with the store. A technique's 
 its events.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -97,12 +97,28 @@ def find_games(frames: pl.LazyFrame) -> Games:
     return Games(spans, find_conversions(spans).collect().lazy())
 
 
-def find_events(frames: pl.LazyFrame) -> pl.DataFrame:
-    """Every event of every technique in whole replays: ``replay, side, frame, technique, success, value``."""
+def find_events(frames: pl.LazyFrame, techniques: Iterable[str] = tuple(TECHNIQUES)) -> pl.DataFrame:
+    """Every event of some techniques in whole replays: ``replay, side, frame, technique, success, value``."""
     games = find_games(frames)
     who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side")
-    found = pl.concat([finder(games) for finder in TECHNIQUES.values()])
+    found = pl.concat([TECHNIQUES[name](games) for name in techniques])
     return found.join(who, on="player").drop("player").collect()
+
+
+def count_events(found: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Sums over events (``find_events``) by these columns and technique.
+
+    Columns beside them: ``count`` (successes, or all where a technique is only counted), ``tries``, ``rated`` (tries that may
+    fail), ``value`` and ``valued`` (the sum that a mean is of, and of how many).
+    """
+    success, value = pl.col("success"), pl.col("value")
+    return found.group_by(*by, "technique").agg(
+        count=success.fill_null(value=True).sum(),
+        tries=pl.len(),
+        rated=success.count(),
+        value=value.sum(),
+        valued=value.count(),
+    )
 
 
 _NAMES = [name for known in TECHNIQUES for name in ((known, "openings per kill") if known == "kill" else (known,))]
@@ -122,19 +138,7 @@ def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Sums over the events of a batch that more batches may be added to."""
-    found = find_events(frames).lazy().join(players.lazy(), on=["replay", "side"])
-    success, value = pl.col("success"), pl.col("value")
-    return (
-        found.group_by(*by, "technique")
-        .agg(
-            count=success.fill_null(value=True).sum(),
-            tries=pl.len(),
-            rated=success.count(),
-            value=value.sum(),
-            valued=value.count(),
-        )
-        .collect()
-    )
+    return count_events(find_events(frames).lazy().join(players.lazy(), on=["replay", "side"]), by).collect()
 
 
 def _batches(store: Store) -> Iterator[pl.LazyFrame]:

@@ -1,7 +1,6 @@
 """Downloads from servers that are strangers': bounded in bytes and in time, and never led elsewhere."""
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from email.message import Message
 from io import BytesIO
@@ -21,19 +20,6 @@ from dataset.store.store import Store
 from tests.dataset.servers import FaultyServer, Handler, serving
 
 QUICK = Patience(attempts=2, stall_s=0.5, backoff_s=0.01)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EXPHIL_CACHE", str(tmp_path / "home"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "home" / "shards"
-
-
-@pytest.fixture
-def server(generated_store: Path) -> Iterator[FaultyServer]:
-    with serving(generated_store) as found:
-        yield found
 
 
 def endless(handler: Handler, data: bytes) -> None:

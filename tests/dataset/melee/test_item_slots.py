@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset.melee.item_slots import ItemSlots, assign_slots
+from dataset.melee.item_slots import EMPTY, ItemSlots, assign_games, assign_slots
 
 GAMES = st.lists(st.lists(st.integers(0, 9), max_size=8, unique=True), max_size=30)
 
@@ -75,3 +75,15 @@ def test_slots_hold_each_item_once_and_lose_none_while_there_is_room(frames: lis
         assert len(set(shown)) == len(shown) == min(len(frame), 5)
         assert all(now == then for now, then in zip(held, before, strict=True) if then in frame)
         before = held
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(GAMES, min_size=1, max_size=4))
+def test_many_games_at_once_equal_each_alone(games: list[list[list[int]]]) -> None:
+    alone = [ItemSlots() for _ in games]
+    held = np.full((len(games), 5), EMPTY)
+    for frame in range(max(map(len, games))):
+        lists = [game[frame] if frame < len(game) else [] for game in games]
+        listed = np.array([[*spawn_ids, *[EMPTY] * (8 - len(spawn_ids))] for spawn_ids in lists])
+        positions, held = assign_games(listed, held)
+        assert positions.tolist() == [slots.assign(ids) for slots, ids in zip(alone, lists, strict=True)]

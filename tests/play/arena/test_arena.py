@@ -1,15 +1,20 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from rich.console import Console
 
 from dataset.errors import ConfigError
 from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
+from play.arena.watch import Watch
 from tests.play.arena.builders import Fields
 from tests.play.builders import random_run
 
@@ -45,9 +50,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
 
 
-def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
+def hold(
+    *run: str, say: Callable[[str], None] = lambda line: None, watch: Watch | None = None, **options: Any
+) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None, watch=watch)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -111,6 +118,16 @@ def test_the_same_seed_gives_the_same_games_and_another_seed_others(runs: Sequen
     one, again, other = (hold(runs[0], seed=seed) for seed in (1, 1, 2))
     assert one.rows == again.rows
     assert one.rows != other.rows
+
+
+def test_watching_changes_no_result(runs: Sequence[str]) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    with Watch(terminal, sleep=lambda seconds: None) as watch:
+        watched = hold(runs[0], against=runs[1], games=2, watch=watch)
+    assert watched.rows == hold(runs[0], against=runs[1], games=2).rows
+    text: str = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 first" in text
+    assert "2 second" in text
 
 
 def test_temperature_reaches_the_policy(runs: Sequence[str]) -> None:
@@ -208,3 +225,31 @@ def test_a_run_takes_part_once(runs: Sequence[str], against: str) -> None:
 def test_folders_called_alike_are_told_apart_by_their_paths(runs: Sequence[str], tmp_path: Path) -> None:
     twin = str(random_run(tmp_path / "first", hidden=19))
     assert met(hold(runs[0], against=twin)) == [(runs[0], twin)]
+
+
+def test_every_pairing_is_filmed_and_gets_its_techniques(runs: Sequence[str]) -> None:
+    filmed: list[tuple[int, list[int]]] = []
+
+    def count(folders: Sequence[Path]) -> list[dict[str, NDArray[np.int64]]]:
+        for folder in folders:
+            lengths = np.load(folder / "lengths.npy").tolist()
+            frames = np.fromfile(folder / "frames.bin", np.float32).reshape(-1, len(lengths), 2, 4)
+            filmed.append((len(frames), lengths))
+        return [{"wavedash": np.full((3, 4, 2), number)} for number in range(len(folders))]
+
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, count=count)
+    rates = [row.conduct.techniques["wavedash"] for row in outcome.rows]
+    assert [technique and technique.count for technique in rates] == [0, 4, 8]
+    assert [longest for longest, _ in filmed] == [max(lengths) for _, lengths in filmed]
+    assert sum(sum(lengths) for _, lengths in filmed) == outcome.game_frames
+
+
+def test_rows_of_a_run_tell_whom_it_imitates(runs: Sequence[str]) -> None:
+    plain = hold(*runs[:2]).rows
+    imitated = [replace(plain[0].conduct, recoveries=number) for number in (7, 8)]
+    options = ArenaOptions(runs=runs[:2], world="fields", games=4, seconds=0.5)
+    outcome = hold_arena(options, WORLDS, lambda line: None, lambda *progress: None, imitated=imitated)
+    told = [row.conduct_of_imitated and row.conduct_of_imitated.recoveries for row in outcome.rows]
+    assert told == [7, 8, 7]
+    assert {row.conduct_of_imitated for row in plain} == {None}

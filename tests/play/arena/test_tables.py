@@ -1,5 +1,7 @@
 """The tables of an arena: the same text on the terminal and on the page."""
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from play.arena.ratings import Rating
@@ -25,6 +27,12 @@ def test_conduct_is_of_both_players() -> None:
     assert lines["longest freeze"] == ("2.0 s", "0.0 s")
     assert lines["A per minute"] == ("60.0", "0.0")
     assert lines["presses per attack"] == ("no attack", "no attack")
+
+
+def test_conduct_of_the_imitated_is_another_column_where_it_is_known() -> None:
+    cells = conduct_cells(replace(ROW, conduct_of_imitated=replace(ROW.conduct, recoveries=99)))
+    assert cells.heads == ("", "first", "scripted", "whom first imitates")
+    assert ["recoveries tried", "4", "4", "99"] in cells.rows
 
 
 def test_the_matrix_has_signs_and_nothing_where_two_did_not_meet() -> None:

@@ -13,6 +13,7 @@ from dataset.errors import ConfigError
 from dataset.melee.ids import character_from_name
 from play.games.find import replay_game
 from tests.play.builders import random_run
+from tests.play.simulators.melee_sim import data_folder, install
 
 
 def invoke(*arguments: object) -> Result:
@@ -76,12 +77,49 @@ def test_progress_and_speed_go_to_stderr(played: tuple[dict[str, Any], Path, str
 def test_tables_show_results_conduct_and_with_several_runs_a_matrix(exported_run: Path, tmp_path: Path) -> None:
     other = random_run(tmp_path / "second", hidden=9, character="fox")
     options = ("--games", 2, "--seconds", 3, "--level", 1, "--stages", "battlefield", "--opponent-character", "peach")
-    shown = invoke("arena", exported_run, other, *options).stdout
-    for title in ("per minute, with 95 % intervals over games", "conduct", "net stocks per minute"):
+    page = tmp_path / "pages" / "arena.html"
+    shown = invoke("arena", exported_run, other, *options, "--html", page).stdout
+    assert "random and second against scripted and each other in duel" in page.read_text(encoding="utf-8")
+    for title in ("per minute, with 95 % intervals over games", "conduct", "net stocks per minute", "ratings"):
         assert title in shown
     assert shown.count("scripted") >= 6
 
 
 def test_unknown_worlds_are_refused(exported_run: Path) -> None:
-    with pytest.raises(ConfigError, match="--world 'melee-sim': unknown; use one of duel"):
-        invoke("arena", exported_run, "--world", "melee-sim")
+    with pytest.raises(ConfigError, match="--world 'melee': unknown; use one of duel, melee-sim"):
+        invoke("arena", exported_run, "--world", "melee")
+
+
+def test_runs_play_in_the_simulator(exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against its double, which plays duels: the figures of a run against itself are the duel's own."""
+    install(monkeypatch, data_folder(tmp_path))
+    options = ("--against", "self", "--games", 2, "--seconds", 6, "--json")
+    found = [
+        json.loads(invoke("arena", exported_run, "--world", world, *options).stdout.splitlines()[-1])
+        for world in ("melee-sim", "duel")
+    ]
+    assert found[0]["world"] == "melee-sim"
+    assert found[0]["rows"] == found[1]["rows"]
+    assert found[0]["rows"][0]["conduct"]["presses_per_minute"]["a"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--world melee-sim: has no player of its own.*give --against self or a run"),
+        (("--against", "scripted"), "--against scripted: in melee-sim must be self or a run"),
+        (("--against", "self", "--save-replays", "replays"), "--save-replays replays: melee-sim writes no replays"),
+        (("--against", "self", "--character", "kirby"), "character in melee-sim 'kirby': unknown"),
+    ],
+)
+def test_what_the_simulator_cannot_do_is_refused(
+    exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
+) -> None:
+    install(monkeypatch, data_folder(tmp_path))
+    with pytest.raises(ConfigError, match=message):
+        invoke("arena", exported_run, "--world", "melee-sim", *options)
+
+
+def test_watching_needs_a_terminal(exported_run: Path) -> None:
+    with pytest.raises(ConfigError, match="--watch: needs a terminal to draw on, found none"):
+        invoke("arena", exported_run, "--watch")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from train.cli import register
 from train.commands import doctor
-from train.commands.doctor import EXTRAS, Library, facts_of, look, usable_extras
+from train.commands.doctor import EXTRAS, SIMULATOR, Library, facts_of, look, usable_extras
 
 ROOT = Path(__file__).parents[3]
 GIB = 2**30
@@ -21,7 +21,7 @@ GIB = 2**30
 
 def found(*, missing: tuple[str, ...] = (), broken: tuple[str, ...] = (), torch: Any = None) -> dict[str, Any]:
     """A machine on which everything works but what is named."""
-    names = {name for listed in EXTRAS.values() for name in listed}
+    names = {SIMULATOR, *(name for listed in EXTRAS.values() for name in listed)}
     libraries = {name: Library(name=name, version=None if name in missing else "1.0") for name in sorted(names)}
     libraries |= {name: replace(libraries[name], fault="ImportError: no") for name in broken}
     libraries["torch"] = replace(libraries["torch"], answer=torch)
@@ -133,3 +133,12 @@ def test_the_versions_of_all_libraries_stand_in_lines_that_fit(monkeypatch: pyte
     assert max(map(len, out.splitlines())) <= 100
     assert "libraries  " in out
     assert "\n           " in out
+
+
+def test_the_simulator_of_the_arena_is_listed_and_a_broken_one_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch, found(missing=(SIMULATOR,)), "--no-speed")
+    assert result.exit_code == 0
+    assert "melee-sim  not installed: exphil arena --world melee-sim needs it" in result.stdout
+    assert "melee-sim  1.0\n" in run(monkeypatch, found(), "--no-speed").stdout
+    result = run(monkeypatch, found(broken=(SIMULATOR,)), "--no-speed")
+    assert (result.exit_code, "melee-sim  BROKEN ImportError: no" in result.stdout) == (1, True)

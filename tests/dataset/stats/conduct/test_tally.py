@@ -3,7 +3,7 @@
 import numpy as np
 
 from dataset.melee.controller import BUTTONS, A, B
-from dataset.stats.conduct.tally import FREEZE_FRAMES, Tally
+from dataset.stats.conduct.tally import BELOW_FLOOR, FREEZE_FRAMES, Tally
 from tests.dataset.stats.conduct.builders import OneFrame, columns
 
 WAIT, DEAD, REBIRTH, FALL, JAB, FORWARD_TILT, DAMAGE, LEDGE = 14, 0, 12, 29, 44, 53, 78, 253
@@ -64,14 +64,30 @@ def test_a_hit_before_a_death_does_not_excuse_the_next_one() -> None:
 
 
 def test_time_off_stage_and_whether_the_player_came_back() -> None:
-    below = {"a_on_ground": 0, "a_action_state": FALL, "a_x": 10, "a_y": -20}
+    below = {"a_on_ground": 0, "a_action_state": FALL, "a_x": 10, "a_y": -BELOW_FLOOR - 0.1}
     above = {"a_on_ground": 0, "a_action_state": FALL, "a_x": 10, "a_y": 20}
     on_ledge = {"a_on_ground": 0, "a_action_state": LEDGE, "a_x": 88, "a_y": -12}
-    tally = tallied({}, above, OFF, below, above, {}, OFF, on_ledge, OFF, {"a_stocks": 3, "a_action_state": DEAD}, OFF)
+    landing = below | {"a_y": -BELOW_FLOOR}
+    tally = tallied(
+        {},
+        above,
+        landing,
+        {},
+        above,
+        OFF,
+        below,
+        above,
+        {},
+        OFF,
+        on_ledge,
+        OFF,
+        {"a_stocks": 3, "a_action_state": DEAD},
+        OFF,
+    )
     assert tally.off_stage.tolist() == [[5, 0]]
     assert tally.recoveries.tolist() == [[3, 0]], "the last one has not ended"
     assert tally.recovered.tolist() == [[2, 0]]
-    assert tally.present.tolist() == [[10, 11]], "not while dead"
+    assert tally.present.tolist() == [[13, 14]], "not while dead"
 
 
 def test_a_freeze_is_a_second_of_the_same_controller_while_able_to_act() -> None:
