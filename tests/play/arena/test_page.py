@@ -22,7 +22,7 @@ def rated(run: str, against: str, *values: float | None) -> Any:
 
 
 ROWS = [
-    rated("one", "scripted", -0.5, -1.25, 0.25),
+    rated("one", "scripted", 0.5, -0.25, 1.25),
     rated(WICKED, "scripted", 1.5, 0.75, 2.25),
     rated("one", WICKED, -2.0, -3.5, -1.0),
 ]
@@ -49,7 +49,7 @@ def test_names_are_text_and_nothing_is_fetched(text: str) -> None:
 
 
 def test_it_holds_results_with_intervals_and_the_best_of_them(text: str) -> None:
-    assert "<td>-0.50<div><small>-1.25 to 0.25</small></div></td>" in text
+    assert "<td>0.50<div><small>-0.25 to 1.25</small></div></td>" in text
     assert "<b>+1.50</b><span>net stocks per minute of &lt;b&gt;&amp;two against scripted</span>" in text
     assert "<b>10</b><span>minutes of play</span>" in text
     assert text.count("<circle") == 3 + 2, "a dot for each pairing and each rating"
@@ -57,7 +57,7 @@ def test_it_holds_results_with_intervals_and_the_best_of_them(text: str) -> None
 
 def test_pairs_are_coloured_where_chance_is_excluded(text: str) -> None:
     for cell in (
-        "<td>-0.50<div><small>-1.25 to +0.25</small></div></td>",
+        "<td>+0.50<div><small>-0.25 to +1.25</small></div></td>",
         '<td class="good">+1.50<div><small>+0.75 to +2.25</small></div></td>',
         '<td class="bad">-2.00<div><small>-3.50 to -1.00</small></div></td>',
         '<td class="good">+2.00<div><small>+1.00 to +3.50</small></div></td>',
