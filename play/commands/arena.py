@@ -136,7 +136,7 @@ def arena(
     )
     if is_watched:
         require_terminal("--watch")
-    if store is None:
+    if store is None and not as_json:
         to_stderr(
             "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"
         )
