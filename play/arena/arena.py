@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts, joined_counts
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.film import Film
@@ -47,8 +47,12 @@ class WorldKind:
     """What ``--against`` calls its own player; None: it has none."""
     levels: Sequence[int] = ()
     """Strengths of its own player; the last is the one to beat."""
+    own_characters: Sequence[str] = ()
+    """What its own player can play; none: all characters."""
     can_save: bool = True
     """Whether it writes replays."""
+    at_once: int | None = None
+    """Most games that it plays at once; a pairing's others follow in turns. None: as many as there are."""
     has_platforms: bool = True
     """Whether its stages have platforms."""
 
@@ -131,15 +135,16 @@ def hold_arena(
     files = _files(options, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
+    turns = _turns(options.games, kind.at_once)
     begin = now()
     with TemporaryDirectory(prefix="exphil-arena-") as scratch:
         tallies: list[Tally] = []
-        sides: list[list[int]] = []
-        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings))]
-        for pairing, paths, folder in zip(pairings, files, films, strict=True):
-            games = plan(pairing, options.games, stages, options.seed)
+        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings) * len(turns))]
+        in_turns = product(zip(pairings, files, strict=True), turns)
+        for ((pairing, paths), turn), folder in zip(in_turns, films, strict=True):
+            games = plan(pairing, options.games, stages, options.seed)[turn]
             about = f"{pairing.own.name} against {pairing.other.name}"
-            before, total = len(tallies) * num_frames, len(pairings) * num_frames
+            before, total = len(tallies) * num_frames, len(films) * num_frames
             tally = Tally(len(games))
             if watch is not None:
                 watch.begin(pairing, games, num_frames, has_platforms=kind.has_platforms)
@@ -151,24 +156,23 @@ def hold_arena(
                         watch.show(frames)
                     on_frame(about, before + int(tally.frames.max()), total)
                 film.end(tally.frames)
-                _save(world, paths)
+                _save(world, paths[turn])
             tallies.append(tally)
-            sides.append([game.side for game in games])
         seconds = now() - begin
-        techniques = [{}] * len(films) if count is None else count(films)
+        counts = [] if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
     people = dict(zip(names, imitated, strict=False))
     rows = [
         row_of(
             pairing.own.name,
             pairing.other.name,
-            tally,
-            seats,
+            Tally.joined(tallies[first : first + len(turns)]),
+            [game.side for game in plan(pairing, options.games, stages, options.seed)],
             options.seed,
-            techniques=counts,
+            techniques=joined_counts(counts[first : first + len(turns)]),
             imitated=people.get(pairing.own.name),
         )
-        for pairing, tally, seats, counts in zip(pairings, tallies, sides, techniques, strict=True)
+        for pairing, first in zip(pairings, range(0, len(tallies), len(turns)), strict=True)
     ]
     return Outcome(
         rows=rows,
@@ -202,6 +206,12 @@ def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
         raise ConfigError(
             f"--save-replays {options.save_replays}: {options.world} writes no replays; leave it out, or play in another world"
         )
+
+
+def _turns(num_games: int, at_once: int | None) -> list[slice]:
+    """The games of a pairing that are played together, turn by turn."""
+    size = at_once or num_games
+    return [slice(first, first + size) for first in range(0, num_games, size)]
 
 
 def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, seed: int) -> list[Rating] | None:
@@ -275,18 +285,20 @@ def _entrant(run: str, name: str, options: ArenaOptions, kind: WorldKind, say: S
         )
     one_by_one = ", one game at a time, since an int8 graph has one scale for all" if loaded.is_int8 else ""
     say(f"run {name}: {loaded.runtime}{one_by_one}, delay {loaded.delay}, plays {character}")
-    return Entrant(name=name, characters=(_known(character, options, kind),), run=loaded, rows=rows)
+    return Entrant(name=name, characters=(_known(character, options, kind.characters),), run=loaded, rows=rows)
 
 
-def _known(character: str, options: ArenaOptions, kind: WorldKind) -> str:
-    return require_known(f"character in {options.world}", character_from_name(character).name, kind.characters)
+def _known(character: str, options: ArenaOptions, characters: Sequence[str]) -> str:
+    return require_known(f"character in {options.world}", character_from_name(character).name, characters)
 
 
 def _others(
     options: ArenaOptions, entrants: Sequence[Entrant], foes: Sequence[Entrant], kind: WorldKind
 ) -> list[Entrant]:
     """Whom each entrant meets because of ``--against``."""
-    chosen = tuple(_known(name, options, kind) for name in options.opponent_characters)
+    is_own = options.against in (None, kind.own_player)
+    allowed = kind.own_characters if is_own and kind.own_characters else kind.characters
+    chosen = tuple(_known(name, options, allowed) for name in options.opponent_characters)
     if options.against == SELF:
         return [replace(own, name=SELF, characters=chosen or own.characters) for own in entrants]
     if foes:
@@ -297,7 +309,7 @@ def _others(
     return [
         Entrant(
             name=kind.own_player,
-            characters=chosen or tuple(name for name in kind.characters if name != own.characters[0]),
+            characters=chosen or tuple(name for name in allowed if name != own.characters[0]),
             level=level,
         )
         for own in entrants

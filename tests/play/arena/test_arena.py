@@ -29,7 +29,9 @@ def make(limit: int) -> Fields:
 FIELDS = WorldKind(characters=("mewtwo", "fox", "falco"), levels=(1, 2), longest=600, make=make, own_player="scripted")
 PLAIN = replace(FIELDS, own_player=None, levels=(), can_save=False)
 """A world that can do no more than it must."""
-WORLDS = {"fields": lambda: FIELDS, "plain": lambda: PLAIN}
+TURNS = replace(FIELDS, own_characters=("fox",), at_once=3)
+"""A world that plays three games at once, whose own player plays Fox only."""
+WORLDS = {"fields": lambda: FIELDS, "plain": lambda: PLAIN, "turns": lambda: TURNS}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,23 @@ def test_a_world_without_a_player_of_its_own_lets_runs_play_each_other_and_every
 ) -> None:
     assert met(hold(runs[0], world="plain", against="self")) == [("first", "self")]
     assert made[-1].is_closed
+
+
+def test_games_in_turns_are_the_same_games(runs: Sequence[str], tmp_path: Path) -> None:
+    whole, turns = (hold(runs[0], world=world, against=runs[1], games=7) for world in ("fields", "turns"))
+    assert turns.rows == whole.rows
+    assert [len(world.matches) for world in made[-3:]] == [3, 3, 1]
+    outcome = hold(runs[0], world="turns", against=runs[1], games=4, save_replays=tmp_path / "replays")
+    assert [path.name for path in outcome.replays] == [f"first-second-{number:04d}.slp" for number in range(4)]
+    assert [world.saved for world in made[-2:]] == [[0, 1, 2], [0]]
+
+
+def test_a_worlds_own_player_plays_only_what_it_can(runs: Sequence[str]) -> None:
+    hold(runs[0], world="turns", games=4)
+    assert {name for world in made[-2:] for match in world.matches for name in match.characters} == {"mewtwo", "fox"}
+    with pytest.raises(ConfigError, match="character in turns 'falco': unknown; use one of fox"):
+        hold(runs[0], world="turns", opponent_characters=["falco"])
+    hold(runs[0], world="turns", against="self", opponent_characters=["falco"])
 
 
 def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
@@ -185,7 +204,7 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"world": "melee"}, "--world 'melee': unknown; use one of fields, plain"),
+        ({"world": "melee"}, "--world 'melee': unknown; use one of fields, plain, turns"),
         ({"against": "cup"}, "--against cup: in fields must be scripted, self or a run, found none of them"),
         ({"world": "plain"}, "--world plain: has no player of its own.*give --against self or a run"),
         ({"world": "plain", "against": "scripted"}, "--against scripted: in plain must be self or a run, found none"),

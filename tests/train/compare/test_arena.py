@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dataset.errors import ConfigError, ExphilError
-from play.arena.worlds import WORLDS as PLAYED
+from play.arena.worlds import worlds
 from tests.child import within
 from tests.play.builders import random_run
 from train.compare import arena
@@ -76,7 +76,7 @@ def test_the_command_that_is_asked_plays_these_games(tmp_path: Path, monkeypatch
 
 
 def test_worlds_need_a_player_of_their_own() -> None:
-    assert all(PLAYED[world]().own_player for world in WORLDS)
+    assert all(worlds()[world]().own_player for world in WORLDS)
     with pytest.raises(ConfigError, match=r"--arena melee-sim: .*must be duel; .*RUN RUN --world melee-sim"):
         arena_of("melee-sim", 3)
 
