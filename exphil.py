@@ -21,8 +21,8 @@ EXTRAS = dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "wandb"), 
 EXTRAS |= dict.fromkeys(("enet", "melee", "onnxruntime"), "play") | {"peppi_py": "ingest", "huggingface_hub": "hub"}
 """The extra that installs each library."""
 
-NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
-"""What a system says to a name that no file can have."""
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""What a system says to a name that no file can have, or none there: below a file, or of a folder or a link."""
 
 NO_WRITING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full or closed to the user."""
@@ -105,7 +105,10 @@ def _run() -> None:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:
         if error.errno in NO_NAME:
-            _fail(f"{error.filename}: must be the name of a file or folder, found: {error.strerror}; give another", 2)
+            _fail(
+                f"{error.filename}: must be the name of a file or folder there, found: {error.strerror}; give another",
+                2,
+            )
         if error.errno not in NO_WRITING and not isinstance(error, PermissionError):  # polars gives no number
             raise
         place = "the disk" if error.filename is None else error.filename

@@ -104,9 +104,14 @@ def stats_command(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write an HTML page about the whole store instead.", show_default=False),
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write an HTML page about the whole store instead.", show_default=False
+        ),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Print CSV; an apostrophe marks texts that a spreadsheet would run as formulas."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Query a store: how much it holds, how clean it is, who plays whom on which stage, what players do and how well."""

@@ -25,6 +25,7 @@ NEED_MORE = (
     "torchrun",
     "--dolphin",
     "--check",
+    "arena first --games 4 --watch",
     "--ray",
     "sync",
     "exphil hub",
@@ -33,7 +34,7 @@ NEED_MORE = (
     "https://",
     "sh scripts/",
 )
-"""What cannot be run here: other programs, Dolphin, other machines' files."""
+"""What cannot be run here: other programs, Dolphin, other machines' files, a terminal."""
 
 
 def commands(page: Path) -> list[str]:

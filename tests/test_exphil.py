@@ -77,6 +77,13 @@ def test_a_name_that_no_file_can_have_is_wrong_usage() -> None:
     assert (done.returncode, "must be the name of a file" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("kind", ["ENOTDIR", "EISDIR", "EEXIST"])
+def test_a_place_that_is_taken_is_wrong_usage(kind: str) -> None:
+    app = f"import errno, exphil\ndef app(): raise OSError(errno.{kind}, 'Sorry', 'runs/x')\n"
+    done = run_python(f"{app}exphil.build_app = lambda: app\nexphil.main()")
+    assert (done.returncode, "runs/x: must be the name of a file or folder there" in done.stderr) == (2, True)
+
+
 def test_ctrl_c_is_told_in_a_sentence_and_work_that_failed() -> None:
     code = (
         "import exphil, typer\n"

@@ -29,7 +29,8 @@ MEASURED = " ".join(
 )
 ROW = (
     "label backbone seeds runs parameters train_replays train_frames intervals "
-    f"epochs frames_trained train_seconds cpu_seconds frames_per_second step_ms_p50 step_ms_p99 {MEASURED}"
+    "epochs frames_trained train_seconds cpu_seconds frames_per_second step_ms_p50 step_ms_p99 "
+    f"net_stocks_per_minute net_stocks_per_minute_spread net_stocks_interval arena_error {MEASURED}"
 )
 BASELINE = (
     "nll nll_by_component accuracy accuracy_by_component accuracy_by_control exact change_nll "
@@ -99,13 +100,13 @@ KEYS: dict[str, dict[str, str]] = {
         "config": "policy data optim loss seed",
     },
     "compare": {
-        "": "rows baselines differences law failed notes report",
+        "": "rows baselines differences law arena nll_rank_correlation failed notes report",
         "rows[]": ROW,
         "rows[].intervals": "val test",
         "baselines[]": f"label intervals reports {MEASURED}",
     },
     "sweep": {
-        "": "rows baselines differences law failed notes report",
+        "": "rows baselines differences law arena nll_rank_correlation failed notes report",
         "rows[]": ROW,
         "law": "points curve extrapolated floor exponent doubt",
         "law.points[]": "frames replays val_nll low high",

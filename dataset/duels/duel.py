@@ -21,6 +21,7 @@ from dataset.duels.moves import (
 )
 from dataset.melee.controller import NEUTRAL_PAD, Pad
 from dataset.melee.ids import Stage
+from dataset.melee.stages import BLAST_ZONES
 from dataset.slippi.slp import FIRST_CONTROLLED_FRAME, FIRST_FRAME
 
 STOCKS = 4
@@ -33,14 +34,6 @@ DRAMATIC_PAUSE = 60
 WAIT_LOOP = 60
 FIRED_AT, BLASTER_FIRED_AT = 8, 10
 """Frames after which Shadow Ball and a laser leave the hand."""
-_BLAST_ZONES = {  # left, right, bottom, top
-    "fountain_of_dreams": (-198.75, 198.75, -146.25, 202.5),
-    "pokemon_stadium": (-230.0, 230.0, -111.0, 180.0),
-    "yoshis_story": (-175.7, 173.6, -91.0, 168.0),
-    "dream_land": (-255.0, 255.0, -123.0, 250.0),
-    "battlefield": (-224.0, 224.0, -108.8, 200.0),
-    "final_destination": (-246.0, 246.0, -140.0, 188.0),
-}
 
 
 @dataclass
@@ -69,7 +62,7 @@ class Duel:
     """
 
     def __init__(self, characters: Sequence[str], stage: Stage, wait_loop: int) -> None:
-        arena = Arena(stage.ledge_x - 2.9, *_BLAST_ZONES[stage.name])
+        arena = Arena(stage.ledge_x - 2.9, *BLAST_ZONES[stage.name])
         starts = (-0.5 * arena.edge, 0.5 * arena.edge)
         self.fighters = [
             Fighter(TRAITS[name], arena, x, STOCKS, wait_loop, ENTRY_FRAMES)

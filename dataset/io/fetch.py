@@ -165,6 +165,7 @@ def _transfer(source: Source, wanted: Wanted, target: Path, trial: Trial) -> Non
     if wanted.size is None or have > wanted.size:
         have = 0
     if have == wanted.size:
+        target.touch()  # an empty file is whole before anything has come
         return
     try:
         with target.open("r+b" if target.exists() else "wb") as file:

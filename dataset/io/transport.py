@@ -177,7 +177,10 @@ class HttpSource:
             request = Request(self._address(path), headers=headers | {"Accept-Encoding": "identity"}, method=method)
             if self._login:
                 request.add_unredirected_header("Authorization", self._login)
-            response: http.client.HTTPResponse = self._opener.open(request, timeout=self._stall_s)
+            try:
+                response: http.client.HTTPResponse = self._opener.open(request, timeout=self._stall_s)
+            except ValueError as error:
+                raise RefusedError("an address, its own or a redirect's, that is none") from error
         return response
 
     def _pieces(self, response: http.client.HTTPResponse) -> Pieces:

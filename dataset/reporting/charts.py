@@ -16,7 +16,7 @@ CHART_WIDTH, CHART_HEIGHT = 360, 96
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 8, 34
 
-_LETTER, _MOST_LETTERS = 6.4, 26
+_LETTER, _MOST_LETTERS = 7.3, 24
 """Width of a letter of a name, and how many of a name are shown beside a row."""
 
 FEW_POINTS = 12

@@ -80,6 +80,7 @@ th, td { padding: .32rem .55rem; text-align: right; white-space: nowrap; border-
 th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; line-height: 1.25; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--sheet); }
 td small { color: var(--soft); }
+td.reason { min-width: 18rem; white-space: normal; text-align: left; }
 .best { font-weight: 700; }
 .baseline td { color: var(--soft); }
 td.good { background: var(--good); }

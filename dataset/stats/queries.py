@@ -11,6 +11,7 @@ import polars as pl
 
 from dataset.errors import ConfigError, SchemaError
 from dataset.io.json_object import parse_object
+from dataset.io.quiet import silent_panics
 from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
 from dataset.schema import SIDES
@@ -69,20 +70,15 @@ def sql(store: Store, text: str) -> pl.DataFrame:
     """The answer to SQL over ``replays`` and ``frames``.
 
     Raises:
-        ConfigError: polars cannot read the query.
-        SchemaError: a file of the store is damaged.
+        ConfigError: polars cannot answer the query.
     """
     tables = {"replays": store.replays()}
     if store.manifest.frames:
         tables["frames"] = store.frames()
-    with readable(f"store {store.path}"):
-        return _sql(tables, text)
-
-
-def _sql(tables: dict[str, pl.LazyFrame], text: str) -> pl.DataFrame:
     try:
-        return pl.SQLContext(tables).execute(text).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
+        with silent_panics():
+            return pl.SQLContext(tables).execute(text).collect(engine="streaming")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0]  # the plan of the query follows
         raise ConfigError(
             f"--sql: must be SQL that polars reads over the tables replays and frames, found {reason}; "

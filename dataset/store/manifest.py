@@ -169,9 +169,15 @@ class Manifest:
         return hashlib.sha256("".join([head, *sorted(lines)]).encode()).hexdigest()[:32]
 
     def save(self, folder: Path | str) -> None:
-        """Replace the store's manifest, atomically and durably."""
+        """Replace the store's manifest, atomically and durably.
+
+        Raises:
+            SchemaError: nobody could read it; the one that is there stays.
+        """
+        text = self.to_json()
+        self.from_json(text, str(folder))
         with replacing(Path(folder) / MANIFEST_NAME) as temporary:
-            temporary.write_bytes(self.to_json().encode())
+            temporary.write_bytes(text.encode())
 
     def of_kind(self, kind: Literal["frames", "windows"], split: str | None = None) -> list[ShardInfo]:
         """Shards of a kind in path order, of one split if given."""

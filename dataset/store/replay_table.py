@@ -24,6 +24,7 @@ from dataset.io.atomic import replacing, sha256_of
 from dataset.io.quiet import silent_panics
 from dataset.schema import SIDES
 from dataset.store.manifest import SPLITS, Manifest
+from dataset.store.manifest_rules import WHERE_WORDS, is_short_condition
 from dataset.store.quality import QUALITY_SCHEMA
 
 REPLAYS_NAME = "replays.parquet"
@@ -224,6 +225,10 @@ def readable(place: str) -> Iterator[None]:
             yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError) as error:
         raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error  # pyarrow's
 
 
 def _unreadable_table(place: str, found: str) -> SchemaError:
@@ -309,9 +314,14 @@ def _table(rows: Sequence[ReplayRow]) -> pl.DataFrame:
 
 
 def _passing(table: pl.DataFrame, where: str) -> list[bool]:
+    if not is_short_condition(where):
+        raise ConfigError(
+            f"--where: must be {WHERE_WORDS}, found {where[:60]!r} and so on; shorten it, or write a list with IN"
+        )
     try:
-        found = table.with_columns(pl.sql_expr(where).alias("_passes"))["_passes"]
-    except pl.exceptions.PolarsError as error:
+        with silent_panics():
+            found = table.with_columns(pl.sql_expr(where).alias("_passes"))["_passes"]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         fault = re.split("; valid columns|This error occurred", str(error))[
             0
         ]  # the columns are listed below, with types

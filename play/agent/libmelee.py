@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from dataset.errors import DolphinError
 from dataset.features.layout import RAW_NAMES, RAW_ROW
-from dataset.melee.controller import BUTTONS, STICK_RANGE, TRIGGER_RANGE, Controllers
+from dataset.melee.controller import (
+    BUTTONS,
+    D_DOWN,
+    D_LEFT,
+    D_RIGHT,
+    START,
+    STICK_RANGE,
+    TRIGGER_RANGE,
+    Controllers,
+)
 from dataset.melee.ids import NUM_ITEM_KINDS, stage_index_from_libmelee
 from dataset.melee.item_slots import ItemSlots
 from dataset.schema import NUM_ITEM_SLOTS, SIDES
@@ -53,6 +62,7 @@ _ITEM_ROWS = np.array([[RAW_ROW[f"item{slot}_{name}"] for name in _ITEM] for slo
 DOLPHIN_BUTTONS: tuple[tuple[str, int], ...] = tuple((name.upper(), bit) for name, bit in BUTTONS)
 """Dolphin's name of every button a policy may press, with Slippi's bit."""
 
+_BITS = dict(DOLPHIN_BUTTONS) | {"START": START, "D_LEFT": D_LEFT, "D_RIGHT": D_RIGHT, "D_DOWN": D_DOWN}
 _REMEMBERED = 4096
 """Controllers whose commands are cached: players come back to most of them."""
 
@@ -129,6 +139,17 @@ def two_ports(game: "GameState") -> tuple[int, int]:
         found = ", ".join(str(port) for port in ports) or "none"
         raise DolphinError(f"game: exphil plays games of two players, found ports {found}; unplug or close the others")
     return ports[0], ports[1]
+
+
+def controllers_read(game: "GameState") -> Controllers:
+    """What the game read of both players' controllers in its frame, the lower port's first; int32 [2, 6]."""
+    return np.array([_controller(game.players[port].controller_state) for port in two_ports(game)], dtype=np.int32)
+
+
+def _controller(state: Any) -> list[int]:
+    sticks = [round((float(axis) - 0.5) * 2 * STICK_RANGE) for axis in (*state.main_stick, *state.c_stick)]
+    bits = sum(_BITS.get(button.value, 0) for button, is_pressed in state.button.items() if is_pressed)
+    return [*sticks, round(float(state.l_shoulder) * TRIGGER_RANGE), bits]
 
 
 def _nana(nana: Any) -> list[float]:

@@ -5,19 +5,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts
+from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts, joined_counts
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.film import Film
 from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
+from play.arena.watch import Watch
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
@@ -46,8 +47,14 @@ class WorldKind:
     """What ``--against`` calls its own player; None: it has none."""
     levels: Sequence[int] = ()
     """Strengths of its own player; the last is the one to beat."""
+    own_characters: Sequence[str] = ()
+    """What its own player can play; none: all characters."""
     can_save: bool = True
     """Whether it writes replays."""
+    at_once: int | None = None
+    """Most games that it plays at once; a pairing's others follow in turns. None: as many as there are."""
+    has_platforms: bool = True
+    """Whether its stages have platforms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,7 @@ def hold_arena(
     *,
     count: CountTechniques | None = None,
     imitated: Sequence[Conduct] = (),
+    watch: Watch | None = None,
 ) -> Outcome:
     """Play every pairing and count.
 
@@ -113,6 +121,7 @@ def hold_arena(
         now: a clock in seconds.
         count: counts techniques; None: they are not counted.
         imitated: whom each run imitates, for its rows; none: unknown.
+        watch: shows games while they are played, and paces them.
 
     Raises:
         CheckpointError: a run is not there, or cannot be played.
@@ -126,50 +135,60 @@ def hold_arena(
     files = _files(options, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
-    tallies: list[tuple[Tally, list[int]]] = []
-    films: list[Path] = []
+    turns = _turns(options.games, kind.at_once)
     begin = now()
     with TemporaryDirectory(prefix="exphil-arena-") as scratch:
-        for done, (pairing, paths) in enumerate(zip(pairings, files, strict=True)):
+        tallies: list[Tally] = []
+        films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings) * len(turns))]
+        in_turns = product(zip(pairings, files, strict=True), turns)
+        for ((pairing, paths), turn), folder in zip(in_turns, films, strict=True):
+            games = plan(pairing, options.games, stages, options.seed)[turn]
             about = f"{pairing.own.name} against {pairing.other.name}"
-            before, total = done * num_frames, len(pairings) * num_frames
-            games = plan(pairing, options.games, stages, options.seed)
-            tally, film = Tally(len(games)), Film(Path(scratch) / f"{done:06d}")
-            with closing(kind.make(num_frames)) as world, closing(film):
+            before, total = len(tallies) * num_frames, len(films) * num_frames
+            tally = Tally(len(games))
+            if watch is not None:
+                watch.begin(pairing, games, num_frames, has_platforms=kind.has_platforms)
+            with closing(kind.make(num_frames)) as world, closing(Film(folder)) as film:
                 for frames in play_cohort(world, games, teams_of(pairing, games), num_frames):
                     tally.add(frames)
                     film.add(frames)
+                    if watch is not None:
+                        watch.show(frames)
                     on_frame(about, before + int(tally.frames.max()), total)
                 film.end(tally.frames)
-                for number, path in enumerate(paths):
-                    with replacing(path) as temporary:
-                        world.save(number, temporary)
-            tallies.append((tally, [game.side for game in games]))
-            films.append(film.folder)
-        techniques = [{}] * len(films) if count is None else count(films)
+                _save(world, paths[turn])
+            tallies.append(tally)
+        seconds = now() - begin
+        counts = [] if count is None else count(films)
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
     people = dict(zip(names, imitated, strict=False))
     rows = [
         row_of(
             pairing.own.name,
             pairing.other.name,
-            tally,
-            sides,
+            Tally.joined(tallies[first : first + len(turns)]),
+            [game.side for game in plan(pairing, options.games, stages, options.seed)],
             options.seed,
-            techniques=counts,
+            techniques=joined_counts(counts[first : first + len(turns)]),
             imitated=people.get(pairing.own.name),
         )
-        for pairing, (tally, sides), counts in zip(pairings, tallies, techniques, strict=True)
+        for pairing, first in zip(pairings, range(0, len(tallies), len(turns)), strict=True)
     ]
     return Outcome(
         rows=rows,
         names=names,
         matrix=matrix(rows, names),
         ratings=_ratings(rows, names, kind.own_player, options.seed),
-        game_frames=sum(int(tally.frames.sum()) for tally, _ in tallies),
-        seconds=now() - begin,
+        game_frames=sum(int(tally.frames.sum()) for tally in tallies),
+        seconds=seconds,
         replays=[path for paths in files for path in paths],
     )
+
+
+def _save(world: World, paths: Sequence[Path]) -> None:
+    for number, path in enumerate(paths):
+        with replacing(path) as temporary:
+            world.save(number, temporary)
 
 
 def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
@@ -189,6 +208,12 @@ def _require_able(options: ArenaOptions, kind: WorldKind) -> None:
         )
 
 
+def _turns(num_games: int, at_once: int | None) -> list[slice]:
+    """The games of a pairing that are played together, turn by turn."""
+    size = at_once or num_games
+    return [slice(first, first + size) for first in range(0, num_games, size)]
+
+
 def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, seed: int) -> list[Rating] | None:
     """Of several runs and whom they met, where the world's own player has 0 if it took part."""
     if len(names) < 2:
@@ -201,8 +226,9 @@ def _ratings(rows: Sequence[Row], names: Sequence[str], own_player: str | None, 
 
 def _frames(options: ArenaOptions, kind: WorldKind) -> int:
     """The most frames of a game."""
-    num_frames, longest_s = round(options.seconds * FRAMES_PER_SECOND), kind.longest / FRAMES_PER_SECOND
-    if not 0 < num_frames <= kind.longest:
+    longest_s = kind.longest / FRAMES_PER_SECOND
+    num_frames = round(options.seconds * FRAMES_PER_SECOND) if 0 < options.seconds <= longest_s else 0
+    if num_frames == 0:
         raise ConfigError(
             f"--seconds {options.seconds:g}: games in {options.world} last up to {longest_s:g} seconds; choose a number above "
             "0 and up to that"
@@ -259,18 +285,20 @@ def _entrant(run: str, name: str, options: ArenaOptions, kind: WorldKind, say: S
         )
     one_by_one = ", one game at a time, since an int8 graph has one scale for all" if loaded.is_int8 else ""
     say(f"run {name}: {loaded.runtime}{one_by_one}, delay {loaded.delay}, plays {character}")
-    return Entrant(name=name, characters=(_known(character, options, kind),), run=loaded, rows=rows)
+    return Entrant(name=name, characters=(_known(character, options, kind.characters),), run=loaded, rows=rows)
 
 
-def _known(character: str, options: ArenaOptions, kind: WorldKind) -> str:
-    return require_known(f"character in {options.world}", character_from_name(character).name, kind.characters)
+def _known(character: str, options: ArenaOptions, characters: Sequence[str]) -> str:
+    return require_known(f"character in {options.world}", character_from_name(character).name, characters)
 
 
 def _others(
     options: ArenaOptions, entrants: Sequence[Entrant], foes: Sequence[Entrant], kind: WorldKind
 ) -> list[Entrant]:
     """Whom each entrant meets because of ``--against``."""
-    chosen = tuple(_known(name, options, kind) for name in options.opponent_characters)
+    is_own = options.against in (None, kind.own_player)
+    allowed = kind.own_characters if is_own and kind.own_characters else kind.characters
+    chosen = tuple(_known(name, options, allowed) for name in options.opponent_characters)
     if options.against == SELF:
         return [replace(own, name=SELF, characters=chosen or own.characters) for own in entrants]
     if foes:
@@ -281,7 +309,7 @@ def _others(
     return [
         Entrant(
             name=kind.own_player,
-            characters=chosen or tuple(name for name in kind.characters if name != own.characters[0]),
+            characters=chosen or tuple(name for name in allowed if name != own.characters[0]),
             level=level,
         )
         for own in entrants

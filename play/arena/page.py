@@ -139,10 +139,15 @@ def _rate_cell(rate: Rate | None) -> str:
 
 
 def _side_by_side(outcome: Outcome, opponents: Sequence[str]) -> list[str]:
-    """The conduct of all runs against whom all of them met."""
+    """The conduct of all runs against whom all of them met, and of the people they imitate, once if these are the same."""
     if len(outcome.names) < 2:
         return []
-    cells = side_by_side(f"Conduct against {_listed(opponents)}", [(row.run, row.conduct) for row in _first(outcome)])
+    players = [(row.run, row.conduct) for row in _first(outcome)]
+    people = [(f"whom {row.run} imitates", row.conduct_of_imitated) for row in _first(outcome)]
+    known = [(name, conduct) for name, conduct in people if conduct is not None]
+    if len(known) == len(people) and all(conduct == known[0][1] for _, conduct in known):
+        known = [("whom they imitate", known[0][1])]
+    cells = side_by_side(f"Conduct against {_listed(opponents)}", [*players, *known])
     return [section(*_titled(cells), _CONDUCT, is_wide=True)]
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
-from play.commands.play import stdout_console
+from play.commands.play import require_terminal, stdout_console
 
 if TYPE_CHECKING:
     from play.arena.arena import ArenaOptions, OnFrame, Outcome
@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
             "exphil arena first --store data/mewtwo",
             "exphil arena first second third --level 2 --json",
             "exphil arena first --world melee-sim --against second --opponent-character fox",
+            "exphil arena first --world dolphin --dolphin dolphin/ --iso melee.iso --level 5 --games 8 --dolphins 4",
             "exphil arena first second --html arena.html",
+            "exphil arena first --games 4 --watch",
         ),
     )(arena)
 
@@ -39,23 +41,26 @@ def arena(
     world: Annotated[
         str,
         typer.Option(
-            metavar="duel|melee-sim",
-            help="Where they play: in the built-in duel, which needs neither a disc nor Dolphin, or in melee-sim-light, an exact "
-            "simulator that you install yourself. exphil has not been run against the real melee-sim-light yet.",
+            metavar="duel|melee-sim|dolphin",
+            help="Where they play: in the built-in duel, which needs neither a disc nor Dolphin; in melee-sim-light, an exact "
+            "simulator that you install yourself; or in Dolphin. Neither the real melee-sim-light nor a real Dolphin has "
+            "been tried yet.",
         ),
     ] = "duel",
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="scripted|self|RUN",
-            help="Whom every run meets: the player of the generated duels, itself, or another run. Several runs also meet "
-            "each other. In melee-sim nobody is scripted.",
-            show_default="scripted; none in melee-sim",
+            metavar="scripted|cpu|self|RUN",
+            help="Whom every run meets: scripted, the player of the generated duels; cpu, Dolphin's; itself, or another run. "
+            "Several runs also meet each other.",
+            show_default="scripted in duels, cpu in Dolphin",
         ),
     ] = None,
     level: Annotated[
         int | None,
-        typer.Option(min=1, help="Strength of the scripted player; 1 is the weakest.", show_default="the strongest"),
+        typer.Option(
+            min=1, help="Strength of the scripted player (1 to 3) or the CPU (1 to 9).", show_default="the strongest"
+        ),
     ] = None,
     games: Annotated[int, typer.Option(min=1, help="Games of every pairing; all of them start together.")] = 32,
     seconds: Annotated[
@@ -75,7 +80,7 @@ def arena(
         typer.Option(
             metavar="NAME,…",
             help="Characters of --against in turns, separated by commas.",
-            show_default="all others for the scripted player, for a run the one it imitates",
+            show_default="all others for scripted or cpu, for a run the one it imitates",
         ),
     ] = None,
     temperature: Annotated[float, typer.Option(help="Temperature of sampling, above 0.")] = 1.0,
@@ -95,23 +100,61 @@ def arena(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save every game as a Slippi replay in this folder."),
     ] = None,
+    is_watched: Annotated[
+        bool, typer.Option("--watch", help="Show one game live in the terminal, at 60 frames per second at most.")
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Also write the results as a page.", show_default=False),
     ] = None,
+    dolphin: Annotated[
+        Path | None,
+        typer.Option(
+            help="Slippi Dolphin: the executable, its folder, or Slippi Launcher's netplay folder.",
+            show_default=False,
+            rich_help_panel="In Dolphin",
+        ),
+    ] = None,
+    iso: Annotated[
+        Path | None,
+        typer.Option(
+            help="Melee, NTSC 1.02, with everything unlocked.", show_default=False, rich_help_panel="In Dolphin"
+        ),
+    ] = None,
+    dolphins: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Games side by side, each in a Dolphin of its own; the others follow in turns.",
+            show_default="1",
+            rich_help_panel="In Dolphin",
+        ),
+    ] = None,
+    headless: Annotated[
+        bool,
+        typer.Option(
+            "--headless",
+            help="No windows; needs a build without one: mainline nogui, or ExiAI.",
+            rich_help_panel="In Dolphin",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Judge policies by playing: stocks and damage per minute with 95 % intervals over games, and how they behave.
 
     Seats change after every game. A game that ends early is not replaced, so short games do not count more often.
     """
+    from rich.console import Console
+
     from play.arena.arena import ArenaOptions, hold_arena
     from play.arena.film import count_techniques
     from play.arena.imitated import measure_imitated
     from play.arena.ratings import MISSING
     from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
-    from play.arena.worlds import WORLDS
+    from play.arena.watch import Watch
+    from play.arena.worlds import refuse_idle, worlds
 
+    refuse_idle(world, dolphin=dolphin, iso=iso, dolphins=dolphins, headless=headless)
     options = ArenaOptions(
         runs=runs,
         world=world,
@@ -127,13 +170,19 @@ def arena(
         runtime=runtime,
         save_replays=save_replays,
     )
-    if store is None:
+    if is_watched:
+        require_terminal("--watch")
+    if store is None and not as_json:
         to_stderr(
             "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"
         )
     imitated = [] if store is None else measure_imitated(runs, store, to_stderr)
-    with _progress(games) as on_frame:
-        outcome = hold_arena(options, WORLDS, to_stderr, on_frame, count=count_techniques, imitated=imitated)
+    shown = Watch(Console(stderr=True, highlight=False)) if is_watched else nullcontext()
+    with shown as watch, _progress(games, is_hidden=is_watched) as on_frame:
+        kinds = worlds(dolphin, iso, dolphins, headless)
+        outcome = hold_arena(
+            options, kinds, to_stderr, on_frame, count=count_techniques, imitated=imitated, watch=watch
+        )
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
     if html is not None:
@@ -187,8 +236,11 @@ def _names(text: str | None) -> list[str]:
 
 
 @contextmanager
-def _progress(num_games: int) -> "Iterator[OnFrame]":
+def _progress(num_games: int, *, is_hidden: bool) -> "Iterator[OnFrame]":
     """Show how far the arena is: a bar on a terminal, a line every few seconds elsewhere."""
+    if is_hidden:
+        yield lambda about, done, total: None
+        return
     import time
 
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""``exphil demo``: every stage from replays to a match against the stand-in, by the very commands a user gives.
+"""``exphil demo``: every stage from replays to games in the arena, by the very commands a user gives.
 
 Each stage is a child process; its table goes to the terminal as it comes, its JSON into the result.
 """
@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +29,7 @@ HIDDEN_SIZES = "128,128"
 FRAMES_PER_MINUTE = 600_000
 """Frames per minute that a policy of this size trains on two server cores; turns ``--minutes`` into epochs."""
 PLAY_SECONDS = 15
+ARENA_GAMES, ARENA_SECONDS = 32, 30
 TABLE_WIDTH = 120
 
 
@@ -59,7 +60,7 @@ def demo(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")] = False,
 ) -> None:
-    """Run every stage once: ingest, stats, train, eval, and play against the stand-in."""
+    """Run every stage once: ingest, stats, train, eval, play against the stand-in, and duels in the arena."""
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
@@ -106,6 +107,7 @@ def run_demo(
     if replays is not None and not find_candidates([replays]):
         raise ConfigError(f"--replays {replays}: must hold replays or archives of them, found none; correct the path")
     demo = _Demo(folder, say)
+    is_generated = replays is None
     if replays is None:
         say(f"Generating {NUM_GENERATED} scripted duels: nobody played them, they only show that every stage works.")
         replays, character = demo.generate(), character or GENERATED_CHARACTER
@@ -138,6 +140,7 @@ def run_demo(
     policy = ("--policy", trained["run"])
     played = demo.run("play", "play", *policy, "--stand-in", str(game), "--seconds", str(PLAY_SECONDS))
     say(_as_text(*figures(played)))
+    demo.duel(trained["run"], character_from_name(picked).name, is_imitated=is_generated)
     return demo.stages
 
 
@@ -171,6 +174,23 @@ class _Demo:
         self._say(f"{len(found['rows'])} replays of {character}: {counts}")
         return ids
 
+    def duel(self, run: str, character: str, *, is_imitated: bool) -> None:
+        """Let the run play against the scripted player of its character, and say how it did.
+
+        Args:
+            run: the policy's folder.
+            character: whom it plays.
+            is_imitated: whether the scripted player is who it learnt from.
+        """
+        from dataset.duels.moves import TRAITS
+
+        if character not in TRAITS:
+            self._say(f"\nNo games in the arena: its duels have {', '.join(TRAITS)}, and this run plays {character}.")
+            return
+        length = ("--games", str(ARENA_GAMES), "--seconds", str(ARENA_SECONDS))
+        played = self.run("arena", "arena", run, "--world", "duel", "--opponent-character", character, *length)
+        self._say(_as_sentence(played["rows"][0], character, is_imitated=is_imitated))
+
     def run(self, name: str, *arguments: str) -> dict[str, Any]:
         """Run one exphil command and return its JSON."""
         self._say(f"\n$ {command_line(*arguments)}")
@@ -183,6 +203,18 @@ class _Demo:
             self._say("\n".join(table))
         self.stages.append(Stage(name, time.perf_counter() - began, result))
         return result
+
+
+def _as_sentence(row: Mapping[str, Any], character: str, *, is_imitated: bool) -> str:
+    """How a run did in the arena, from a row of its JSON."""
+    whom = f"the scripted {character} that it imitates" if is_imitated else f"the arena's scripted {character}"
+    interval = row["net_stocks_interval"]
+    ends = "" if interval is None else f" (95 %: {interval[0]:+.2f} to {interval[1]:+.2f})"
+    goal = "; a perfect imitation scores 0" if is_imitated else "; it learnt from people, who play otherwise"
+    return (
+        f"Against {whom}, in {row['games']} duels of {ARENA_SECONDS} seconds: {row['stocks_taken']} stocks taken, "
+        f"{row['stocks_lost']} lost, {row['net_stocks_per_minute']:+.2f} net stocks per minute{ends}{goal}."
+    )
 
 
 def _as_text(*parts: "RenderableType") -> str:

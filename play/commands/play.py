@@ -104,10 +104,19 @@ def _console(is_drawn: bool | None) -> "Console":
     """Where the match is shown: drawn on a terminal unless --no-view is given, in lines elsewhere."""
     from rich.console import Console
 
-    is_terminal = sys.stderr.isatty()
-    if is_drawn and not is_terminal:
-        raise ConfigError("--view: needs a terminal to draw on, found none; leave it out for plain lines")
-    return Console(stderr=True, highlight=False, force_terminal=is_terminal and is_drawn is not False)
+    if is_drawn:
+        require_terminal("--view")
+    return Console(stderr=True, highlight=False, force_terminal=sys.stderr.isatty() and is_drawn is not False)
+
+
+def require_terminal(option: str) -> None:
+    """Refuse an option that draws on stderr where that is no terminal.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not sys.stderr.isatty():
+        raise ConfigError(f"{option}: needs a terminal to draw on, found none; leave it out for plain lines")
 
 
 def technique_rows(

@@ -42,11 +42,12 @@ _HOME = json.dumps(str(Path.home())).strip('"')
 
 def new_folder(parent: Path) -> Path:
     """A new folder for a session in ``parent``, named by the time in UTC."""
+    parent.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     for number in range(1000):
         folder = parent / (stamp if number == 0 else f"{stamp}-{number}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             continue
         return folder

@@ -9,7 +9,6 @@ import bisect
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dataset.melee.controller import BUTTONS, NEUTRAL, STICK_RANGE, TRIGGER_RANGE
+from dataset.melee.controller import NEUTRAL
 from dataset.reporting.terminal import LINE_EVERY_S
+from play.loop.gauges import Gauge, disc, pressed, stock_dots, trigger
 from play.loop.runner import PAUSE_S, Runner
 
 REFRESH_S = 0.1
@@ -32,9 +32,6 @@ RECENT = 600
 _SWITCH_S = 0.0005
 _CLOSING_S = 2.0
 """How long a terminal that takes no more text may hold up the end."""
-_STOCK_DOTS = 4
-_DISC_ROWS, _DISC_COLUMNS = 5, 9
-_TRIGGER_STEPS = 5
 _BARS = 10
 
 
@@ -76,21 +73,6 @@ def latency_counts(latencies_ms: Sequence[float]) -> tuple[int, ...]:
     for latency in latencies_ms:
         counts[bisect.bisect_right(LATENCY_EDGES_MS, latency)] += 1
     return tuple(counts)
-
-
-class Gauge:
-    """Frames per second over the last second, from how many there were at each look."""
-
-    def __init__(self) -> None:
-        self._looks: deque[tuple[float, int]] = deque()
-
-    def read(self, frames: int, now: float) -> float:
-        """Take a look in; 0 until there are two."""
-        self._looks.append((now, frames))
-        while len(self._looks) > 2 and now - self._looks[1][0] >= 1.0:
-            self._looks.popleft()
-        (then, before), (_, after) = self._looks[0], self._looks[-1]
-        return (after - before) / (now - then) if now > then else 0.0
 
 
 def snapshot(runner: Runner, fps: float) -> Snapshot:
@@ -135,7 +117,7 @@ def draw(now: Snapshot) -> RenderableType:
         _score(now),
         Text("main\n" + disc(now.pad[0], now.pad[1])),
         Text("c\n" + disc(now.pad[2], now.pad[3])),
-        Text("trigger\n" + _trigger(now.pad[4]) + "\n\nbuttons\n" + pressed(now.pad[5])),
+        Text("trigger\n" + trigger(now.pad[4]) + "\n\nbuttons\n" + pressed(now.pad[5])),
         Text("frame to controller\n" + histogram(now.latency)),
     )
     whole = Table.grid()
@@ -150,37 +132,9 @@ def _score(now: Snapshot) -> Text:
     text = Text()
     for fighter in (*((now.own,) if now.own else ()), *now.others):
         who = "agent" if fighter is now.own else "opponent"
-        dots = "●" * fighter.stocks + "○" * max(0, _STOCK_DOTS - fighter.stocks)
-        text.append(f"{who}, port {fighter.port}\n{fighter.name}\n{dots} {fighter.percent:.0f} %\n")
+        score = f"{stock_dots(fighter.stocks)} {fighter.percent:.0f} %"
+        text.append(f"{who}, port {fighter.port}\n{fighter.name}\n{score}\n")
     return text
-
-
-def disc(x: int, y: int) -> str:
-    """A stick, in 1/80, as a dot in a circle of text."""
-    half_rows, half_columns = _DISC_ROWS // 2, _DISC_COLUMNS // 2
-    dot = (round(-y / STICK_RANGE * half_rows), round(x / STICK_RANGE * half_columns))
-    lines = []
-    for row in range(-half_rows, half_rows + 1):
-        columns = range(-half_columns, half_columns + 1)
-        rim = [(row / (half_rows + 0.4)) ** 2 + (column / (half_columns + 0.4)) ** 2 <= 1 for column in columns]
-        lines.append(
-            "".join(
-                "●" if (row, column) == dot else "·" if is_in else " "
-                for column, is_in in zip(columns, rim, strict=True)
-            )
-        )
-    return "\n".join(lines)
-
-
-def _trigger(value: int) -> str:
-    steps = -(-value * _TRIGGER_STEPS // TRIGGER_RANGE)
-    return "▮" * steps + "▯" * (_TRIGGER_STEPS - steps)
-
-
-def pressed(buttons: int) -> str:
-    """The names of the buttons that are down, in a fixed width."""
-    names = " ".join(name.upper() for name, bit in BUTTONS if buttons & bit)
-    return f"{names:14}"
 
 
 def histogram(counts: Sequence[int]) -> str:

@@ -252,6 +252,59 @@ def test_finished_runs_are_folded_and_measured_once(
     assert told["rows"][0]["parameters"] == rows[0]["parameters"]
 
 
+def test_runs_play_after_they_were_measured_and_keep_what_they_came_to(
+    compared: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same comparison goes on with an arena, in which one run fails at first."""
+    shutil.copytree(compared[0], tmp_path / "compare-tiny")
+    results = {"mlp-s0": -3.0, "mlp-s1": None, "gru-s0": -1.0, "gru-s1": -2.0}
+
+    def play(*arguments: str, say: Any) -> tuple[dict[str, Any], list[str]]:
+        asked.append(Path(arguments[1]).name)
+        net = results[asked[-1]]
+        if net is None:
+            raise ExphilError("out of <breath>")
+        row = {"net_stocks_per_minute": net, "net_stocks_interval": [net - 0.5, net + 0.25]}
+        return {"rows": [row]}, []
+
+    monkeypatch.setattr("train.compare.arena.run_child", play)
+    monkeypatch.setattr("train.compare.measured.evaluate_run", None)
+    line = f"compare --store {store} --runs {tmp_path} --name tiny --backbones mlp,gru --seeds 2 {TINY} --arena duel"
+    asked: list[str] = []
+    result = exphil(line)
+    assert result.exit_code == 1
+    assert asked == ["mlp-s0", "gru-s0", "mlp-s1", "gru-s1"]
+    table = {words[0]: words for line in result.stdout.splitlines() if (words := line.split())}
+    assert "failed" in table["mlp"]
+    assert "-1.50 [-1.9, -1.3]" in " ".join(table["gru"])
+    assert "not played: mlp-s1: out of <breath>" in result.stdout
+    page = (tmp_path / "compare-tiny" / "report.html").read_text()
+    Drawn(page)
+    assert '<td colspan="2" class="reason">mlp-s1: out of &lt;breath&gt;</td>' in page
+    assert "<td>-1.50±0.71</td><td>-1.85 to -1.32</td>" in page
+    assert "Likelihood and play" not in page, "one dot says nothing"
+
+    results["mlp-s1"] = -4.0
+    asked.clear()
+    result = exphil(f"{line} --json")
+    assert (result.exit_code, asked) == (0, ["mlp-s1"])
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told["arena"] == {"world": "duel", "games": 32, "seconds": 120.0, "seed": 0}
+    assert [row["net_stocks_per_minute"] for row in told["rows"]] == [-3.5, -1.5]
+    assert told["nll_rank_correlation"]["runs"] == 4
+    value = told["nll_rank_correlation"]["value"]
+    assert (
+        f"these 4 runs: Spearman's rank correlation of test NLL and net stocks per minute is {value:+.2f}"
+        in told["notes"][-1]
+    )
+    page = (tmp_path / "compare-tiny" / "report.html").read_text()
+    Drawn(page)
+    assert f"Rank correlation over 4 runs: {value:+.2f}." in page[page.index("Likelihood and play") :]
+
+    assert exphil(f"{line} --games 8").exit_code == 0
+    assert len(asked) == 5
+
+
 def test_other_weights_than_a_runs_best_are_not_folded(compared: tuple[Path, dict[str, Any]], store: Path) -> None:
     runs = f"{compared[0]}/gru-s0 {compared[0]}/mlp-s0/last.safetensors"
     result = exphil(f"compare {runs} --store {store} --runs {compared[0].parent}")
@@ -286,6 +339,9 @@ def test_runs_of_different_characters_are_set_side_by_side_without_differences(
         ("--minutes-per-run 1 --epochs 2", "--epochs 2: the minutes decide how long a run is"),
         ("--minutes-per-run 0", "--minutes-per-run: above 0"),
         ("--quick --preset full", "--quick: means --preset quick, found --preset full too"),
+        ("--games 3", "--games 3: games are played with --arena WORLD"),
+        ("some-run --games 3", "--games 3: games are played with --arena WORLD"),
+        ("--arena moon", "--arena moon: every run meets the world's own player, so it must be duel"),
         ("some-run --lr 1", "--lr: say how to train, found finished runs"),
     ],
 )

@@ -14,6 +14,7 @@ from train.commands import options
 from train.commands.options import say
 
 if TYPE_CHECKING:
+    from train.compare.arena import Arena
     from train.compare.plan import Plan
     from train.compare.results import Results
 
@@ -47,6 +48,18 @@ class Series:
             help="Also measure situations, sticks and calibration on the test replays; about four times the work.",
         ),
     ] = True
+    arena: Annotated[
+        str | None,
+        typer.Option(
+            "--arena",
+            help="Also let each run play against the scripted player of this world: duel. Net stocks per minute go into the "
+            "matrix.",
+            metavar="WORLD",
+        ),
+    ] = None
+    games: Annotated[
+        int | None, typer.Option("--games", min=1, help="Games of each run in --arena.", show_default="32")
+    ] = None
     preset: options.Preset = None
     tolerate_bad_shards: options.TolerateBadShards = 0
     device: options.Device = "auto"
@@ -101,24 +114,26 @@ def compare(
     If it was stopped, the same command continues.
     """
     from dataset.store.store import Store
+    from train.compare.arena import arena_of
     from train.compare.plan import Plan
     from train.compare.variants import backbone_configs, parse_backbones, plan_runs
     from train.data.stores import find_store
     from train.runs.run_folder import find_run, load_record
 
     series, settings = options.gathered(Series, flags), options.given(flags)
+    arena = arena_of(series.arena, series.games)
     folder = series.folder("compare", name)
     if finished:
         _require_nothing_to_train(ctx, settings)
         source = find_store(series.store, series.replays, None, load_record(find_run(finished[0])[0])["codec"])
-        _compare_finished(finished, source, folder, series)
+        _compare_finished(finished, source, folder, series, arena)
         return
     series.require_one_length(settings)
     configs = backbone_configs(series.chosen_preset, settings, parse_backbones(backbones), series.seeds)
     config = configs[0][1]
     source = find_store(series.store, series.replays, config.data.character, config.policy.codec)
     planned = plan_runs(configs, source, Store(source).manifest.digest)
-    _carry_out(Plan(kind="compare", runs=planned, minutes=series.minutes_per_run), folder, series)
+    _carry_out(Plan(kind="compare", runs=planned, minutes=series.minutes_per_run), folder, series, arena)
 
 
 @options.with_settings(ONE_RUN_ONLY, besides=Series)
@@ -141,22 +156,24 @@ def sweep(
 
     If it was stopped, the same command continues. The axis data also fits a power law of val NLL over the frames trained on.
     """
+    from train.compare.arena import arena_of
     from train.compare.plan import Plan
     from train.compare.stores import fit_to_split, planned_on_stores
     from train.compare.variants import sweep_configs
 
     series, settings = options.gathered(Series, flags), options.given(flags)
+    arena = arena_of(series.arena, series.games)
     series.require_one_length(settings)
     configs = sweep_configs(axis, values, series.chosen_preset, settings, series.seeds)
     planned = planned_on_stores(configs, series.store, series.replays)
     if axis == "data":
         planned = fit_to_split(planned, say)
     plan = Plan(kind=f"sweep {axis}", runs=planned, minutes=series.minutes_per_run)
-    _carry_out(plan, series.folder(f"sweep-{axis}", name), series)
+    _carry_out(plan, series.folder(f"sweep-{axis}", name), series, arena)
 
 
-def _carry_out(plan: "Plan", folder: Path, series: Series) -> None:
-    """Train what is not trained yet, measure, show."""
+def _carry_out(plan: "Plan", folder: Path, series: Series, arena: "Arena | None") -> None:
+    """Train what is not trained yet, measure, play, show."""
     from train.commands.train import make_callbacks
     from train.compare.execute import carry_out
 
@@ -166,20 +183,23 @@ def _carry_out(plan: "Plan", folder: Path, series: Series) -> None:
         device=series.device,
         options={name: getattr(series, name) for name in ("tolerate_bad_shards", "compile_mode", "num_workers")},
         is_detailed=series.detailed,
+        arena=arena,
         callbacks=lambda: make_callbacks(series.wandb),
         say=say,
     )
     _show(results, folder, series.as_json)
 
 
-def _compare_finished(finished: list[str], store: str, folder: Path, series: Series) -> None:
+def _compare_finished(finished: list[str], store: str, folder: Path, series: Series, arena: "Arena | None") -> None:
     from train.compare.page.page import write_page
     from train.compare.results import make_results
     from train.compare.stores import fold_runs
     from train.fit.train_run import find_device
 
     runs, device = fold_runs(finished, store), find_device(series.device)
-    results = make_results(folder, runs, kind="compare", device=device, is_detailed=series.detailed, say=say)
+    results = make_results(
+        folder, runs, kind="compare", device=device, is_detailed=series.detailed, arena=arena, say=say
+    )
     write_page(folder, results)
     _show(results, folder, series.as_json)
 
@@ -191,9 +211,9 @@ def _show(results: "Results", folder: Path, as_json: bool) -> None:
     show_results(results, to_stderr=as_json)
     say(f"next: open {folder / PAGE} in a browser")
     if as_json:
-        keys = ("rows", "baselines", "differences", "law", "failed", "notes")
+        keys = ("rows", "baselines", "differences", "law", "arena", "nll_rank_correlation", "failed", "notes")
         typer.echo(json.dumps({**{key: results[key] for key in keys}, "report": str(folder / PAGE)}))
-    if results["failed"]:
+    if results["failed"] or any(row["arena_error"] for row in results["rows"]):
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ import torch
 from dataset.errors import ConfigError, ExphilError
 from dataset.io.atomic import replacing
 from train.callbacks import Callback
+from train.compare.arena import Arena
 from train.compare.page.page import write_page
 from train.compare.plan import Plan, Planned, keep_plan, kept_runs
 from train.compare.results import Finished, Results, make_results
@@ -111,6 +112,7 @@ def carry_out(
     device: str,
     options: Mapping[str, Any],
     is_detailed: bool,
+    arena: Arena | None,
     callbacks: Callable[[], Iterable[Callback]],
     say: Callable[[str], None],
 ) -> Results:
@@ -122,6 +124,7 @@ def carry_out(
         device: as of ``exphil train``.
         options: of ``train_run`` that are no settings; ``tolerate_bad_shards`` acts on measuring too.
         is_detailed: whether test replays are measured in detail.
+        arena: what every run plays once it is measured, if anything.
         callbacks: new ones for every run.
         say: receives lines about progress.
 
@@ -149,6 +152,7 @@ def carry_out(
         device=target,
         is_detailed=is_detailed,
         tolerate_bad_shards=tolerated,
+        arena=arena,
         say=say,
     )
     write_page(folder, results)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from train.compare.arena import net_stocks
 from train.compare.measured import SPLITS, Measured
 from train.measure.intervals import (
     DRAWS,
@@ -120,6 +121,7 @@ def _row(label: str, seeds: Sequence[Subject]) -> Row:
         "frames_per_second": _mean([end["frames"] / end["seconds"] for end in ends]),
         "step_ms_p50": _mean([one["latency"].get("step_ms_p50") for one in measured]),
         "step_ms_p99": _mean([one["latency"].get("step_ms_p99") for one in measured]),
+        **net_stocks([one.run for one in seeds], [one["arena"] for one in measured]),
     }
 
 

@@ -60,12 +60,11 @@ def measure_run(run: Path | str, store: Path | str, how: Measuring) -> Measured:
         "is_detailed": how.is_detailed,
     }
     path = how.kept / f"{loaded.run.name}.json"
-    found = _kept(path, key)
+    found = kept(path, key)
     if found is None:
         found = {"key": key, "latency": _latency(loaded)}
         found |= {split: _report(loaded, store, split, how) for split in SPLITS}
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        keep(path, found)
     return found | {"curve": read_curve(loaded.run), "record": dict(loaded.record)}
 
 
@@ -90,7 +89,14 @@ def read_curve(run: Path) -> list[dict[str, Any]]:
     return points
 
 
-def _kept(path: Path, key: Mapping[str, Any]) -> Measured | None:
+def keep(path: Path, found: Measured) -> None:
+    """Write what was found, its ``key`` included."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+def kept(path: Path, key: Mapping[str, Any]) -> Measured | None:
+    """What ``keep`` wrote, if it has this key."""
     if not path.is_file():
         return None
     found: Measured = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ differences are taken only of values that mean the same everywhere.
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from dataset.stats.card import write_card
 from dataset.store.manifest import MANIFEST_NAME
 from dataset.store.store import Store
 from dataset.stream.bank import Bank
+from train.compare.arena import Arena, play_run, rank_correlation
 from train.compare.matrix import Row, Subject, baseline_row, build_rows, find_differences, find_luck, find_split
 from train.compare.measured import SPLITS, Measured, Measuring, measure_run
 from train.compare.power_law import data_law
@@ -31,7 +32,7 @@ from train.data.stores import open_store
 from train.measure.evaluate import measure_baselines
 from train.measure.intervals import OTHER_DELAYS, OTHER_PLAYERS, Luck
 
-RESULTS, MEASURED, CARD = "results.json", "measured", "data.html"
+RESULTS, MEASURED, PLAYED, CARD = "results.json", "measured", "arena", "data.html"
 
 SWEEP_DATA = "sweep data"
 """The kind whose losses are laid on a power law."""
@@ -64,9 +65,10 @@ def make_results(
     device: torch.device,
     is_detailed: bool = False,
     tolerate_bad_shards: int = 0,
+    arena: Arena | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Results:
-    """Measure every run that is not yet measured and write ``results.json``.
+    """Measure every run that is not yet measured, let it play, and write ``results.json``.
 
     Args:
         folder: the comparison's.
@@ -76,6 +78,7 @@ def make_results(
         device: where reports are computed.
         is_detailed: whether test replays are measured in detail (``train.measure.detailed.gather``).
         tolerate_bad_shards: window shards of a store that may be skipped.
+        arena: what every run plays, if anything.
         say: receives lines about progress.
 
     Raises:
@@ -88,12 +91,17 @@ def make_results(
         tolerate_bad_shards=tolerate_bad_shards,
         say=say,
     )
-    subjects = [_subject(one, measure_run(one.run, one.store, how)) for one in finished]
+    subjects = []
+    for one in finished:
+        measured = measure_run(one.run, one.store, how)
+        played = None if arena is None else play_run(one.run, arena, folder / PLAYED, say)
+        subjects.append(_subject(one, measured | {"arena": played}))
     rows, tasks = build_rows(subjects), _tasks(subjects, finished)
     split = find_split(rows)
     metrics = METRICS if len({codec for _, codec, _, _ in tasks}) == 1 else ACROSS_CODECS
     if len({character for _, _, _, character in tasks}) > 1:
         metrics = ()
+    ranking = rank_correlation([one.measured for one in subjects], split) if "nll" in metrics else None
     results = {
         "kind": kind,
         "name": folder.name,
@@ -103,7 +111,9 @@ def make_results(
         "rows": rows,
         "baselines": [row for task in tasks for row in _baselines(task, len(tasks) > 1, tolerate_bad_shards)],
         "differences": find_differences(subjects, split, metrics),
-        "notes": list(_notes(rows, tasks, split, find_luck(subjects, split, "nll"))),
+        "arena": None if arena is None else asdict(arena),
+        "nll_rank_correlation": ranking,
+        "notes": [*_notes(rows, tasks, split, find_luck(subjects, split, "nll")), *_arena_notes(arena, ranking, split)],
         "settings": _settings(subjects),
         "data": subjects[0].measured["record"]["data"] | {"train": _counts(subjects[0], "train")},
         "runs": [_run(one) for one in subjects],
@@ -181,6 +191,21 @@ def _notes(rows: Sequence[Row], tasks: Sequence[Task], split: str, luck: Luck | 
         )
 
 
+def _arena_notes(arena: Arena | None, ranking: Mapping[str, Any] | None, split: str) -> Iterable[str]:
+    if arena is None:
+        return
+    yield (
+        f"Net stocks per minute: stocks taken minus stocks lost, in {arena.games} games of up to {arena.seconds:g} seconds "
+        f"against the scripted player of {arena.world}. Intervals: 95 %, over games."
+    )
+    if ranking is not None:
+        yield (
+            f"How well NLL ranks these {ranking['runs']} runs: Spearman's rank correlation of {split} NLL and net stocks per "
+            f"minute is {ranking['value']:+.2f}. At -1 a run with a lower NLL always plays better, at 0 NLL says nothing about "
+            "play, above 0 it misleads."
+        )
+
+
 def _counts(subject: Subject, split: str) -> dict[str, Any]:
     """What the record says of a split, without the replays' ids."""
     return {name: value for name, value in subject.measured["record"]["data"][split].items() if name != "ids"}
@@ -208,6 +233,7 @@ def _run(subject: Subject) -> dict[str, Any]:
         "seed": subject.seed,
         "curve": measured["curve"],
         "latency": measured["latency"],
+        "arena": measured["arena"],
         "reports": _slim({split: measured[split] for split in SPLITS}),
     }
 

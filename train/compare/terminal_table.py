@@ -24,6 +24,12 @@ COLUMNS = (
     "params",
 )
 
+PLAYED = "net stocks/min"
+"""What follows NLL and its interval where runs played."""
+
+LESS_WHERE_PLAYED = ("acc %", "frames/s", "params")
+"""What makes room for it; the page has these too."""
+
 DASH = "-"
 """What was not measured."""
 
@@ -36,6 +42,9 @@ def show_results(results: Results, *, to_stderr: bool) -> None:
         console.print(line, markup=False)
     for failed in results["failed"]:
         console.print(f"failed: {failed['run']}: {failed['error']}", markup=False)
+    for row in results["rows"]:
+        if row["arena_error"]:
+            console.print(f"not played: {row['arena_error']}", markup=False)
 
 
 def matrix(results: Results) -> Table:
@@ -43,32 +52,46 @@ def matrix(results: Results) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True, max_width=22)
     split = results["split"]
-    for title in COLUMNS:
+    titles = list(COLUMNS)
+    if results["arena"]:
+        titles.insert(titles.index("95 %") + 1, PLAYED)
+        titles = [title for title in titles if title not in LESS_WHERE_PLAYED]
+    for title in titles:
         table.add_column(title.format(split=split), justify="right", no_wrap=True)
-    for row in results["rows"]:
-        table.add_row(row["label"], *cells(row, split))
-    for row in results["baselines"]:
-        table.add_row(row["label"], *cells(row, split), style="dim")
+    for kind, style in (("rows", None), ("baselines", "dim")):
+        for row in results[kind]:
+            found = cells(row, split)
+            table.add_row(row["label"], *(found[title] for title in titles), style=style)
     return table
 
 
-def cells(row: Mapping[str, Any], split: str) -> list[str]:
-    """A row's numbers as ``COLUMNS`` name them; a spread over seeds follows its mean."""
+def cells(row: Mapping[str, Any], split: str) -> dict[str, str]:
+    """A row's numbers by the titles of ``COLUMNS`` and ``PLAYED``; a spread over seeds follows its mean."""
     interval = (row["intervals"][split] or {}).get("nll")
     step = [number(row.get(f"step_ms_{which}"), ".2f") for which in ("p50", "p99")]
     cpu = row.get("cpu_seconds")
-    return [
-        with_spread(row["val_nll"], row["val_nll_spread"], ".3f"),
-        with_spread(row[f"{split}_nll"], row[f"{split}_nll_spread"], ".3f"),
-        DASH if interval is None else f"{interval[0]:.2f}-{interval[1]:.2f}",
-        percent(row[f"{split}_accuracy"]),
-        percent(row[f"{split}_change_accuracy"]),
-        number(row[f"{split}_change_nll"], ".3f"),
-        number(None if cpu is None else cpu / 60, ".1f"),
-        number(row.get("frames_per_second"), ",.0f"),
-        DASH if step[0] == DASH else "/".join(step),
-        DASH if row.get("parameters") is None else short(row["parameters"]),
-    ]
+    return {
+        "val NLL": with_spread(row["val_nll"], row["val_nll_spread"], ".3f"),
+        "{split} NLL": with_spread(row[f"{split}_nll"], row[f"{split}_nll_spread"], ".3f"),
+        "95 %": DASH if interval is None else f"{interval[0]:.2f}-{interval[1]:.2f}",
+        PLAYED: _net_stocks(row),
+        "acc %": percent(row[f"{split}_accuracy"]),
+        "chg acc %": percent(row[f"{split}_change_accuracy"]),
+        "chg NLL": number(row[f"{split}_change_nll"], ".3f"),
+        "CPU min": number(None if cpu is None else cpu / 60, ".1f"),
+        "frames/s": number(row.get("frames_per_second"), ",.0f"),
+        "ms p50/p99": DASH if step[0] == DASH else "/".join(step),
+        "params": DASH if row.get("parameters") is None else short(row["parameters"]),
+    }
+
+
+def _net_stocks(row: Mapping[str, Any]) -> str:
+    """Net stocks per minute with their interval; why there are none stands below the table."""
+    if row.get("arena_error"):
+        return "failed"
+    interval = row.get("net_stocks_interval")
+    ends = "" if interval is None else f" [{interval[0]:+.1f}, {interval[1]:+.1f}]"
+    return number(row.get("net_stocks_per_minute"), "+.2f") + ends
 
 
 def ranking(results: Results) -> list[str]:
@@ -122,7 +145,7 @@ def percent(value: float | None) -> str:
 
 def with_spread(value: float | None, spread: float | None, form: str) -> str:
     """A mean, and its standard deviation over seeds where there are several."""
-    return number(value, form) if spread is None else f"{number(value, form)}±{spread:{form}}"
+    return number(value, form) if spread is None else f"{number(value, form)}±{spread:{form.removeprefix('+')}}"
 
 
 def short(count: float) -> str:

@@ -345,7 +345,8 @@ class Fit:
 
     def _metric_lines(self) -> list[str]:
         path = self.run / METRICS
-        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        with reading(path):
+            return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
     def _best_epoch(self) -> dict[str, Any]:
         """The val numbers of the best epoch; ``None`` for each until the first epoch is done."""

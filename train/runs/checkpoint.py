@@ -158,10 +158,9 @@ def load_state(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: --resume continues from it, found no such file; copy the whole run folder, or train a new run"
         )
+    data = io.BytesIO(path.read_bytes())  # what a damaged file leads to may look like the disk's own error
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        state: dict[str, Any] = torch.load(data, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever a damaged file leads it to
         raise CheckpointError(
             f"{path}: must be a saved training state, found {type(error).__name__}: {str(error)[:200]}; train again"

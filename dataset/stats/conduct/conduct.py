@@ -20,6 +20,12 @@ TechniqueCounts = Mapping[str, NDArray[np.int64]]
 """By technique, [3, N, 2] for N games and both sides: how often it was done (or succeeded), how often tried, and how many of
 the tries may succeed or fail (0 where a technique is only counted)."""
 
+
+def joined_counts(parts: Sequence[TechniqueCounts]) -> TechniqueCounts:
+    """The counts of all games of ``parts``; none for none."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in (parts[0] if parts else ())}
+
+
 FILMED = ("character", "action_state", "x", "percent")
 """Columns of each side that an arena writes for techniques to be found in."""
 

@@ -5,7 +5,8 @@ sides, from the raw columns that policies see too: what columns do not show is n
 Arrays are [N, 2] for N games and two sides unless stated otherwise.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,15 @@ class Tally:
         self._held, self._last_attack = _zeros(shape), _zeros(shape)
         self._is_hit: Flags = np.zeros(shape, np.bool_)
         self._is_off: Flags = np.zeros(shape, np.bool_)
+
+    @classmethod
+    def joined(cls, tallies: Sequence[Self]) -> Self:
+        """All games of several tallies, to which no more frames are added."""
+        whole = cls(0)
+        for name, value in vars(whole).items():
+            if isinstance(value, np.ndarray):
+                setattr(whole, name, np.concatenate([getattr(each, name) for each in tallies]))
+        return whole
 
     def add(self, frames: Frames) -> None:
         """Count one frame of every game that was not over before it."""

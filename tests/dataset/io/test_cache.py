@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,22 +14,9 @@ from dataset.errors import ConfigError
 from dataset.io.cache import Cache, cache_limit_bytes
 from dataset.io.fetch import Wanted
 from dataset.store.store import Store
-from tests.dataset.servers import FaultyServer, serving, slow
+from tests.dataset.servers import FaultyServer, slow
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EXPHIL_CACHE", str(tmp_path / "home"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "home" / "shards"
-
-
-@pytest.fixture
-def server(generated_store: Path) -> Iterator[FaultyServer]:
-    with serving(generated_store) as found:
-        yield found
 
 
 class Origin:

@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from dataset.reporting.charts import Axis
+from dataset.reporting.charts import Axis, Dot, intervals
 
 
 @pytest.mark.parametrize(
@@ -13,3 +15,24 @@ def test_epochs_have_whole_numbers(epochs: list[float], ticks: list[float]) -> N
 
 def test_other_values_have_three_ticks_or_more() -> None:
     assert Axis.over([0.95, 1.17], 0, 100).ticks() == pytest.approx([0.95, 1.0, 1.05, 1.1, 1.15])
+
+
+def test_names_beside_intervals_have_the_room_they_need_and_long_ones_are_cut() -> None:
+    def end_of(name: str) -> float:
+        """Where the name ends, counted from the left edge."""
+        found = re.search(r'<text x="([\d.]+)"[^>]*class="name">', intervals([Dot(name=name, colour=0, value=1.0)], ""))
+        assert found is not None
+        return float(found[1])
+
+    assert end_of("gru") == 94
+    assert end_of("gru-s0 – mamba-s0") > 7 * len("gru-s0 – mamba-s0")
+    assert end_of("n" * 60) == end_of("n" * 24)
+    assert f">{'n' * 23}…<title>{'n' * 60}</title>" in intervals([Dot(name="n" * 60, colour=0, value=1.0)], "points")
+
+
+def test_the_origin_is_on_the_scale_and_marked() -> None:
+    dots = [Dot(name="far", colour=0, value=5.0, interval=(4.0, 6.0))]
+    plain, marked = intervals(dots, "points"), intervals(dots, "points", origin=0.0)
+    assert ">0</text>" in marked
+    assert ">0</text>" not in plain
+    assert marked.count("var(--soft)") == 1

@@ -110,6 +110,7 @@ def test_stats_writes_the_page_and_refuses_what_it_cannot_heed(store: Path, tmp_
     assert result.exit_code == 0
     assert (tmp_path / "card.html").read_text() == card_html(Store(store))
     assert write_card(Store(store), tmp_path / "card.html") == (tmp_path / "card.html").stat().st_size
+    assert CliRunner().invoke(app, [*asked[:-1], str(tmp_path)]).exit_code == 2
     for extra in (["--query", "stages"], ["--character", "fox"], ["--csv"], ["--sql", "select 1"]):
         refused = CliRunner().invoke(app, [*asked, *extra])
         assert isinstance(refused.exception, ConfigError)

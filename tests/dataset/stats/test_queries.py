@@ -119,7 +119,16 @@ def test_sql_reads_both_tables() -> None:
     assert sql(STORE, "select count(*) as n from frames where a_character = 16").rows() == [(4,)]
 
 
-@pytest.mark.parametrize("text", ["selct 1", "select nothing_like_it from replays", "select * from games"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "selct 1",
+        "select nothing_like_it from replays",
+        "select * from games",
+        "select greatest() from replays",  # polars panics here
+        "\udcff",
+    ],
+)
 def test_sql_polars_cannot_read_is_the_users_to_mend(text: str) -> None:
     with pytest.raises(ConfigError, match="--sql: must be SQL that polars reads over the tables replays and frames"):
         sql(STORE, text)

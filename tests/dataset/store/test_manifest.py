@@ -71,6 +71,13 @@ def test_saving_replaces_the_manifest_whole_or_not_at_all(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST_NAME]
 
 
+def test_a_manifest_that_nobody_could_read_is_not_written(tmp_path: Path) -> None:
+    MANIFEST.save(tmp_path)
+    with pytest.raises(SchemaError, match="at most 400 words and signs"):
+        replace(MANIFEST, where="1" + "+1" * 500 + " > 0").save(tmp_path)
+    assert Manifest.load(tmp_path) == MANIFEST
+
+
 def test_shards_are_picked_by_kind_and_split_in_path_order() -> None:
     windows = ["windows/train-000000.tar", "windows/val-000001.tar"]
     assert [found.path for found in MANIFEST.of_kind("windows")] == windows

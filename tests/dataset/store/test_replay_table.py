@@ -78,6 +78,30 @@ def test_what_is_no_condition_over_a_replay_is_refused_and_the_columns_are_liste
         assert str(caught.value).count("quality_b") == 1
 
 
+@pytest.mark.parametrize(
+    "where", ["1" + "+1" * 400 + " > 0", "frames = 1" + " or frames = 2" * 200, "frames > 1" + " " * 10_000]
+)
+def test_a_condition_that_polars_would_take_minutes_for_is_refused_at_once(where: str) -> None:
+    with pytest.raises(ConfigError, match=r"--where: must be .* at most 400 words and signs"):
+        passing(ROWS, where)
+
+
+def test_a_condition_may_list_many_replays() -> None:
+    assert passing(ROWS, "id not in (" + ", ".join(f"'{number:032}'" for number in range(250)) + ")") == [True] * len(
+        ROWS
+    )
+
+
+def test_a_condition_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--where: must be Unicode"):
+        passing(ROWS, "\udcff")
+
+
+def test_a_condition_on_which_polars_panics_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must be a condition as SQL writes it"):
+        passing(ROWS, "greatest() > 1")
+
+
 @pytest.mark.parametrize("where", ["frames >= avg(frames)", "row_number() over (order by frames) < 3"])
 def test_a_condition_that_compares_replays_is_refused(where: str) -> None:
     with pytest.raises(ConfigError, match="must judge each replay by its own row, found one that compares"):

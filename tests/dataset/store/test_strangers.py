@@ -1,5 +1,6 @@
 """Stores whose tables a stranger wrote, with the very hashes that their manifest lists: an error, or a check that fails."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -157,6 +158,13 @@ def test_what_is_no_parquet_is_named(store: Path, name: str) -> None:
     relist(store)
     with pytest.raises(SchemaError, match="must be Parquet as exphil writes it, found damage"):
         Store(store).frames() if name == FRAMES else Store(store).replays()
+
+
+def test_an_error_of_pyarrow_that_is_none_of_the_disk_is_damage() -> None:
+    with pytest.raises(SchemaError, match="the table: must be Parquet"), readable("the table"):
+        raise OSError("Invalid flatbuffers message.")
+    with pytest.raises(PermissionError), readable("the table"):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_panic_of_polars_prints_no_backtrace(capfd: pytest.CaptureFixture[str]) -> None:

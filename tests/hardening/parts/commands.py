@@ -18,6 +18,7 @@ from typing import Any
 
 import typer
 
+from dataset.store.manifest import Manifest
 from tests.hardening.campaign import Case, Part, WrongError
 from tests.hardening.parts.replays import whole_game
 from tests.hardening.parts.runs import TINY, small_run
@@ -39,7 +40,7 @@ LINES = {
     "play": "--policy runs/one --stand-in games/0.slp --sync --seconds 0.2",
     "eval-games": "games",
     "arena": "runs/one --games 2 --seconds 0.3 --save-replays saved",
-    "demo": "--minutes 0",
+    "demo": "--replays nowhere --minutes 0",
 }
 """A line of every command that works, or ends at once; edits come behind it."""
 
@@ -172,6 +173,10 @@ VALUES = (
         "bf16",
         "SELECT 1",
         "frames > 0",
+        "1" + "+1" * 20_000 + " > 0",
+        "id not in (" + "'x'," * 3_000 + "'x')",
+        "greatest() > 1",
+        "SELECT greatest() FROM replays",
         "DROP TABLE replays",
     ),
     *(
@@ -273,7 +278,7 @@ class Commands(Part):
         words = LINES[name].split()
         for edit in case.edits:
             self._edit(random.Random(edit), name, words)
-        return [name, *words, *(["--json"] if dice.random() < 0.5 else [])]
+        return [name, *(["--json"] if dice.random() < 0.5 else []), *words]
 
     def _edit(self, dice: random.Random, name: str, words: list[str]) -> None:
         option = dice.choice(self.options[name])
@@ -311,13 +316,15 @@ class Commands(Part):
                 self.is_watching = False
                 os.environ.pop("COLUMNS", None)
             self.tally[f"{words[0]} exit {done.code}"] += 1
+            for manifest in self.work.rglob("manifest.json"):
+                Manifest.load(manifest.parent)
             if self.touched:
                 raise WrongError("outside", f"{self.touched} by exphil {' '.join(words)}")
             if "\x1b" in done.out + done.err:
                 raise WrongError(
                     "message", f"a terminal's escape comes back raw from exphil {words[0]}: {done.err[:200]!r}"
                 )
-            if done.code == 0 and words[-1] == "--json" and not _is_json(done.out):
+            if done.code == 0 and words[1:2] == ["--json"] and not _is_json(done.out):
                 raise WrongError("message", f"--json, and no object as the last line: exphil {' '.join(words)}")
 
     def write(self, case: Case, folder: Path) -> str:

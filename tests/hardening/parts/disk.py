@@ -59,7 +59,9 @@ class Disk(Part):
         subprocess.run(self._mount(f"remount,size={size}"), capture_output=True)
         done = run(*verb.words.split(), cwd=work, codes=(0, 1))
         self.tally[f"{name} {'fitted' if done.code == 0 else 'was refused'}"] += 1
-        if done.code and "No space left" not in done.err and "needs room" not in done.err:
+        if done.code and not any(
+            words in done.err for words in ("No space left", "needs room", "remaining disk space")
+        ):
             raise WrongError("message", f"{name}: a full disk is told as {done.err[-300:]!r}")
         subprocess.run(self._mount(f"remount,size={LARGE}"), check=True)
         verb.left(work)

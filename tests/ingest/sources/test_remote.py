@@ -124,6 +124,11 @@ def test_a_transfer_that_stays_cut_is_an_error_that_names_the_source(server: Fau
         fetched(f"{server.url}/a.zip", PATIENCE)
 
 
+def test_a_file_without_a_byte_is_a_replay_that_failed(server: FaultyServer, served: Path, tmp_path: Path) -> None:
+    (served / "empty.slp").write_bytes(b"")
+    assert ingest([f"{server.url}/empty.slp"], tmp_path / "store", options()).failures == {"not_slp": 1}
+
+
 def test_a_file_that_changed_is_fetched_anew_and_its_replays_are_known(
     server: FaultyServer, served: Path, duels: Path, tmp_path: Path
 ) -> None:

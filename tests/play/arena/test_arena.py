@@ -1,5 +1,6 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from dataset.errors import ConfigError
 from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
+from play.arena.watch import Watch
 from tests.play.arena.builders import Fields
 from tests.play.builders import random_run
 
@@ -26,7 +29,9 @@ def make(limit: int) -> Fields:
 FIELDS = WorldKind(characters=("mewtwo", "fox", "falco"), levels=(1, 2), longest=600, make=make, own_player="scripted")
 PLAIN = replace(FIELDS, own_player=None, levels=(), can_save=False)
 """A world that can do no more than it must."""
-WORLDS = {"fields": lambda: FIELDS, "plain": lambda: PLAIN}
+TURNS = replace(FIELDS, own_characters=("fox",), at_once=3)
+"""A world that plays three games at once, whose own player plays Fox only."""
+WORLDS = {"fields": lambda: FIELDS, "plain": lambda: PLAIN, "turns": lambda: TURNS}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +52,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("play.arena.ratings.RESAMPLES", 10)
 
 
-def hold(*run: str, say: Callable[[str], None] = lambda line: None, **options: Any) -> Outcome:
+def hold(
+    *run: str, say: Callable[[str], None] = lambda line: None, watch: Watch | None = None, **options: Any
+) -> Outcome:
     values: dict[str, Any] = {"world": "fields", "games": 4, "seconds": 0.5} | options
-    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None)
+    return hold_arena(ArenaOptions(runs=run, **values), WORLDS, say, lambda about, done, total: None, watch=watch)
 
 
 def met(outcome: Outcome) -> list[tuple[str, str]]:
@@ -72,6 +79,23 @@ def test_a_world_without_a_player_of_its_own_lets_runs_play_each_other_and_every
 ) -> None:
     assert met(hold(runs[0], world="plain", against="self")) == [("first", "self")]
     assert made[-1].is_closed
+
+
+def test_games_in_turns_are_the_same_games(runs: Sequence[str], tmp_path: Path) -> None:
+    whole, turns = (hold(runs[0], world=world, against=runs[1], games=7) for world in ("fields", "turns"))
+    assert turns.rows == whole.rows
+    assert [len(world.matches) for world in made[-3:]] == [3, 3, 1]
+    outcome = hold(runs[0], world="turns", against=runs[1], games=4, save_replays=tmp_path / "replays")
+    assert [path.name for path in outcome.replays] == [f"first-second-{number:04d}.slp" for number in range(4)]
+    assert [world.saved for world in made[-2:]] == [[0, 1, 2], [0]]
+
+
+def test_a_worlds_own_player_plays_only_what_it_can(runs: Sequence[str]) -> None:
+    hold(runs[0], world="turns", games=4)
+    assert {name for world in made[-2:] for match in world.matches for name in match.characters} == {"mewtwo", "fox"}
+    with pytest.raises(ConfigError, match="character in turns 'falco': unknown; use one of fox"):
+        hold(runs[0], world="turns", opponent_characters=["falco"])
+    hold(runs[0], world="turns", against="self", opponent_characters=["falco"])
 
 
 def test_several_runs_meet_it_and_each_other(runs: Sequence[str]) -> None:
@@ -113,6 +137,16 @@ def test_the_same_seed_gives_the_same_games_and_another_seed_others(runs: Sequen
     one, again, other = (hold(runs[0], seed=seed) for seed in (1, 1, 2))
     assert one.rows == again.rows
     assert one.rows != other.rows
+
+
+def test_watching_changes_no_result(runs: Sequence[str]) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    with Watch(terminal, sleep=lambda seconds: None) as watch:
+        watched = hold(runs[0], against=runs[1], games=2, watch=watch)
+    assert watched.rows == hold(runs[0], against=runs[1], games=2).rows
+    text: str = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 first" in text
+    assert "2 second" in text
 
 
 def test_temperature_reaches_the_policy(runs: Sequence[str]) -> None:
@@ -170,7 +204,7 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"world": "melee"}, "--world 'melee': unknown; use one of fields, plain"),
+        ({"world": "melee"}, "--world 'melee': unknown; use one of fields, plain, turns"),
         ({"against": "cup"}, "--against cup: in fields must be scripted, self or a run, found none of them"),
         ({"world": "plain"}, "--world plain: has no player of its own.*give --against self or a run"),
         ({"world": "plain", "against": "scripted"}, "--against scripted: in plain must be self or a run, found none"),
@@ -180,6 +214,8 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
         ({"level": 7}, "--level '7': unknown; use one of 1, 2"),
         ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds"),
         ({"seconds": 11}, "--seconds 11: games in fields last up to 10 seconds"),
+        ({"seconds": float("inf")}, "--seconds inf: games in fields last up to 10 seconds"),
+        ({"seconds": float("nan")}, "--seconds nan: games in fields last up to 10 seconds"),
         ({"stages": ["battlefield", "hyrule"]}, "stage 'hyrule': unknown"),
         ({"opponent_characters": ["peach"]}, "character in fields 'peach': unknown; use one of mewtwo, fox, falco"),
         ({"character": "peach"}, "character in fields 'peach': unknown"),

@@ -22,7 +22,7 @@ def rated(run: str, against: str, *values: float | None) -> Any:
 
 
 ROWS = [
-    rated("one", "scripted", -0.5, -1.25, 0.25),
+    rated("one", "scripted", 0.5, -0.25, 1.25),
     rated(WICKED, "scripted", 1.5, 0.75, 2.25),
     rated("one", WICKED, -2.0, -3.5, -1.0),
 ]
@@ -49,7 +49,7 @@ def test_names_are_text_and_nothing_is_fetched(text: str) -> None:
 
 
 def test_it_holds_results_with_intervals_and_the_best_of_them(text: str) -> None:
-    assert "<td>-0.50<div><small>-1.25 to 0.25</small></div></td>" in text
+    assert "<td>0.50<div><small>-0.25 to 1.25</small></div></td>" in text
     assert "<b>+1.50</b><span>net stocks per minute of &lt;b&gt;&amp;two against scripted</span>" in text
     assert "<b>10</b><span>minutes of play</span>" in text
     assert text.count("<circle") == 3 + 2, "a dot for each pairing and each rating"
@@ -57,7 +57,7 @@ def test_it_holds_results_with_intervals_and_the_best_of_them(text: str) -> None
 
 def test_pairs_are_coloured_where_chance_is_excluded(text: str) -> None:
     for cell in (
-        "<td>-0.50<div><small>-1.25 to +0.25</small></div></td>",
+        "<td>+0.50<div><small>-0.25 to +1.25</small></div></td>",
         '<td class="good">+1.50<div><small>+0.75 to +2.25</small></div></td>',
         '<td class="bad">-2.00<div><small>-3.50 to -1.00</small></div></td>',
         '<td class="good">+2.00<div><small>+1.00 to +3.50</small></div></td>',
@@ -79,3 +79,15 @@ def test_it_says_that_ratings_need_more_and_leaves_out_what_a_single_run_lacks()
     assert "one against scripted in duel" in text
     assert "Ratings" not in text
     assert "Every pair</h2>" not in text
+
+
+def test_people_whom_all_runs_imitate_are_shown_once() -> None:
+    def heads(*imitated: Any) -> str:
+        rows = [replace(row, conduct_of_imitated=each) for row, each in zip(ROWS, imitated, strict=True)]
+        text = page_html(OPTIONS, replace(OUTCOME, rows=rows), "exphil", "")
+        return text.partition("Conduct against scripted")[2].partition("</tr>")[0]
+
+    people, others = ROW.conduct, ROW.conduct_of_opponent
+    assert "imitate" not in heads(None, None, None)
+    assert heads(people, people, None).count("imitate") == 1
+    assert heads(people, others, None).count("imitate") == 2

@@ -9,10 +9,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_from_name
+from play.arena.arena import ArenaOptions, hold_arena
+from play.arena.worlds import worlds
 from play.games.find import replay_game
 from tests.play.builders import random_run
+from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 from tests.play.simulators.melee_sim import data_folder, install
 
 
@@ -86,21 +90,50 @@ def test_tables_show_results_conduct_and_with_several_runs_a_matrix(exported_run
 
 
 def test_unknown_worlds_are_refused(exported_run: Path) -> None:
-    with pytest.raises(ConfigError, match="--world 'melee': unknown; use one of duel, melee-sim"):
+    with pytest.raises(ConfigError, match="--world 'melee': unknown; use one of duel, melee-sim, dolphin"):
         invoke("arena", exported_run, "--world", "melee")
 
 
 def test_runs_play_in_the_simulator(exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against its double, which plays duels: the figures of a run against itself are the duel's own."""
     install(monkeypatch, data_folder(tmp_path))
-    options = ("--against", "self", "--games", 2, "--seconds", 6, "--json")
+    common: dict[str, Any] = {"runs": [str(exported_run)], "against": "self", "games": 2, "seconds": 6.0}
     found = [
-        json.loads(invoke("arena", exported_run, "--world", world, *options).stdout.splitlines()[-1])
+        hold_arena(ArenaOptions(world=world, **common), worlds(), lambda line: None, lambda *progress: None).rows
         for world in ("melee-sim", "duel")
     ]
-    assert found[0]["world"] == "melee-sim"
-    assert found[0]["rows"] == found[1]["rows"]
-    assert found[0]["rows"][0]["conduct"]["presses_per_minute"]["a"] > 0
+    assert found[0] == found[1]
+    assert found[0][0].conduct.presses_per_minute["a"] > 0
+
+
+def test_runs_play_in_dolphin(exported_run: Path, tmp_path: Path) -> None:
+    """In a program that plays a replay whatever is pressed."""
+    generate_replay(tmp_path / "game.slp", seed=5, frames=30)
+    dolphin, iso = write_fake_dolphin(tmp_path).parent, write_fake_iso(tmp_path / "melee.iso", tmp_path / "game.slp")
+    options = ("--dolphin", dolphin, "--iso", iso, "--games", 1, "--level", 3, "--json")
+    saved = ("--save-replays", tmp_path / "saved")
+    found = json.loads(invoke("arena", exported_run, "--world", "dolphin", *options, *saved).stdout.splitlines()[-1])
+    (row,) = found["rows"]
+    assert (row["against"], row["games"], found["game_frames"]) == (
+        "cpu",
+        1,
+        31,
+    )  # the last shows that the game has ended
+    assert [Path(path).read_bytes() for path in found["replays"]] == [(tmp_path / "game.slp").read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dolphins", 2), "--dolphins: has no effect with --world duel; leave it out, or give --world dolphin"),
+        (("--headless",), "--headless: has no effect with --world duel"),
+        (("--world", "melee-sim", "--iso", "melee.iso"), "--iso: has no effect with --world melee-sim"),
+        (("--world", "dolphin"), "--world dolphin: needs --dolphin, found none"),
+    ],
+)
+def test_flags_of_dolphin_are_for_dolphin(exported_run: Path, options: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        invoke("arena", exported_run, *options)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +151,8 @@ def test_what_the_simulator_cannot_do_is_refused(
     install(monkeypatch, data_folder(tmp_path))
     with pytest.raises(ConfigError, match=message):
         invoke("arena", exported_run, "--world", "melee-sim", *options)
+
+
+def test_watching_needs_a_terminal(exported_run: Path) -> None:
+    with pytest.raises(ConfigError, match="--watch: needs a terminal to draw on, found none"):
+        invoke("arena", exported_run, "--watch")

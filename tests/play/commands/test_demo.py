@@ -1,19 +1,17 @@
 """The demo is the whole line: every stage runs, by the commands that users type."""
 
-import json
-import sys
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError
 from dataset.store.manifest import split_of
+from ingest.jobs.job import content_id
 from play.commands import demo
+from tests.child import within
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +27,19 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def within(*arguments: str) -> tuple[dict[str, Any], list[str]]:
-    """Run a command as ``run_child`` does, but in this process, which has loaded all that commands need."""
-    app = typer.Typer()
-    for stage in ("ingest", "dataset", "train", "play"):
-        import_module(f"{stage}.cli").register(app)
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    sys.stderr.write(done.stderr)
-    *lines, answer = done.stdout.splitlines()
-    return json.loads(answer), lines
-
-
 def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
     replays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PLAY_SECONDS", 2)
+    monkeypatch.setattr(demo, "ARENA_GAMES", 2)
+    monkeypatch.setattr(demo, "ARENA_SECONDS", 3)
     monkeypatch.setattr(demo, "run_child", within)
     monkeypatch.setattr("play.runtime.load.FRAME_BUDGET_MS", 1e4)
     monkeypatch.setattr(demo, "HIDDEN_SIZES", "16,16")
     said: list[str] = []
     stages = demo.run_demo(folder=tmp_path / "demo", replays=replays, character="mewtwo", minutes=0, say=said.append)
     results = {stage.name: stage.result for stage in stages}
-    assert [stage.name for stage in stages] == ["ingest", "stats", "find", "train", "eval", "play"]
+    assert [stage.name for stage in stages] == ["ingest", "stats", "find", "train", "eval", "play", "arena"]
     assert (results["ingest"]["replays_ingested"], results["ingest"]["frames"]) == (8, 8 * 1900)
     assert results["train"]["best_epoch"] == 1
     assert results["eval"]["frames"] == 2 * 1899
@@ -58,7 +47,67 @@ def test_the_demo_runs_every_stage_and_plays_an_unseen_replay(
     assert 0 < results["play"]["frames"] < 1900, "how many come in two seconds depends on the machine"
     assert "8 replays of mewtwo: 4 train, 2 val, 2 test" in said
     assert any("win rate" in text and "mewtwo" in text and "15,200" in text for text in said), "stats shows its rows"
+    row = results["arena"]["rows"][0]
+    assert (row["against"], row["games"], row["minutes"]) == ("scripted", 2, pytest.approx(0.1))
+    shown = f"{row['stocks_taken']} stocks taken, {row['stocks_lost']} lost, {row['net_stocks_per_minute']:+.2f} net"
+    assert "the arena's scripted mewtwo, in 2 duels of 3 seconds" in said[-1]
+    assert shown in said[-1]
     assert any("came late" in text and "one policy step" in text for text in said), "play shows its figures"
+
+
+ROW = {
+    "games": 32,
+    "stocks_taken": 5,
+    "stocks_lost": 9,
+    "net_stocks_per_minute": -0.25,
+    "net_stocks_interval": [-0.5, 0.1],
+}
+
+
+def answers(folder: Path, asked: list[list[str]]) -> Callable[..., tuple[dict[str, Any], list[str]]]:
+    """Answers to all commands of the demo in ``folder`` without running any; ``asked`` gets each command's words."""
+
+    def run_child(*arguments: str) -> tuple[dict[str, Any], list[str]]:
+        asked.append(list(arguments))
+        ids = [content_id(path.read_bytes()) for path in (folder / "replays").iterdir()]
+        splits = [{"id": one, "split": split} for one in ids for split in ("train", "val", "test")]
+        rows = {"arena": [ROW], "stats": splits if "--sql" in arguments else [{"character": "mewtwo"}]}
+        found = {"frames": 0, "run": "runs/demo", "rows": rows.get(arguments[0])}
+        return found, []
+
+    return run_child
+
+
+def test_the_demo_ends_in_duels_against_the_player_that_it_imitates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    said: list[str] = []
+    monkeypatch.setattr(demo, "NUM_GENERATED", 1)
+    monkeypatch.setattr(demo, "run_child", answers(tmp_path, asked))
+    demo.run_demo(folder=tmp_path, replays=None, character=None, minutes=0, say=said.append)
+    assert asked[-1][:6] == ["arena", "runs/demo", "--world", "duel", "--opponent-character", "mewtwo"]
+    assert asked[-1][6:] == ["--games", "32", "--seconds", "30"]
+    assert said[-1] == (
+        "Against the scripted mewtwo that it imitates, in 32 duels of 30 seconds: 5 stocks taken, 9 lost, -0.25 net stocks "
+        "per minute (95 %: -0.50 to +0.10); a perfect imitation scores 0."
+    )
+
+
+def test_a_character_that_duels_lack_plays_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    said: list[str] = []
+    for name in ("replays", "demo"):
+        (tmp_path / name).mkdir()
+    generate_replay(tmp_path / "replays" / "one.slp", seed=0, frames=200)
+    monkeypatch.setattr(demo, "run_child", answers(tmp_path, asked))
+    demo.run_demo(
+        folder=tmp_path / "demo", replays=tmp_path / "replays", character="captain_falcon", minutes=0, say=said.append
+    )
+    assert asked[-1][0] == "play"
+    assert said[-1] == (
+        "\nNo games in the arena: its duels have mewtwo, fox, falco, marth, sheik, peach, and this run plays captain_falcon."
+    )
 
 
 def test_a_stage_that_fails_ends_the_demo_and_is_named(

@@ -189,6 +189,12 @@ def test_nothing_in_the_log_names_a_person(tmp_path: Path) -> None:
     assert lines(log)[-1]["reason"] == "[Errno 2] No such file or directory: '~/melee.iso'"
 
 
+def test_a_folder_for_sessions_that_is_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sessions").symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        new_folder(tmp_path / "sessions")
+
+
 def test_two_sessions_of_one_second_get_a_folder_each(tmp_path: Path) -> None:
     folders = [new_folder(tmp_path / "sessions") for _ in range(3)]
     assert len(set(folders)) == 3

@@ -14,14 +14,11 @@ from play.dolphin.session import Event, Lost, Menu
 from play.loop import view
 from play.loop.view import (
     Fighter,
-    Gauge,
     Snapshot,
-    disc,
     draw,
     histogram,
     latency_counts,
     line,
-    pressed,
     snapshot,
     viewing,
 )
@@ -44,16 +41,6 @@ NOW = Snapshot(
 )
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "row", "column"),
-    [(0, 0, 2, 4), (80, 0, 2, 8), (-80, 0, 2, 0), (0, 80, 0, 4), (0, -80, 4, 4), (56, 56, 1, 7)],
-)
-def test_a_stick_is_a_dot_in_a_circle(x: int, y: int, row: int, column: int) -> None:
-    rows = disc(x, y).split("\n")
-    assert [len(each) for each in rows] == [9] * 5
-    assert [(i, each.index("●")) for i, each in enumerate(rows) if "●" in each] == [(row, column)]
-
-
 def test_latencies_are_counted_by_bin() -> None:
     assert latency_counts([]) == (0,) * 7
     assert latency_counts([0.1, 0.49, 0.5, 3.9, 4.0, 16.0, 900.0]) == (2, 1, 0, 1, 1, 0, 2)
@@ -64,17 +51,6 @@ def test_the_histogram_shows_shares() -> None:
     assert rows[0] == "≤ 0.5 ms ▇▇▇▇        25%"
     assert rows[1] == "  ≤ 1 ms ▇▇▇▇▇▇▇▇▇▇  75%"
     assert rows[6] == " > 16 ms              0%"
-
-
-def test_buttons_go_by_name() -> None:
-    assert pressed(0x0100 | 0x0400).split() == ["A", "X"]
-    assert pressed(0).strip() == ""
-
-
-def test_frames_a_second_are_those_of_the_last_second() -> None:
-    gauge = Gauge()
-    read = [gauge.read(frames, now) for frames, now in [(0, 0.0), (30, 0.5), (60, 1.0), (180, 2.0), (180, 3.0)]]
-    assert read == [0.0, 60.0, 60.0, 120.0, 0.0]
 
 
 def printed(now: Snapshot) -> str:

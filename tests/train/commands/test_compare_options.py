@@ -14,12 +14,14 @@ from tests.train.commands.test_options import EFFECT, INVARIANT, Toggle, build_a
 from train.commands.compare import ONE_RUN_ONLY
 
 PLANNED = {
+    "--arena": Toggle("--arena duel"),
     "--axis": Toggle("window"),
     "--backbones": Toggle("--backbones gru,mamba"),
     "--compile": Toggle("--compile off"),
     "--num-workers": Toggle("--num-workers 2"),
     "--detailed": Toggle("--no-detailed"),
     "--device": Toggle("--device cpu"),
+    "--games": Toggle("--games 3", context="--arena duel"),
     "--hidden-sizes": Toggle("--hidden-sizes 16,16"),
     "--minutes-per-run": Toggle("--minutes-per-run 2"),
     "--name": Toggle("--name another"),

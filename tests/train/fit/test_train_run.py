@@ -253,6 +253,9 @@ def test_a_run_is_never_overwritten_and_only_a_begun_one_is_resumed(store: Path,
     fit(store, tmp_path, tiny_config(), Losses(stop_after=1))
     with pytest.raises(ConfigError, match="a new run needs a name of its own"):
         fit(store, tmp_path, tiny_config(), Losses())
+    (tmp_path / "run" / "metrics.jsonl").write_bytes(b"\xff")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: must hold what exphil train wrote"):
+        fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)
     (tmp_path / "run" / "last.state.pt").unlink()
     with pytest.raises(CheckpointError, match="--resume continues from it"):
         fit(store, tmp_path, tiny_config(), Losses(), is_resumed=True)

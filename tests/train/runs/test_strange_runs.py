@@ -1,5 +1,6 @@
 """Run folders from strangers: each is refused in a line that names the file, and nothing of the size it asks for is made."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,18 @@ def test_states_and_weights_that_are_none_are_one_line(run: Path, data: bytes) -
         with pytest.raises(CheckpointError, match=name) as caught:
             load(run / name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_leads_its_reader_to_an_error_of_the_disk_is_one_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")  # as where it is told to seek before the beginning
+
+    (run / "last.state.pt").write_bytes(b"PK")
+    monkeypatch.setattr("torch.load", load)
+    with pytest.raises(CheckpointError, match=r"last\.state\.pt: must be a saved training state"):
+        load_state(run / "last.state.pt")
 
 
 @pytest.mark.parametrize(

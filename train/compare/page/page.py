@@ -10,6 +10,7 @@ from dataset.io.atomic import replacing
 from dataset.reporting.charts import tiles
 from dataset.reporting.page import page
 from train.compare.page.detail_sections import across_codecs, detail
+from train.compare.page.play_sections import playing, speed
 from train.compare.page.sections import (
     Colours,
     buttons,
@@ -21,7 +22,6 @@ from train.compare.page.sections import (
     matrix,
     quality,
     settings,
-    speed,
 )
 from train.compare.results import Results
 
@@ -43,6 +43,7 @@ def page_html(results: Results) -> str:
         *differences(results),
         *law(results),
         *curves(results, colours),
+        *playing(results, colours),
         *speed(results, colours),
         *components(results, colours),
         *buttons(results, colours),

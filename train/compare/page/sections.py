@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from dataset.reporting.charts import Dot, Series, intervals, legend, lines, rows_of_dots, scatter
+from dataset.reporting.charts import Dot, Series, intervals, legend, lines, rows_of_dots
 from dataset.reporting.page import NUM_COLOURS, scrolling, section, table
 from train.compare.results import Results
 from train.compare.terminal_table import DASH, difference, number, percent, short, with_spread
@@ -37,6 +37,10 @@ class Colours:
         return legend([(label, self.of_label[label]) for label in labels])
 
 
+PLAYED = (("net stocks per minute", "net_stocks_per_minute", -1, "+.2f"), ("95 %", "net_stocks_interval", 0, ""))
+"""Columns of what runs came to in the arena."""
+
+
 def matrix(results: Results) -> list[str]:
     """Everything in one table, the best of each column in bold; of metrics only where all runs have one task."""
     split = results["split"]
@@ -47,6 +51,7 @@ def matrix(results: Results) -> list[str]:
         ("val NLL", "val_nll", lower, ".3f"),
         *([("test NLL", "test_nll", lower, ".3f")] if split == "test" else []),
         (f"{split} NLL, 95 %", "interval", 0, ""),
+        *(PLAYED if results["arena"] else ()),
         ("on change frames: NLL", f"{split}_change_nll", lower, ".3f"),
         ("accuracy %", f"{split}_accuracy", higher, "%"),
         ("on change frames %", f"{split}_change_accuracy", higher, "%"),
@@ -82,7 +87,7 @@ def quality(results: Results, colours: Colours) -> list[str]:
             name=row["label"],
             colour=colours.of_label[row["label"]],
             value=row[f"{split}_nll"],
-            interval=_interval(row, split),
+            interval=nll_interval(row, split),
         )
         for row in rows
     ]
@@ -197,28 +202,6 @@ def curves(results: Results, colours: Colours) -> list[str]:
     return drawn
 
 
-def speed(results: Results, colours: Colours) -> list[str]:
-    """What quality costs in play."""
-    split = results["split"]
-    known = [row for row in results["rows"] if row["step_ms_p50"] is not None and row[f"{split}_nll"] is not None]
-    if len(known) < 2:
-        return []
-    most = max(row["parameters"] for row in known)
-    dots = [
-        Dot(
-            name=row["label"],
-            colour=colours.of_label[row["label"]],
-            value=row[f"{split}_nll"],
-            interval=_interval(row, split),
-            x=row["step_ms_p50"],
-            radius=3 + 6 * (row["parameters"] / most) ** 0.5,
-        )
-        for row in known
-    ]
-    caption = "Down and to the left is better. Larger dots have more parameters. A frame lasts 16.7 ms."
-    return [section("Speed and quality", scatter(dots, "ms per step, median", f"{split} NLL", is_log_x=True), caption)]
-
-
 def components(results: Results, colours: Colours) -> list[str]:
     """NLL of each component as a share of persistence's."""
     split = results["split"]
@@ -304,9 +287,14 @@ def _matrix_row(
 ) -> str:
     cells = []
     for _, key, sign, form in columns:
-        if key == "interval":
-            found = _interval(row, split)
+        if key == "net_stocks_interval" and row.get("arena_error"):
+            continue  # the reason takes both columns
+        if key in ("interval", "net_stocks_interval"):
+            found = nll_interval(row, split) if key == "interval" else row.get(key)
             cells.append(f"<td>{DASH if found is None else f'{found[0]:.2f} to {found[1]:.2f}'}</td>")
+            continue
+        if key == "net_stocks_per_minute" and row.get("arena_error"):
+            cells.append(f'<td colspan="2" class="reason">{escape(row["arena_error"])}</td>')
             continue
         known = [other[key] for other in rows if other.get(key) is not None]
         is_best = sign != 0 and len(known) > 1 and row.get(key) == min(known, key=lambda value: sign * value)
@@ -338,7 +326,8 @@ def _cell(results: Results, first: str, second: str, metric: str, better: int) -
     return f"<td{kind}>{value:+.4f}<div><small>{low:+.4f} to {high:+.4f}</small></div></td>"
 
 
-def _interval(row: Mapping[str, Any], split: str) -> tuple[float, float] | None:
+def nll_interval(row: Mapping[str, Any], split: str) -> tuple[float, float] | None:
+    """The 95 % interval of a row's NLL, where it was measured."""
     found = (row["intervals"][split] or {}).get("nll")
     return None if found is None else (found[0], found[1])
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from dataset.stats.bootstrap import Bootstrap
-from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, conduct_lines, conduct_of, sums_of
+from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, conduct_lines, conduct_of, joined_counts, sums_of
 from dataset.stats.conduct.tally import Tally
 
 NEVER = np.zeros((3, 2, 2), np.int64)
@@ -65,3 +65,9 @@ def test_tables_leave_out_what_nobody_tried_and_tell_none_from_not_told() -> Non
 def test_conduct_comes_back_from_json() -> None:
     found = conduct(counts(3, 4, 4))
     assert Conduct.from_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_counts_of_several_parts_are_those_of_all_their_games() -> None:
+    parts = [{"tech": np.full((3, num_games, 2), num_games)} for num_games in (1, 2)]
+    assert joined_counts(parts)["tech"][0].tolist() == [[1, 1], [2, 2], [2, 2]]
+    assert joined_counts([]) == {}

@@ -28,11 +28,11 @@ TOLD = [
 
 
 def film(folder: Path, games: Sequence[pl.DataFrame]) -> Path:
-    """What ``play.arena.film`` writes of games; a game that is over keeps its last frame."""
+    """What ``play.arena.film`` writes of games; after the end of a game stands what must not count, the rest of the first."""
     longest = max(map(len, games))
     names = [f"{side}_{name}" for side in SIDES for name in FILMED]
     rows = [each.select(names).to_numpy().astype(np.float32) for each in games]
-    full = [np.concatenate([each, np.repeat(each[-1:], longest - len(each), axis=0)]) for each in rows]
+    full = [np.concatenate([each, rows[0][len(each) : longest]]) for each in rows]
     np.stack(full, axis=1).tofile(folder / "frames.bin")
     np.save(folder / "lengths.npy", np.array([len(each) for each in games]))
     return folder
