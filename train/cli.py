@@ -32,7 +32,11 @@ def register(app: typer.Typer) -> None:
     )(evaluate)
     app.command(
         "export",
-        epilog=examples("exphil export first", "exphil export first --int8 --store data/mewtwo"),
+        epilog=examples(
+            "exphil export first",
+            "exphil export first --int8 --store data/mewtwo",
+            "exphil export first --umi mewtwo.zip --entry-name Mewtwo --check",
+        ),
     )(export)
     app.command(
         "compare",

@@ -129,6 +129,17 @@ def write_entry(run: Path | str, path: Path, *, name: str | None = None, charact
     )
 
 
+def require_enterable(run: Path | str, *, name: str | None = None, character: str | None = None) -> None:
+    """Refuse what the league cannot take, before anything is written.
+
+    Raises:
+        CheckpointError: there is no such run.
+        ConfigError: the league cannot take it.
+    """
+    folder = find_run(run)[0]
+    _run_file(folder, load_record(folder), name, character)
+
+
 def _run_file(folder: Path, record: dict[str, Any], name: str | None, character: str | None) -> dict[str, str]:
     data = record["config"]["data"]
     if record["contract"] != STREAM:
