@@ -23,7 +23,7 @@ from dataset.melee.controller import NEUTRAL, Classes, Controllers, game_stick, 
 Column = NDArray[np.float32]
 """The raw column of one frame, [len(RAW_NAMES)]."""
 
-_SMALLEST = 1e-6
+SMALLEST_NOISE = 1e-6
 """Noise is kept this far from 0 and 1, where its logarithms end."""
 
 _NOISE_FRAMES = 64
@@ -220,7 +220,9 @@ def _noise(seed: int | tuple[int, ...], num_components: int) -> Iterator[NDArray
     """Uniforms [K] in (0, 1) without end, drawn many frames at a time: a draw costs more in calls than in numbers."""
     random = np.random.default_rng(seed)
     while True:
-        yield from random.random((_NOISE_FRAMES, num_components), dtype=np.float32).clip(_SMALLEST, 1 - _SMALLEST)
+        yield from random.random((_NOISE_FRAMES, num_components), dtype=np.float32).clip(
+            SMALLEST_NOISE, 1 - SMALLEST_NOISE
+        )
 
 
 @lru_cache(_REMEMBERED)

@@ -20,8 +20,7 @@ from dataset.codecs.base import Codec
 from dataset.errors import CheckpointError
 from dataset.melee.controller import Classes
 from play.agent.agent import PolicyInput
-from train.runs.graph import read_graph, require_graph
-from train.runs.run_folder import GRAPH_BATCH
+from train.runs.graph import GRAPH_BATCH, read_graph, require_graph
 
 FRAME = (*PolicyInput._fields, "temperature")
 """Inputs that are no states."""
@@ -76,6 +75,11 @@ class GraphStepper(ABC):
     def outputs(self) -> Buffers:
         """All that the last step gave; the next one overwrites it."""
         return self._outputs | _as_outputs(self._states[self._turn])
+
+    @property
+    def states(self) -> Buffers:
+        """What the next step reads of those before, and may be overwritten; after it, what that step left."""
+        return self._states[self._turn]
 
     def reset(self) -> None:
         """Begin a new game; every state begins as zeros."""

@@ -34,7 +34,8 @@ from train.export.sampler_graph import append_sampler
 from train.policy.backbones.base import State
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
-from train.runs.run_folder import GRAPH, GRAPH_BATCH, GRAPH_VERSION, find_run
+from train.runs.graph import GRAPH_BATCH, GRAPH_VERSION
+from train.runs.run_folder import GRAPH, find_run
 
 OPSET = 23
 """The first version with RMS norms and attention as single nodes."""

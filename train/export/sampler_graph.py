@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from train.policy.policy import HIDDEN, Head
-from train.runs.run_folder import GRAPH_BATCH
+from train.runs.graph import GRAPH_BATCH
 
 NEVER = -1e9
 """The logit of classes that a component does not have, which makes their probability exactly 0."""

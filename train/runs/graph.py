@@ -11,7 +11,12 @@ from typing import Any, Protocol
 
 from dataset.errors import CheckpointError
 from dataset.features.layout import FEATURES, INDICES
-from train.runs.run_folder import GRAPH_VERSION
+
+GRAPH_VERSION = "2"
+"""Changes whenever a graph's inputs or outputs mean something else."""
+
+GRAPH_BATCH = "batch"
+"""The graph's name of its first dimension, players stepped at once; whoever opens a graph fixes it."""
 
 MAX_GRAPH_BYTES = 2**31
 """As large as protobuf allows."""

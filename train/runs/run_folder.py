@@ -32,12 +32,6 @@ GRAPH = "policy.onnx"
 LOOKUP = "lookup.safetensors"
 """In a run folder: the counts of the lookup baseline."""
 
-GRAPH_VERSION = "2"
-"""Changes whenever a graph's inputs or outputs mean something else."""
-
-GRAPH_BATCH = "batch"
-"""The graph's name of its first dimension, players stepped at once; whoever opens a graph fixes it."""
-
 
 MAX_TEXT_BYTES = 2**28
 """Of a file of JSON; the ids of five million replays."""

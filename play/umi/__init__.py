@@ -1,0 +1,1 @@
+"""Entries for the Computer Melee Championship, which reaches its bots through UMI."""
