@@ -192,6 +192,7 @@ def spoiled_tar(dice: random.Random, data: bytes) -> bytes:
     kind = dice.randrange(6)
     if members and kind <= 1:
         at -= at % 2
+        about: Any = {}
         with suppress(ValueError, RecursionError):
             about = json.loads(members[at][1])
         about = spoiled(dice, about) if dice.random() < 0.8 else anything(dice)
