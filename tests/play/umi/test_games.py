@@ -1,16 +1,20 @@
 """Games of a championship session: whatever else is played, a game's answers follow from the seed and its own frames."""
 
+import shutil
 from importlib import resources, util
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
 from dataset.codecs.registry import get_codec
 from dataset.melee.controller import B, L, Z
 from play.agent.agent import Agent, as_read
+from play.runtime.onnx_stepper import OnnxStepper
+from play.runtime.slots import ROWS
 from play.umi.games import Course, Games, as_umi
 
 FRAMES = 40
@@ -71,6 +75,26 @@ def test_another_seed_plays_otherwise(
     exported_run: Path, recorded: np.ndarray, alone: list[NDArray[np.float32]]
 ) -> None:
     assert (played(Games(exported_run, 1, seed=8), recorded[:, [0]], [0])[:, 0] != alone[0]).any()
+
+
+def test_an_int8_graph_steps_one_game_at_a_time(
+    exported_run: Path, recorded: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One scale would serve all games of an inference."""
+    run = Path(shutil.copytree(exported_run, tmp_path / "run"))
+    graph = onnx.load(run / "policy.onnx")
+    onnx.helper.set_model_props(graph, {each.key: each.value for each in graph.metadata_props} | {"precision": "int8"})
+    onnx.save(graph, run / "policy.onnx")
+    rows: list[int] = []
+    step = OnnxStepper.step
+    monkeypatch.setattr(
+        OnnxStepper, "step", lambda stepper, given: rows.append(len(given.continuous)) or step(stepper, given)
+    )
+    played(Games(run, 6, seed=7), recorded[:2], list(range(6)))
+    assert rows == [1] * 12
+    rows.clear()
+    played(Games(exported_run, 20, seed=7), recorded[:2, [0] * 20], list(range(20)))
+    assert rows == [ROWS] * 4
 
 
 def test_the_noise_of_a_frame_follows_from_all_frames_before() -> None:
