@@ -150,3 +150,21 @@ def test_every_stick_and_trigger_survives_the_way_there_and_back() -> None:
     np.testing.assert_array_equal(np.round((answers[:, :4] - 0.5) * 160), given[:, :4])
     np.testing.assert_array_equal(np.round(answers[:, 4] * 140), given[:, 4])
     assert ((answers >= 0) & (answers <= 1)).all()
+
+
+def test_a_new_game_has_item_slots_of_its_own(
+    exported_run: Path, recorded: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, first = recorded[0, [0]].copy(), recorded[1, [0]].copy()
+    before["items"]["exists"], first["items"]["exists"] = 0, 0
+    before["items"]["exists"][0, :2], before["items"]["spawn_id"][0, :2] = 1, (4, 5)
+    first["items"]["exists"][0, 0], first["items"]["spawn_id"][0, 0] = 1, 5
+    shown: list[NDArray[np.float16]] = []
+    step = OnnxStepper.step
+    monkeypatch.setattr(
+        OnnxStepper, "step", lambda stepper, given: shown.append(given.continuous[0].copy()) or step(stepper, given)
+    )
+    used, at = Games(exported_run, 1, seed=7), np.array([0])
+    for games, frames in ((used, before), (used, first), (Games(exported_run, 1, seed=7), first)):
+        games.answer(frames, at, np.ones(1, bool))
+    np.testing.assert_array_equal(shown[1], shown[2])
