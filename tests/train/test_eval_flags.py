@@ -30,6 +30,9 @@ EFFECT = {
     ("export", "--int8"): Toggle("--int8", context="one"),
     ("export", "--store"): Toggle("--store {store}", context="one"),
     ("export", "--split"): Toggle("--split val", context="one --store {store}"),
+    ("export", "--umi"): Toggle("--umi entry.zip", context="one"),
+    ("export", "--entry-name"): Toggle("--entry-name Mine", context="one --umi entry.zip"),
+    ("export", "--character"): Toggle("--character fox", context="one --umi entry.zip"),
 }
 """Options that change what is found, or without which it is refused."""
 
@@ -42,6 +45,9 @@ INVARIANT = {
 
 SAID = {("eval", "--runs"), ("eval", "--json"), ("export", "--run"), ("export", "--json")}
 """Arguments that the others cannot do without here."""
+
+ELSEWHERE = {("export", "--check")}
+"""Toggled in ``tests/play/umi/test_entry.py``, where an entry is there to be checked."""
 
 TIMED = ("seconds", "seconds_per_million_frames", "cpu_seconds_per_million_frames", "cpu_seconds")
 
@@ -83,7 +89,7 @@ def test_every_option_is_listed_once() -> None:
         for name in ("eval", "export")
         for one in commands[name].params
     }
-    assert found == {*EFFECT, *INVARIANT, *SAID}
+    assert found == {*EFFECT, *INVARIANT, *SAID, *ELSEWHERE}
 
 
 @pytest.mark.parametrize(("command", "name"), [*EFFECT, *INVARIANT])
