@@ -58,7 +58,8 @@ class DuelWorld:
         Raises:
             ConfigError: a character that duels do not know, a stage that is not legal, or an unknown level.
         """
-        self._games = [_Game(match, self._limit) for match in matches]
+        known_pads: dict[Pad, Pad] = {}
+        self._games = [_Game(match, self._limit, known_pads) for match in matches]
         self._raw = np.stack([game.still_column() for game in self._games])
         return self.step(np.zeros((len(matches), 2, 6), np.int32))
 
@@ -89,10 +90,13 @@ class DuelWorld:
 
 
 class _Game:
-    """One duel, who plays it, and every controller so far, from which ``save`` plays it once more."""
+    """One duel, who plays it, and every controller so far, from which ``save`` plays it once more.
 
-    def __init__(self, match: Match, limit: int) -> None:
-        self._match, self._limit = match, limit
+    Equal pads are kept once, in ``known_pads`` of all games: a pad takes 20 times the room of a reference to it.
+    """
+
+    def __init__(self, match: Match, limit: int, known_pads: dict[Pad, Pad]) -> None:
+        self._match, self._limit, self._known_pads = match, limit, known_pads
         self._characters = [character_from_name(name) for name in match.characters]
         for character in self._characters:
             require_known("character in a duel", character.name, sorted(TRAITS))
@@ -121,7 +125,7 @@ class _Game:
             _pad(*controller) if player is None else player.choose() if is_listening else NEUTRAL_PAD
             for player, controller in zip(self._players, pressed, strict=True)
         )
-        self._pressed += self.pads
+        self._pressed += [self._known_pads.setdefault(pad, pad) for pad in self.pads]
         self._duel.step(self.pads)
         self.num_frames += 1
         self.is_over = self._duel.is_over or self.num_frames == self._limit

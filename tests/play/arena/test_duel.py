@@ -1,9 +1,11 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dataset.duels.duel import ENTRY_FRAMES
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
 from dataset.features.encoder import controller_matrix
@@ -139,6 +141,19 @@ def test_a_game_that_is_over_keeps_its_last_row_and_ignores_controllers() -> Non
     assert 0.0 in (last[RAW_ROW["a_stocks"]], last[RAW_ROW["b_stocks"]])
     for frame in frames[ends[early] :]:
         np.testing.assert_array_equal(frame.raw[early], last)
+
+
+def test_a_long_game_takes_little_memory() -> None:
+    world, nothing = DuelWorld(), rest(4)
+    world.reset([Match(("mewtwo", "fox"), "battlefield", seed, (3, 3)) for seed in range(4)])
+    for _ in range(ENTRY_FRAMES):
+        world.step(nothing)
+    tracemalloc.start()
+    for _ in range(600):
+        world.step(nothing)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown / (4 * 600) < 100, "bytes per frame of a game"
 
 
 def test_the_clock_ends_a_game(tmp_path: Path) -> None:
