@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from dataset.errors import BusyError, ConfigError, ExphilError
 
@@ -32,6 +33,26 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path, what: str) -> None:
+    """Make ``folder`` if it is not there, and try to write to it, before work whose result is to go there.
+
+    Args:
+        folder: where files will be written.
+        what: the setting that names it, for the message.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{what}: needs a folder that can be written to, found {error.strerror or error} at {folder}; give another"
+        ) from error
 
 
 def sync(path: Path) -> None:

@@ -17,7 +17,8 @@ def run_child(*arguments: str, say: Callable[[str], None] | None = None) -> tupl
 
     Args:
         arguments: the command and what follows it, without ``--json``.
-        say: takes each line that the command writes to stderr; None: they go to this process's stderr as they are written.
+        say: takes each line that the command writes to stderr but its error, which is raised; None: all of them go to this
+            process's stderr as they are written.
 
     Returns:
         The object that it printed, and the lines of stdout before that.
@@ -34,7 +35,7 @@ def run_child(*arguments: str, say: Callable[[str], None] | None = None) -> tupl
             try:
                 for line in child.stderr or ():
                     last = line.strip() or last
-                    if say is not None:
+                    if say is not None and not line.startswith("error: "):
                         say(line.rstrip())
                 code = child.wait()
             except BaseException:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
-from dataset.io.atomic import replacing
+from dataset.io.atomic import replacing, require_writable
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
 from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts, joined_counts
 from dataset.stats.conduct.tally import Tally
@@ -131,7 +131,8 @@ def hold_arena(
     _require_able(options, kind)
     num_frames = _frames(options, kind)
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
-    pairings = _pairings(options, kind, say)
+    chosen = _chosen(options, kind)
+    pairings = _pairings(options, kind, chosen, say)
     files = _files(options, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
@@ -230,19 +231,19 @@ def _frames(options: ArenaOptions, kind: WorldKind) -> int:
     num_frames = round(options.seconds * FRAMES_PER_SECOND) if 0 < options.seconds <= longest_s else 0
     if num_frames == 0:
         raise ConfigError(
-            f"--seconds {options.seconds:g}: games in {options.world} last up to {longest_s:g} seconds; choose a number above "
-            "0 and up to that"
+            f"--seconds {options.seconds:g}: games in {options.world} last up to {longest_s:g} seconds; choose at least 0.02 and "
+            "at most that"
         )
     return num_frames
 
 
-def _pairings(options: ArenaOptions, kind: WorldKind, say: Say) -> list[Pairing]:
+def _pairings(options: ArenaOptions, kind: WorldKind, chosen: tuple[str, ...], say: Say) -> list[Pairing]:
     """Every run against ``--against``, then every pair of runs; the first ones are in the order of the runs."""
     foe = _foe(options, kind)
-    named = _named([*options.runs, *foe])
+    named = _named([*options.runs, *foe], kind.own_player)
     entrants = [_entrant(run, named[run], options, kind, say, options.character) for run in options.runs]
     foes = [_entrant(run, named[run], options, kind, say, None) for run in foe]
-    others = _others(options, entrants, foes, kind)
+    others = _others(options, entrants, foes, kind, chosen)
     return [
         Pairing(own=own, other=other, number=number)
         for number, (own, other) in enumerate([*zip(entrants, others, strict=True), *combinations(entrants, 2)])
@@ -263,7 +264,7 @@ def _foe(options: ArenaOptions, kind: WorldKind) -> list[str]:
     return [options.against]
 
 
-def _named(runs: Sequence[str]) -> dict[str, str]:
+def _named(runs: Sequence[str], own_player: str | None) -> dict[str, str]:
     """A short name for each run: its folder's, or the argument itself where folders are called alike."""
     weights = [find_run(run)[1].resolve() for run in runs]
     if len(set(weights)) < len(weights):
@@ -272,6 +273,10 @@ def _named(runs: Sequence[str]) -> dict[str, str]:
             f"leave one out, or give --against {SELF}"
         )
     folders = [path.parent.name for path in weights]
+    if names := [name for name in folders if name in (SELF, own_player)]:
+        raise ConfigError(
+            f"run {names[0]}: must not be called what --against calls another player, found its folder {names[0]}; rename it"
+        )
     return {run: folder if folders.count(folder) == 1 else run for folder, run in zip(folders, runs, strict=True)}
 
 
@@ -292,25 +297,37 @@ def _known(character: str, options: ArenaOptions, characters: Sequence[str]) -> 
     return require_known(f"character in {options.world}", character_from_name(character).name, characters)
 
 
+def _allowed(options: ArenaOptions, kind: WorldKind) -> Sequence[str]:
+    """Characters of ``--against``."""
+    is_own = options.against in (None, kind.own_player)
+    return kind.own_characters if is_own and kind.own_characters else kind.characters
+
+
+def _chosen(options: ArenaOptions, kind: WorldKind) -> tuple[str, ...]:
+    """The characters that are asked for of ``--against``; its level is checked, too."""
+    if options.level is not None:
+        require_known("--level", str(options.level), [str(each) for each in kind.levels])
+    return tuple(_known(name, options, _allowed(options, kind)) for name in options.opponent_characters)
+
+
 def _others(
-    options: ArenaOptions, entrants: Sequence[Entrant], foes: Sequence[Entrant], kind: WorldKind
+    options: ArenaOptions,
+    entrants: Sequence[Entrant],
+    foes: Sequence[Entrant],
+    kind: WorldKind,
+    chosen: tuple[str, ...],
 ) -> list[Entrant]:
     """Whom each entrant meets because of ``--against``."""
-    is_own = options.against in (None, kind.own_player)
-    allowed = kind.own_characters if is_own and kind.own_characters else kind.characters
-    chosen = tuple(_known(name, options, allowed) for name in options.opponent_characters)
     if options.against == SELF:
         return [replace(own, name=SELF, characters=chosen or own.characters) for own in entrants]
     if foes:
         return [replace(foes[0], characters=chosen or foes[0].characters)] * len(entrants)
-    level = kind.levels[-1] if options.level is None else options.level
-    require_known("--level", str(level), [str(each) for each in kind.levels])
     assert kind.own_player is not None, "otherwise --against names a run, or self"
     return [
         Entrant(
             name=kind.own_player,
-            characters=chosen or tuple(name for name in allowed if name != own.characters[0]),
-            level=level,
+            characters=chosen or tuple(name for name in _allowed(options, kind) if name != own.characters[0]),
+            level=kind.levels[-1] if options.level is None else options.level,
         )
         for own in entrants
     ]
@@ -321,7 +338,10 @@ def _files(options: ArenaOptions, pairings: Sequence[Pairing]) -> list[list[Path
     folder = options.save_replays
     if folder is None:
         return [[] for _ in pairings]
+    require_writable(folder, f"--save-replays {folder}")
     names = [f"{_plain(pairing.own.name)}-{_plain(pairing.other.name)}" for pairing in pairings]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{pairing.number}" for name, pairing in zip(names, pairings, strict=True)]
     files = [[folder / f"{name}-{number:04d}.slp" for number in range(options.games)] for name in names]
     taken = [path for paths in files for path in paths if path.exists()]
     if taken:

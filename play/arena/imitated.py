@@ -31,7 +31,7 @@ def measure_imitated(runs: Sequence[str], store: str, say: Say) -> list[Conduct]
         character = record["config"]["data"]["character"]
         if character not in measured:
             named = [] if character is None else ["--character", character]
-            answer, _ = run_child("stats", "--store", store, "--query", "conduct", "--split", "train", *named)
+            answer, _ = run_child("stats", "--store", store, "--query", "conduct", "--split", "train", *named, say=say)
             (measured[character],) = answer["rows"]
         people = measured[character]
         trained = set(record.get("data", {}).get("train", {}).get("ids", ()))

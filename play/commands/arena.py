@@ -62,7 +62,9 @@ def arena(
             min=1, help="Strength of the scripted player (1 to 3) or the CPU (1 to 9).", show_default="the strongest"
         ),
     ] = None,
-    games: Annotated[int, typer.Option(min=1, help="Games of every pairing; all of them start together.")] = 32,
+    games: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Games of every pairing; all of them start together.")
+    ] = 32,
     seconds: Annotated[
         float, typer.Option(help="A game ends after this many seconds, if nobody has won before.")
     ] = 120.0,
@@ -146,6 +148,7 @@ def arena(
     """
     from rich.console import Console
 
+    from dataset.io.atomic import require_writable
     from play.arena.arena import ArenaOptions, hold_arena
     from play.arena.film import count_techniques
     from play.arena.imitated import measure_imitated
@@ -172,6 +175,8 @@ def arena(
     )
     if is_watched:
         require_terminal("--watch")
+    if html is not None:
+        require_writable(html.parent, f"--html {html}")
     if store is None and not as_json:
         to_stderr(
             "conduct of the imitated people: not shown, since runs do not know where their store is; give --store STORE"

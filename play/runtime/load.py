@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +164,10 @@ def load(
 
 
 def _check(temperature: float, runtime: str, openvino_device: str | None) -> None:
-    if not temperature > 0:
-        raise ConfigError(f"--temperature {temperature}: must be above 0; 0.1 all but always plays the likeliest")
+    if not 0 < temperature < inf:
+        raise ConfigError(
+            f"--temperature {temperature}: must be a number above 0; 0.1 all but always plays the likeliest"
+        )
     require_known("--runtime", runtime, RUNTIMES)
     if openvino_device is not None and runtime != "openvino":
         raise ConfigError(

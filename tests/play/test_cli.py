@@ -160,7 +160,7 @@ def test_a_number_out_of_range_is_wrong_usage(run: str, replay: str, arguments: 
 
 
 def test_a_temperature_of_zero_is_refused(run: str, replay: str) -> None:
-    with pytest.raises(ConfigError, match="must be above 0"):
+    with pytest.raises(ConfigError, match="must be a number above 0"):
         play("--policy", run, "--stand-in", replay, "--temperature", "0")
 
 

@@ -40,9 +40,11 @@ def test_long_output_on_both_streams_blocks_nothing(monkeypatch: pytest.MonkeyPa
 )
 def test_a_command_that_fails_raises_its_own_message(monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
     stand_in(monkeypatch, code)
+    said: list[str] = []
     with pytest.raises(ExphilError) as raised:
-        run_child("arena", say=lambda line: None)
+        run_child("arena", say=said.append)
     assert str(raised.value) == message
+    assert not any("no such run" in line for line in said), "an error is raised and not said as well"
 
 
 def test_an_interruption_ends_the_command_too(monkeypatch: pytest.MonkeyPatch) -> None:

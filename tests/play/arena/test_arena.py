@@ -212,14 +212,16 @@ def test_runs_are_introduced(runs: Sequence[str]) -> None:
         ({"world": "plain", "against": "self", "save_replays": Path("r")}, "--save-replays r: plain writes no replays"),
         ({"against": "self", "level": 1}, "--level 1: .*no effect with --against self"),
         ({"level": 7}, "--level '7': unknown; use one of 1, 2"),
-        ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds"),
+        ({"seconds": 0}, "--seconds 0: games in fields last up to 10 seconds; choose at least 0.02"),
         ({"seconds": 11}, "--seconds 11: games in fields last up to 10 seconds"),
         ({"seconds": float("inf")}, "--seconds inf: games in fields last up to 10 seconds"),
         ({"seconds": float("nan")}, "--seconds nan: games in fields last up to 10 seconds"),
         ({"stages": ["battlefield", "hyrule"]}, "stage 'hyrule': unknown"),
         ({"opponent_characters": ["peach"]}, "character in fields 'peach': unknown; use one of mewtwo, fox, falco"),
         ({"character": "peach"}, "character in fields 'peach': unknown"),
-        ({"temperature": 0.0}, "--temperature 0.0: must be above 0"),
+        ({"temperature": 0.0}, "--temperature 0.0: must be a number above 0"),
+        ({"temperature": float("inf")}, "--temperature inf: must be a number above 0"),
+        ({"save_replays": Path("/proc/x")}, "--save-replays /proc/x: needs a folder that can be written to"),
     ],
 )
 def test_what_cannot_be_played_is_refused(runs: Sequence[str], options: dict[str, Any], message: str) -> None:
@@ -244,6 +246,28 @@ def test_a_run_takes_part_once(runs: Sequence[str], against: str) -> None:
 def test_folders_called_alike_are_told_apart_by_their_paths(runs: Sequence[str], tmp_path: Path) -> None:
     twin = str(random_run(tmp_path / "first", hidden=19))
     assert met(hold(runs[0], against=twin)) == [(runs[0], twin)]
+
+
+@pytest.mark.parametrize("name", ["self", "scripted"])
+def test_a_run_called_as_another_player_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"run {name}: must not be called what --against calls another player"):
+        hold(str(random_run(tmp_path / name)))
+
+
+def test_replays_of_runs_whose_names_look_alike_as_files_are_all_saved(tmp_path: Path) -> None:
+    alike = [str(random_run(tmp_path / name, hidden=19 + place)) for place, name in enumerate(("a b", "a_b"))]
+    outcome = hold(*alike, games=2, save_replays=tmp_path / "saved")
+    assert len(set(outcome.replays)) == len(list((tmp_path / "saved").iterdir())) == 6
+
+
+@pytest.mark.parametrize("options", [{"level": 7}, {"opponent_characters": ["peach"]}])
+def test_what_is_asked_of_the_opponent_is_checked_before_runs_are_loaded(
+    runs: Sequence[str], options: dict[str, Any]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(ConfigError, match="unknown"):
+        hold(runs[0], say=said.append, **options)
+    assert said == []
 
 
 def test_every_pairing_is_filmed_and_gets_its_techniques(runs: Sequence[str]) -> None:

@@ -146,7 +146,7 @@ def test_whom_runs_imitate_is_measured_once_a_character_and_said(
     people = measure_people(played.store, character_from_name("mewtwo"))
     asked: list[tuple[str, ...]] = []
 
-    def run_child(*arguments: str) -> tuple[dict[str, Any], list[str]]:
+    def run_child(*arguments: str, say: object) -> tuple[dict[str, Any], list[str]]:
         asked.append(arguments)
         return {"rows": [json.loads(json.dumps(asdict(people)))]}, []
 

@@ -153,6 +153,19 @@ def test_what_the_simulator_cannot_do_is_refused(
         invoke("arena", exported_run, "--world", "melee-sim", *options)
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_played(
+    exported_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"--html /proc/x\.html: needs a folder that can be written to"):
+        invoke("arena", exported_run, "--html", "/proc/x.html")
+    assert "plays" not in capsys.readouterr().err
+
+
+def test_more_games_than_any_machine_holds_are_wrong_usage(exported_run: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        invoke("arena", exported_run, "--games", 100_001)
+
+
 def test_watching_needs_a_terminal(exported_run: Path) -> None:
     with pytest.raises(ConfigError, match="--watch: needs a terminal to draw on, found none"):
         invoke("arena", exported_run, "--watch")

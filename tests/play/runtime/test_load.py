@@ -179,7 +179,10 @@ def test_onnx_without_a_graph_says_how_to_get_one(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("temperature", "runtime", "message"),
-    [(0.0, "auto", "--temperature 0.0: must be above 0"), (1.0, "jax", "--runtime 'jax'.*auto, onnx, openvino, torch")],
+    [
+        (0.0, "auto", "--temperature 0.0: must be a number above 0"),
+        (1.0, "jax", "--runtime 'jax'.*auto, onnx, openvino, torch"),
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(
     exported_run: Path, temperature: float, runtime: str, message: str
