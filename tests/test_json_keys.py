@@ -233,7 +233,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         for stage in ("ingest", "dataset", "train", "play"):
             import_module(f"{stage}.cli").register(app)
         for module in ("film", "imitated"):
-            patch.setattr(f"play.arena.{module}.run_child", lambda *arguments: (within(app, arguments), []))
+            patch.setattr(f"play.arena.{module}.run_child", lambda *arguments, say=None: (within(app, arguments), []))
         results = {}
         for name, line in COMMANDS.items():
             if name == "sync" and shutil.which("rclone") is None:
