@@ -49,7 +49,8 @@ def verify_command(
 
     Exits with 1 if any check fails. Too few jumps to check alignment are a warning.
     """
-    from dataset.reporting.tables import json_line, stdout_console
+    from dataset.reporting.tables import json_line
+    from dataset.reporting.terminal import stdout_console
     from dataset.verify.tables import verdict_json, verdict_table
     from dataset.verify.verify import verify
 

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 SCHEMA_VERSION = 2
 
+FRAMES_PER_SECOND = 60
+"""Of Melee (NTSC), rounded up by a thousandth."""
+FRAMES_PER_MINUTE = 60 * FRAMES_PER_SECOND
+
 FIRST_FRAME = -123
 """Slippi's index of a game's first frame; frame 0 is the first in which players can act."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dataset.reporting.terminal import examples
+from dataset.reporting.terminal import examples, stdout_console
 
 if TYPE_CHECKING:
     from dataset.schema import Columns
@@ -69,7 +69,7 @@ def inspect_command(
     if as_json:
         typer.echo(tables.json_line({"replay": name, "frames": rows, "layout": inspect.layout(chosen, features)}))
         return
-    console = tables.stdout_console()
+    console = stdout_console()
     console.print(f"replay {name}, {len(columns['frame']):,} frames", soft_wrap=True)
     for table in (*inspect.frame_tables(rows, columns), *inspect.layout_tables(chosen, features)):
         console.print(table)

@@ -10,19 +10,12 @@ from typing import Any
 
 import polars as pl
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from dataset.errors import ConfigError
-from dataset.reporting.terminal import printable
+from dataset.reporting.terminal import printable, stdout_console
 
-WIDTH_WITHOUT_TERMINAL = 180
 MOST_BOXED_ROWS = 200
-
-
-def stdout_console() -> Console:
-    """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -5,11 +5,15 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HEADING = "Examples"
 
 LINE_EVERY_S = 5.0
+WIDTH_WITHOUT_TERMINAL = 180
 
 T = TypeVar("T")
 
@@ -61,6 +65,13 @@ def option_name(name: str) -> str:
 def examples(*lines: str) -> str:
     """Command lines to copy, as the ``epilog`` of a command's help; a test parses each of them."""
     return "\n\n".join((HEADING, *lines))  # typer joins lines unless an empty one parts them
+
+
+def stdout_console() -> "Console":
+    """Where results go; without a terminal, wide enough that no table wraps."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
 def to_stderr(line: str) -> None:

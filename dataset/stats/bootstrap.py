@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 10_000
-FRAMES_PER_MINUTE = 3600
 
 
 @dataclass(frozen=True, kw_only=True)

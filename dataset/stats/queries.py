@@ -14,12 +14,11 @@ from dataset.io.json_object import parse_object
 from dataset.io.quiet import silent_panics
 from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
-from dataset.schema import SIDES
+from dataset.schema import FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques.table import technique_table
 from dataset.store.replay_table import readable
 from dataset.store.store import Store
 
-FRAMES_PER_MINUTE = 3600
 FRAMES_PER_HOUR = 60 * FRAMES_PER_MINUTE
 
 _LONGEST_COUNTS = 2**16

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dataset.melee.winner import winner
-from dataset.schema import CONTROLLER_NAMES, SIDES, Columns
+from dataset.schema import CONTROLLER_NAMES, FRAMES_PER_MINUTE, SIDES, Columns
 
 IDLE_FRAMES = 120
 """A controller at rest for these two seconds is idle; people who play rarely let it rest for one."""
@@ -26,7 +26,6 @@ BROKEN_OFF = 0.8
 """What a game that nobody finished is worth, where a finished one is worth 1."""
 HANDWARMER_FRAMES = 3600
 """A game broken off within this first minute was only a warm-up."""
-FRAMES_PER_MINUTE = 3600
 
 _SIDE_PARTS = (
     *(("idle_share", pa.float32()), ("inputs_per_minute", pa.float32()), ("damage_per_minute", pa.float32())),

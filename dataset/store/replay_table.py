@@ -223,12 +223,10 @@ def readable(place: str) -> Iterator[None]:
     try:
         with silent_panics():
             yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; pyarrow's own have no number
         raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _unreadable_table(place, f"damage ({' '.join(str(error).split())[:200]})") from error  # pyarrow's
 
 
 def _unreadable_table(place: str, found: str) -> SchemaError:

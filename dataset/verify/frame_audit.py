@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from dataset.codecs.base import Codec
-from dataset.schema import COLUMNS, FIRST_FRAME, SIDES, Columns
+from dataset.schema import COLUMNS, FIRST_FRAME, FRAMES_PER_SECOND, SIDES, Columns
 from dataset.store.quality import QUALITY_SCHEMA, damage_taken, decided_winner, quality_of
 from dataset.store.replay_table import ReplayRow, fitted
 from dataset.verify.frame_rules import breaches, off_lattice, wrong_characters, wrong_version
-
-_FRAMES_PER_SECOND = 60
 
 
 @dataclass
@@ -97,7 +95,7 @@ def _derived(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     derived: dict[str, Any] = {
         "frames_resimulated": int(np.count_nonzero(columns["resimulated"])),
         "frame_gaps": int(columns["frame"][-1]) - FIRST_FRAME + 1 - frames,
-        "seconds": frames / _FRAMES_PER_SECOND,
+        "seconds": frames / FRAMES_PER_SECOND,
         **{f"stocks_{side}": int(columns[f"{side}_stocks"][-1]) for side in SIDES},
         **{f"damage_{side}": damage_taken(columns, other) for side, other in (SIDES, SIDES[::-1])},
     }

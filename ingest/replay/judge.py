@@ -18,7 +18,7 @@ from dataset.errors import ReplayError
 from dataset.io.atomic import replacing
 from dataset.melee.ids import ZELDA_AND_SHEIK, Character, character_from_name, internal_from_external
 from dataset.melee.winner import winner
-from dataset.schema import SIDES
+from dataset.schema import FRAMES_PER_SECOND, SIDES
 from dataset.slippi.slp import Header
 from dataset.store.frame_table import missing_columns
 from dataset.store.quality import damage_taken, quality_of
@@ -28,7 +28,6 @@ from ingest.options import IngestOptions
 from ingest.replay.parse import SHEIK_TOLD_SINCE, ParsedReplay
 from ingest.sources.reader import FAULTS, Candidate
 
-FRAMES_PER_SECOND = 60
 SENTENCES = {
     "not_two_players": "not a game of two players",
     "teams": "a team battle",

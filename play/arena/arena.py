@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing, require_writable
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND, Conduct, TechniqueCounts, joined_counts
+from dataset.schema import FRAMES_PER_SECOND
+from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, joined_counts
 from dataset.stats.conduct.tally import Tally
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
 from play.arena.film import Film

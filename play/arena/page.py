@@ -7,7 +7,8 @@ from dataset.melee.ids import STAGES
 from dataset.reporting.charts import Dot, intervals, tiles
 from dataset.reporting.page import NUM_COLOURS, scrolling, section, table
 from dataset.reporting.page import page as whole_page
-from dataset.stats.bootstrap import FRAMES_PER_MINUTE, Rate
+from dataset.schema import FRAMES_PER_MINUTE
+from dataset.stats.bootstrap import Rate
 from play.arena.arena import ArenaOptions, Outcome
 from play.arena.ratings import MISSING
 from play.arena.results import Row

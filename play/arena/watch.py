@@ -19,8 +19,7 @@ from rich.text import Text
 
 from dataset.features.layout import RAW_ROW
 from dataset.melee.winner import winner
-from dataset.schema import FIRST_FRAME, SIDES
-from dataset.stats.conduct.conduct import FRAMES_PER_SECOND
+from dataset.schema import FIRST_FRAME, FRAMES_PER_SECOND, SIDES
 from play.arena.cohort import Game, Pairing
 from play.arena.picture import SIDE_STYLES, Shown, fighter, picture
 from play.arena.world import Frames

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.reporting.terminal import ProgressLines, command_line, examples, to_stderr
-from play.commands.play import require_terminal, stdout_console
+from dataset.reporting.terminal import ProgressLines, command_line, examples, stdout_console, to_stderr
+from play.commands.play import require_terminal
 
 if TYPE_CHECKING:
     from play.arena.arena import ArenaOptions, OnFrame, Outcome

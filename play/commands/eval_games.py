@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from dataset.errors import ConfigError
-from dataset.reporting.terminal import examples
-from play.commands.play import stdout_console
+from dataset.reporting.terminal import examples, stdout_console
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from dataset.errors import ConfigError, DolphinError, ExphilError
 from dataset.io.child import run_child
-from dataset.reporting.terminal import command_line, examples
+from dataset.reporting.terminal import command_line, examples, stdout_console
 from play.options import CHECK, CHECK_RUN, CPU, DOLPHIN, HUMAN, STAND_IN, PlayOptions, refuse_idle, with_play_options
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _TIMES = {
     "frame sent to controller read": "send_to_flush",
 }
 """What is timed, by the start of its key."""
-_WIDTH_WITHOUT_TERMINAL = 180
 
 
 def register(app: typer.Typer) -> None:
@@ -179,13 +178,6 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
         raise DolphinError(
             f"session: must last until the games are over, found: {report.lost}; what was played is shown above"
         )
-
-
-def stdout_console() -> "Console":
-    """Where results go; without a terminal, wide enough that no table wraps."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> "Table":

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from dataset.stats.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
+from dataset.schema import FRAMES_PER_MINUTE
+from dataset.stats.bootstrap import Bootstrap, Rate, shown_rate
 from play.games.find import Game
 
 EVERYBODY = "(all)"

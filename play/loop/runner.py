@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dataset.errors import DolphinError
 from dataset.features.layout import RAW_ROW
 from dataset.melee.controller import Controllers
-from dataset.schema import FIRST_FRAME, SIDES
+from dataset.schema import FIRST_FRAME, FRAMES_PER_SECOND, SIDES
 from play.agent.agent import Players
 from play.agent.libmelee import LiveGame, two_ports
 from play.dolphin.session import Event, Frame, Lost, Menu
@@ -27,7 +27,7 @@ from play.loop.environment import FrameSource
 MOST_AT_ONCE = 30
 """Most frames that the loop steps before it answers, however far behind it is: a late answer is better than none for seconds."""
 
-FRAME_S = 1 / 60
+FRAME_S = 1 / FRAMES_PER_SECOND
 PAUSE_S = 1.0
 """A game whose frames are this far apart was paused in between: that is no time of play."""
 

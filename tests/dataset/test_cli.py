@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -22,9 +23,9 @@ def app() -> typer.Typer:
     return app
 
 
-def _json(app: typer.Typer, *arguments: object) -> dict[str, object]:
+def _json(app: typer.Typer, *arguments: object) -> dict[str, Any]:
     result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
-    found: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return found
 
 
@@ -54,12 +55,12 @@ def test_stats_answer_as_table_csv_and_json(app: typer.Typer, generated_store: P
     assert "battlefield" in CliRunner().invoke(app, asked).stdout
     rows = list(csv.DictReader(io.StringIO(CliRunner().invoke(app, [*asked, "--csv"]).stdout)))
     assert {row["stage"]: row["games"] for row in rows}["battlefield"] == "1"
-    assert [row["stage"] for row in _json(app, *asked)["rows"]] == [row["stage"] for row in rows]  # type: ignore[attr-defined]
+    assert [row["stage"] for row in _json(app, *asked)["rows"]] == [row["stage"] for row in rows]
 
 
 def test_stats_default_to_the_summary(app: typer.Typer, generated_store: Path) -> None:
     rows = _json(app, "stats", "--store", generated_store)["rows"]
-    assert [(row["replays"], row["frames"]) for row in rows] == [(6, 14_400)]  # type: ignore[attr-defined]
+    assert [(row["replays"], row["frames"]) for row in rows] == [(6, 14_400)]
 
 
 def test_an_answer_without_rows_says_so(app: typer.Typer, generated_store: Path) -> None:
@@ -70,7 +71,7 @@ def test_an_answer_without_rows_says_so(app: typer.Typer, generated_store: Path)
 
 def test_stats_of_a_character_and_sql_reach_the_store(app: typer.Typer, generated_store: Path) -> None:
     rows = _json(app, "stats", "--store", generated_store, "--query", "characters", "--character", "falco")["rows"]
-    assert [(row["character"], row["games"]) for row in rows] == [("falco", 1)]  # type: ignore[attr-defined]
+    assert [(row["character"], row["games"]) for row in rows] == [("falco", 1)]
     rows = _json(app, "stats", "--store", generated_store, "--sql", "select count(*) as n from frames")["rows"]
     assert rows == [{"n": 14_400}]
 
@@ -79,9 +80,9 @@ def test_conduct_is_of_the_character_split_and_number_of_games_asked_for(
     app: typer.Typer, generated_store: Path
 ) -> None:
     query = ("stats", "--store", generated_store, "--query", "conduct", "--character", "fox")
-    (row,) = _json(app, *query)["rows"]  # type: ignore[misc]
+    (row,) = _json(app, *query)["rows"]
     assert (len(row["games"]), row["games_there"]) == (2, 2)
-    (row,) = _json(app, *query, "--split", "train", "--games", "1")["rows"]  # type: ignore[misc]
+    (row,) = _json(app, *query, "--split", "train", "--games", "1")["rows"]
     assert (len(row["games"]), row["games_there"]) == (1, 2)
     shown = CliRunner().invoke(app, [*map(str, query), "--games", "1"])
     assert "recoveries made" in shown.stdout

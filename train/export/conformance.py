@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset.errors import ConfigError, ExphilError
-from dataset.reporting.tables import stdout_console
-from dataset.reporting.terminal import printable
+from dataset.reporting.terminal import printable, stdout_console
 
 MOST_GAMES, STEPS = 256, 300
 """What ``umi-conform`` takes: games at once, and frames that reply times are measured over."""

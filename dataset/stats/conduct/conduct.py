@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.melee.controller import BUTTONS
-from dataset.stats.bootstrap import FRAMES_PER_MINUTE, Bootstrap, Rate, shown_rate
+from dataset.schema import FRAMES_PER_MINUTE, FRAMES_PER_SECOND
+from dataset.stats.bootstrap import Bootstrap, Rate, shown_rate
 from dataset.stats.conduct.tally import Flags, Tally
-
-FRAMES_PER_SECOND = 60
 
 Sums = dict[str, NDArray[np.float64]]
 """What each game came to, by name; [N] each."""

@@ -6,8 +6,8 @@ import typer
 
 from dataset.errors import require_known
 from dataset.melee.ids import character_from_name
-from dataset.reporting.tables import json_line, stdout_console, table
-from dataset.reporting.terminal import to_stderr
+from dataset.reporting.tables import json_line, table
+from dataset.reporting.terminal import stdout_console, to_stderr
 from dataset.stats.conduct.conduct import conduct_lines
 from dataset.stats.conduct.people import MOST_GAMES, measure_people
 from dataset.store.manifest import SPLITS

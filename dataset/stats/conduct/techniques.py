@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from dataset.schema import FIRST_FRAME, SIDES
 from dataset.stats.conduct.conduct import FILMED, TechniqueCounts
 from dataset.stats.techniques.spans import FRAME_COLUMNS
-from dataset.stats.techniques.table import BATCH_FRAMES, TECHNIQUES, count_events, find_events
+from dataset.stats.techniques.table import ALONE, BATCH_FRAMES, count_events, find_events
 
-NAMES = tuple(TECHNIQUES)[: list(TECHNIQUES).index("shadow ball") + 1]
-"""What one player does alone; how two players meet is told by stocks and damage."""
+NAMES = tuple(ALONE)
+"""How two players meet is told by stocks and damage."""
 
 _TYPES = {"character": pl.UInt8, "action_state": pl.UInt16, "x": pl.Float32, "percent": pl.Float32}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import polars as pl
 
 from dataset.melee.ids import Character
-from dataset.schema import SIDES
+from dataset.schema import FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques import conversions, movement
 from dataset.stats.techniques.conversions import find_conversions
 from dataset.stats.techniques.spans import Games, earlier, find_spans
@@ -19,11 +19,10 @@ from dataset.store.store import Store
 BATCH_FRAMES = 2_000_000
 """Frames taken at a time, rounded up to a whole frame shard."""
 
-FRAMES_PER_MINUTE = 3600
 
 Finder = Callable[[Games], pl.LazyFrame]
 
-TECHNIQUES: dict[str, Finder] = {
+ALONE: dict[str, Finder] = {
     "l-cancel": movement.l_cancels,
     "tech in place": movement.techs_in_place,
     "tech roll": movement.tech_rolls,
@@ -36,6 +35,10 @@ TECHNIQUES: dict[str, Finder] = {
     "teleport": movement.teleports,
     "teleport ledge cancel": movement.teleport_ledge_cancels,
     "shadow ball": movement.shadow_balls,
+}
+"""What one player does whatever the other does."""
+
+TECHNIQUES = ALONE | {
     "approach": conversions.approaches,
     "neutral win": conversions.neutral_wins,
     "counter-attack": conversions.counter_attacks,

@@ -1,7 +1,6 @@
 """Frames that simulators give: read as ingest reads the same game, and as the championship's own recorded frames show."""
 
 from contextlib import suppress
-from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +124,7 @@ def test_hitstun_below_zero_is_read_from_an_unsigned_field() -> None:
 
 @pytest.fixture(scope="module")
 def championship() -> dict[str, Records]:
-    """``umi-melee``'s recorded frames, [6 games, 720 frames, 2 seats], and who plays where."""
-    if util.find_spec("umi") is None:
-        pytest.skip("umi-melee is not installed")
-    with resources.files("umi.conform").joinpath("fixtures.npz").open("rb") as file:
-        found = np.load(file)
-        return {name: found[name] for name in found.files}
+    return records.championship()
 
 
 @pytest.fixture(scope="module")

@@ -140,13 +140,13 @@ def test_the_same_seed_gives_the_same_games_and_another_seed_others(runs: Sequen
 
 
 def test_watching_changes_no_result(runs: Sequence[str]) -> None:
-    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    drawn = io.StringIO()
+    terminal = Console(file=drawn, force_terminal=True, width=100, height=30)
     with Watch(terminal, sleep=lambda seconds: None) as watch:
         watched = hold(runs[0], against=runs[1], games=2, watch=watch)
     assert watched.rows == hold(runs[0], against=runs[1], games=2).rows
-    text: str = terminal.file.getvalue()  # type: ignore[attr-defined]
-    assert "1 first" in text
-    assert "2 second" in text
+    assert "1 first" in drawn.getvalue()
+    assert "2 second" in drawn.getvalue()
 
 
 def test_temperature_reaches_the_policy(runs: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import melee
 import numpy as np
@@ -75,7 +75,7 @@ def test_games_run_side_by_side_and_their_rows_are_those_of_the_replays(
 class Scripted:
     """A session that gives these events and keeps what it is sent."""
 
-    zero_indices: dict[int, list[int]] = {}  # noqa: RUF012
+    zero_indices: ClassVar[dict[int, list[int]]] = {}
     flushed_at = 0.0
 
     def __init__(self, match: dolphin_match.Match, events: Sequence[Event]) -> None:

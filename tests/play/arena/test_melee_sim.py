@@ -159,7 +159,7 @@ class OldMatchConfig:
 
 
 class OldBatch(double.EnvBatch):
-    def step(self) -> None: ...  # type: ignore[override]
+    def step(self) -> None: ...
 
 
 class OtherFrames(double.EnvBatch):

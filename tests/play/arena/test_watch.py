@@ -35,8 +35,8 @@ class Clock:
         self.slept += seconds
 
 
-def terminal(columns: int = 100, rows: int = 36) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=columns, height=rows)
+def terminal(columns: int = 100, rows: int = 36, drawn: io.StringIO | None = None) -> Console:
+    return Console(file=drawn or io.StringIO(), force_terminal=True, width=columns, height=rows)
 
 
 def watching(clock: Clock, console: Console | None = None) -> Watch:
@@ -97,12 +97,12 @@ def test_the_end_of_a_game_is_seen_before_the_next_one_that_goes_on(watch: Watch
 
 
 def test_games_are_slowed_down_to_60_frames_a_second_and_drawn_less_often() -> None:
-    clock, console = Clock(), terminal()
-    with watching(clock, console) as watch:
+    clock, drawn = Clock(), io.StringIO()
+    with watching(clock, terminal(drawn=drawn)) as watch:
         for _ in range(121):
             watch.show(frames(False, False, False))
         assert clock.slept == pytest.approx(2.0, abs=0.02)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text = drawn.getvalue()
     assert 1.6 * DRAWS_PER_SECOND <= text.count("game 1 of 3") <= 2 * DRAWS_PER_SECOND + 1
 
 
@@ -124,17 +124,16 @@ def test_a_small_window_is_told_what_it_needs(watch: Watch) -> None:
     assert "needs 76 columns and 20 rows, found 60 and 36" in shown(small, frames(False))
 
 
-def interrupt(seconds: float) -> None:
-    raise KeyboardInterrupt
+class Interrupted(Clock):
+    def sleep(self, seconds: float) -> None:
+        raise KeyboardInterrupt
 
 
 def test_the_terminal_is_given_back_whatever_happens() -> None:
-    console = terminal()
-    clock = Clock()
-    clock.sleep = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt), watching(clock, console) as watch:
+    drawn = io.StringIO()
+    with pytest.raises(KeyboardInterrupt), watching(Interrupted(), terminal(drawn=drawn)) as watch:
         watch.show(frames(True, True, True))
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text = drawn.getvalue()
     assert text.index("\x1b[?1049h") < text.index("game 1 of 3") < text.index("\x1b[?1049l")
 
 

@@ -21,10 +21,10 @@ from dataset.melee.ids import CHARACTERS, STAGES
 from play.arena.duel import DuelWorld
 from play.arena.world import Match
 
-Character = IntEnum(  # type: ignore[misc]
+Character = IntEnum(
     "Character", {each.name.upper(): each.internal for each in CHARACTERS if each.name not in ("kirby", "pichu", "roy")}
 )
-Stage = IntEnum("Stage", {stage.name.upper(): stage.slippi for stage in STAGES})  # type: ignore[misc]
+Stage = IntEnum("Stage", {stage.name.upper(): stage.slippi for stage in STAGES})
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Replays as the records in which simulators give frames, taken event by event from the file."""
 
 from collections import Counter
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dataset.features.layout import HITSTUN_STATES
 from dataset.melee.ids import STAGES
@@ -20,6 +22,14 @@ MELEE_SIM = {
     "x": "pos_x", "y": "pos_y", "shield": "shield_hp", "action": "action_id", "character": "char_id",
     "hitlag": "hitlag", "hitstun": "hitstun", "speed_x": "vel_x", "speed_y": "vel_y",
 }  # fmt: skip
+
+
+def championship() -> dict[str, np.ndarray]:
+    """``umi-melee``'s recorded frames, [6 games, 720 frames, 2 seats], and who plays where; skips where it is not installed."""
+    pytest.importorskip("umi", reason="umi-melee is not installed")
+    with resources.files("umi.conform").joinpath("fixtures.npz").open("rb") as file:
+        found = np.load(file)
+        return {name: found[name] for name in found.files}
 
 
 def records(path: Path, dtype: np.dtype[Any], names: dict[str, str]) -> np.ndarray:

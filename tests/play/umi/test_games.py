@@ -1,7 +1,6 @@
 """Games of a championship session: whatever else is played, a game's answers follow from the seed and its own frames."""
 
 import shutil
-from importlib import resources, util
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from play.agent.agent import Agent, as_read
 from play.runtime.onnx_stepper import OnnxStepper
 from play.runtime.slots import ROWS
 from play.umi.games import Course, Games, as_umi
+from tests.play.simulators.records import championship
 
 FRAMES = 40
 
@@ -23,10 +23,7 @@ FRAMES = 40
 @pytest.fixture(scope="module")
 def recorded() -> np.ndarray:
     """``umi-melee``'s recorded frames of one seat, from GO, [40 frames, 6 games]."""
-    if util.find_spec("umi") is None:
-        pytest.skip("umi-melee is not installed")
-    with resources.files("umi.conform").joinpath("fixtures.npz").open("rb") as file:
-        return np.load(file)["frames"][:, 123 : 123 + FRAMES, 0].T
+    return championship()["frames"][:, 123 : 123 + FRAMES, 0].T
 
 
 def played(games: Games, frames: np.ndarray, slots: list[int]) -> NDArray[np.float32]:

@@ -1,8 +1,10 @@
 """The sections of the results page about play: how fast a step is, and whether likelihood says how well a variant plays."""
 
+from dataclasses import replace
+
 from dataset.reporting.charts import Dot, scatter
 from dataset.reporting.page import section
-from train.compare.page.sections import Colours, nll_interval
+from train.compare.page.sections import Colours, nll_dot
 from train.compare.results import Results
 
 
@@ -14,14 +16,7 @@ def speed(results: Results, colours: Colours) -> list[str]:
         return []
     most = max(row["parameters"] for row in known)
     dots = [
-        Dot(
-            name=row["label"],
-            colour=colours.of_label[row["label"]],
-            value=row[f"{split}_nll"],
-            interval=nll_interval(row, split),
-            x=row["step_ms_p50"],
-            radius=3 + 6 * (row["parameters"] / most) ** 0.5,
-        )
+        replace(nll_dot(row, split, colours), x=row["step_ms_p50"], radius=3 + 6 * (row["parameters"] / most) ** 0.5)
         for row in known
     ]
     caption = "Down and to the left is better. Larger dots have more parameters. A frame lasts 16.7 ms."

@@ -82,15 +82,7 @@ def quality(results: Results, colours: Colours) -> list[str]:
     """NLL of variants and baselines with intervals."""
     split = results["split"]
     rows = [row for row in [*results["rows"], *results["baselines"]] if row[f"{split}_nll"] is not None]
-    dots = [
-        Dot(
-            name=row["label"],
-            colour=colours.of_label[row["label"]],
-            value=row[f"{split}_nll"],
-            interval=nll_interval(row, split),
-        )
-        for row in rows
-    ]
+    dots = [nll_dot(row, split, colours) for row in rows]
     if not dots:
         return []
     known = [dot for dot in dots if dot.name in {row["label"] for row in results["rows"]}]
@@ -324,6 +316,16 @@ def _cell(results: Results, first: str, second: str, metric: str, better: int) -
     is_real = low > 0 or high < 0
     kind = "" if not is_real else ' class="good"' if value * better > 0 else ' class="bad"'
     return f"<td{kind}>{value:+.4f}<div><small>{low:+.4f} to {high:+.4f}</small></div></td>"
+
+
+def nll_dot(row: Mapping[str, Any], split: str, colours: Colours) -> Dot:
+    """A row's NLL with its interval."""
+    return Dot(
+        name=row["label"],
+        colour=colours.of_label[row["label"]],
+        value=row[f"{split}_nll"],
+        interval=nll_interval(row, split),
+    )
 
 
 def nll_interval(row: Mapping[str, Any], split: str) -> tuple[float, float] | None:
