@@ -13,7 +13,6 @@ from dataset.errors import ConfigError
 from dataset.melee.ids import character_from_name, internal_from_external
 from dataset.slippi.slp import Header, read_header
 from play.agent.agent import Players
-from play.dolphin.connection import stopped_by_signals
 from play.dolphin.match import Match, build_match
 from play.dolphin.session import Session
 from play.dolphin.start import agent_port_finder, open_match, with_agent_port
@@ -23,6 +22,7 @@ from play.loop.session_log import REPLAY, SessionLog, logging, new_folder
 from play.loop.view import viewing
 from play.options import PlayOptions
 from play.runtime.load import LoadedRun, Say, load_players
+from play.signals import stopped_by_signals
 from play.stand_in.protocol import OTHER_PIPE, PIPE
 from play.stand_in.stand_in import StandIn, naming, open_stand_in
 

@@ -23,6 +23,7 @@ from play.arena.watch import Watch
 from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
+from play.signals import stopped_by_signals
 from train.runs.run_folder import find_run
 
 SELF = "self"
@@ -139,7 +140,7 @@ def hold_arena(
         say(MISSING)
     turns = _turns(options.games, kind.at_once)
     begin = now()
-    with TemporaryDirectory(prefix="exphil-arena-") as scratch:
+    with stopped_by_signals(), TemporaryDirectory(prefix="exphil-arena-") as scratch:
         tallies: list[Tally] = []
         films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings) * len(turns))]
         in_turns = product(zip(pairings, files, strict=True), turns)

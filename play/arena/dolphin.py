@@ -26,7 +26,6 @@ from play.agent.libmelee import LiveGame, controllers_read, two_ports
 from play.arena.arena import WorldKind
 from play.arena.world import Frames, Match
 from play.dolphin import match as dolphin_match
-from play.dolphin.connection import stopped_by_signals
 from play.dolphin.disc import require_melee
 from play.dolphin.installation import find_executable
 from play.dolphin.session import Ended, Frame, Lost, Session
@@ -108,7 +107,6 @@ class DolphinWorld:
             DolphinError: a Dolphin does not start, or breaks off.
         """
         self.close()
-        self._stack.enter_context(stopped_by_signals())
         self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="exphil-arena-")))
         self._pool = ThreadPoolExecutor(len(matches))  # Dolphins work side by side while we wait for all of them
         self._stack.callback(self._pool.shutdown, cancel_futures=True)  # after the sessions that its threads wait for

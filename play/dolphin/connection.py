@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ import melee
 from melee.slippstream import SlippstreamClient
 
 from dataset.errors import DolphinError
+from play.signals import shielded_from_interrupts
 
 START_S = 60.0
 """How long a Dolphin that still runs may take to answer; libmelee alone gives it 10 s."""
@@ -136,31 +136,3 @@ def closed_on_error(console: melee.Console) -> Iterator[None]:
     except BaseException:
         close_console(console)
         raise
-
-
-@contextmanager
-def shielded_from_interrupts() -> Iterator[None]:
-    """Ctrl-C is not heard here, and never by processes that are started here: it reaches us alone, and we close in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """A plain kill, or a terminal that is closed, acts as Ctrl-C: Dolphin and libmelee's worker would outlive us otherwise."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,7 +1,10 @@
 """Arenas: who meets whom, what is saved, and what is refused before anything is played."""
 
 import io
+import os
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +180,28 @@ def test_an_arena_that_is_stopped_while_it_saves_leaves_whole_replays_only(
     monkeypatch.undo()
     with pytest.raises(ConfigError, match=r"--save-replays .*first-scripted-0000\.slp"):
         hold(runs[0], save_replays=tmp_path, games=3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_arena_that_is_killed_leaves_no_film_behind(
+    runs: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    filmed: list[int] = []
+
+    def kill(about: str, done: int, total: int) -> None:
+        filmed.append(len(list(tmp_path.iterdir())))
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, lambda *_: None)  # a test that fails must not end its process
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hold_arena(ArenaOptions(runs=runs[:1], world="fields", games=2, seconds=0.5), WORLDS, print, kill)
+        assert signal.getsignal(number) is not signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert filmed == [1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_counts_frames_of_all_pairings(runs: Sequence[str]) -> None:
