@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def write_entry(run: Path | str, path: Path, *, name: str | None = None, charact
     made = _run_file(folder, record, name, character)
     files = {
         "run.py": made["run"].encode(),
+        "LICENSE": str(distribution("exphil").read_text("licenses/LICENSE")).encode(),
         "requirements.txt": "".join(f"{line}\n" for line in REQUIREMENTS).encode(),
         "config.json": (json.dumps({key: record[key] for key in _RECORD}, indent=1) + "\n").encode(),
         "policy.onnx": (folder / GRAPH).read_bytes(),

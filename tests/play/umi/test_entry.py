@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import CHARACTERS
+from tests.extras import ROOT
 from tests.play.builders import export, random_run
 from train.cli import register
 from train.config.run_config import WINDOW
@@ -63,8 +64,10 @@ def test_a_zip_holds_one_package_that_needs_numpy_and_onnx_runtime_only(entry: E
         names = archive.namelist()
         requirements = archive.read("requirements.txt").decode().split("\n")
         record = json.loads(archive.read("config.json"))
+        licence = archive.read("LICENSE").decode()
+    assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert {name.partition("/")[0] for name in names} == {
-        "run.py", "requirements.txt", "config.json", "policy.onnx", PACKAGE,
+        "run.py", "LICENSE", "requirements.txt", "config.json", "policy.onnx", PACKAGE,
     }  # fmt: skip
     assert requirements == [*REQUIREMENTS, ""]
     assert record.keys() == {"schema_version", "encoder_digest", "codec", "codec_digest", "contract", "config"}
