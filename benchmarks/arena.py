@@ -29,8 +29,8 @@ from dataset.melee.ids import STAGES
 from dataset.stats.conduct.tally import Tally
 from play.agent.agent import PolicyInput, Stepper
 from play.arena.cohort import Entrant, Pairing, plan, play_cohort, teams_of
-from play.arena.duel import DuelWorld
 from play.runtime.rows import load_rows
+from play.worlds.duel import DuelWorld
 from train.export.export import export_run
 
 SIZES = (1, 16, 64, 256)

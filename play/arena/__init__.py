@@ -1,1 +1,1 @@
-"""Games played in lock step: worlds, and the cohorts of policies that play in them."""
+"""Arenas: cohorts of policies that play in a world, and how well they do."""

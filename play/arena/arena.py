@@ -20,10 +20,10 @@ from play.arena.film import Film
 from play.arena.ratings import MISSING, Rating, is_installed, rate
 from play.arena.results import Row, matrix, row_of
 from play.arena.watch import Watch
-from play.arena.world import World
 from play.runtime.load import Say
 from play.runtime.rows import load_rows
 from play.signals import stopped_by_signals
+from play.worlds.world import World, WorldKind
 from train.runs.run_folder import find_run
 
 SELF = "self"
@@ -34,29 +34,6 @@ CountTechniques = Callable[[Sequence[Path]], Sequence[TechniqueCounts]]
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorldKind:
-    """A kind of world, and what it knows."""
-
-    characters: Sequence[str]
-    longest: int
-    """Most frames of a game."""
-    make: Callable[[int], World]
-    """Makes a world whose games last so many frames at most."""
-    own_player: str | None = None
-    """What ``--against`` calls its own player; None: it has none."""
-    levels: Sequence[int] = ()
-    """Strengths of its own player; the last is the one to beat."""
-    own_characters: Sequence[str] = ()
-    """What its own player can play; none: all characters."""
-    can_save: bool = True
-    """Whether it writes replays."""
-    at_once: int | None = None
-    """Most games that it plays at once; a pairing's others follow in turns. None: as many as there are."""
-    has_platforms: bool = True
-    """Whether its stages have platforms."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dataset.features.encoder import encode, perspective
 from dataset.melee.controller import Controllers
 from play.agent.agent import Agent, Batch, Stepper
-from play.arena.world import Frames, Match, World
 from play.runtime.load import LoadedRun
+from play.worlds.world import Frames, Match, World
 
 Rows = Callable[[int], Stepper]
 """Makes a stepper for a number of players."""

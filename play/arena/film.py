@@ -10,7 +10,7 @@ from dataset.features.layout import RAW_ROW
 from dataset.io.child import run_child
 from dataset.schema import SIDES
 from dataset.stats.conduct.conduct import FILMED, TechniqueCounts
-from play.arena.world import Frames
+from play.worlds.world import Frames
 
 _ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for name in FILMED] for side in SIDES])
 

@@ -22,8 +22,8 @@ from dataset.melee.winner import winner
 from dataset.schema import FIRST_FRAME, FRAMES_PER_SECOND, SIDES
 from play.arena.cohort import Game, Pairing
 from play.arena.picture import SIDE_STYLES, Shown, fighter, picture
-from play.arena.world import Frames
 from play.loop.gauges import Gauge, disc, pressed, stock_dots, trigger
+from play.worlds.world import Frames
 
 DRAWS_PER_SECOND = 15
 END_S = 2.0

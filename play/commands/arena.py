@@ -155,7 +155,7 @@ def arena(
     from play.arena.ratings import MISSING
     from play.arena.tables import conduct_cells, matrix_cells, ratings_cells, results_cells, terminal_table
     from play.arena.watch import Watch
-    from play.arena.worlds import refuse_idle, worlds
+    from play.worlds.kinds import refuse_idle, worlds
 
     refuse_idle(world, dolphin=dolphin, iso=iso, dolphins=dolphins, headless=headless)
     options = ArenaOptions(

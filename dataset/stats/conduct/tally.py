@@ -37,7 +37,7 @@ Flags = NDArray[np.bool_]
 
 
 class Frames(Protocol):
-    """One frame of each of N games, as ``play.arena.world.Frames`` has it."""
+    """One frame of each of N games, as ``play.worlds.world.Frames`` has it."""
 
     @property
     def raw(self) -> NDArray[np.float32]:

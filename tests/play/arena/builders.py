@@ -11,7 +11,7 @@ from dataset.melee.ids import character_from_name, stage_from_name
 from dataset.schema import FIRST_FRAME, SIDES
 from dataset.stats.conduct.tally import Tally
 from play.agent.agent import as_read
-from play.arena.world import Frames, Match
+from play.worlds.world import Frames, Match
 from tests.dataset.stats.conduct.builders import columns
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from dataset.errors import ConfigError
-from play.arena.arena import ArenaOptions, Outcome, WorldKind, hold_arena
+from play.arena.arena import ArenaOptions, Outcome, hold_arena
 from play.arena.watch import Watch
+from play.worlds.world import WorldKind
 from tests.play.arena.builders import Fields
 from tests.play.builders import random_run
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from play.agent.agent import Players
 from play.arena.cohort import Entrant, Game, Pairing, plan, play_cohort, teams_of
-from play.arena.world import Frames
 from play.runtime.rows import load_rows
+from play.worlds.world import Frames
 from tests.play.arena.builders import Fields
 from tests.play.builders import export, random_run
 

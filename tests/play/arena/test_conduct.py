@@ -23,12 +23,12 @@ from dataset.store.store import Store
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 from play.arena import imitated
-from play.arena.duel import DuelWorld
 from play.arena.film import Film
 from play.arena.imitated import measure_imitated
-from play.arena.world import Match
-from tests.play.arena.test_duel import random_controllers
+from play.worlds.duel import DuelWorld
+from play.worlds.world import Match
 from tests.play.builders import random_run
+from tests.play.worlds.test_duel import random_controllers
 from train.config.run_config import DataConfig, RunConfig
 from train.runs.checkpoint import run_record
 from train.runs.run_folder import save_record

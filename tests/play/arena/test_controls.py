@@ -13,8 +13,8 @@ from dataset.duels.moves import TRAITS
 from dataset.features.layout import RAW_ROW
 from dataset.melee.controller import A, L
 from dataset.melee.ids import STAGES
-from play.arena.duel import DuelWorld
-from play.arena.world import Frames, Match
+from play.worlds.duel import DuelWorld
+from play.worlds.world import Frames, Match
 
 Policy = Callable[[Frames, NDArray[np.intp]], NDArray[np.int32]]
 """From one frame of N games and our side in each to our controllers [N, 6]."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from play.arena.cohort import Entrant, Game, Pairing, plan, play_cohort
 from play.arena.watch import DRAWS_PER_SECOND, END_S, Watch
-from play.arena.world import Frames
+from play.worlds.world import Frames
 from tests.play.arena.builders import Fields, columns
 
 PAIRING = Pairing(

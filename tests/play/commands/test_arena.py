@@ -13,8 +13,8 @@ from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError
 from dataset.melee.ids import character_from_name
 from play.arena.arena import ArenaOptions, hold_arena
-from play.arena.worlds import worlds
 from play.games.find import replay_game
+from play.worlds.kinds import worlds
 from tests.play.builders import random_run
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
 from tests.play.simulators.melee_sim import data_folder, install

@@ -18,8 +18,8 @@ import pytest
 
 from dataset.features.layout import HITSTUN_STATES, RAW_ROW
 from dataset.melee.ids import CHARACTERS, STAGES
-from play.arena.duel import DuelWorld
-from play.arena.world import Match
+from play.worlds.duel import DuelWorld
+from play.worlds.world import Match
 
 Character = IntEnum(
     "Character", {each.name.upper(): each.internal for each in CHARACTERS if each.name not in ("kirby", "pichu", "roy")}

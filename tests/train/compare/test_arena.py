@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dataset.errors import ConfigError, ExphilError
-from play.arena.worlds import worlds
+from play.worlds.kinds import worlds
 from tests.child import within
 from tests.play.builders import random_run
 from train.compare import arena

@@ -7,9 +7,9 @@ from dataset.duels.duel import LONGEST
 from dataset.duels.moves import TRAITS
 from dataset.duels.player import LEVELS
 from dataset.errors import ConfigError
-from play.arena.arena import WorldKind
-from play.arena.duel import DuelWorld
-from play.arena.melee_sim import melee_sim_kind
+from play.worlds.duel import DuelWorld
+from play.worlds.melee_sim import melee_sim_kind
+from play.worlds.world import WorldKind
 
 DOLPHIN = "dolphin"
 
@@ -17,10 +17,10 @@ DOLPHIN = "dolphin"
 def worlds(
     dolphin: Path | None = None, iso: Path | None = None, at_once: int | None = None, is_headless: bool = False
 ) -> dict[str, Callable[[], WorldKind]]:
-    """Every kind, made when it is called for; only Dolphin reads the arguments (``play.arena.dolphin.DolphinSettings``)."""
+    """Every kind, made when it is called for; only Dolphin reads the arguments (``play.worlds.dolphin.DolphinSettings``)."""
 
     def in_dolphin() -> WorldKind:
-        from play.arena.dolphin import DolphinSettings, dolphin_kind  # libmelee is needed nowhere else
+        from play.worlds.dolphin import DolphinSettings, dolphin_kind  # libmelee is needed nowhere else
 
         settings = DolphinSettings(dolphin=dolphin, iso=iso, at_once=at_once or 1, is_headless=is_headless)
         return dolphin_kind(settings)

@@ -25,7 +25,7 @@ from dataset.melee.controller import NEUTRAL_PAD, Pad, make_pad
 from dataset.melee.ids import NUM_ITEM_KINDS, character_from_name, stage_from_name
 from dataset.melee.item_slots import ItemSlots
 from dataset.schema import FIRST_FRAME, NUM_ITEM_SLOTS, SIDES
-from play.arena.world import Frames, Match
+from play.worlds.world import Frames, Match
 
 _FIGHTER = (
     *("percent", "x", "y", "facing", "shield", "stocks", "jumps", "on_ground", "hurtbox", "action_frame", "misc"),

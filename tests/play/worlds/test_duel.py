@@ -14,8 +14,8 @@ from dataset.schema import CONTROLLER_NAMES, SIDES, Columns
 from dataset.slippi import slp
 from ingest.replay.parse import parse_columns
 from play.agent.agent import as_read
-from play.arena.duel import DuelWorld
-from play.arena.world import Frames, Match
+from play.worlds.duel import DuelWorld
+from play.worlds.world import Frames, Match
 
 SCRIPTED = (3, 3)
 MIXED = [

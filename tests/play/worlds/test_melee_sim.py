@@ -10,13 +10,12 @@ import pytest
 from dataset.errors import ConfigError
 from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.controller import D_DOWN, START, A
-from play.arena.arena import WorldKind
-from play.arena.duel import DuelWorld
-from play.arena.melee_sim import melee_sim_kind
-from play.arena.world import Match, World
-from tests.play.arena.test_duel import random_controllers, rest
+from play.worlds.duel import DuelWorld
+from play.worlds.melee_sim import melee_sim_kind
+from play.worlds.world import Match, World, WorldKind
 from tests.play.simulators import melee_sim as double
 from tests.play.simulators.melee_sim import data_folder, install
+from tests.play.worlds.test_duel import random_controllers, rest
 
 MATCHES = [
     Match(("mewtwo", "fox"), "final_destination", 1),

@@ -23,8 +23,6 @@ from dataset.melee.controller import NEUTRAL, Controllers
 from dataset.melee.ids import CHARACTERS
 from dataset.schema import FIRST_FRAME, SIDES
 from play.agent.libmelee import LiveGame, controllers_read, two_ports
-from play.arena.arena import WorldKind
-from play.arena.world import Frames, Match
 from play.dolphin import match as dolphin_match
 from play.dolphin.disc import require_melee
 from play.dolphin.installation import find_executable
@@ -32,6 +30,7 @@ from play.dolphin.session import Ended, Frame, Lost, Session
 from play.dolphin.start import open_match
 from play.loop.environment import SessionEnvironment
 from play.options import CPU, PlayOptions
+from play.worlds.world import Frames, Match, WorldKind
 
 LONGEST = 28_800
 """Frames after which a game ends: eight minutes. The clock of Melee begins 123 frames later."""

@@ -22,8 +22,7 @@ from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import CHARACTERS, character_from_name, stage_from_name
 from play.agent.agent import as_read
 from play.agent.simulator import MELEE_SIM, no_items, raw_columns
-from play.arena.arena import WorldKind
-from play.arena.world import Frames, Match
+from play.worlds.world import Frames, Match, WorldKind
 
 LONGEST = 28_800
 """Frames after which a game ends: eight minutes. The clock of a game in the simulator begins 123 frames later."""

@@ -4,7 +4,7 @@ Row t of a game holds state t and the controller that produced it, as in the fra
 t+1 after it has shown state t; a policy with delay d decides on state t what is pressed in frame t+1+d.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -59,3 +59,26 @@ class World(Protocol):
 
     def close(self) -> None:
         """Give back what the games hold outside this process's own memory; a world is used no more afterwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldKind:
+    """A kind of world, and what it knows."""
+
+    characters: Sequence[str]
+    longest: int
+    """Most frames of a game."""
+    make: Callable[[int], World]
+    """Makes a world whose games last so many frames at most."""
+    own_player: str | None = None
+    """What ``--against`` calls its own player; None: it has none."""
+    levels: Sequence[int] = ()
+    """Strengths of its own player; the last is the one to beat."""
+    own_characters: Sequence[str] = ()
+    """What its own player can play; none: all characters."""
+    can_save: bool = True
+    """Whether it writes replays."""
+    at_once: int | None = None
+    """Most games that it plays at once; a pairing's others follow in turns. None: as many as there are."""
+    has_platforms: bool = True
+    """Whether its stages have platforms."""

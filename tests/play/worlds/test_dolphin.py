@@ -17,13 +17,13 @@ from dataset.features.encoder import controller_matrix
 from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.controller import D_LEFT, START, A, L
 from ingest.replay.parse import parse_columns
-from play.arena.dolphin import DolphinSettings, DolphinWorld, dolphin_kind
-from play.arena.world import Match
 from play.dolphin import match as dolphin_match
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
+from play.worlds.dolphin import DolphinSettings, DolphinWorld, dolphin_kind
+from play.worlds.world import Match
 from tests.play.agent.test_libmelee_columns import fighter
-from tests.play.arena.test_duel import raw_of, rest
 from tests.play.fake_dolphin import write_fake_dolphin, write_fake_iso
+from tests.play.worlds.test_duel import raw_of, rest
 
 AGAINST_CPU = Match(("mewtwo", "fox"), "battlefield", 1, (None, 9))
 CPU_FIRST = Match(("peach", "mewtwo"), "final_destination", 2, (4, None))

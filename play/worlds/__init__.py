@@ -1,0 +1,1 @@
+"""Worlds: games in lock step that policies play in."""
