@@ -22,9 +22,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.schema import SIDES
+from dataset.schema import FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques.about import ABOUT
-from dataset.stats.techniques.table import FRAMES_PER_MINUTE, TECHNIQUES, count_events, find_events
+from dataset.stats.techniques.table import TECHNIQUES, count_events, find_events
 
 MINUTES = "minutes"
 """The sum that rates per minute are over: how long the game was, entrances included."""
