@@ -10,8 +10,8 @@ from dataset.schema import FIRST_FRAME, SIDES
 FALCO, MEWTWO = 22, 16
 
 Span = tuple[Any, ...]
-"""(action state, frames) and, where they matter, a dict of columns: ``l_cancel`` on the first frame; ``percent``, ``x`` and
-``character`` throughout, or a list with one value a frame."""
+"""(action state, frames) and, where they matter, a dict of columns: ``l_cancel`` on the first frame; the others throughout, or
+a list with one value a frame. ``action_frame`` counts up by itself."""
 
 
 def game(a: Sequence[Span], b: Sequence[Span] = (), replay: str = "r1") -> pl.DataFrame:
@@ -29,20 +29,35 @@ def game(a: Sequence[Span], b: Sequence[Span] = (), replay: str = "r1") -> pl.Da
 _TYPES = {
     "character": pl.UInt8,
     "action_state": pl.UInt16,
+    "action_frame": pl.Float32,
     "x": pl.Float32,
+    "y": pl.Float32,
     "percent": pl.Float32,
+    "stocks": pl.UInt8,
+    "hitlag": pl.Float32,
+    "last_hit_by": pl.UInt8,
     "l_cancel": pl.UInt8,
+}
+
+_BASE = {
+    "character": FALCO,
+    "x": 0.0,
+    "y": 0.0,
+    "percent": 0.0,
+    "stocks": 4,
+    "hitlag": 0.0,
+    "last_hit_by": 6,
+    "l_cancel": 0,
 }
 
 
 def _rows(span: Span) -> list[dict[str, Any]]:
     state, frames, *rest = span
     given = rest[0] if rest else {}
-    base = {"character": FALCO, "action_state": state, "x": 0.0, "percent": 0.0, "l_cancel": 0}
     rows = []
     for number in range(frames):
         told = {name: value[number] if isinstance(value, list) else value for name, value in given.items()}
         if number:
             told.pop("l_cancel", None)
-        rows.append(base | told)
+        rows.append(_BASE | {"action_state": state, "action_frame": float(number)} | told)
     return rows

@@ -15,12 +15,19 @@ class About(NamedTuple):
 
 
 ABOUT: dict[str, About] = {
-    "l-cancel": About("landings from an aerial whose lag was cancelled", "landings from an aerial that Slippi rates"),
+    "l-cancel": About(
+        "landings from an aerial whose lag was cancelled",
+        "landings from an aerial that Slippi rates, less those that an edge cut short before they were cancelled",
+    ),
     "tech in place": About("knockdowns teched on the spot", "knockdowns"),
     "tech roll": About("knockdowns teched rolling", "knockdowns"),
     "missed tech": About("knockdowns not teched", "knockdowns"),
-    "wavedash": About("air dodges right out of a jump that land"),
-    "waveland": About("air dodges that land soon, without a jump before"),
+    "wavedash": About(
+        "air dodges that land within 14 frames of the jump's knee bend and less than 3 Melee units from its height"
+    ),
+    "waveland": About(
+        "other air dodges that land within 13 frames: without a knee bend in the 14 frames before, or on a platform"
+    ),
     "dash-dance": About("dashes out of a one-frame turn out of a dash"),
     "ledgedash": About(
         "landings from an air dodge soon after the ledge", "times the ledge was let go", "frames to land"
@@ -34,8 +41,8 @@ ABOUT: dict[str, About] = {
     "counter-attack": About("openings while the opponent's own conversion runs"),
     "trade": About("openings of both players on one frame"),
     "opening": About("conversions begun", value="damage"),
-    "conversion": About("openings that land two hits or more", "openings"),
+    "conversion": About("openings that land two moves or more, each of which may hit several times", "openings"),
     "kill": About("openings whose conversion takes the stock", "openings", "percent"),
-    "self-destruct": About("stocks lost while no conversion of the opponent runs", "stocks lost"),
+    "self-destruct": About("stocks lost while the game counts no hit of the opponent", "stocks lost"),
 }
 """Every technique of ``dataset.stats.techniques.table.TECHNIQUES``."""

@@ -22,12 +22,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques.about import ABOUT
 from dataset.stats.techniques.table import TECHNIQUES, count_events, find_events
 
 MINUTES = "minutes"
-"""The sum that rates per minute are over: how long the game was, entrances included."""
+"""The sum that rates per minute are over: how long the game was, from the first frame on that reads controllers."""
 
 SUMS = ("count", "tries", "rated", "value", "valued")
 """What is summed of every technique, as ``NAME count`` and so on (``dataset.stats.techniques.table.count_events``)."""
@@ -94,7 +94,8 @@ def measure(frames: pl.LazyFrame) -> Measured:
         frames: whole replays of the frame table, in order, with the columns of ``FRAME_COLUMNS``
             (``dataset.stats.techniques.spans``).
     """
-    played = frames.group_by("replay", maintain_order=True).agg(minutes=pl.len() / FRAMES_PER_MINUTE).collect()
+    is_played = pl.col("frame") >= FIRST_CONTROLLED_FRAME
+    played = frames.group_by("replay", maintain_order=True).agg(minutes=is_played.sum() / FRAMES_PER_MINUTE).collect()
     players = played.join(pl.DataFrame({"side": SIDES}), how="cross")
     found = find_events(frames)
     counted = count_events(found.lazy(), ["replay", "side"]).collect()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import polars as pl
 
 from dataset.melee.ids import Character
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FIRST_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques import conversions, movement
 from dataset.stats.techniques.conversions import find_conversions
 from dataset.stats.techniques.spans import Games, earlier, find_spans
@@ -68,13 +68,14 @@ def technique_table(
     Who plays most comes first.
 
     Columns: ``character`` (internal id as picked), ``player``, ``technique``, ``count`` (successes, or all where a technique
-    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play, ``mean`` and ``mean_of``.
+    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play (``played_minutes``), ``mean`` and
+    ``mean_of``.
     """
     by = ["character", "player"] if by_player else ["character"]
     players = _players(store, character, port)
     counts = pl.concat([_count(frames, players, by) for frames in _batches(store)]).lazy()
     sums = counts.group_by(*by, "technique").agg(pl.col("count", "tries", "rated", "value", "valued").sum())
-    minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
+    minutes = players.lazy().group_by(by).agg(minutes=played_minutes(pl.col("frames")))
     rows = sums.join(minutes, on=by, nulls_equal=True).select(
         *by,
         "technique",
@@ -92,6 +93,11 @@ def technique_table(
         .with_columns(mean_of=pl.col("technique").replace_strict(MEANS, default=None, return_dtype=pl.String))
         .drop("minutes")
     )
+
+
+def played_minutes(frames: pl.Expr) -> pl.Expr:
+    """Minutes of games of so many frames each, from the first on which the game reads controllers."""
+    return (frames - (FIRST_CONTROLLED_FRAME - FIRST_FRAME)).clip(0).sum() / FRAMES_PER_MINUTE
 
 
 def find_games(frames: pl.LazyFrame) -> Games:
