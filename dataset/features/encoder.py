@@ -62,9 +62,9 @@ _SOURCES |= _EXISTS
 _SCALED = np.array(list(_SOURCES), dtype=np.intp)
 _SCALED_SOURCE = np.array([RAW_ROW[name] for name in _SOURCES.values()])
 _DERIVED = np.array([row for row in range(len(FEATURES)) if row not in _SOURCES])
-_IS_TRUNCATED = np.isin(
-    np.arange(len(FEATURES)), _feature_rows("action_frame", "nana_action_frame", "misc", "nana_misc", "hitlag")
-)
+_WHOLE = ("percent", "action_frame", "misc", "hitlag")
+"""Columns of which policies see whole numbers. Melee shows the percent so, and the championship's frames hold no other."""
+_IS_TRUNCATED = np.isin(np.arange(len(FEATURES)), _feature_rows(*_WHOLE, *(f"nana_{column}" for column in _WHOLE[:-1])))
 _IS_FLAG = np.isin(
     np.arange(len(FEATURES)),
     [*_feature_rows("on_ground", "hurtbox", "nana_exists", "nana_on_ground", "nana_hurtbox"), *_EXISTS],

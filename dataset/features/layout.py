@@ -18,7 +18,7 @@ from dataset.errors import ConfigError
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES, STAGES
 from dataset.schema import COLUMNS, NUM_ITEM_SLOTS, SIDES, Columns
 
-ENCODER_VERSION = 1
+ENCODER_VERSION = 2
 
 CLIP = 10.0
 """Scaled values are held within ±10."""

@@ -4,7 +4,7 @@ Two interfaces carry Slippi's fields in records: the Computer Melee Championship
 melee-sim-light's. They name them differently and are otherwise alike, so one reader serves both.
 
 A column equals what ingest makes of the same frame, except where the encoder makes no difference: the age of an action state
-is a whole number, and ``misc`` counts hitstun and nothing else. UMI also floors the percent, and that the encoder does see.
+is a whole number, ``misc`` counts hitstun and nothing else, and UMI's percent is a whole number.
 """
 
 from collections.abc import Mapping

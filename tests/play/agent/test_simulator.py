@@ -1,6 +1,8 @@
 """Frames that simulators give: read as ingest reads the same game, and as the championship's own recorded frames show."""
 
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from dataset.duels.generate import generate_replay
 from dataset.errors import ReplayError
 from dataset.features.encoder import Encoded, encode, encode_columns, perspective
-from dataset.features.layout import HITSTUN_STATES, RAW_NAMES, RAW_ROW
+from dataset.features.layout import FEATURE_ROW, HITSTUN_STATES, RAW_NAMES, RAW_ROW
 from dataset.melee.ids import OTHER_STAGE, character_from_name, stage_from_name
 from dataset.schema import SIDES
 from dataset.slippi import slp
@@ -55,14 +57,25 @@ def expected(path: Path, *, is_umi: bool) -> np.ndarray:
     return raw
 
 
-def assert_read_as_by_ingest(path: Path, interface: str) -> np.ndarray:
+def assert_read_as_by_ingest(path: Path, interface: str, most: int | None = None) -> np.ndarray:
+    """Raw columns and what the encoder makes of them, of at most so many frames."""
     layout, names, dtype = FORMATS[interface]
-    ours = read(records.records(path, dtype(), names), layout)
-    theirs = expected(path, is_umi=interface == "umi")
+    ours = read(records.records(path, dtype(), names, most), layout)
+    theirs = expected(path, is_umi=interface == "umi")[:most]
     assert len(ours) == len(theirs)
     for row, name in enumerate(RAW_NAMES):
         np.testing.assert_array_equal(ours[:, row], theirs[:, row], err_msg=name)
+    seen, recorded = encoded(ours), encode_columns(parse_columns(path, rollback="last").columns)
+    has = [row for name, row in FEATURE_ROW.items() if name.startswith("has_")]
+    assert (seen.continuous[has] == 1).all()
+    seen.continuous[has] = recorded.continuous[has, :most]  # 0 in replays that are older than a column
+    np.testing.assert_array_equal(seen.continuous, recorded.continuous[:, :most])
+    np.testing.assert_array_equal(seen.indices, recorded.indices[:, :most])
     return ours
+
+
+def encoded(raw: np.ndarray) -> Encoded:
+    return encode(np.ascontiguousarray(raw.reshape(-1, len(RAW_NAMES)).T))
 
 
 @pytest.fixture(scope="module")
@@ -91,27 +104,50 @@ def is_whole_and_legal(path: Path) -> bool:
     return False
 
 
+def headers(paths: Iterable[Path]) -> dict[Path, slp.Header]:
+    """Games of two from Slippi 3.8 on, the first with every field that is encoded; the shortest first."""
+    found = {}
+    for path in sorted(paths, key=lambda path: path.stat().st_size):
+        with suppress(ReplayError):
+            header = slp.read_header(path)
+            if header.version >= (3, 8, 0) and len(header.players) == 2:
+                found[path] = header
+    return found
+
+
+MEWTWO = character_from_name("mewtwo").external
+
+
+def test_real_games_are_encoded_from_the_championships_frames_as_by_ingest(
+    edge_case_replays: dict[str, Path], modern_replays: list[Path]
+) -> None:
+    found = headers([*edge_case_replays.values(), *modern_replays])
+    whole = (path for path in found if path.stat().st_size > 200_000 and is_whole_and_legal(path))
+    mewtwos = (path for path, header in found.items() if MEWTWO in (player.character for player in header.players))
+    chosen = {*islice(whole, 12), *islice(filter(is_whole_and_legal, mewtwos), 2), *modern_replays[:1]}
+    raw = np.concatenate([assert_read_as_by_ingest(path, "umi", most=900) for path in chosen])
+    assert len(chosen) == 15
+    assert len(raw) > 10_000
+    assert raw[:, RAW_ROW["item0_kind"]].any()
+    assert (raw[:, [RAW_ROW["a_percent"], RAW_ROW["b_percent"]]] > 20).any(axis=0).all()
+    assert len({found[path].version for path in chosen}) > 4
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("archive", ["modern.zip", "edge-cases.zip"])
-def test_every_real_game_is_read_as_by_ingest(archive: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interface", FORMATS)
+@pytest.mark.parametrize(("archive", "at_least"), [("modern.zip", 22), ("edge-cases.zip", 60), ("falco-129.zip", 129)])
+def test_every_real_game_is_read_as_by_ingest(archive: str, at_least: int, interface: str, tmp_path: Path) -> None:
     found = [path for path in playable(archive, tmp_path) if is_whole_and_legal(path)]
-    assert len(found) > 20
+    assert len(found) >= at_least
     for path in found:
-        assert_read_as_by_ingest(path, "melee-sim")
+        assert_read_as_by_ingest(path, interface)
 
 
-def test_nana_is_read_as_by_ingest(edge_case_replays: dict[str, Path]) -> None:
+@pytest.mark.parametrize("interface", FORMATS)
+def test_nana_is_read_as_by_ingest(edge_case_replays: dict[str, Path], interface: str) -> None:
     (path,) = (path for name, path in edge_case_replays.items() if "PichuVSelf-All-22" in name)
-    raw = assert_read_as_by_ingest(path, "melee-sim")
+    raw = assert_read_as_by_ingest(path, interface)
     assert raw[:, RAW_ROW["b_nana_exists"]].sum() == 1490
-
-
-def test_what_is_read_is_encoded_as_the_replay_is_but_for_the_floored_percent(generated: Path) -> None:
-    layout, names, dtype = FORMATS["melee-sim"]
-    ours = encode(np.ascontiguousarray(read(records.records(generated, dtype(), names), layout).T))
-    theirs = encode_columns(parse_columns(generated, rollback="last").columns)
-    np.testing.assert_array_equal(ours.continuous, theirs.continuous)
-    np.testing.assert_array_equal(ours.indices, theirs.indices)
 
 
 def test_hitstun_below_zero_is_read_from_an_unsigned_field() -> None:
@@ -138,10 +174,6 @@ def seats(championship: dict[str, Records]) -> tuple[np.ndarray, np.ndarray]:
             rows.append(raw)
         read_of.append(np.stack(rows))
     return read_of[0], read_of[1]
-
-
-def encoded(raw: np.ndarray) -> Encoded:
-    return encode(np.ascontiguousarray(raw.reshape(-1, len(RAW_NAMES)).T))
 
 
 def test_both_seats_of_a_recorded_game_show_the_same_frames(seats: tuple[np.ndarray, np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ def championship() -> dict[str, np.ndarray]:
         return {name: found[name] for name in found.files}
 
 
-def records(path: Path, dtype: np.dtype[Any], names: dict[str, str]) -> np.ndarray:
-    """[T] frames of a game of two, the last copy of each; UMI floors the percent."""
+def records(path: Path, dtype: np.dtype[Any], names: dict[str, str], most: int | None = None) -> np.ndarray:
+    """[T] frames of a game of two, the last copy of each, at most so many; UMI floors the percent."""
     events = slp.read_events(slp.read_slp(path)[0])
     header = slp.read_header(path)
     ports = [player.port - 1 for player in header.players]
     posts, items = events.tables[slp.POST_FRAME], events.tables.get(slp.ITEM)
-    frames = _last_copies(events)
+    frames = dict(islice(_last_copies(events).items(), most))
     made = np.zeros(len(frames), dtype)
     is_umi = names is UMI
     made[names["frame"]] = list(frames)
