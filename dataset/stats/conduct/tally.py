@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from dataset.features.layout import HITSTUN_STATES, RAW_ROW
 from dataset.melee.controller import BUTTONS
+from dataset.melee.damage import is_dealt
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.schema import SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, SIDES
 from dataset.stats.rules import (
     ATTACKS,
     AWAY,
@@ -28,10 +29,10 @@ from dataset.stats.rules import (
     states,
 )
 
-SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
+SEEN = ("character", "action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
 """What is looked at of both players, beside the stage and their controllers."""
 _SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in SEEN])
-_STAGE = RAW_ROW["stage"]
+_STAGE, _FRAME = RAW_ROW["stage"], RAW_ROW["frame"]
 _BITS = np.array([bit for _, bit in BUTTONS], np.int32)
 
 Counts = NDArray[np.int64]
@@ -64,8 +65,11 @@ class Tally:
         shape = (num_games, 2)
         self.frames: Counts = np.zeros(num_games, np.int64)
         """[N] frames played, those of the entrance included, as in ``exphil eval-games``."""
+        self.controlled: Counts = np.zeros(num_games, np.int64)
+        """[N] those of them on which the game reads controllers; presses are counted on these."""
         self.stocks_lost, self.self_destructs, self.damage_taken = _zeros(shape), _zeros(shape), np.zeros(shape)
-        """A self-destruct: a stock lost without a hit since the player last stood on the stage or hung on its ledge."""
+        """Damage that the opponent dealt (``dataset.melee.damage``). A self-destruct: a stock lost without a hit since the player
+        last stood on the stage or hung on its ledge; whom the game credits, replays alone record."""
         self.presses: Counts = np.zeros((*shape, len(BUTTONS)), np.int64)
         """[N, 2, 8] in the order of ``BUTTONS``."""
         self.present, self.able, self.frozen, self.off_stage = (_zeros(shape) for _ in range(4))
@@ -102,11 +106,13 @@ class Tally:
         last_state, last_age, last_controllers = self._last or (state, seen["action_frame"], frames.controllers)
         is_present = playing & ~AWAY[state]
         self.frames += ~self._is_over
+        is_controlled = playing & (frames.raw[:, _FRAME] >= FIRST_CONTROLLED_FRAME)[:, None]
+        self.controlled += is_controlled[:, 0]
         self.present += is_present
         died = playing & (stocks < self.stocks)
         self._count_stocks(died, playing, state, seen)
         self._count_trips(died, is_present, state, seen, frames.raw[:, _STAGE])
-        self._count_controllers(playing, is_present, state, seen["hitlag"], frames.controllers, last_controllers)
+        self._count_controllers(is_controlled, is_present, state, seen["hitlag"], frames.controllers, last_controllers)
         is_begun = is_present & ATTACKS[state] & ((state != last_state) | (seen["action_frame"] < last_age))
         self.attacks += is_begun
         self.repeats += is_begun & (state == self._last_attack)
@@ -116,7 +122,9 @@ class Tally:
         self._last = (state, seen["action_frame"], frames.controllers)
 
     def _count_stocks(self, died: Flags, playing: Flags, state: Counts, seen: dict[str, NDArray[np.float32]]) -> None:
-        rise = np.where(playing, np.maximum(seen["percent"] - self.percent, 0), 0)
+        rise = seen["percent"] - self.percent
+        is_dealt_to = is_dealt(rise, seen["character"], state, seen["x"], seen["y"], seen["hitlag"])
+        rise = np.where(playing & is_dealt_to, rise, 0)
         self.damage_taken += rise
         self.stocks_lost += np.where(died, self.stocks - seen["stocks"].astype(np.int64), 0)
         self.self_destructs += died & ~self._is_hit

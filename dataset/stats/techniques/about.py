@@ -30,7 +30,7 @@ _BUTTONS = ("action_frame", "buttons", *_STICK)
 ABOUT: dict[str, About] = {
     "l-cancel": About(
         "landings from an aerial whose lag was cancelled",
-        "landings from an aerial that Slippi rates",
+        "landings from an aerial that Slippi rates, less those that an edge cut short before they were cancelled",
         needs=("l_cancel",),
     ),
     "l-cancel press": About(
@@ -46,14 +46,18 @@ ABOUT: dict[str, About] = {
     "tech away": About("knockdowns teched rolling away from the opponent", "knockdowns", needs=("facing",)),
     "missed tech": About("knockdowns not teched", "knockdowns"),
     "wall tech": About("walls teched without a jump", "walls teched without a jump or bounced off"),
-    "wavedash": About("air dodges right out of a jump that land"),
+    "wavedash": About(
+        "air dodges that land within 14 frames of the jump's knee bend and less than 3 Melee units from its height"
+    ),
     "wavedash trigger": About(
         "wavedashes, by how long after the knee bend the air dodge comes", value="frames late", is_rate=False
     ),
     "wavedash angle": About(
         "wavedashes, by how far below the horizon the stick is held", value="degrees down", needs=_STICK, is_rate=False
     ),
-    "waveland": About("air dodges that land soon, without a jump before"),
+    "waveland": About(
+        "other air dodges that land within 13 frames: without a knee bend in the 14 frames before, or on a platform"
+    ),
     "dash-dance": About("dashes out of a one-frame turn out of a dash"),
     "ledgedash": About(
         "landings from an air dodge soon after the ledge", "times the ledge was let go", "frames to land"
@@ -99,7 +103,7 @@ ABOUT: dict[str, About] = {
         "hits in whose hitlag the stick came to a new direction", "hits", "inputs per hit", needs=("hitlag", *_STICK)
     ),
     "crouch cancel": About("hits taken crouching", "hits taken on the ground", needs=("hitlag", "on_ground")),
-    "recovery": About("returns to the stage or its ledge", "times off the stage", needs=("on_ground",)),
+    "recovery": About("returns to the stage or its ledge", "times off the stage", needs=("on_ground", "stocks")),
     "off stage": About(
         "time in the air beyond a ledge or under the stage", "time in the game", needs=("on_ground",), is_rate=False
     ),
@@ -125,11 +129,13 @@ ABOUT: dict[str, About] = {
         f"opening by {name}": About(f"conversions begun with {name}", of="opening", needs=("last_attack_landed",))
         for name in PUNISHES
     },
-    "conversion": About("openings that land two hits or more", "openings"),
+    "conversion": About("openings that land two moves or more, each of which may hit several times", "openings"),
     "kill": About("openings whose conversion takes the stock", "openings", "percent"),
     **{f"kill by {name}": About(f"kills with {name}", of="kill", needs=("last_attack_landed",)) for name in PUNISHES},
-    "stock lost": About("stocks lost", value="seconds"),
-    **{name: About(f"stocks lost {name.removeprefix('death ')}", of="stock lost") for name in DEATHS},
-    "self-destruct": About("stocks lost while no conversion of the opponent runs", "stocks lost"),
+    "stock lost": About("stocks lost", value="seconds", needs=("stocks",)),
+    **{
+        name: About(f"stocks lost {name.removeprefix('death ')}", of="stock lost", needs=("stocks",)) for name in DEATHS
+    },
+    "self-destruct": About("stocks lost while the game counts no hit of the opponent", "stocks lost"),
 }
 """Every technique by its name, in the order in which people read them."""

@@ -2,20 +2,12 @@
 
 import numpy as np
 
-from dataset.schema import CONTROLLER_NAMES
+from dataset.melee.controller import START
+from dataset.schema import CONTROLLER_NAMES, FIRST_CONTROLLED_FRAME
 from dataset.stats.rules import ATTACKS, AWAY, FREEZE_FRAMES, Flags, in_air, is_able, is_off_stage, presses_attack
 from dataset.stats.techniques.found import Found
 from dataset.stats.techniques.sides import Side, stick_zones
-from dataset.stats.techniques.stocks import LAST_DEATH
-
-FIRST_PLAYABLE = -39
-"""Players can act from this frame on (slippi-js's ``FIRST_PLAYABLE``); what they press before does nothing."""
-
-PLAYED_BUTTONS = 0xFFF
-"""All but START."""
-
-ANALOG_TRIGGER = 42
-"""In 1/140: a trigger is pulled from here on (slippi-js's 0.3)."""
+from dataset.store.quality import TRIGGER_ZONE
 
 
 def find_shares(side: Side, found: Found) -> None:
@@ -40,9 +32,7 @@ def find_shares(side: Side, found: Found) -> None:
 
 def _find_recoveries(side: Side, found: Found, is_off: Flags, is_back: Flags) -> None:
     """Times off the stage that ended, when they did; a success if on the stage or its ledge, and not in the loss of a stock."""
-    state = side["action_state"]
-    died = (state <= LAST_DEATH) & (side.tables.before(state) > LAST_DEATH)
-    off, ends = np.flatnonzero(is_off), np.flatnonzero(is_back | died)
+    off, ends = np.flatnonzero(is_off), np.union1d(np.flatnonzero(is_back), side.losses)
     place = np.searchsorted(ends, off)
     off, place = off[place < len(ends)], place[place < len(ends)]
     same_game = side.tables.game(off) == side.tables.game(ends[place])
@@ -71,18 +61,18 @@ def find_inputs(side: Side, found: Found) -> None:
     The first four are slippi-js's (``stats/inputs.ts``).
     """
     tables = side.tables
-    is_played = tables["frame"] >= FIRST_PLAYABLE
-    down = np.flatnonzero((side.pressed & PLAYED_BUTTONS != 0) & is_played)
-    bits = np.bitwise_count(side.pressed[down] & PLAYED_BUTTONS)
+    is_played = tables["frame"] >= FIRST_CONTROLLED_FRAME
+    down = np.flatnonzero((side.pressed & (START - 1) != 0) & is_played)
+    bits = np.bitwise_count(side.pressed[down] & (START - 1))
     inputs = {"button press": np.bincount(tables.game(down), bits, len(tables.first))}
     for name, zone in (("stick move", side.zones), ("c-stick move", stick_zones(side["c_x"], side["c_y"]))):
         inputs[name] = tables.totals((zone != tables.before(zone)) & (zone != 0) & is_played)
-    pulls = [side[f"trigger_{which}"] >= ANALOG_TRIGGER for which in "lr"]
+    pulls = [side[f"trigger_{which}"] >= TRIGGER_ZONE for which in "lr"]
     inputs["trigger pull"] = np.sum([tables.totals(pull & ~tables.before(pull) & is_played) for pull in pulls], axis=0)
     for name, count in inputs.items():
         found.sum(side, name, count=count, tries=count)
     reach = np.maximum(np.abs(side["c_x"].astype(np.int16)), np.abs(side["c_y"].astype(np.int16)))
-    presses = tables.totals(presses_attack(side.pressed, reach, tables.before(reach)))
+    presses = tables.totals(presses_attack(side.pressed, reach, tables.before(reach)) & is_played)
     acts = side.acts
     attacks = np.bincount(tables.game(acts.row), ATTACKS[acts.state], len(tables.first))
     found.sum(side, "attack press", count=presses, tries=presses, value=presses, valued=attacks)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dataset.schema import SIDES
 from dataset.stats.rules import Flags
+from dataset.store.quality import STICK_ZONE
 
 SIDE_COLUMNS = (
-    *("character", "action_state", "action_frame", "x", "y", "facing", "percent", "on_ground", "hitlag"),
+    *("character", "action_state", "action_frame", "x", "y", "facing", "percent", "stocks", "on_ground", "hitlag"),
     *("speed_attack_x", "speed_attack_y", "last_attack_landed", "l_cancel"),
     *("main_x", "main_y", "c_x", "c_y", "trigger", "buttons", "trigger_l", "trigger_r"),
 )
@@ -31,9 +32,6 @@ Values = NDArray[Any]
 
 PART_FRAMES = 200_000
 """Frames looked at together, rounded up to a whole game."""
-
-STICK_ZONE = 23
-"""In 1/80: from here on Melee counts a stick as tilted (0.2875)."""
 
 
 class Tables:
@@ -167,6 +165,12 @@ class Side:
         after = np.append(found[1:], -1)
         after[np.searchsorted(row, self.tables.first[1:]) - 1] = -1
         return Acts(row, found, before, after, frames)
+
+    @cached_property
+    def losses(self) -> Rows:
+        """Where a stock is lost."""
+        stocks = self["stocks"]
+        return np.flatnonzero(stocks < self.tables.before(stocks))
 
     @cached_property
     def zones(self) -> Values:

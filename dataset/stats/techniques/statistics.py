@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques.about import ABOUT
 from dataset.stats.techniques.found import SUMS
 from dataset.stats.techniques.moves import MOVES, SPECIALS
@@ -31,7 +31,7 @@ from dataset.stats.techniques.spans import FRAME_COLUMNS
 from dataset.stats.techniques.table import NAMES, count_events, find
 
 MINUTES = "minutes"
-"""The sum that rates per minute are over: how long the game was, entrances included."""
+"""The sum that rates per minute are over: how long the game was, from the first frame on that reads controllers."""
 
 MEASURED_COLUMNS = tuple(dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)))
 """Columns of the frame table that ``measure`` reads. Where one is missing or null, what needs it is null, not zero."""
@@ -98,7 +98,8 @@ def measure(frames: pl.LazyFrame) -> Measured:
         frames: whole replays of the frame table, in order, with ``MEASURED_COLUMNS`` as far as there are any; those of
             ``FRAME_COLUMNS`` (``dataset.stats.techniques.spans``) must be there.
     """
-    played = frames.group_by("replay", maintain_order=True).agg(minutes=pl.len() / FRAMES_PER_MINUTE).collect()
+    is_played = pl.col("frame") >= FIRST_CONTROLLED_FRAME
+    played = frames.group_by("replay", maintain_order=True).agg(minutes=is_played.sum() / FRAMES_PER_MINUTE).collect()
     players = played.join(pl.DataFrame({"side": SIDES}), how="cross")
     keys, found = ["replay", "side", "technique"], find(frames)
     counted = pl.concat([count_events(found.events.lazy(), keys[:2]).collect(), found.sums], how="diagonal_relaxed")

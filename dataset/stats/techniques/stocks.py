@@ -35,15 +35,14 @@ _ATTACK_IDS: dict[str, tuple[int, ...]] = {
 
 
 def find_stocks(side: Side, found: Found) -> None:
-    """Stocks lost, with the seconds that they lasted from the start of the game or the end of the death before."""
+    """Stocks lost, with the seconds that they lasted from the start of the game or the end of the death before (slippi-js's)."""
     acts = side.acts
-    dies = (acts.state <= LAST_DEATH) & ((acts.before > LAST_DEATH) | (acts.before < 0))
-    begins = (acts.state > LAST_DEATH) & (acts.before <= LAST_DEATH)
-    begun = np.maximum.accumulate(np.where(begins, acts.row, 0))
-    seconds = (acts.row - begun) / FRAMES_PER_SECOND
-    found.add(side, "stock lost", acts.row[dies], value=seconds[dies])
+    lost = side.losses
+    begins = np.where((acts.state > LAST_DEATH) & (acts.before <= LAST_DEATH), acts.row, 0)
+    begun = np.maximum.accumulate(begins)[np.searchsorted(acts.row, lost, "right") - 1]
+    found.add(side, "stock lost", lost, value=(lost - begun) / FRAMES_PER_SECOND)
     for name, died in DEATHS.items():
-        found.add(side, name, acts.row[dies & np.isin(acts.state, died)])
+        found.add(side, name, lost[np.isin(side["action_state"][lost], died)])
 
 
 def find_punishes(side: Side, found: Found, openings: Rows, kills: Rows) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from dataset.melee.ids import Character
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FIRST_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques import conversions, movement
 from dataset.stats.techniques.about import ABOUT
 from dataset.stats.techniques.conversions import find_conversions
@@ -81,15 +81,16 @@ def technique_table(
     Who plays most comes first.
 
     Columns: ``character`` (internal id as picked), ``player``, ``technique``, ``count`` (successes, or all where a technique
-    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play, ``mean`` and ``mean_of``.
+    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play (``played_minutes``), ``mean`` and
+    ``mean_of``.
     """
     by = ["character", "player"] if by_player else ["character"]
     players = _players(store, character, port)
     counts = pl.concat([_count(frames, players, by) for frames in _batches(store)], how="diagonal").lazy()
     sums = counts.group_by(*by, "technique").agg(pl.col(*SUMS, "untold").sum()).filter(pl.col("tries") > 0)
-    minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
+    minutes = players.lazy().group_by(by).agg(minutes=played_minutes(pl.col("frames")))
     whole = sums.select(*by, of="technique", whole="count")
-    told = pl.col("minutes") - pl.col("untold") / FRAMES_PER_MINUTE
+    told = pl.col("minutes") - pl.col("untold")
     rows = (
         sums.join(minutes, on=by, nulls_equal=True)
         .with_columns(of=_about("of"), is_rate=_about("is_rate"))
@@ -114,6 +115,11 @@ def technique_table(
         .with_columns(mean_of=pl.col("technique").replace_strict(MEANS, default=None, return_dtype=pl.String))
         .drop("minutes")
     )
+
+
+def played_minutes(frames: pl.Expr) -> pl.Expr:
+    """Minutes of games of so many frames each, from the first on which the game reads controllers."""
+    return (frames - (FIRST_CONTROLLED_FRAME - FIRST_FRAME)).clip(0).sum() / FRAMES_PER_MINUTE
 
 
 def find_games(frames: pl.LazyFrame) -> Games:
@@ -194,11 +200,11 @@ def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Sums over what a batch holds, and the frames of ``untold`` games, that more batches may be added to."""
+    """Sums over what a batch holds, and the minutes of ``untold`` games, that more batches may be added to."""
     events, sums, untold = (rows.lazy().join(players.lazy(), on=["replay", "side"]) for rows in find(frames))
     counts = count_events(events, by)
     more = sums.group_by(*by, "technique").agg(pl.col(*SUMS).sum())
-    missing = untold.group_by(*by, "technique").agg(untold=pl.col("frames").sum())
+    missing = untold.group_by(*by, "technique").agg(untold=played_minutes(pl.col("frames")))
     return pl.concat([counts, more, missing], how="diagonal_relaxed").collect()
 
 

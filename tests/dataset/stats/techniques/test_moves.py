@@ -72,7 +72,7 @@ def test_some_characters_have_states_of_their_own_for_common_moves() -> None:
 
 
 def test_shares_of_moves_and_their_entropy() -> None:
-    table = game([(44, 5), (14, 5), (44, 5), (14, 5), (65, 5), (14, 5), (66, 5), (14, 5)])
+    table = game([(14, 90), (44, 5), (14, 5), (44, 5), (14, 5), (65, 5), (14, 5), (66, 5), (14, 5)])
     assert figure(table, "jab: share") == 0.5
     assert figure(table, "up air: share") == 0
     assert figure(table, "move: entropy") == 1.5

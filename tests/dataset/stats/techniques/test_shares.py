@@ -8,16 +8,16 @@ import pytest
 
 from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.controller import A, B, L, Z
-from dataset.schema import CONTROLLER_NAMES, SIDES
+from dataset.schema import CONTROLLER_NAMES, FIRST_CONTROLLED_FRAME, FIRST_FRAME, SIDES
 from dataset.stats.conduct.tally import SEEN, Tally
 from dataset.stats.rules import FREEZE_FRAMES
-from dataset.stats.techniques.shares import FIRST_PLAYABLE
 from dataset.stats.techniques.statistics import measure
 from tests.dataset.games import Span, game
 from tests.dataset.stats.conduct.builders import OneFrame
 from tests.dataset.stats.techniques.builders import Told, figure, told, without
 
-ENTRANCE: Span = (14, FIRST_PLAYABLE + 123)
+ENTRANCE: Span = (14, FIRST_CONTROLLED_FRAME - FIRST_FRAME)
+LOST = {"stocks": 3}
 OFF = {"x": 100.0, "on_ground": False}
 
 
@@ -31,7 +31,17 @@ def test_the_stage_is_controlled_by_who_is_nearer_its_centre_while_both_are_ther
 def test_a_recovery_ends_on_the_stage_its_ledge_or_in_the_loss_of_a_stock() -> None:
     below = {"x": 10.0, "y": -13.0, "on_ground": False}
     table = game(
-        [(14, 5), (29, 10, OFF), (252, 9, OFF), (29, 5, OFF), (42, 5), (29, 20, below), (0, 60), (14, 5), (29, 5, OFF)]
+        [
+            (14, 5),
+            (29, 10, OFF),
+            (252, 9, OFF),
+            (29, 5, OFF),
+            (42, 5),
+            (29, 20, below),
+            (0, 60, LOST),
+            (14, 5, LOST),
+            (29, 5, OFF | LOST),
+        ]
     )
     assert told("recovery", table) == [Told("a", 15, True, None), Told("a", 29, True, None), Told("a", 54, False, None)]
     assert figure(table, "recovery: share") == 2 / 3
@@ -64,7 +74,9 @@ def test_inputs_are_told_by_what_is_moved_from_the_first_frame_on_which_players_
 
 
 def test_presses_per_attack() -> None:
-    table = game([(14, 5, {"buttons": [0, A, 0, Z, L], "c_x": [0, 0, 0, 0, -53]}), (65, 9), (14, 5), (350, 9)])
+    table = game(
+        [ENTRANCE, (14, 5, {"buttons": [0, A, 0, Z, L], "c_x": [0, 0, 0, 0, -53]}), (65, 9), (14, 5), (350, 9)]
+    )
     assert figure(table, "attack press: presses per attack") == 3
     [row] = measure(table.lazy()).sums.filter(side="a").to_dicts()
     assert (row["attack press count"], row["attack press valued"]) == (3, 1)
@@ -98,7 +110,7 @@ def random_game(seed: int, replay: str) -> pl.DataFrame:
 def tallied(table: pl.DataFrame) -> Tally:
     """The game as the arena counts it, frame by frame."""
     tally = Tally(1)
-    names = ["stage", *(f"{side}_{name}" for side in SIDES for name in SEEN)]
+    names = ["frame", "stage", *(f"{side}_{name}" for side in SIDES for name in SEEN)]
     state = table.select(pl.col(names).cast(pl.Float32)).to_numpy()
     pads = table.select(f"{side}_{name}" for side in SIDES for name in CONTROLLER_NAMES).to_numpy().astype(np.int32)
     raw = np.zeros((1, len(RAW_NAMES)), np.float32)

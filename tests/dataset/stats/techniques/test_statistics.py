@@ -9,7 +9,9 @@ from tests.dataset.games import game
 
 LANDINGS = [(65, 9), (70, 5, {"l_cancel": 1}), (14, 4), (66, 9), (71, 9, {"l_cancel": 2}), (14, 3)]
 OPENED = [(14, 10), (88, 20, {"percent": 12.0}), (14, 60, {"percent": 12.0})]
-GAMES = pl.concat([game(LANDINGS, OPENED), game([(65, 9), (70, 5, {"l_cancel": 1}), (14, 46)], replay="r2")])
+ENTRANCE = (322, 84)
+SECOND = game([ENTRANCE, (65, 9), (70, 5, {"l_cancel": 1}), (14, 46)], replay="r2")
+GAMES = pl.concat([game([ENTRANCE, *LANDINGS], [ENTRANCE, *OPENED]), SECOND])
 
 
 def test_every_technique_has_its_statistics() -> None:

@@ -13,11 +13,11 @@ from tests.dataset.stats.techniques.builders import without
 
 WAVEDASHES = [(14, 84)] + [(24, 4), (236, 2), (43, 10), (14, 5, {"buttons": [A, 0, 0, 0, 0]})] * 3
 OPENED = [(14, 10), (88, 20, {"percent": 12.0}), (14, 60, {"percent": 12.0})]
-KILLED = [(14, 10), (88, 20, {"percent": 30.0}), (0, 60)]
+KILLED = [(14, 10), (88, 20, {"percent": 30.0}), (0, 60, {"stocks": 3})]
 
 
 class FakeStore:
-    """Two games: Falco against Mewtwo, then a ditto of Falcos, each 1 800 frames as far as the table of replays knows."""
+    """Two games: Falco against Mewtwo, then a ditto of Falcos, each half a minute as far as the table of replays knows."""
 
     games = (game(WAVEDASHES, OPENED), game([(14, 90)], KILLED, replay="r2"))
     manifest = SimpleNamespace(of_kind=lambda kind: [SimpleNamespace(frames=len(g)) for g in FakeStore.games])
@@ -30,7 +30,7 @@ class FakeStore:
             {
                 "id": ["r1", "r2", "r3"],
                 "status": ["ok", "ok", "rejected"],
-                "frames": [1800, 1800, 999],
+                "frames": [1884, 1884, 999],
                 "character_a": [FALCO, FALCO, FALCO],
                 "character_b": [MEWTWO, FALCO, MEWTWO],
                 "port_a": [1, 1, 1],
