@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dataset.melee.controller import BUTTONS
 from dataset.schema import FRAMES_PER_MINUTE, FRAMES_PER_SECOND
 from dataset.stats.bootstrap import Bootstrap, Rate, shown_rate
-from dataset.stats.conduct.tally import Flags, Tally
+from dataset.stats.conduct.tally import Tally
+from dataset.stats.rules import Flags
 
 Sums = dict[str, NDArray[np.float64]]
 """What each game came to, by name; [N] each."""
