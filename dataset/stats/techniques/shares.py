@@ -32,11 +32,14 @@ def find_shares(side: Side, found: Found) -> None:
 
 def _find_recoveries(side: Side, found: Found, is_off: Flags, is_back: Flags) -> None:
     """Times off the stage that ended, when they did; a success if on the stage or its ledge, and not in the loss of a stock."""
-    off, ends = np.flatnonzero(is_off), np.union1d(np.flatnonzero(is_back), side.losses)
+    is_end = is_back.copy()
+    is_end[side.losses] = True
+    off, ends = np.flatnonzero(is_off), np.flatnonzero(is_end)
     place = np.searchsorted(ends, off)
     off, place = off[place < len(ends)], place[place < len(ends)]
     same_game = side.tables.game(off) == side.tables.game(ends[place])
-    ended = np.unique(ends[place[same_game]])
+    ended = ends[place[same_game]]
+    ended = ended[np.diff(ended, prepend=-1) > 0]  # each once, in order
     found.add(side, "recovery", ended, is_back[ended])
 
 

@@ -23,6 +23,8 @@ function countsOf(stats, index) {
     neutralWins: opened("neutral-win"),
     counterAttacks: opened("counter-attack"),
     trades: opened("trade"),
+    openedBy: made.filter((each) => each.moves.length).map((each) => each.moves[0].moveId),
+    killedBy: made.filter((each) => each.didKill && each.moves.length).map((each) => each.moves.at(-1).moveId),
     stocksLost: stats.stocks.filter((each) => each.playerIndex === index && each.endFrame != null).length,
   };
 }
