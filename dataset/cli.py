@@ -195,7 +195,9 @@ def encode_command(
     ] = None,
     quality: Annotated[
         bool,
-        typer.Option("--quality", help="Write only quality and winners in the table of replays again, and no windows."),
+        typer.Option(
+            "--quality", help="Write only quality, winners and damage in the table of replays again, and no windows."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -19,7 +19,10 @@ FRAMES_PER_SECOND = 60
 FRAMES_PER_MINUTE = 60 * FRAMES_PER_SECOND
 
 FIRST_FRAME = -123
-"""Slippi's index of a game's first frame; frame 0 is the first in which players can act."""
+"""Slippi's index of a game's first frame."""
+
+FIRST_CONTROLLED_FRAME = -39
+"""The first frame on which the game takes controllers into account; rates per minute are of the frames from here on."""
 
 NUM_ITEM_SLOTS = 5
 
@@ -103,7 +106,7 @@ CONTROLLER_COLUMNS: tuple[Column, ...] = (
 PHYSICAL_COLUMNS: tuple[Column, ...] = (
     Column("buttons_processed", "uint32", "Slippi's processed button bits", "pre.buttons"),
     Column("trigger_l", "uint8", "1/140", "pre.triggers_physical.l"),
-    Column("trigger_r", "uint8", "1/140", "pre.triggers_physical.r"),
+    Column("trigger_r", "uint8", "1/140", "pre.triggers_physical.r", (1, 2, 0)),
     Column("raw_x", "int8", "pad units", "pre.raw_analog_x", (1, 2, 0)),
     Column("raw_y", "int8", "pad units", "pre.raw_analog_y", (3, 15, 0)),
     Column("raw_c_x", "int8", "pad units", "pre.raw_analog_cstick_x", (3, 17, 0)),

@@ -161,9 +161,10 @@ def test_the_tree_of_the_readme_names_every_room() -> None:
         assert shown[f"{stage}/"] == rooms, stage
 
 
-def test_the_page_of_columns_is_the_schema() -> None:
-    page = runpy.run_path(str(ROOT / "scripts" / "columns"))["page"]()
-    assert (ROOT / "docs" / "columns.md").read_text(encoding="utf-8") == page
+@pytest.mark.parametrize("name", ["columns", "statistics"])
+def test_a_generated_page_is_what_its_script_writes(name: str) -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / name))["page"]()
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == page
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from dataset.duels.moves import (
 from dataset.melee.controller import NEUTRAL_PAD, Pad
 from dataset.melee.ids import Stage
 from dataset.melee.stages import BLAST_ZONES
-from dataset.slippi.slp import FIRST_CONTROLLED_FRAME, FIRST_FRAME
+from dataset.schema import FIRST_CONTROLLED_FRAME, FIRST_FRAME
 
 STOCKS = 4
 ENTRY_FRAMES = FIRST_CONTROLLED_FRAME - FIRST_FRAME

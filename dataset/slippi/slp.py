@@ -25,8 +25,6 @@ GECKO_PIECE, PAYLOAD_SIZES, GAME_START, PRE_FRAME, POST_FRAME = 0x10, 0x35, 0x36
 GAME_END, FRAME_START, ITEM, BOOKEND, FOD_PLATFORM, WHISPY, STADIUM = 0x39, 0x3A, 0x3B, 0x3C, 0x3F, 0x40, 0x41
 FIRST_FRAME = -123
 """Slippi's number of the first frame of every game."""
-FIRST_CONTROLLED_FRAME = -39
-"""The first frame on which the game takes controllers into account."""
 WRITTEN_VERSION = (3, 18, 0)
 RAW_PREFIX = b"{U\x03raw[$U#l"
 """How a file starts; then come the length of its events in four bytes and the events."""

@@ -14,8 +14,8 @@ from dataset.io.json_object import parse_object
 from dataset.io.quiet import silent_panics
 from dataset.melee.controller import BUTTONS
 from dataset.melee.ids import NUM_CHARACTERS, NUM_STAGES, Character, action_state_name, character_name, stage_name
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
-from dataset.stats.techniques.table import technique_table
+from dataset.schema import FIRST_CONTROLLED_FRAME, FRAMES_PER_MINUTE, SIDES
+from dataset.stats.techniques.table import played_minutes, technique_table
 from dataset.store.replay_table import readable
 from dataset.store.store import Store
 
@@ -209,15 +209,16 @@ def _player_means(games: pl.DataFrame, character: Character | None) -> pl.DataFr
 
 
 def _presses(store: Store, character: Character | None) -> pl.DataFrame:
-    """How often each button goes down per minute of one player's play."""
-    columns = ["replay", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
+    """How often each button goes down per minute of one player's play, from the first frame on that the game reads."""
+    columns = ["replay", "frame", *(f"{side}_{name}" for side in SIDES for name in ("character", "buttons"))]
     same = pl.col("replay") == pl.col("replay").shift(1)
     frames = store.ok_frames(columns).with_columns(same=same.fill_null(value=False))
     sums = []
     for side in SIDES:
         buttons = pl.col(f"{side}_buttons")
         onsets = buttons & ~pl.when("same").then(buttons.shift(1)).otherwise(buttons)
-        of_side = frames.select(onsets=onsets, character=f"{side}_character").filter(*_of(character))
+        of_side = frames.select("frame", onsets=onsets, character=f"{side}_character")
+        of_side = of_side.filter(pl.col("frame") >= FIRST_CONTROLLED_FRAME, *_of(character))
         downs = ((pl.col("onsets") & bit != 0).sum().alias(name) for name, bit in BUTTONS)
         sums.append(of_side.select(pl.len().alias("frames"), *downs))
     totals = pl.concat(sums).sum().collect(engine="streaming").row(0, named=True)
@@ -292,7 +293,7 @@ def _length() -> list[pl.Expr]:
 
 
 def _record() -> list[pl.Expr]:
-    minutes = pl.col("frames").sum() / FRAMES_PER_MINUTE
+    minutes = played_minutes(pl.col("frames"))
     return [
         pl.len().alias("games"),
         pl.col("won").sum().alias("wins"),

@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dataset.melee.controller import START
+from dataset.melee.damage import NOBODY, is_dealt
 from dataset.melee.winner import winner
-from dataset.schema import CONTROLLER_NAMES, FRAMES_PER_MINUTE, SIDES, Columns
+from dataset.schema import CONTROLLER_NAMES, FIRST_CONTROLLED_FRAME, FRAMES_PER_MINUTE, SIDES, Columns
 
 IDLE_FRAMES = 120
 """A controller at rest for these two seconds is idle; people who play rarely let it rest for one."""
-STICK_ZONE = 23
-"""In 1/80: from here on Melee itself counts a stick as tilted (0.2875)."""
+STICK_ZONE = 24
+"""In 1/80: from here on a stick counts as tilted. slippi-js asks for 0.2875, which 23/80 just misses as a float32."""
+TRIGGER_ZONE = 42
+"""In 1/140: from here on a trigger counts as pressed (slippi-js's 0.3 in ``stats/inputs.ts``; Melee reads one from 43 on)."""
 FULL_TEMPO = 120.0
 """Inputs per minute above which more are not better: slow games between people have about 200, idle ones under 50."""
 FULL_FIGHT = 120.0
@@ -42,9 +46,11 @@ QUALITY_SCHEMA = pa.schema(
 )
 """What quality adds to the table of replays.
 
-``ending``: see ``_ending``. ``idle_share``: of the frames from 0 on, those in rests of ``IDLE_FRAMES`` and more.
-``inputs_per_minute``: buttons pressed and sticks moved to another of eight directions. ``damage_per_minute``: percent dealt.
-``sds``: stocks lost that the opponent did not take. ``resimulated_share`` and ``gap_share``: of all frames. ``is_handwarmer``:
+Rates are per minute from frame −39 on, the first on which the game reads controllers.
+``ending``: see ``_ending``. ``idle_share``: of the same frames, those in rests of ``IDLE_FRAMES`` and more.
+``inputs_per_minute``: buttons pressed (Start is none), sticks moved to another of eight directions and triggers pressed, as
+slippi-js counts them. ``damage_per_minute``: percent dealt (``damage_taken`` of the other side). ``sds``: stocks lost while the
+game credits nobody with a hit on the player. ``resimulated_share`` and ``gap_share``: of all frames. ``is_handwarmer``:
 nobody was hit, or the game was broken off within a minute.
 """
 
@@ -64,16 +70,18 @@ def quality_of(columns: Columns, row: Mapping[str, Any]) -> dict[str, Any]:
     resimulated, gaps = row["frames_resimulated"] / frames, row["frame_gaps"] / (frames + row["frame_gaps"])
     found: dict[str, Any] = {"ending": ending, "is_handwarmer": is_handwarmer}
     found |= {"resimulated_share": resimulated, "gap_share": gaps}
-    fight = min(1.0, sum(dealt.values()) / frames * FRAMES_PER_MINUTE / FULL_FIGHT)
+    minutes = max(1, frames - int(np.searchsorted(columns["frame"], FIRST_CONTROLLED_FRAME))) / FRAMES_PER_MINUTE
+    fight = min(1.0, sum(dealt.values()) / minutes / FULL_FIGHT)
     game = fight * (BROKEN_OFF if is_broken_off else 1.0) * (1 - resimulated) * (1 - gaps) * (not is_handwarmer)
-    for side, other in (SIDES, SIDES[::-1]):
-        idle, tempo = _activity(columns, side)
-        sds = self_destructs(columns, side, row[f"port_{other}"])
+    for side in SIDES:
+        idle, inputs = _activity(columns, side)
+        tempo = inputs / minutes
+        sds = self_destructs(columns, side)
         care = 1 - min(1.0, sds / max(1, int(columns[f"{side}_stocks"][0])))
         found |= {
             f"idle_share_{side}": idle,
             f"inputs_per_minute_{side}": tempo,
-            f"damage_per_minute_{side}": dealt[side] / frames * FRAMES_PER_MINUTE,
+            f"damage_per_minute_{side}": dealt[side] / minutes,
             f"sds_{side}": sds,
             f"quality_{side}": (1 - idle) * min(1.0, tempo / FULL_TEMPO) * care * game,
         }
@@ -91,16 +99,18 @@ def decided_winner(columns: Columns, end_method: str | None, quitter: str | None
 
 
 def damage_taken(columns: Columns, side: str) -> float:
-    """Percent a side took: every rise, so heals and deaths do not lower it."""
+    """Percent that the opponent dealt to a side: rises that it and the camera did not make (``is_dealt``), heals aside."""
     rises = np.diff(np.nan_to_num(columns[f"{side}_percent"]).astype(np.float64))
-    return float(np.round(rises[rises > 0].sum(), 2))
+    character, state, x, y = (columns[f"{side}_{name}"][1:] for name in ("character", "action_state", "x", "y"))
+    hitlag = columns.get(f"{side}_hitlag", np.zeros(len(rises) + 1))[1:]
+    return float(np.round(rises[is_dealt(rises, character, state, x, y, hitlag)].sum(), 2))
 
 
-def self_destructs(columns: Columns, side: str, opponent_port: int) -> int:
-    """Stocks a side lost while the game counted no hit of the opponent (on physical port 1–4) against it."""
+def self_destructs(columns: Columns, side: str) -> int:
+    """Stocks a side lost while the game counted no hit against it."""
     stocks = columns[f"{side}_stocks"].astype(np.int16)
     deaths = np.flatnonzero(stocks[1:] < stocks[:-1])
-    return int(np.count_nonzero(columns[f"{side}_last_hit_by"][deaths] != opponent_port - 1))
+    return int(np.count_nonzero(columns[f"{side}_last_hit_by"][deaths] == NOBODY))
 
 
 def _ending(columns: Columns, end_method: str | None, quitter: str | None) -> str:
@@ -119,23 +129,30 @@ def _ending(columns: Columns, end_method: str | None, quitter: str | None) -> st
     return "decided" if end_method in ("game", "resolved") else "disconnect"
 
 
-def _activity(columns: Columns, side: str) -> tuple[float, float]:
-    """Share of idle frames, and inputs per minute; frame 0 is the first in which players can act."""
-    first = int(np.searchsorted(columns["frame"], 0))
-    pads = {name: columns[f"{side}_{name}"][first:] for name in CONTROLLER_NAMES}
-    frames = len(pads["buttons"])
+def _activity(columns: Columns, side: str) -> tuple[float, int]:
+    """Share of idle frames, and the number of inputs, of the frames on which the game reads controllers."""
+    first = int(np.searchsorted(columns["frame"], FIRST_CONTROLLED_FRAME))
+    frames = len(columns["frame"]) - first
     if not frames:
-        return 1.0, 0.0
+        return 1.0, 0
+    before = max(0, first - 1)
+    pads = {name: columns[f"{side}_{name}"][before:] for name in CONTROLLER_NAMES}
+    triggers = [columns[name][before:] for name in (f"{side}_trigger_l", f"{side}_trigger_r") if name in columns]
+    inputs = _presses(pads["buttons"]) + _moves(pads["main_x"], pads["main_y"]) + _moves(pads["c_x"], pads["c_y"])
+    inputs += sum(_pulls(trigger) for trigger in triggers)
     is_change = np.zeros(frames - 1, dtype=np.bool_)
     for values in pads.values():
-        is_change |= values[1:] != values[:-1]
+        is_change |= values[-frames:][1:] != values[-frames:][:-1]
     rests = np.diff(np.concatenate([[0], np.flatnonzero(is_change) + 1, [frames]]))
-    inputs = _presses(pads["buttons"]) + _moves(pads["main_x"], pads["main_y"]) + _moves(pads["c_x"], pads["c_y"])
-    return float(rests[rests >= IDLE_FRAMES].sum() / frames), inputs / frames * FRAMES_PER_MINUTE
+    return float(rests[rests >= IDLE_FRAMES].sum() / frames), inputs
 
 
 def _presses(buttons: NDArray[Any]) -> int:
-    return int(np.bitwise_count(buttons[1:] & ~buttons[:-1]).sum())
+    return int(np.bitwise_count(buttons[1:] & ~buttons[:-1] & (START - 1)).sum())
+
+
+def _pulls(trigger: NDArray[Any]) -> int:
+    return int(np.count_nonzero((trigger[1:] >= TRIGGER_ZONE) & (trigger[:-1] < TRIGGER_ZONE)))
 
 
 def _moves(x: NDArray[Any], y: NDArray[Any]) -> int:

@@ -16,7 +16,7 @@ from dataset.errors import ConfigError, SchemaError
 from dataset.features.layout import encoder_digest, parse_features
 from dataset.io.atomic import writing
 from dataset.reporting.terminal import command_line
-from dataset.schema import Columns
+from dataset.schema import SIDES, Columns
 from dataset.store.frame_table import (
     ShardWriter,
     columns_from_table,
@@ -27,7 +27,7 @@ from dataset.store.frame_table import (
 )
 from dataset.store.location import frame_shard_path, remove_leftovers, shard_files
 from dataset.store.manifest import Manifest, ShardInfo, check_schema, require_folder
-from dataset.store.quality import decided_winner, quality_of
+from dataset.store.quality import damage_taken, decided_winner, quality_of
 from dataset.store.replay_table import (
     ReplayRow,
     all_rows,
@@ -132,7 +132,7 @@ def encode_windows(
 
 
 def encode_quality(folder: Path | str, on_progress: Progress | None = None) -> QualityReport:
-    """Write the columns of ``dataset.store.quality`` again, and winners, for every replay whose frames are stored.
+    """Write the columns of ``dataset.store.quality`` again, winners and damage, for every replay whose frames are stored.
 
     Games kept under ``exphil ingest --keep-all`` are among them. Frames, windows and the data digest do not change.
 
@@ -150,7 +150,10 @@ def encode_quality(folder: Path | str, on_progress: Progress | None = None) -> Q
         left = left_out(ok, manifest.where)
         for row, columns in _replays(folder, manifest, stored, on_progress):
             with _encodable(row):
-                row.update(quality_of(columns, row) | decided_winner(columns, row["end_method"], row["quitter"]))
+                dealt = {f"damage_{side}": damage_taken(columns, other) for side, other in (SIDES, SIDES[::-1])}
+                row.update(
+                    quality_of(columns, row) | decided_winner(columns, row["end_method"], row["quitter"]) | dealt
+                )
         if left_out(ok, manifest.where) != left:
             raise ConfigError(
                 f"store {folder}: its windows hold the replays that pass --where {manifest.where!r}, found others that pass "

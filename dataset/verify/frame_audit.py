@@ -69,7 +69,7 @@ class FrameAudit:
                 self._seen[name] = (min(low, float(values.min())), max(high, float(values.max())))
 
 
-_WRITTEN_AGAIN = ("winner", *QUALITY_SCHEMA.names)
+_WRITTEN_AGAIN = ("winner", *(f"damage_{side}" for side in SIDES), *QUALITY_SCHEMA.names)
 """What ``dataset.store.reencode.encode_quality`` writes."""
 
 

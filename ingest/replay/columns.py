@@ -246,7 +246,7 @@ class _Extraction:
             values = self._on_lattice(values, STICK_UNITS, -80, 80)
         elif column.name in _TRIGGERS:
             if column.name != "trigger" and not (values.min() >= 0 and values.max() * TRIGGER_UNITS < 255.5):
-                return  # recorders up to 1.0 wrote no right trigger, and peppi reads other bytes in its place
+                return  # recorders up to 1.0 wrote no right trigger, but whatever stood in memory
             values = self._on_lattice(values, TRIGGER_UNITS, 0, 140 if column.name == "trigger" else 255)
         elif column.name in _CONVERSIONS:
             values = _CONVERSIONS[column.name](values)

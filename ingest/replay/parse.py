@@ -23,7 +23,7 @@ from peppi_py import _peppi
 from dataset.errors import ReplayError
 from dataset.io.quiet import silent_panics
 from dataset.melee.ids import ZELDA_AND_SHEIK, internal_from_external, stage_index_from_slippi
-from dataset.schema import COLUMNS, SIDES, Columns
+from dataset.schema import COLUMNS, PHYSICAL_COLUMNS, SIDES, Columns
 from dataset.slippi.repair import FIRST_VERSION, Repaired, repair
 from dataset.slippi.slp import (
     HEADER_BYTES,
@@ -39,6 +39,7 @@ from ingest.options import Rollback
 from ingest.replay.columns import Extracted, extract
 
 FRAME_STARTS_SINCE = (2, 2, 0)
+TRIGGER_R_SINCE = next(column.since for column in PHYSICAL_COLUMNS if column.name == "trigger_r")
 SHEIK_TOLD_SINCE = (1, 6, 0)
 """Before this version a game start says Zelda for both; who began shows in the first frame."""
 
@@ -185,6 +186,9 @@ def _parsed(
     if refusal is not None:
         raise refusal
     _place_nana(found.columns, source, header)
+    for side in SIDES:
+        if header.version < TRIGGER_R_SINCE:  # the recorder left the place for it, and whatever stood there
+            found.columns.pop(f"{side}_trigger_r", None)
     return game, found, None
 
 

@@ -33,7 +33,7 @@ def test_version_groups_follow_slippis_specification() -> None:
             late.setdefault(column.since, set()).add(column.name)
     assert late == {
         (0, 2, 0): {"action_frame"},
-        (1, 2, 0): {"raw_x"},
+        (1, 2, 0): {"raw_x", "trigger_r"},
         (2, 0, 0): {"misc", "on_ground", "jumps"},
         (2, 1, 0): {"hurtbox"},
         (3, 5, 0): {"speed_air_x", "speed_y", "speed_attack_x", "speed_attack_y", "speed_ground_x"},

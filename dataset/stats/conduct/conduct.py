@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dataset.melee.controller import BUTTONS
 from dataset.schema import FRAMES_PER_MINUTE, FRAMES_PER_SECOND
 from dataset.stats.bootstrap import Bootstrap, Rate, shown_rate
-from dataset.stats.conduct.tally import Flags, Tally
+from dataset.stats.conduct.tally import Tally
+from dataset.stats.rules import Flags
 
 Sums = dict[str, NDArray[np.float64]]
 """What each game came to, by name; [N] each."""
@@ -25,7 +26,7 @@ def joined_counts(parts: Sequence[TechniqueCounts]) -> TechniqueCounts:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in (parts[0] if parts else ())}
 
 
-FILMED = ("character", "action_state", "x", "percent")
+FILMED = ("character", "action_state", "x", "y", "percent")
 """Columns of each side that an arena writes for techniques to be found in."""
 
 L_CANCEL = "l-cancel"
@@ -115,7 +116,11 @@ def sums_of(tally: Tally, who: Flags, techniques: TechniqueCounts) -> Sums:
     }
     sums = {name: np.where(who, counts, 0).sum(axis=1).astype(np.float64) for name, counts in counted.items()}
     longest = np.where(who, tally.longest_freeze, 0).max(axis=1).astype(np.float64)
-    return sums | {"longest_freeze": longest, "minutes": tally.frames * who.sum(axis=1) / FRAMES_PER_MINUTE}
+    return sums | {
+        "longest_freeze": longest,
+        "minutes": tally.frames * who.sum(axis=1) / FRAMES_PER_MINUTE,
+        "controlled_minutes": tally.controlled * who.sum(axis=1) / FRAMES_PER_MINUTE,
+    }
 
 
 def conduct_of(sums: Sums, drawn: Bootstrap) -> Conduct:
@@ -125,7 +130,7 @@ def conduct_of(sums: Sums, drawn: Bootstrap) -> Conduct:
         sums: see ``sums_of``.
         drawn: over the same sums.
     """
-    minutes = drawn.total("minutes")
+    minutes = drawn.total("controlled_minutes")
     return Conduct(
         presses_per_minute={
             button: round(drawn.total(button) / minutes, 2) if minutes else 0.0 for button, _ in BUTTONS
@@ -153,7 +158,7 @@ def _technique(name: str, drawn: Bootstrap) -> Technique | None:
         count=int(drawn.total(f"{name} count")),
         tries=tries,
         share=drawn.rate(f"{name} count", f"{name} rated"),
-        per_minute=drawn.rate(f"{name} count", "minutes"),
+        per_minute=drawn.rate(f"{name} count", "controlled_minutes"),
     )
 
 

@@ -29,7 +29,7 @@ MOST_GAMES = 50
 _AT_ONCE = 32
 """Games in memory, about 30 MB."""
 
-_STATE = ["stage", *(f"{side}_{name}" for side in SIDES for name in SEEN)]
+_STATE = ["frame", "stage", *(f"{side}_{name}" for side in SIDES for name in SEEN)]
 _CONTROLLERS = [f"{side}_{name}" for side in SIDES for name in CONTROLLER_NAMES]
 _COLUMNS = list(dict.fromkeys([*FRAME_COLUMNS, *_STATE, *_CONTROLLERS]))
 _SINCE = max(column.since for column in COLUMNS if column.name in _STATE)

@@ -11,29 +11,31 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.layout import HITSTUN_STATES, LEDGE_X, RAW_ROW
-from dataset.melee.controller import BUTTONS, A, Z
+from dataset.features.layout import HITSTUN_STATES, RAW_ROW
+from dataset.melee.controller import BUTTONS
+from dataset.melee.damage import is_dealt
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.schema import SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, SIDES
+from dataset.stats.rules import (
+    ATTACKS,
+    AWAY,
+    FREEZE_FRAMES,
+    ON_LEDGE,
+    Flags,
+    in_air,
+    is_able,
+    is_off_stage,
+    presses_attack,
+    states,
+)
 
-FREEZE_FRAMES = 60
-"""A player freezes who can act and keeps the very same controller for a second or longer."""
-
-BELOW_FLOOR = 12.0
-"""A player in the air under the stage is off it from so many units below the floor's height on. Feet are drawn up in the air,
-so whoever lands sinks a little first: 9,107 times did a player between the ledges (side a of 129 real games) sink below the
-floor; 8,784 times it was by less than 10 units, 4 times by 10 to 12, and 319 times by more."""
-
-SEEN = ("action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
+SEEN = ("character", "action_state", "action_frame", "x", "y", "percent", "stocks", "on_ground", "hitlag")
 """What is looked at of both players, beside the stage and their controllers."""
 _SEEN_ROWS = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in SEEN])
-_STAGE = RAW_ROW["stage"]
-_STICK_FLICK = 53
-"""From here on, in 1/80, the C-stick attacks."""
+_STAGE, _FRAME = RAW_ROW["stage"], RAW_ROW["frame"]
 _BITS = np.array([bit for _, bit in BUTTONS], np.int32)
 
 Counts = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 class Frames(Protocol):
@@ -52,23 +54,7 @@ class Frames(Protocol):
         """[N] games of which this is the last frame, or a later one."""
 
 
-def _states(*ranges: tuple[int, int]) -> Flags:
-    """[NUM_ACTION_STATES] which action states lie in ``ranges``, ends included."""
-    found = np.zeros(NUM_ACTION_STATES, np.bool_)
-    for first, last in ranges:
-        found[first : last + 1] = True
-    return found
-
-
-_AWAY = _states((0, 13), (322, 324))
-"""Dead, on the way back, or entering the game."""
-_ABLE = _states((14, 34), (38, 41), (178, 180), (253, 253))
-"""Standing, moving, jumping, falling, crouching, tumbling, shielding and hanging on the ledge: the states in which a controller
-decides what comes next. Attacks, landings and hitstun are not among them."""
-_ATTACKS = _states((44, 69), (212, 212), (214, 214))
-"""Attacks that all characters have, and grabs; specials have other ids for every character."""
-_LEDGE = _states((252, 263))
-_HURT = np.isin(np.arange(NUM_ACTION_STATES), HITSTUN_STATES) | _states((223, 232))
+_HURT = np.isin(np.arange(NUM_ACTION_STATES), HITSTUN_STATES) | states((223, 232))
 """In hitstun, or held."""
 
 
@@ -79,8 +65,11 @@ class Tally:
         shape = (num_games, 2)
         self.frames: Counts = np.zeros(num_games, np.int64)
         """[N] frames played, those of the entrance included, as in ``exphil eval-games``."""
+        self.controlled: Counts = np.zeros(num_games, np.int64)
+        """[N] those of them on which the game reads controllers; presses are counted on these."""
         self.stocks_lost, self.self_destructs, self.damage_taken = _zeros(shape), _zeros(shape), np.zeros(shape)
-        """A self-destruct: a stock lost without a hit since the player last stood on the stage or hung on its ledge."""
+        """Damage that the opponent dealt (``dataset.melee.damage``). A self-destruct: a stock lost without a hit since the player
+        last stood on the stage or hung on its ledge; whom the game credits, replays alone record."""
         self.presses: Counts = np.zeros((*shape, len(BUTTONS)), np.int64)
         """[N, 2, 8] in the order of ``BUTTONS``."""
         self.present, self.able, self.frozen, self.off_stage = (_zeros(shape) for _ in range(4))
@@ -115,14 +104,16 @@ class Tally:
         seen = dict(zip(SEEN, frames.raw[:, _SEEN_ROWS].transpose(1, 0, 2), strict=True))
         state, stocks = seen["action_state"].astype(np.int64), seen["stocks"].astype(np.int64)
         last_state, last_age, last_controllers = self._last or (state, seen["action_frame"], frames.controllers)
-        is_present = playing & ~_AWAY[state]
+        is_present = playing & ~AWAY[state]
         self.frames += ~self._is_over
+        is_controlled = playing & (frames.raw[:, _FRAME] >= FIRST_CONTROLLED_FRAME)[:, None]
+        self.controlled += is_controlled[:, 0]
         self.present += is_present
         died = playing & (stocks < self.stocks)
         self._count_stocks(died, playing, state, seen)
         self._count_trips(died, is_present, state, seen, frames.raw[:, _STAGE])
-        self._count_controllers(playing, is_present, state, seen["hitlag"], frames.controllers, last_controllers)
-        is_begun = is_present & _ATTACKS[state] & ((state != last_state) | (seen["action_frame"] < last_age))
+        self._count_controllers(is_controlled, is_present, state, seen["hitlag"], frames.controllers, last_controllers)
+        is_begun = is_present & ATTACKS[state] & ((state != last_state) | (seen["action_frame"] < last_age))
         self.attacks += is_begun
         self.repeats += is_begun & (state == self._last_attack)
         self._last_attack = np.where(is_begun, state, self._last_attack)
@@ -131,12 +122,14 @@ class Tally:
         self._last = (state, seen["action_frame"], frames.controllers)
 
     def _count_stocks(self, died: Flags, playing: Flags, state: Counts, seen: dict[str, NDArray[np.float32]]) -> None:
-        rise = np.where(playing, np.maximum(seen["percent"] - self.percent, 0), 0)
+        rise = seen["percent"] - self.percent
+        is_dealt_to = is_dealt(rise, seen["character"], state, seen["x"], seen["y"], seen["hitlag"])
+        rise = np.where(playing & is_dealt_to, rise, 0)
         self.damage_taken += rise
         self.stocks_lost += np.where(died, self.stocks - seen["stocks"].astype(np.int64), 0)
         self.self_destructs += died & ~self._is_hit
         is_hurt = (rise > 0) | _HURT[state]
-        is_safe = ((seen["on_ground"] > 0) | _LEDGE[state]) & ~is_hurt
+        is_safe = ((seen["on_ground"] > 0) | ON_LEDGE[state]) & ~is_hurt
         self._is_hit = (self._is_hit | is_hurt) & ~is_safe & ~died
 
     def _count_trips(
@@ -148,12 +141,11 @@ class Tally:
         stage: NDArray[np.float32],
     ) -> None:
         """Count time off the stage, and whether each trip there ended back on it."""
-        in_air = (seen["on_ground"] == 0) & ~_LEDGE[state] & is_present
-        is_beyond = np.abs(seen["x"]) > LEDGE_X[stage.astype(np.intp)][:, None]
-        is_off = in_air & (is_beyond | (seen["y"] < -BELOW_FLOOR))
+        is_air = in_air(state, seen["on_ground"]) & is_present
+        is_off = is_air & is_off_stage(seen["x"], seen["y"], stage.astype(np.intp)[:, None])
         self.off_stage += is_off
         self._is_off |= is_off
-        is_back = self._is_off & is_present & ~in_air
+        is_back = self._is_off & is_present & ~is_air
         self.recovered += is_back
         self.recoveries += is_back | (self._is_off & died)
         self._is_off &= ~(is_back | died)
@@ -170,12 +162,11 @@ class Tally:
         pressed = np.where(playing, now[..., 5] & ~before[..., 5], 0)
         self.presses += (pressed[..., None] & _BITS) != 0
         reach, was_reach = (np.abs(each[..., 2:4]).max(axis=-1) for each in (now, before))
-        is_flick = playing & (reach >= _STICK_FLICK) & (was_reach < _STICK_FLICK)
-        self.attack_presses += ((pressed & (A | Z)) != 0) | is_flick
-        is_able = is_present & _ABLE[state] & (hitlag == 0)
-        self.able += is_able
-        self._held = np.where((now != before).any(axis=-1), 0, self._held) + is_able
-        self.frozen += is_able * np.where(self._held == FREEZE_FRAMES, FREEZE_FRAMES, self._held > FREEZE_FRAMES)
+        self.attack_presses += playing & presses_attack(pressed, reach, was_reach)
+        able = is_present & is_able(state, hitlag)
+        self.able += able
+        self._held = np.where((now != before).any(axis=-1), 0, self._held) + able
+        self.frozen += able * np.where(self._held == FREEZE_FRAMES, FREEZE_FRAMES, self._held > FREEZE_FRAMES)
         self.longest_freeze = np.maximum(self.longest_freeze, self._held)
 
 

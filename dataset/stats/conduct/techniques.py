@@ -1,7 +1,7 @@
 """Techniques in conduct: counted for both sides of each game by the finders of ``exphil stats``, in stores and arenas alike.
 
 An arena, which has no frame table, writes its frames to a folder (``play.arena.film``): a folder for each pairing with
-``frames.bin``, float32 [T, N, 2, 4] in the order of ``FILMED``, and ``lengths.npy``, how many frames each of the N games had.
+``frames.bin``, float32 [T, N, 2, 5] in the order of ``FILMED``, and ``lengths.npy``, how many frames each of the N games had.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.schema import FIRST_FRAME, SIDES
+from dataset.schema import COLUMNS, FIRST_FRAME, SIDES
 from dataset.stats.conduct.conduct import FILMED, TechniqueCounts
 from dataset.stats.techniques.spans import FRAME_COLUMNS
 from dataset.stats.techniques.table import ALONE, BATCH_FRAMES, count_events, find_events
@@ -19,7 +19,7 @@ from dataset.stats.techniques.table import ALONE, BATCH_FRAMES, count_events, fi
 NAMES = tuple(ALONE)
 """How two players meet is told by stocks and damage."""
 
-_TYPES = {"character": pl.UInt8, "action_state": pl.UInt16, "x": pl.Float32, "percent": pl.Float32}
+_TYPES = {column.name: pl.Series(np.empty(0, column.dtype)).dtype for column in COLUMNS}
 
 
 def count_techniques(frames: pl.LazyFrame, replays: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -57,17 +57,12 @@ def count_filmed(folder: Path) -> TechniqueCounts:
 
 
 def _frames(filmed: NDArray[np.float32], replay: str) -> pl.DataFrame:
-    """Rows of the frame table of one game [T, 2, 4]."""
-    columns = {
-        f"{side}_{name}": pl.Series(filmed[:, number, place]).cast(_TYPES[name])
-        for number, side in enumerate(SIDES)
-        for place, name in enumerate(FILMED)
+    """Rows of the frame table of one game [T, 2, 5]; what was not filmed is null."""
+    columns: dict[str, pl.Expr | pl.Series] = {
+        name: pl.lit(None, _TYPES[name]) for name in FRAME_COLUMNS if name != "replay"
     }
-    return pl.DataFrame({"frame": np.arange(FIRST_FRAME, FIRST_FRAME + len(filmed), dtype=np.int32), **columns}).select(
-        replay=pl.lit(replay),
-        **{
-            name: pl.lit(None, pl.UInt8) if name.endswith("l_cancel") else pl.col(name)
-            for name in FRAME_COLUMNS
-            if name != "replay"
-        },
-    )
+    columns["frame"] = pl.Series(np.arange(FIRST_FRAME, FIRST_FRAME + len(filmed), dtype=np.int32))
+    for number, side in enumerate(SIDES):
+        for place, name in enumerate(FILMED):
+            columns[f"{side}_{name}"] = pl.Series(filmed[:, number, place]).cast(_TYPES[f"{side}_{name}"])
+    return pl.DataFrame().select(replay=pl.lit(replay), **columns).select(FRAME_COLUMNS)

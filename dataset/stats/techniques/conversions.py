@@ -7,12 +7,10 @@ again. Being off stage is no control, so a long edge-guard is one conversion.
 
 import polars as pl
 
-from dataset.stats.techniques.spans import Games, enters, events
+from dataset.melee.damage import NOBODY
+from dataset.stats.techniques.spans import HURT, Games, enters, events, is_among
 
 RESET_FRAMES = 45
-DEAD = (0, 10)
-HURT = ((38, 38), (75, 91), (185, 185), (193, 193), (223, 232), (266, 292), (294, 304), (327, 338))
-"""Tumbling, hitstun, hit while lying, grabbed and thrown, and held by a special; 293, waiting in a barrel, is none."""
 
 CONTROL = ((14, 24), (39, 41), (45, 64), (212, 212))
 """Standing, moving, crouching, attacking or grabbing on the ground."""
@@ -26,16 +24,11 @@ ANSWER_FRAMES = 30
 """An approach won if it opens the opponent within this many frames. Ours."""
 
 
-def _is_among(ranges: tuple[tuple[int, int], ...]) -> pl.Expr:
-    """Whether a span's action state lies in one of the ranges."""
-    return pl.any_horizontal(pl.col("state").is_between(*bounds) for bounds in ranges)
-
-
 def find_conversions(spans: pl.LazyFrame) -> pl.LazyFrame:
-    """Every conversion: ``player`` (who hit), ``victim``, ``start``, ``end``, ``damage``, ``hits``, ``percent``, ``is_kill``.
+    """Every conversion: ``player`` (who hit), ``victim``, ``start``, ``end``, ``damage``, ``moves``, ``percent``, ``is_kill``.
 
-    ``end`` is null where the game ended first; ``percent`` is the victim's on the last frame it was hurt; ``hits`` are the
-    frames on which its percent rose.
+    ``end`` is null where the game ended first; ``damage`` is what the player dealt from the first to the last frame on which
+    the victim was hurt, with how many ``moves``; ``percent`` is the victim's when it died, or else on that last frame.
     """
     is_opening = pl.col("closes").shift(1).over("player").fill_null(value=True)
     return (
@@ -47,9 +40,9 @@ def find_conversions(spans: pl.LazyFrame) -> pl.LazyFrame:
             victim=pl.col("player").first(),
             start=pl.col("start").first(),
             end=pl.col("closed_at").last(),
-            damage=pl.col("percent_after").last() - pl.col("percent_before").first(),
-            hits=pl.col("hits_after").last() - pl.col("hits_before").first(),
-            percent=pl.col("percent_after").last(),
+            damage=pl.col("dealt_after").last() - pl.col("dealt_before").first(),
+            moves=pl.col("moves_after").last() - pl.col("moves_before").first(),
+            percent=pl.when("kills").then("dies_percent").otherwise("percent_after").last(),
             is_kill=pl.col("kills").last(),
         )
         .cache()
@@ -60,22 +53,22 @@ def _hurt_spans(spans: pl.LazyFrame) -> pl.LazyFrame:
     """The spans in which a player is hurt, and whether, when and how the conversion closes before the next of them."""
     rows = (
         spans.with_columns(
-            hurts=_is_among(HURT).cum_sum().over("player"),
-            control=pl.when(_is_among(CONTROL)).then("start"),
-            death=pl.when(enters(*DEAD)).then("start"),
+            hurts=is_among(HURT).cum_sum().over("player"),
+            control=pl.when(is_among(CONTROL)).then("start"),
         )
         .filter(pl.col("hurts") > 0)
         .group_by("player", "hurts", maintain_order=True)
         .agg(
-            pl.col("start", "percent_before", "percent_after", "hits_before", "hits_after").first(),
-            pl.col("control", "death").min(),
+            pl.col("start", "percent_after", "dealt_before", "dealt_after", "moves_before", "moves_after").first(),
+            pl.col("control", "dies").min(),
+            pl.col("dies_percent").drop_nulls().first(),
         )
     )
     reset = pl.col("control") + RESET_FRAMES
     lapses = (pl.col("start").shift(-1).over("player") > reset).fill_null(value=False)
-    kills = pl.col("death").is_not_null() & (reset.is_null() | (pl.col("death") <= reset))
+    kills = pl.col("dies").is_not_null() & (reset.is_null() | (pl.col("dies") <= reset))
     return rows.with_columns(
-        kills=kills, closes=pl.col("death").is_not_null() | lapses, closed_at=pl.min_horizontal("death", reset)
+        kills=kills, closes=pl.col("dies").is_not_null() | lapses, closed_at=pl.min_horizontal("dies", reset)
     )
 
 
@@ -85,12 +78,15 @@ def openings(games: Games) -> pl.LazyFrame:
 
 
 def conversions(games: Games) -> pl.LazyFrame:
-    """Every opening; a success if it lands two hits or more (slippi-js's "successful conversion")."""
-    return events(games.conversions, "conversion", success=pl.col("hits") >= 2)
+    """Every opening; a success if it lands two moves or more (slippi-js's "successful conversion").
+
+    A move that hits more than once is one (``dataset.stats.techniques.spans``).
+    """
+    return events(games.conversions, "conversion", success=pl.col("moves") >= 2)
 
 
 def kills(games: Games) -> pl.LazyFrame:
-    """Every opening; a success if its conversion takes the stock. The mean is of the percent at which it did."""
+    """Every opening; a success if its conversion takes the stock. The mean is of the percent at which it died."""
     percent = pl.when("is_kill").then("percent")
     return events(games.conversions, "kill", success=pl.col("is_kill"), value=percent)
 
@@ -118,11 +114,12 @@ def trades(games: Games) -> pl.LazyFrame:
 
 
 def self_destructs(games: Games) -> pl.LazyFrame:
-    """Stocks lost (entering 0–10); a success where no conversion of the opponent's was running."""
-    deaths = games.spans.filter(enters(*DEAD))
-    ended = games.conversions.filter("is_kill").select(player="victim", start="end", is_killed=True)
-    with_killer = deaths.join(ended, on=["player", "start"], how="left", maintain_order="left")
-    return events(with_killer, "self-destruct", success=pl.col("is_killed").is_null())
+    """Stocks lost; a success where the game credits nobody: no hit on the player counts any more when it dies.
+
+    The columns ``sds_a`` and ``sds_b`` of the table of replays follow the same rule (``dataset.store.quality``).
+    """
+    deaths = games.spans.filter(pl.col("dies").is_not_null()).with_columns(start="dies")
+    return events(deaths, "self-destruct", success=pl.col("dies_hit_by") == NOBODY)
 
 
 def approaches(games: Games) -> pl.LazyFrame:

@@ -6,6 +6,9 @@ from dataset.melee.ids import character_from_name
 from dataset.stats.techniques.spans import Games, earlier, enters, events, later, length
 
 AERIAL_LANDING = (70, 74)
+EDGE_FALLS, TEETER = (29, 31), 245
+"""What a landing that slides off an edge, or stops on it, becomes."""
+
 TECH_IN_PLACE, TECH_ROLLS = 199, (200, 201)
 BOUNCES = (183, 191)
 """The floor bounce of a missed tech, face up and face down."""
@@ -17,8 +20,13 @@ TURN, DASH, KNEE_BEND, SPECIAL_LANDING, AIR_DODGE = 18, 20, 24, 43, 236
 JUMPS_AND_FALLS = (24, 34)
 """Knee bend, jumps, double jumps and falls in which a player has control; helpless fall (35) is not among them."""
 
-RECENT_FRAMES = 8
-"""slippi-js looks this many frames back, the landing's own included, for the knee bend of a wavedash."""
+RECENT_FRAMES = 14
+"""slippi-js 9 looks this many frames back from the landing for the knee bend of a wavedash (``stats/actions.ts``). An air dodge
+that shows on all of them is none that was meant to land."""
+
+SAME_HEIGHT = 3.0
+"""Melee units. Slopes and moving platforms raise or lower a wavedash by up to 2.4 in 180 real games; platforms are 12 and more
+above the knee bend. Ours: slippi-js asks whether the height changes at all after 5 frames of jump."""
 
 LEDGE = (252, 253)
 """Catching the ledge, hanging from it."""
@@ -47,9 +55,11 @@ def l_cancels(games: Games) -> pl.LazyFrame:
     """Landings from an aerial attack (action states 70–74); a success where Slippi says that the lag was cancelled.
 
     Slippi writes ``l_cancel`` on the landing's first frame: 1 cancelled, 2 not; 0 is no try. Older replays (null) tell
-    nothing.
+    nothing. A landing that was not cancelled but slides off an edge (29–31, 245) is no try: the edge ended its lag.
     """
-    landings = games.spans.filter(enters(*AERIAL_LANDING), pl.col("l_cancel").is_in([1, 2]))
+    slides_off = (later("state").is_between(*EDGE_FALLS) | (later("state") == TEETER)).fill_null(value=False)
+    is_try = (pl.col("l_cancel") == 1) | ((pl.col("l_cancel") == 2) & ~slides_off)
+    landings = games.spans.with_columns(is_try=is_try).filter(enters(*AERIAL_LANDING), "is_try")
     return events(landings, "l-cancel", success=pl.col("l_cancel") == 1)
 
 
@@ -78,21 +88,22 @@ def _knockdowns(spans: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def wavedashes(games: Games) -> pl.LazyFrame:
-    """Special landings (43) out of an air dodge (236) begun by a knee bend (24) at most 7 frames before.
+    """Special landings (43) out of an air dodge (236), at most 14 frames after a knee bend (24) and on its height.
 
     The dodge may not show: it can land on its first frame, so 43 right out of a jump or fall (24–34) counts too
-    (slippi-js's rule). An air dodge in the air that lands later is none.
+    (slippi-js's rule).
     """
-    return events(_dodge_landings(games.spans).filter(_is_from_knee_bend()), "wavedash")
+    return events(_dodge_landings(games.spans).filter(_is_wavedash()), "wavedash")
 
 
 def wavelands(games: Games) -> pl.LazyFrame:
-    """Special landings (43) as a wavedash's, without the knee bend, out of an air dodge (236) of at most 6 frames.
+    """All other special landings (43) as a wavedash's, out of an air dodge (236) of at most 13 frames.
 
-    A longer dodge (slippi-js's bound) is one that happened to land.
+    They come without a recent knee bend, or on another height than it: on a platform. A longer dodge (slippi-js's bound) is one
+    that happened to land.
     """
-    is_short = pl.col("dodge_frames") < RECENT_FRAMES - 1
-    return events(_dodge_landings(games.spans).filter(~_is_from_knee_bend(), is_short), "waveland")
+    is_short = pl.col("dodge_frames") < RECENT_FRAMES
+    return events(_dodge_landings(games.spans).filter(~_is_wavedash(), is_short), "waveland")
 
 
 def dash_dances(games: Games) -> pl.LazyFrame:
@@ -129,18 +140,23 @@ def _next_where(condition: pl.Expr, name: str) -> pl.Expr:
 def _dodge_landings(spans: pl.LazyFrame) -> pl.LazyFrame:
     """Special landings out of an air dodge or, the dodge unseen, a controlled jump or fall.
 
-    ``knee_bend`` is the last frame of the player's latest knee bend, ``dodge_frames`` how long the dodge shows.
+    ``knee_bend`` is the last frame of the player's latest knee bend, ``knee_bend_y`` its height there, ``dodge_frames`` how long
+    the dodge shows.
     """
     is_dodge, is_flight = earlier("state") == AIR_DODGE, earlier("state").is_between(*JUMPS_AND_FALLS)
+    is_leap = earlier("state") == KNEE_BEND
     marked = spans.with_columns(
-        knee_bend=pl.when(pl.col("state") == KNEE_BEND).then("end").forward_fill().over("player"),
+        knee_bend=pl.when(is_leap).then(pl.col("start") - 1).forward_fill().over("player"),
+        knee_bend_y=pl.when(is_leap).then("y_before").forward_fill().over("player"),
         dodge_frames=pl.when(is_dodge).then(pl.col("start") - earlier("start")).otherwise(0),
     )
     return marked.filter(pl.col("state") == SPECIAL_LANDING, is_dodge | is_flight)
 
 
-def _is_from_knee_bend() -> pl.Expr:
-    return (pl.col("start") - pl.col("knee_bend") < RECENT_FRAMES).fill_null(value=False)
+def _is_wavedash() -> pl.Expr:
+    is_recent = pl.col("start") - pl.col("knee_bend") <= RECENT_FRAMES
+    is_level = (pl.col("y") - pl.col("knee_bend_y")).abs() < SAME_HEIGHT
+    return (is_recent & is_level).fill_null(value=False)
 
 
 def double_jump_cancels(games: Games) -> pl.LazyFrame:

@@ -9,15 +9,22 @@ from typing import NamedTuple
 
 import polars as pl
 
+from dataset.melee.damage import is_dealt
 from dataset.schema import SIDES
 
 APPROACH_FRAMES = 30
 """How far back ``x_earlier`` lies, in frames."""
 
-_STATE = ("character", "action_state", "x", "percent", "l_cancel")
+HURT = ((38, 38), (75, 91), (185, 185), (193, 193), (223, 232), (266, 292), (294, 304), (327, 338))
+"""Tumbling, hitstun, hit while lying, grabbed and thrown, and held by a special; 293, waiting in a barrel, is none."""
+
+_STATE = (
+    *("character", "action_state", "action_frame", "x", "y", "percent", "stocks"),
+    *("hitlag", "last_hit_by", "l_cancel"),
+)
 
 FRAME_COLUMNS = ("replay", "frame", *(f"{side}_{name}" for side in SIDES for name in _STATE))
-"""Columns of the frame table that spans are made of."""
+"""Columns of the frame table that spans are made of. ``action_frame``, ``hitlag`` and ``l_cancel`` may be null."""
 
 
 class Games(NamedTuple):
@@ -34,11 +41,15 @@ def find_spans(frames: pl.LazyFrame) -> pl.DataFrame:
 
     Columns: ``player`` (2 × the replay's number here, + 1 for side b), ``replay``, ``side``, ``character`` (internal id),
     ``state``, ``start`` and ``end`` (first and last frame), ``percent_before`` and ``percent_after`` (on the frame before
-    the span and on its last), ``hits_before`` (percent rises so far, this span's excluded) and ``hits_after``, ``l_cancel``
-    on the first frame, ``x`` and ``other_x`` on it, and ``x_earlier``, 30 frames before it (null that early in a game).
+    the span and on its last), ``dealt_before`` and ``dealt_after`` (percent dealt to the player by then, from some
+    start), ``moves_before`` and ``moves_after`` (with how many moves, see ``_count_moves``), ``dies`` (the frame on which a
+    stock is lost; null where none is), ``dies_percent`` and ``dies_hit_by`` (``percent`` and ``last_hit_by`` on the frame
+    before that), ``l_cancel`` on the first frame, ``x``, ``y`` and ``other_x`` on it, ``y_before`` on the frame before it, and
+    ``x_earlier``, 30 frames before it (null that early in a game).
     """
     marks = _marks(frames).collect(engine="streaming")
     marks = marks.with_columns(game=(~pl.col("same")).cum_sum().cast(pl.Int64))
+    marks = marks.with_columns(_count_moves(side, other).alias(f"{side}_moves") for side, other in (SIDES, SIDES[::-1]))
     return pl.concat([_side_spans(marks, side, number) for number, side in enumerate(SIDES)])
 
 
@@ -56,6 +67,11 @@ def enters(first: int, last: int) -> pl.Expr:
     """Whether a span is in the action states ``first`` to ``last`` and the one before it is not."""
     before = earlier("state").is_between(first, last).fill_null(value=False)
     return pl.col("state").is_between(first, last) & ~before
+
+
+def is_among(ranges: tuple[tuple[int, int], ...], state: str = "state") -> pl.Expr:
+    """Whether an action state lies in one of the ranges, ends included."""
+    return pl.any_horizontal(pl.col(state).is_between(*bounds) for bounds in ranges)
 
 
 def length() -> pl.Expr:
@@ -80,57 +96,92 @@ def events(
 
 
 def _marks(frames: pl.LazyFrame) -> pl.LazyFrame:
-    """Frames on which a span of either side starts or the game ends; all that the spans need lies on them."""
+    """Frames on which a span of either side starts, a player is hit or dies, or the game ends: all that spans need."""
     same = pl.col("replay") == pl.col("replay").shift(1)
     is_last = (pl.col("replay") != pl.col("replay").shift(-1)).fill_null(value=True)
+    wanted = [f"{side}_{name}" for side in SIDES for name in ("starts", "is_hit", "is_death")]
     return (
         frames.select(FRAME_COLUMNS)
         .with_columns(same=same.fill_null(value=False), is_last=is_last)
         .with_columns(expr for side in SIDES for expr in _side_marks(side))
-        .filter(pl.col("a_starts") | pl.col("b_starts") | pl.col("is_last"))
+        .filter(pl.any_horizontal(*wanted, "is_last"))
     )
 
 
 def _side_marks(side: str) -> list[pl.Expr]:
-    state, percent, x = (pl.col(f"{side}_{name}") for name in ("action_state", "percent", "x"))
+    names = ("character", "action_state", "action_frame", "x", "y", "percent", "stocks", "hitlag")
+    character, state, age, x, y, percent, stocks, hitlag = (pl.col(f"{side}_{name}") for name in names)
     was_there = pl.col("frame").shift(APPROACH_FRAMES) == pl.col("frame") - APPROACH_FRAMES
-    rises = (pl.col("same") & (percent > percent.shift(1))).fill_null(value=False)
+    rise = pl.when("same").then(percent - percent.shift(1)).fill_null(0.0)
+    dealt = pl.when(is_dealt(rise, character, state, x, y, hitlag.fill_null(0.0))).then(rise).fill_null(0.0)
+    starts = ~pl.col("same") | (state != state.shift(1))
+    is_begun = starts | (age < age.shift(1)).fill_null(value=False)
     return [
-        (~pl.col("same") | (state != state.shift(1))).alias(f"{side}_starts"),
-        percent.shift(1).alias(f"{side}_percent_before"),
-        rises.cum_sum().alias(f"{side}_hits"),
-        rises.alias(f"{side}_rises"),
+        starts.alias(f"{side}_starts"),
+        is_begun.cum_sum().alias(f"{side}_begun"),
+        *(pl.col(f"{side}_{name}").shift(1).alias(f"{side}_{name}_before") for name in _BEFORE),
+        dealt.alias(f"{side}_dealt"),
+        dealt.cast(pl.Float64).cum_sum().alias(f"{side}_dealt_sum"),
+        ((dealt > 0) & is_among(HURT, f"{side}_action_state")).alias(f"{side}_is_hit"),
+        (pl.col("same") & (stocks < stocks.shift(1))).fill_null(value=False).alias(f"{side}_is_death"),
         pl.when(was_there).then(x.shift(APPROACH_FRAMES)).alias(f"{side}_x_earlier"),
     ]
 
 
+_BEFORE = ("percent", "y", "last_hit_by")
+
+
+def _count_moves(side: str, other: str) -> pl.Expr:
+    """How many moves have hit a side so far.
+
+    A hit is of the same move as the one before if the opponent has stayed in one action since the frame before that one, so
+    a drill is one move and two jabs are two (slippi-js's rule, ``stats/conversions.ts``).
+    """
+    is_hit, begun = pl.col(f"{side}_is_hit"), pl.col(f"{other}_begun")
+    lasting = pl.when(is_hit).then(pl.when(f"{other}_starts").then(-1).otherwise(begun.cast(pl.Int64)))
+    is_same = (lasting.forward_fill().shift(1) == begun).fill_null(value=False)
+    return (is_hit & ~is_same).cum_sum()
+
+
 def _side_spans(marks: pl.DataFrame, side: str, number: int) -> pl.DataFrame:
-    own = {name: f"{side}_{name}" for name in ("character", "l_cancel", "x", "x_earlier")}
-    percent, hits = pl.col(f"{side}_percent"), pl.col(f"{side}_hits")
-    ends = marks.lazy().filter("is_last").select("game", last="frame", last_percent=percent, last_hits=hits)
+    own = {name: f"{side}_{name}" for name in ("character", "l_cancel", "x", "y", "y_before", "x_earlier")}
+    totals = {name: pl.col(f"{side}_{column}") for name, column in _TOTALS.items()}
+    deaths = {
+        "dies": pl.col("frame"),
+        "dies_percent": pl.col(f"{side}_percent_before"),
+        "dies_hit_by": pl.col(f"{side}_last_hit_by_before"),
+    }
+    next_deaths = {
+        name: pl.when(f"{side}_is_death").then(value).backward_fill().over("game") for name, value in deaths.items()
+    }
+    ends = marks.lazy().filter("is_last").select("game", last="frame", **{f"last_{n}": v for n, v in totals.items()})
     starts = (
         marks.lazy()
+        .with_columns(moves_before=totals["moves"].shift(1).fill_null(0), **next_deaths)
         .filter(f"{side}_starts")
         .select(
             "game",
             "replay",
+            "moves_before",
+            *deaths,
             player=2 * pl.col("game") + number,
             side=pl.lit(side),
             state=f"{side}_action_state",
             start="frame",
             percent_before=pl.when("same").then(f"{side}_percent_before").otherwise(0.0),
-            hits_before=hits - pl.col(f"{side}_rises"),
+            dealt_before=totals["dealt"] - pl.col(f"{side}_dealt"),
             other_x=f"{SIDES[1 - number]}_x",
             **own,
         )
     )
+    after = {f"{name}_after": later(f"{name}_before").fill_null(pl.col(f"last_{name}")) for name in totals}
     return (
         starts.join(ends, on="game", maintain_order="left")
-        .with_columns(
-            end=(later("start") - 1).fill_null(pl.col("last")),
-            percent_after=later("percent_before").fill_null(pl.col("last_percent")),
-            hits_after=later("hits_before").fill_null(pl.col("last_hits")),
-        )
-        .drop("game", "last", "last_percent", "last_hits")
+        .with_columns(end=(later("start") - 1).fill_null(pl.col("last")), **after)
+        .with_columns(pl.when(pl.col("dies") <= pl.col("end")).then(name).alias(name) for name in deaths)
+        .drop("game", "last", *(f"last_{name}" for name in totals))
         .collect()
     )
+
+
+_TOTALS = {"percent": "percent", "dealt": "dealt_sum", "moves": "moves"}

@@ -22,15 +22,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques.about import ABOUT
-from dataset.stats.techniques.table import TECHNIQUES, count_events, find_events
+from dataset.stats.techniques.found import SUMS
+from dataset.stats.techniques.moves import MOVES, SPECIALS
+from dataset.stats.techniques.sides import COLUMNS
+from dataset.stats.techniques.spans import FRAME_COLUMNS
+from dataset.stats.techniques.table import NAMES, count_events, find
 
 MINUTES = "minutes"
-"""The sum that rates per minute are over: how long the game was, entrances included."""
+"""The sum that rates per minute are over: how long the game was, from the first frame on that reads controllers."""
 
-SUMS = ("count", "tries", "rated", "value", "valued")
-"""What is summed of every technique, as ``NAME count`` and so on (``dataset.stats.techniques.table.count_events``)."""
+MEASURED_COLUMNS = tuple(dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)))
+"""Columns of the frame table that ``measure`` reads. Where one is missing or null, what needs it is null, not zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,32 +95,41 @@ def measure(frames: pl.LazyFrame) -> Measured:
     """Sums and values of both players of some games.
 
     Args:
-        frames: whole replays of the frame table, in order, with the columns of ``FRAME_COLUMNS``
-            (``dataset.stats.techniques.spans``).
+        frames: whole replays of the frame table, in order, with ``MEASURED_COLUMNS`` as far as there are any; those of
+            ``FRAME_COLUMNS`` (``dataset.stats.techniques.spans``) must be there.
     """
-    played = frames.group_by("replay", maintain_order=True).agg(minutes=pl.len() / FRAMES_PER_MINUTE).collect()
+    is_played = pl.col("frame") >= FIRST_CONTROLLED_FRAME
+    played = frames.group_by("replay", maintain_order=True).agg(minutes=is_played.sum() / FRAMES_PER_MINUTE).collect()
     players = played.join(pl.DataFrame({"side": SIDES}), how="cross")
-    found = find_events(frames)
-    counted = count_events(found.lazy(), ["replay", "side"]).collect()
-    wide = players
-    for name in TECHNIQUES:
-        own = counted.filter(technique=name).drop("technique").rename({part: f"{name} {part}" for part in SUMS})
-        wide = wide.join(own, on=["replay", "side"], how="left", maintain_order="left")
-    sums = wide.with_columns(pl.col(f"{name} {part}").fill_null(0) for name in TECHNIQUES for part in SUMS)
-    return Measured(sums, found.filter(pl.col("value").is_not_null()).drop("success"))
+    keys, found = ["replay", "side", "technique"], find(frames)
+    counted = pl.concat([count_events(found.events.lazy(), keys[:2]).collect(), found.sums], how="diagonal_relaxed")
+    untold = found.untold.with_columns(is_untold=True)
+    long = (
+        players.join(pl.DataFrame({"technique": NAMES}), how="cross")
+        .join(counted, on=keys, how="left", maintain_order="left")
+        .join(untold, on=keys, how="left", maintain_order="left")
+        .with_columns(pl.when(pl.col("is_untold").is_null()).then(pl.col(SUMS).fill_null(0)))
+    )
+    sums = long.pivot("technique", index=players.columns, values=list(SUMS), maintain_order=True)
+    sums = sums.rename({f"{part}_{name}": f"{name} {part}" for name in NAMES for part in SUMS})
+    return Measured(sums, found.events.filter(pl.col("value").is_not_null()).drop("success"))
 
 
 def _statistics() -> dict[str, Statistic]:
-    """Of each technique how often it succeeds per minute, the share of tries that do, and the mean of its values."""
+    """Of each technique how often it comes per minute, its share of what it is a share of, and the mean of its values."""
     found = []
-    for name in TECHNIQUES:
+    for name in NAMES:
         about = ABOUT[name]
-        figures = [("per minute", f"{about.definition}", "per minute", "count", MINUTES)]
+        figures = [("per minute", about.definition, "per minute", "count", MINUTES)] if about.is_rate else []
         if about.tries is not None:
-            figures.append(("share", f"share of {about.tries}: {about.definition}", "share", "count", f"{name} rated"))
+            figures.append(("share", f"{about.definition}, of {about.tries}", "share", "count", f"{name} rated"))
+        if about.of is not None:
+            figures.append(
+                ("share", f"{about.definition}, of each '{about.of}'", "share", "count", f"{about.of} count")
+            )
         if about.value is not None:
             figures.append(
-                (about.value, f"mean of {about.value}: {about.definition}", about.value, "value", f"{name} valued")
+                (about.value, f"mean {about.value}: {about.definition}", about.value, "value", f"{name} valued")
             )
         for figure, definition, unit, over, under in figures:
             found.append(
@@ -129,6 +142,16 @@ def _statistics() -> dict[str, Statistic]:
                     denominator=under,
                 )
             )
+    found.append(
+        Statistic(
+            name="move: entropy",
+            definition="how evenly and unpredictably moves are chosen: the entropy of their shares, at most 4.3 for twenty moves",
+            unit="bits",
+            technique="move",
+            numerators=tuple(f"{name} count" for name in (*MOVES, *SPECIALS)),
+            denominator="move count",
+        )
+    )
     return {statistic.name: statistic for statistic in found}
 
 

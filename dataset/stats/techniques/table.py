@@ -6,14 +6,19 @@ its events.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from dataset.melee.ids import Character
-from dataset.schema import FRAMES_PER_MINUTE, SIDES
+from dataset.schema import FIRST_CONTROLLED_FRAME, FIRST_FRAME, FRAMES_PER_MINUTE, SIDES
 from dataset.stats.techniques import conversions, movement
+from dataset.stats.techniques.about import ABOUT
 from dataset.stats.techniques.conversions import find_conversions
-from dataset.stats.techniques.spans import Games, earlier, find_spans
+from dataset.stats.techniques.found import SUMS
+from dataset.stats.techniques.in_frames import TIMED, find_in_frames
+from dataset.stats.techniques.sides import COLUMNS
+from dataset.stats.techniques.spans import FRAME_COLUMNS, Games, earlier, find_spans
 from dataset.store.store import Store
 
 BATCH_FRAMES = 2_000_000
@@ -50,14 +55,22 @@ TECHNIQUES = ALONE | {
 }
 """Every finder by the technique it finds, in the order in which people read them."""
 
-MEANS = {
-    "ledgedash": "frames to land",
-    "shadow ball": "frames charged",
-    "opening": "damage",
-    "kill": "percent",
-    "openings per kill": "openings",
-}
+NAMES = tuple(ABOUT)
+"""Every technique, those found in spans (``TECHNIQUES``) and those found in frames, in the order in which people read them."""
+
+MEANS = {name: about.value for name, about in ABOUT.items() if about.value} | {"openings per kill": "openings"}
 """What the column ``mean`` is of, where there is one."""
+
+
+class Findings(NamedTuple):
+    """What was found in some whole games."""
+
+    events: pl.DataFrame
+    """``replay, side, frame, technique, success, value``: one row per event."""
+    sums: pl.DataFrame
+    """``replay, side, technique`` and ``SUMS``: what is no event but summed over frames, a row per player of each game."""
+    untold: pl.DataFrame
+    """``replay, side, technique``: what a game does not record."""
 
 
 def technique_table(
@@ -68,22 +81,32 @@ def technique_table(
     Who plays most comes first.
 
     Columns: ``character`` (internal id as picked), ``player``, ``technique``, ``count`` (successes, or all where a technique
-    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play, ``mean`` and ``mean_of``.
+    is only counted), ``tries``, ``share`` of tries that succeed, ``per_minute`` of play (``played_minutes``), ``mean`` and
+    ``mean_of``.
     """
     by = ["character", "player"] if by_player else ["character"]
     players = _players(store, character, port)
-    counts = pl.concat([_count(frames, players, by) for frames in _batches(store)]).lazy()
-    sums = counts.group_by(*by, "technique").agg(pl.col("count", "tries", "rated", "value", "valued").sum())
-    minutes = players.lazy().group_by(by).agg(minutes=pl.col("frames").sum() / FRAMES_PER_MINUTE)
-    rows = sums.join(minutes, on=by, nulls_equal=True).select(
-        *by,
-        "technique",
-        "count",
-        "tries",
-        "minutes",
-        share=pl.when(pl.col("rated") > 0).then(pl.col("count") / pl.col("rated")),
-        per_minute=pl.col("count") / pl.col("minutes"),
-        mean=pl.when(pl.col("valued") > 0).then(pl.col("value") / pl.col("valued")),
+    counts = pl.concat([_count(frames, players, by) for frames in _batches(store)], how="diagonal").lazy()
+    sums = counts.group_by(*by, "technique").agg(pl.col(*SUMS, "untold").sum()).filter(pl.col("tries") > 0)
+    minutes = players.lazy().group_by(by).agg(minutes=played_minutes(pl.col("frames")))
+    whole = sums.select(*by, of="technique", whole="count")
+    told = pl.col("minutes") - pl.col("untold")
+    rows = (
+        sums.join(minutes, on=by, nulls_equal=True)
+        .with_columns(of=_about("of"), is_rate=_about("is_rate"))
+        .join(whole, on=[*by, "of"], how="left", nulls_equal=True)
+        .select(
+            *by,
+            "technique",
+            "count",
+            "tries",
+            "minutes",
+            share=pl.when(pl.col("rated") > 0)
+            .then(pl.col("count") / pl.col("rated"))
+            .otherwise(pl.col("count") / pl.col("whole")),
+            per_minute=pl.when("is_rate").then(pl.col("count") / told),
+            mean=pl.when(pl.col("valued") > 0).then(pl.col("value") / pl.col("valued")),
+        )
     )
     rows = pl.concat([rows, _openings_per_kill(rows)], how="diagonal_relaxed")
     order = pl.col("technique").replace_strict({name: number for number, name in enumerate(_NAMES)})
@@ -94,18 +117,53 @@ def technique_table(
     )
 
 
+def played_minutes(frames: pl.Expr) -> pl.Expr:
+    """Minutes of games of so many frames each, from the first on which the game reads controllers."""
+    return (frames - (FIRST_CONTROLLED_FRAME - FIRST_FRAME)).clip(0).sum() / FRAMES_PER_MINUTE
+
+
 def find_games(frames: pl.LazyFrame) -> Games:
     """What the finders look at; ``frames`` are whole replays."""
     spans = find_spans(frames).lazy()
     return Games(spans, find_conversions(spans).collect().lazy())
 
 
-def find_events(frames: pl.LazyFrame, techniques: Iterable[str] = tuple(TECHNIQUES)) -> pl.DataFrame:
+def find_events(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> pl.DataFrame:
     """Every event of some techniques in whole replays: ``replay, side, frame, technique, success, value``."""
+    return find(frames, techniques).events
+
+
+def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
+    """Everything about some techniques in whole replays.
+
+    Args:
+        frames: their rows, in order. Columns that are missing make unknown what needs them (``About.needs``); those of
+            ``FRAME_COLUMNS`` must be there. For techniques of ``TECHNIQUES`` alone no others are read.
+        techniques: their names.
+    """
+    wanted = list(techniques)
+    is_all = not set(wanted) <= set(TECHNIQUES)
+    if is_all:
+        names = frames.collect_schema().names()
+        frames = (
+            frames.select(name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in names).collect().lazy()
+        )
     games = find_games(frames)
-    who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side")
-    found = pl.concat([TECHNIQUES[name](games) for name in techniques])
-    return found.join(who, on="player").drop("player").collect()
+    in_spans = [name for name in TECHNIQUES if name in wanted or (is_all and name in TIMED)]
+    found = pl.concat([TECHNIQUES[name](games) for name in in_spans]).collect()
+    who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side").collect()
+    sums, untold = pl.DataFrame(schema=_SUMS_SCHEMA), pl.DataFrame(schema={"player": pl.Int64, "technique": pl.String})
+    if is_all:
+        more, sums, untold = find_in_frames(frames.collect(), found, games.conversions.collect())
+        keys = ["player", "technique"]
+        found = pl.concat([found, more]).join(untold, on=keys, how="anti")
+        sums = sums.join(untold, on=keys, how="anti")
+    return Findings(
+        *(
+            rows.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
+            for rows in (found, sums, untold)
+        )
+    )
 
 
 def count_events(found: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
@@ -124,7 +182,9 @@ def count_events(found: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     )
 
 
-_NAMES = [name for known in TECHNIQUES for name in ((known, "openings per kill") if known == "kill" else (known,))]
+_SUMS_SCHEMA = {"player": pl.Int64, "technique": pl.String} | dict.fromkeys(SUMS, pl.Int64) | {"value": pl.Float64}
+
+_NAMES = [name for known in NAMES for name in ((known, "openings per kill") if known == "kill" else (known,))]
 
 
 def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -140,8 +200,18 @@ def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Sums over the events of a batch that more batches may be added to."""
-    return count_events(find_events(frames).lazy().join(players.lazy(), on=["replay", "side"]), by).collect()
+    """Sums over what a batch holds, and the minutes of ``untold`` games, that more batches may be added to."""
+    events, sums, untold = (rows.lazy().join(players.lazy(), on=["replay", "side"]) for rows in find(frames))
+    counts = count_events(events, by)
+    more = sums.group_by(*by, "technique").agg(pl.col(*SUMS).sum())
+    missing = untold.group_by(*by, "technique").agg(untold=played_minutes(pl.col("frames")))
+    return pl.concat([counts, more, missing], how="diagonal_relaxed").collect()
+
+
+def _about(field: str) -> pl.Expr:
+    """A field of ``ABOUT`` for each row's technique."""
+    known = {name: getattr(about, field) for name, about in ABOUT.items()}
+    return pl.col("technique").replace_strict(known)
 
 
 def _batches(store: Store) -> Iterator[pl.LazyFrame]:

@@ -9,6 +9,7 @@ from dataset.duels.generate import generate_replay, generate_replays
 from dataset.errors import ConfigError
 from dataset.melee import ids
 from dataset.melee.controller import START, A, B, L, R, X, Y, Z, game_stick, game_trigger
+from dataset.schema import FIRST_CONTROLLED_FRAME
 from dataset.slippi import slp
 
 LATTICE = {game_stick(x, y) for x in range(-128, 128) for y in range(-128, 128)}
@@ -317,7 +318,7 @@ def test_mewtwo_fires_shadow_balls_and_owns_them(fountain: Path) -> None:
 def test_controllers_rest_until_the_game_listens(drilled: Path) -> None:
     pre = of_port(events(drilled)[slp.PRE_FRAME], 1)
     presses = pre["frame"][pre["buttons_physical"] > 0]
-    assert presses[0] == slp.FIRST_CONTROLLED_FRAME + 20
+    assert presses[0] == FIRST_CONTROLLED_FRAME + 20
 
 
 def test_fountain_platforms_move_on_from_where_the_stage_puts_them(fountain: Path) -> None:

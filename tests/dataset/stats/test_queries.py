@@ -72,9 +72,10 @@ def test_the_summary_counts_what_is_in_and_what_is_out() -> None:
 
 def test_a_characters_record_counts_both_sides_and_only_known_winners() -> None:
     columns = ["character", "games", "wins", "win_rate", "dealt_per_minute", "taken_per_minute"]
+    mewtwo, fox = ((frames - games * 84) / 3600 for frames, games in ((14_400, 4), (10_800, 2)))  # less the entrances
     assert query(STORE, "characters").select(columns).rows() == [
-        ("mewtwo", 4, 1, 0.5, (100 + 80 + 10 + 20) / 4, (40 + 50 + 20 + 10) / 4),
-        ("fox", 2, 1, 0.5, (40 + 50) / 3, (100 + 80) / 3),
+        ("mewtwo", 4, 1, 0.5, (100 + 80 + 10 + 20) / mewtwo, (40 + 50 + 20 + 10) / mewtwo),
+        ("fox", 2, 1, 0.5, (40 + 50) / fox, (100 + 80) / fox),
     ]
 
 

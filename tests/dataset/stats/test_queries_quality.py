@@ -18,6 +18,7 @@ class FakeStore:
     ok_frames = Store.ok_frames
 
     manifest = SimpleNamespace(frames=6, kept_frames=0)
+    numbers = [-39, -38, -37, -36, -39, -38]  # noqa: RUF012
     extra: dict[str, list[float | None]] = {}  # noqa: RUF012 (a stand-in's data)
 
     def replays(self) -> pl.LazyFrame:
@@ -42,6 +43,7 @@ class FakeStore:
         return pl.LazyFrame(
             {
                 "replay": ["r1", "r1", "r1", "r1", "r2", "r2"],
+                "frame": self.numbers,
                 "a_character": [16, 16, 16, 16, 1, 1],
                 "b_character": [1] * 6,
                 "a_buttons": [0, a, a | b, 0, a, a],
@@ -74,6 +76,15 @@ def test_quality_accounts_for_every_file_frame_and_press() -> None:
         ("presses", "x", 2, None, 2 * per_minute, None),
         *(("presses", name, 0, None, 0.0, None) for name in ("y", "z", "l", "r", "d_up")),
     ]
+
+
+def test_presses_before_the_game_reads_controllers_do_not_count() -> None:
+    class Entering(FakeStore):
+        numbers = [-41, -40, -39, -38, -39, -38]  # noqa: RUF012
+
+    store: Any = Entering()
+    found = quality_table(store).filter(about="presses").select("name", "count", "per_minute").rows()
+    assert found[:3] == [("a", 0, 0.0), ("b", 1, 3600 / 8), ("x", 2, 3600 / 4)]
 
 
 def test_quality_of_one_character_leaves_out_other_games_and_the_opponents_presses() -> None:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataset.store.quality import QUALITY_SCHEMA, quality_of, self_destructs
+from dataset.melee.ids import character_from_name
+from dataset.store.quality import QUALITY_SCHEMA, damage_taken, quality_of, self_destructs
 
 MINUTE = 3600
+FALCO = character_from_name("falco").internal
 ROW = {
     **{"port_a": 1, "port_b": 3, "end_method": "game", "quitter": None},
     **{"frames_resimulated": 0, "frame_gaps": 0},
@@ -18,7 +20,11 @@ def fight(frames: int = 2 * MINUTE) -> dict[str, NDArray[np.generic]]:
     for side in "ab":
         for name in ("main_x", "main_y", "c_x", "c_y"):
             columns[f"{side}_{name}"] = np.zeros(frames, np.int8)
-        columns[f"{side}_trigger"] = np.zeros(frames, np.uint8)
+        for name in ("trigger", "trigger_l", "trigger_r"):
+            columns[f"{side}_{name}"] = np.zeros(frames, np.uint8)
+        columns[f"{side}_character"] = np.full(frames, FALCO, np.uint8)
+        columns[f"{side}_action_state"] = np.full(frames, 14, np.uint16)
+        columns[f"{side}_x"] = columns[f"{side}_y"] = np.zeros(frames, np.float32)
         columns[f"{side}_buttons"] = np.where(beat % 10 == 5, 0x100, 0).astype(np.uint16)
         columns[f"{side}_percent"] = (beat // 30).astype(np.float32)
         columns[f"{side}_stocks"] = np.full(frames, 4, np.uint8)
@@ -61,16 +67,49 @@ def test_frames_before_the_players_can_act_are_no_rest() -> None:
 def test_a_stick_counts_when_it_comes_to_another_direction() -> None:
     columns = fight(MINUTE)
     columns["a_buttons"][:] = 0
-    columns["a_main_x"][10:15] = [22, 23, 80, -23, 0]  # too little, right, still right, left, back
+    columns["a_main_x"][10:15] = [23, 24, 80, -24, 0]  # too little, right, still right, left, back
     columns["a_c_y"][20:22] = [80, 80]
     assert quality_of(columns, ROW)["inputs_per_minute_a"] == 3.0
 
 
-def test_a_stock_lost_is_a_self_destruct_unless_the_opponent_hit_last() -> None:
+def test_both_triggers_count_each_time_they_are_pulled_and_start_never_does() -> None:
+    columns = fight(MINUTE)
+    columns["a_buttons"][:] = 0x1000
+    columns["a_trigger_l"][10:15] = [41, 42, 140, 41, 43]
+    columns["a_trigger_r"][12] = 140
+    assert quality_of(columns, ROW)["inputs_per_minute_a"] == 3.0
+    del columns["a_trigger_r"]  # an old version
+    assert quality_of(columns, ROW)["inputs_per_minute_a"] == 2.0
+
+
+def test_rates_are_per_minute_of_the_frames_on_which_the_game_reads_controllers() -> None:
+    columns = fight(MINUTE + 84)
+    columns["frame"] = columns["frame"] - 123
+    columns["a_buttons"][:] = 0
+    columns["a_buttons"][[50, 84, 100]] = 0x100  # too early, at once, later
+    columns["b_percent"][:] = np.where(np.arange(MINUTE + 84) < 2000, 0, 30)
+    found = quality_of(columns, ROW)
+    assert (found["inputs_per_minute_a"], found["damage_per_minute_a"]) == (2.0, 30.0)
+
+
+def test_damage_is_what_the_opponent_dealt() -> None:
+    columns = fight(MINUTE)
+    columns["a_percent"][:] = 0
+    columns["a_percent"][100:] = 10
+    columns["a_percent"][200:] = 11
+    columns["a_x"] = np.where(np.arange(MINUTE) < 150, 0, 180).astype(np.float32)
+    assert damage_taken(columns, "a") == 10.0  # without hitlag, as in old versions
+    columns["a_hitlag"] = np.zeros(MINUTE, np.float32)
+    assert damage_taken(columns, "a") == 10.0
+    columns["a_hitlag"][200] = 3
+    assert damage_taken(columns, "a") == 11.0
+
+
+def test_a_stock_lost_is_a_self_destruct_if_the_game_credits_nobody() -> None:
     columns = fight()
     columns["a_stocks"] = np.array([4, 4, 3, 3, 2, 1], np.uint8)
-    columns["a_last_hit_by"] = np.array([2, 2, 6, 6, 0, 6], np.uint8)  # the opponent's port is 3
-    assert self_destructs(columns, "a", 3) == 2
+    columns["a_last_hit_by"] = np.array([2, 2, 6, 6, 2, 6], np.uint8)
+    assert self_destructs(columns, "a") == 1
 
 
 def test_self_destructs_cost_their_share_of_the_stocks() -> None:

@@ -278,7 +278,7 @@ def rows_of(store: Path) -> list[dict[str, Any]]:
 
 def test_a_store_made_before_there_was_quality_gets_it_without_its_replays(store: Path) -> None:
     expected, manifest = rows_of(store), Manifest.load(store)
-    old = pl.read_parquet(store / REPLAYS_NAME).drop(QUALITY_SCHEMA.names)
+    old = pl.read_parquet(store / REPLAYS_NAME).drop(QUALITY_SCHEMA.names).with_columns(pl.col("damage_a") + 1)
     old.write_parquet(store / REPLAYS_NAME)
     replace(manifest, replays_sha256=sha256_of(store / REPLAYS_NAME)).save(store)
     report = encode_quality(store)

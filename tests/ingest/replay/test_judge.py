@@ -40,6 +40,7 @@ def game(
     for side, left, percent in zip("ab", stocks, percents, strict=True):
         columns[f"{side}_stocks"] = np.array([4, left], dtype=np.uint8)
         columns[f"{side}_percent"] = np.array(percent, dtype=np.float32)
+        columns |= {f"{side}_{name}": np.zeros(2, dtype=np.float32) for name in ("character", "action_state", "x", "y")}
     return ParsedReplay(
         header=HEADER,
         version=HEADER.version,
@@ -129,6 +130,7 @@ def test_damage_is_what_a_side_dealt_and_deaths_do_not_lower_it() -> None:
     parsed = game()
     columns = dict(parsed.columns)
     columns["frame"] = np.arange(-123, -118, dtype=np.int32)
+    columns |= {f"{side}_{name}": np.zeros(5) for side in "ab" for name in ("character", "action_state", "x", "y")}
     columns["a_percent"] = np.array([0, 10.5, 0, 4, 4], dtype=np.float32)
     columns["b_percent"] = np.array([0, 0, np.nan, 0, 0], dtype=np.float32)
     outcome = outcome_of(replace(parsed, columns=columns))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from dataset.errors import ReplayError
 from dataset.features.encoder import controller_matrix, encode_columns
 from dataset.features.layout import ALL
 from dataset.schema import COLUMNS
-from dataset.slippi.slp import POST_FRAME, read_events, read_slp
+from dataset.slippi.slp import POST_FRAME, read_events, read_header, read_slp
 from dataset.store.frame_table import sample_of
 from ingest.replay.parse import ParsedReplay, parse_columns, read_game
 from tests.ingest.naive import naive_rows
@@ -30,17 +31,12 @@ def assert_equal_to_the_naive_reading(path: Path, rollback: str) -> ParsedReplay
     for column in COLUMNS:
         found = parsed.columns.get(column.name)
         if found is None:
-            assert column.name not in names or _is_garbage(column.name, parsed), column.name
+            assert column.name not in names or column.since > parsed.version, column.name
             continue
         assert found.dtype == np.dtype(column.dtype), column.name
         expected = np.array([row.get(column.name, 0) for row in rows]).astype(column.dtype)
         np.testing.assert_array_equal(found, expected, err_msg=column.name)
     return parsed
-
-
-def _is_garbage(name: str, parsed: ParsedReplay) -> bool:
-    """Recorders up to 1.0 wrote no right trigger, and peppi reads what stands in its place."""
-    return name.endswith("trigger_r") and parsed.version <= (1, 0, 0)
 
 
 def test_columns_equal_a_naive_reading_frame_by_frame(modern_replays: list[Path]) -> None:
@@ -104,10 +100,18 @@ def test_columns_younger_than_the_replay_are_absent_in_every_version(edge_case_r
             continue
         versions.add(parsed.version)
         recorded = {c.name for c in COLUMNS if c.since <= parsed.version and "_nana_" not in c.name}
-        recorded = {name for name in recorded if not _is_garbage(name, parsed)}
         assert {key for key in parsed.columns if "_nana_" not in key} == recorded, name
         assert {"a_nana_exists", "b_nana_exists"} <= parsed.columns.keys()
     assert len(versions) > 10
+
+
+def test_what_stands_in_the_place_of_a_right_trigger_is_none_before_there_was_one(duels: Path) -> None:
+    path = duels / "duel-0.slp"
+    assert "a_trigger_r" in parse_columns(path, rollback="last").columns
+    old = replace(read_header(path), version=(1, 0, 0))
+    columns = parse_columns(path, rollback="last", header=old).columns
+    assert not {"a_trigger_r", "b_trigger_r"} & columns.keys()
+    assert {"a_trigger_l", "b_trigger_l"} <= columns.keys()
 
 
 def test_a_path_and_its_bytes_parse_alike(duels: Path, duel_bytes: bytes) -> None:

@@ -62,7 +62,7 @@ class Fields:
 def tally() -> Tally:
     """Four games of a minute; the entrant sits on sides 0, 1, 0, 1 and loses a stock in each but the last."""
     counted = Tally(4)
-    counted.frames[:] = 3600
+    counted.frames[:] = counted.controlled[:] = 3600
     counted.stocks_lost[:] = [[1, 2], [3, 1], [1, 2], [0, 0]]
     counted.self_destructs[:] = [[1, 0], [0, 0], [0, 0], [0, 0]]
     counted.damage_taken[:] = [[10, 20], [30, 10], [10, 20], [5, 5]]

@@ -302,7 +302,7 @@ def test_every_pairing_is_filmed_and_gets_its_techniques(runs: Sequence[str]) ->
     def count(folders: Sequence[Path]) -> list[dict[str, NDArray[np.int64]]]:
         for folder in folders:
             lengths = np.load(folder / "lengths.npy").tolist()
-            frames = np.fromfile(folder / "frames.bin", np.float32).reshape(-1, len(lengths), 2, 4)
+            frames = np.fromfile(folder / "frames.bin", np.float32).reshape(-1, len(lengths), 2, 5)
             filmed.append((len(frames), lengths))
         return [{"wavedash": np.full((3, 4, 2), number)} for number in range(len(folders))]
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from dataset.features.layout import FEATURE_ROW, HITSTUN_STATES, INDEX_ROW
 from dataset.melee.ids import NUM_ACTION_STATES
-from dataset.stats.techniques.conversions import HURT
 from dataset.stats.techniques.movement import LYING
+from dataset.stats.techniques.spans import HURT
 
 SITUATIONS = ("neutral", "advantage", "disadvantage", "off-stage", "ledge", "teching", "away")
 NEUTRAL, ADVANTAGE, DISADVANTAGE, OFF_STAGE, LEDGE, TECHING, AWAY = range(len(SITUATIONS))

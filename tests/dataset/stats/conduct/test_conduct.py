@@ -23,7 +23,7 @@ def counts(count: int, tries: int, rated: int) -> TechniqueCounts:
 def conduct(techniques: TechniqueCounts, who: np.ndarray = OWN) -> Conduct:
     """Of two games of a minute each."""
     tally = Tally(2)
-    tally.frames[:] = 3600
+    tally.frames[:], tally.controlled[:] = 3684, 3600
     tally.presses[:, :, 0] = [[10, 20], [30, 40]]
     tally.longest_freeze[:] = [[60, 120], [90, 0]]
     sums = sums_of(tally, who, techniques)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from dataset.melee.controller import BUTTONS, A, B
-from dataset.stats.conduct.tally import BELOW_FLOOR, FREEZE_FRAMES, Tally
+from dataset.stats.conduct.tally import Tally
+from dataset.stats.rules import BELOW_FLOOR, FREEZE_FRAMES
 from tests.dataset.stats.conduct.builders import OneFrame, columns
 
 WAIT, DEAD, REBIRTH, FALL, JAB, FORWARD_TILT, DAMAGE, LEDGE = 14, 0, 12, 29, 44, 53, 78, 253

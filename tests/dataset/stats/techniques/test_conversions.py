@@ -5,13 +5,14 @@ import polars as pl
 import pytest
 
 from dataset.schema import FIRST_FRAME, SIDES
-from dataset.stats.techniques.conversions import CONTROL, HURT, find_conversions
-from dataset.stats.techniques.spans import find_spans
+from dataset.stats.techniques.conversions import CONTROL, find_conversions
+from dataset.stats.techniques.spans import HURT, find_spans
 from dataset.stats.techniques.table import find_events
 from tests.dataset.games import Span, game
 
 P: dict[str, Any] = {"percent": 12.0}
-DEAD: list[Span] = [(0, 60), (12, 60)]
+DEAD: list[Span] = [(0, 60, {"stocks": 3}), (12, 60, {"stocks": 3})]
+HIT_BY_A = {"percent": 12.0, "last_hit_by": 0}
 
 
 def conversions(*games: pl.DataFrame) -> pl.DataFrame:
@@ -31,8 +32,9 @@ def hit(*spans: Span) -> pl.DataFrame:
 
 def test_a_conversion_tells_what_its_opening_led_to() -> None:
     second: Span = (88, 10, {"percent": [12.0, *[20.0] * 9]})
-    table = hit((29, 30, P), second, (14, 90, {"percent": 20.0}))
-    columns = ["player", "victim", "start", "end", "damage", "hits", "percent", "is_kill"]
+    victim: list[Span] = [(14, 10), (88, 20, P), (29, 30, P), second, (14, 90, {"percent": 20.0})]
+    table = game([(14, 5), (50, 30), (14, 10), (66, 30)], victim)
+    columns = ["player", "victim", "start", "end", "damage", "moves", "percent", "is_kill"]
     assert conversions(table).select(columns).rows() == [(2, 3, 10, 70 + 45, 20.0, 2, 20.0, False)]
     events = find_events(table.lazy()).filter(pl.col("technique").is_in(["opening", "conversion", "kill"]))
     assert sorted(events.select("side", "technique", "success", "value").rows()) == [
@@ -44,6 +46,35 @@ def test_a_conversion_tells_what_its_opening_led_to() -> None:
 
 def test_a_single_hit_is_an_opening_but_no_successful_conversion() -> None:
     assert told("conversion", hit((14, 90, P))) == [("a", 10, False)]
+
+
+@pytest.mark.parametrize(
+    ("attack", "moves"),
+    [
+        ([(69, 60)], 1),  # a drill
+        ([(69, 15), (68, 45)], 2),
+        ([(44, 60, {"action_frame": [*range(15), *range(45)]})], 2),  # the jab begins again
+        ([(44, 60, {"action_frame": [None] * 60})], 1),  # a version that does not tell how old an action is
+    ],
+)
+def test_hits_of_one_action_are_one_move(attack: list[Span], moves: int) -> None:
+    hits: list[Span] = [(14, 10), (88, 10, {"percent": 3.0}), (88, 10, {"percent": 6.0}), (14, 60, {"percent": 6.0})]
+    table = game(attack, hits)
+    assert conversions(table)["moves"].to_list() == [moves]
+    assert told("conversion", table) == [("a", 10, moves > 1)]
+
+
+def test_a_hit_by_what_an_attack_of_its_first_frame_left_behind_is_another_move_than_that_attack() -> None:
+    hits: list[Span] = [(14, 10), (88, 10, {"percent": 3.0}), (88, 10, {"percent": 6.0})]
+    assert conversions(game([(341, 10), (50, 60)], hits))["moves"].to_list() == [2]
+
+
+def test_the_magnifying_glass_neither_hits_nor_deals_damage() -> None:
+    far = {"x": 190.0, "percent": [12.0] * 9 + [13.0]}
+    table = hit((38, 10, far), (29, 20, {"x": 190.0, "percent": 13.0}))
+    assert conversions(table).select("damage", "moves").rows() == [(12.0, 1)]
+    near = hit((38, 10, far | {"x": 90.0}), (29, 20, {"x": 90.0, "percent": 13.0}))
+    assert conversions(near).select("damage", "moves").rows() == [(13.0, 1)]
 
 
 @pytest.mark.parametrize(("frames", "count"), [(45, 1), (46, 2)])
@@ -71,20 +102,42 @@ def test_other_states_are_not(state: int) -> None:
     assert len(conversions(game([], [(14, 10), (state, 20)]))) == 0
 
 
-def test_a_stock_lost_in_a_conversion_is_a_kill_and_one_lost_after_it_a_self_destruct() -> None:
+def test_a_stock_lost_in_a_conversion_is_a_kill_and_one_lost_after_it_is_none() -> None:
     killed, late = hit((29, 50, P), *DEAD), hit((14, 46, P), *DEAD)
     assert told("kill", killed) == [("a", 10, True)]
-    assert told("self-destruct", killed) == [("b", 80, False)]
     assert find_events(killed.lazy()).filter(technique="kill")["value"].to_list() == [12.0]
     assert told("kill", late) == [("a", 10, False)]
-    assert told("self-destruct", late) == [("b", 76, True)]
     assert told("kill", hit((14, 45, P), *DEAD)) == [("a", 10, True)]
 
 
-def test_the_stock_after_a_kill_is_lost_to_nobody_and_the_next_hit_opens_anew() -> None:
-    table = hit(*DEAD, (29, 30), *DEAD, (88, 5))
-    assert told("self-destruct", table) == [("b", 30, False), ("b", 180, True)]
-    assert told("opening", table) == [("a", 10, None), ("a", 300, None)]
+def test_a_kill_tells_the_percent_at_death_with_what_came_after_the_last_hit() -> None:
+    table = hit((29, 50, {"percent": 12.0}), (29, 10, {"percent": [13.0] * 5 + [15.0] * 5}), *DEAD)
+    kills = find_events(table.lazy()).filter(technique="kill")
+    assert kills["value"].to_list() == [15.0]
+
+
+def test_a_stock_is_a_self_destruct_if_the_game_credits_nobody_with_it_whatever_conversion_runs() -> None:
+    credited: Span = (29, 50, HIT_BY_A)
+    assert told("self-destruct", hit(credited, *DEAD)) == [("b", 80, False)]
+    assert told("self-destruct", hit(credited, (14, 60, HIT_BY_A), *DEAD)) == [("b", 140, False)]
+    assert told("self-destruct", hit((29, 50, P), *DEAD)) == [("b", 80, True)]
+
+
+def test_a_star_ko_costs_its_stock_long_after_the_player_is_gone() -> None:
+    falling: Span = (4, 90, {"percent": 12.0, "stocks": [4] * 60 + [3] * 30})
+    table = hit((29, 50, P), falling, (12, 60, {"stocks": 3}))
+    assert told("self-destruct", table) == [("b", 140, True)]
+    assert conversions(table).select("end", "is_kill").rows() == [(140, True)]
+
+
+def test_a_death_that_costs_no_stock_is_none() -> None:
+    sudden = hit((29, 50, P), (0, 60))
+    assert told("self-destruct", sudden) == []
+    assert told("kill", sudden) == [("a", 10, False)]
+
+
+def test_the_next_hit_after_a_death_opens_anew() -> None:
+    assert told("opening", hit(*DEAD, (29, 30), *DEAD, (88, 5))) == [("a", 10, None), ("a", 300, None)]
 
 
 def test_a_game_that_ends_in_a_conversion_neither_kills_nor_opens_the_next() -> None:
@@ -158,25 +211,38 @@ def test_an_attack_within_a_conversion_is_no_approach() -> None:
     assert told("approach", game(past, [(14, 100, where)])) == [("a", 80, False)]
 
 
-def frame_by_frame(table: pl.DataFrame, side: str) -> list[tuple[int, int | None, float, bool]]:
+def frame_by_frame(table: pl.DataFrame, side: str, other: str) -> list[tuple[int, int | None, float, int, bool]]:
     """Conversions against one side of one game, told the way slippi-js does, by a loop over its frames."""
     hurt, control = ({s for first, last in ranges for s in range(first, last + 1)} for ranges in (HURT, CONTROL))
     rows: list[list[Any]] = []
-    is_open, counter, before, percent_before = False, 0, 14, 0.0
-    for frame, state, percent in table.select("frame", f"{side}_action_state", f"{side}_percent").iter_rows():
+    is_open, counter, percent_before, stocks_before = False, 0, table[f"{side}_percent"][0], 99
+    last_attack, attack_before, age_before = None, 14, 0.0
+    columns = (
+        f"{side}_action_state",
+        f"{side}_percent",
+        f"{side}_stocks",
+        f"{other}_action_state",
+        f"{other}_action_frame",
+    )
+    for frame, state, percent, stocks, attack, age in table.select("frame", *columns).iter_rows():
+        if attack != last_attack or age < age_before:
+            last_attack = None
         if state in hurt:
             if not is_open:
-                rows.append([frame, None, percent_before, 0.0, False])
+                rows.append([frame, None, percent_before, 0.0, 0, False])
                 is_open = True
+            if percent > percent_before:
+                rows[-1][4] += last_attack is None
+                last_attack = attack_before
             rows[-1][3], counter = percent, 0
         elif is_open and (counter or state in control):
             counter += 1
-        died = state <= 10 < before
+        died = stocks < stocks_before
         if is_open and (died or counter > 45):
-            rows[-1][1], rows[-1][4] = frame, died
+            rows[-1][1], rows[-1][5] = frame, died
             is_open, counter = False, 0
-        before, percent_before = state, percent
-    return [(start, end, after - first, is_kill) for start, end, first, after, is_kill in rows]
+        percent_before, stocks_before, attack_before, age_before = percent, stocks, attack, age
+    return [(start, end, after - first, moves, is_kill) for start, end, first, after, moves, is_kill in rows]
 
 
 def random_game(seed: int) -> pl.DataFrame:
@@ -185,7 +251,16 @@ def random_game(seed: int) -> pl.DataFrame:
     sides: list[list[Span]] = []
     for _ in SIDES:
         percents = np.cumsum(rng.integers(0, 9, 150)).astype(float)
-        sides.append([(int(rng.choice(states)), int(rng.integers(1, 60)), {"percent": p}) for p in percents])
+        sides.append([])
+        stocks = 99
+        for percent in percents:
+            state, length = int(rng.choice(states)), int(rng.integers(1, 60))
+            left = [stocks] * length
+            if state <= 10:  # at once or later, as stars are born
+                stocks -= 1
+                left[int(rng.integers(length)) :] = []
+                left += [stocks] * (length - len(left))
+            sides[-1].append((state, length, {"percent": percent, "stocks": left}))
     return game(sides[0], sides[1], replay=f"r{seed}")
 
 
@@ -195,11 +270,11 @@ def test_spans_tell_the_conversions_that_a_loop_over_frames_tells() -> None:
     number = 0
     for player, (table, side) in enumerate(((table, side) for table in games for side in SIDES), start=2):
         mine = found.filter(victim=player).sort("start")
-        expected = frame_by_frame(table, side)
+        expected = frame_by_frame(table, side, SIDES[1 - SIDES.index(side)])
         last = int(table["frame"].max())  # type: ignore[arg-type]
         rows = [
-            (s, e if e is not None and e <= last else None, d, k)
-            for s, e, d, k in mine.select("start", "end", "damage", "is_kill").rows()
+            (s, e if e is not None and e <= last else None, *rest)
+            for s, e, *rest in mine.select("start", "end", "damage", "moves", "is_kill").rows()
         ]
         assert rows == expected
         number += len(expected)

@@ -44,8 +44,8 @@ def test_spans_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
         "end",
         "percent_before",
         "percent_after",
-        "hits_before",
-        "hits_after",
+        "moves_before",
+        "moves_after",
     ]
     rows = (
         find_spans(table.lazy())
@@ -56,10 +56,10 @@ def test_spans_tell_when_a_state_began_and_ended_and_what_it_cost() -> None:
     )
     assert rows == [
         ("r1", "a", 14, 0, 2, 0.0, 0.0, 0, 0),
-        ("r1", "a", 88, 3, 4, 0.0, 9.0, 0, 2),
-        ("r1", "a", 14, 5, 6, 9.0, 9.0, 2, 2),
+        ("r1", "a", 88, 3, 4, 0.0, 9.0, 0, 1),
+        ("r1", "a", 14, 5, 6, 9.0, 9.0, 1, 1),
         ("r1", "b", 20, 0, 6, 0.0, 0.0, 0, 0),
-        ("r2", "a", 14, 0, 1, 0.0, 0.0, 2, 2),
+        ("r2", "a", 14, 0, 1, 0.0, 0.0, 1, 1),
         ("r2", "b", 14, 0, 0, 0.0, 0.0, 0, 0),
         ("r2", "b", 15, 1, 1, 0.0, 0.0, 0, 0),
     ]
@@ -79,6 +79,15 @@ def test_l_cancels_are_counted_on_landings_from_aerials_that_slippi_rates() -> N
     assert found("l-cancel", game(L_CANCELS)) == [("r1", "a", 9, True), ("r1", "a", 27, False)]
     assert successes("l-cancel", [(65, 9), (70, 5), (14, 4)]) == []
     assert successes("l-cancel", [(25, 9), (42, 5, {"l_cancel": 1}), (14, 4)]) == []
+
+
+@pytest.mark.parametrize("after", [29, 31, 245])
+def test_an_edge_that_ends_the_lag_leaves_no_l_cancel_to_miss(after: int) -> None:
+    landing = (70, 4, {"l_cancel": 2})
+    assert successes("l-cancel", [(65, 9), landing, (after, 4)]) == []
+    assert successes("l-cancel", [(65, 9), landing, (14, 4), (after, 4)]) == [False]
+    assert successes("l-cancel", [(65, 9), (70, 4, {"l_cancel": 1}), (after, 4)]) == [True]
+    assert successes("l-cancel", [(65, 9), landing]) == [False]  # the game ends
 
 
 def test_l_cancels_of_a_version_that_records_none_are_not_missed() -> None:
@@ -107,14 +116,14 @@ WAVEDASH = [(14, 5), (24, 4), (236, 2), (43, 10), (14, 5)]
 def test_a_wavedash_is_an_air_dodge_right_out_of_a_knee_bend_into_the_ground() -> None:
     assert found("wavedash", game(WAVEDASH)) == [("r1", "a", 11, None)]
     assert successes("wavedash", [(24, 4), (43, 10)]) == [None]  # it lands on the dodge's first frame
-    assert successes("wavedash", [(24, 4), (25, 3), (236, 3), (43, 10)]) == [None]
+    assert successes("wavedash", [(24, 4), (25, 10), (236, 3), (43, 10)]) == [None]
     assert successes("waveland", WAVEDASH) == []
 
 
 @pytest.mark.parametrize(
     "spans",
     [
-        [(24, 4), (25, 3), (236, 4), (43, 10)],  # the knee bend is too long ago
+        [(24, 4), (25, 10), (236, 4), (43, 10)],  # the knee bend is too long ago
         [(24, 4), (236, 2), (42, 4), (14, 3)],  # no special landing
         [(24, 4), (35, 2), (43, 10)],  # helpless, not an air dodge
         [(24, 4), (44, 2), (43, 10)],
@@ -124,10 +133,21 @@ def test_what_is_nearly_a_wavedash_is_none(spans: list[Span]) -> None:
     assert successes("wavedash", spans) == []
 
 
-def test_a_waveland_is_a_short_air_dodge_into_the_ground_without_a_knee_bend() -> None:
-    assert found("waveland", game([(29, 20), (236, 6), (43, 10), (14, 3)])) == [("r1", "a", 26, None)]
+@pytest.mark.parametrize(
+    ("y", "technique"),
+    [(0.0, "wavedash"), (2.4, "wavedash"), (-2.4, "wavedash"), (12.0, "waveland"), (-12.0, "waveland")],
+)
+def test_a_wavedash_ends_on_the_height_of_its_knee_bend_or_it_lands_on_a_platform(y: float, technique: str) -> None:
+    where = {"y": 5.0 + y}
+    spans = [(14, 3), (24, 4, {"y": [9.0, 9.0, 9.0, 5.0]}), (25, 5, where), (236, 3, where), (43, 10, where)]
+    for name in ("wavedash", "waveland"):
+        assert successes(name, spans) == [None] * (name == technique)
+
+
+def test_a_waveland_is_an_air_dodge_into_the_ground_without_a_knee_bend_within_13_frames() -> None:
+    assert found("waveland", game([(29, 20), (236, 13), (43, 10), (14, 3)])) == [("r1", "a", 33, None)]
     assert successes("waveland", [(27, 20), (43, 10)]) == [None]
-    assert successes("waveland", [(29, 20), (236, 7), (43, 10)]) == []
+    assert successes("waveland", [(29, 20), (236, 14), (43, 10)]) == []
     assert successes("waveland", [(29, 20), (236, 6), (42, 10)]) == []
     assert successes("waveland", [(352, 20), (43, 10)]) == []
 
@@ -228,7 +248,7 @@ def test_a_shadow_ball_is_one_use_however_it_changes_and_is_let_fly_kept_or_lost
 
 SEQUENCES: dict[str, Sequence[Span]] = {
     "wavedash": WAVEDASH[1:4],
-    "waveland": [(236, 6), (43, 10)],
+    "waveland": [(236, 13), (43, 10)],
     "dash-dance": [(20, 6), (18, 1), (20, 6)],
     "ledgedash": LEDGEDASH[1:6],
     "djc aerial": [(27, 5, M), (66, 9, M)],
@@ -247,16 +267,17 @@ def test_no_technique_reaches_across_replays_or_from_one_player_to_the_other(tec
             assert not [row for row in found(technique, *table) if row[3] is not False], (cut, table)
 
 
-def frame_by_frame(states: list[int]) -> Counter[str]:
-    """Wavedashes, wavelands and dash-dances of one player, told the way slippi-js does, by a loop over frames."""
+def frame_by_frame(states: list[int], heights: list[float]) -> Counter[str]:
+    """Wavedashes, wavelands and dash-dances of one player, told by a loop over frames as slippi-js has it."""
     found: Counter[str] = Counter()
     for number in range(2, len(states)):
         before, state = states[number - 1 : number + 1]
         found["dash-dance"] += states[number - 2 : number + 1] == [20, 18, 20]
         if state == 43 != before and (before == 236 or 24 <= before <= 34):
-            recent = set(states[max(0, number - 7) : number + 1])
-            if recent != {236, 43}:
-                found["wavedash" if 24 in recent else "waveland"] += 1
+            recent = range(max(0, number - 14), number)
+            bends = [heights[frame] for frame in recent if states[frame] == 24]
+            if {states[frame] for frame in recent} != {236}:
+                found["wavedash" if bends and abs(bends[-1] - heights[number]) < 3 else "waveland"] += 1
     return found
 
 
@@ -264,11 +285,14 @@ def test_spans_tell_the_movement_that_a_loop_over_frames_tells() -> None:
     rng = np.random.default_rng(0)
     states, lengths = (
         rng.choice([18, 18, 18, 20, 20, 20, 24, 27, 35, 43, 236], 4000),
-        rng.choice([1, 1, 1, 2, 4, 6, 7], 4000),
+        rng.choice([1, 1, 1, 2, 4, 6, 7, 14], 4000),
     )
-    spans: list[Span] = [(int(state), int(length)) for state, length in zip(states, lengths, strict=True)]
+    heights = rng.choice([0.0, 2.0, 4.0], 4000)
+    spans: list[Span] = [
+        (int(state), int(length), {"y": y}) for state, length, y in zip(states, lengths, heights, strict=True)
+    ]
     table = game([part for span in spans for part in ((span, (14, 8)) if span[0] == 43 else (span,))])
-    expected = frame_by_frame(table["a_action_state"].to_list())
+    expected = frame_by_frame(table["a_action_state"].to_list(), table["a_y"].to_list())
     assert min(expected.values()) > 9
     assert {technique: len(found(technique, table)) for technique in expected} == expected
 

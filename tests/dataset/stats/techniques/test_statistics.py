@@ -9,13 +9,21 @@ from tests.dataset.games import game
 
 LANDINGS = [(65, 9), (70, 5, {"l_cancel": 1}), (14, 4), (66, 9), (71, 9, {"l_cancel": 2}), (14, 3)]
 OPENED = [(14, 10), (88, 20, {"percent": 12.0}), (14, 60, {"percent": 12.0})]
-GAMES = pl.concat([game(LANDINGS, OPENED), game([(65, 9), (70, 5, {"l_cancel": 1}), (14, 46)], replay="r2")])
+ENTRANCE = (322, 84)
+SECOND = game([ENTRANCE, (65, 9), (70, 5, {"l_cancel": 1}), (14, 46)], replay="r2")
+GAMES = pl.concat([game([ENTRANCE, *LANDINGS], [ENTRANCE, *OPENED]), SECOND])
 
 
-def test_every_technique_is_explained_and_what_its_figures_are_of() -> None:
-    assert list(ABOUT) == list(TECHNIQUES)
-    valued = {name: about.value for name, about in ABOUT.items() if about.value is not None}
-    assert valued == {name: mean for name, mean in MEANS.items() if name in TECHNIQUES}
+def test_every_technique_has_its_statistics() -> None:
+    assert set(TECHNIQUES) < set(ABOUT)
+    assert {name for name, about in ABOUT.items() if about.of is not None and about.of not in ABOUT} == set()
+    assert {statistic.technique for statistic in STATISTICS.values()} == set(ABOUT)
+    assert set(MEANS) == {name for name, about in ABOUT.items() if about.value is not None} | {"openings per kill"}
+
+
+def test_every_statistic_is_made_of_sums_that_are_measured() -> None:
+    sums = measure(GAMES.lazy()).sums
+    assert {column for statistic in STATISTICS.values() for column in statistic.columns} <= set(sums.columns)
 
 
 def test_a_figure_over_games_is_a_ratio_of_their_sums() -> None:

@@ -4,18 +4,20 @@ from typing import Any
 import polars as pl
 import pytest
 
+from dataset.melee.controller import A
 from dataset.melee.ids import character_from_name
 from dataset.stats.techniques import table
-from dataset.stats.techniques.table import technique_table
+from dataset.stats.techniques.table import TECHNIQUES, technique_table
 from tests.dataset.games import FALCO, MEWTWO, game
+from tests.dataset.stats.techniques.builders import without
 
-WAVEDASHES = [(24, 4), (236, 2), (43, 10), (14, 5)] * 3
+WAVEDASHES = [(14, 84)] + [(24, 4), (236, 2), (43, 10), (14, 5, {"buttons": [A, 0, 0, 0, 0]})] * 3
 OPENED = [(14, 10), (88, 20, {"percent": 12.0}), (14, 60, {"percent": 12.0})]
-KILLED = [(14, 10), (88, 20, {"percent": 30.0}), (0, 60)]
+KILLED = [(14, 10), (88, 20, {"percent": 30.0}), (0, 60, {"stocks": 3})]
 
 
 class FakeStore:
-    """Two games: Falco against Mewtwo, then a ditto of Falcos, each 1 800 frames as far as the table of replays knows."""
+    """Two games: Falco against Mewtwo, then a ditto of Falcos, each half a minute as far as the table of replays knows."""
 
     games = (game(WAVEDASHES, OPENED), game([(14, 90)], KILLED, replay="r2"))
     manifest = SimpleNamespace(of_kind=lambda kind: [SimpleNamespace(frames=len(g)) for g in FakeStore.games])
@@ -28,7 +30,7 @@ class FakeStore:
             {
                 "id": ["r1", "r2", "r3"],
                 "status": ["ok", "ok", "rejected"],
-                "frames": [1800, 1800, 999],
+                "frames": [1884, 1884, 999],
                 "character_a": [FALCO, FALCO, FALCO],
                 "character_b": [MEWTWO, FALCO, MEWTWO],
                 "port_a": [1, 1, 1],
@@ -72,7 +74,7 @@ def test_players_are_told_apart_by_code_else_by_name() -> None:
 def test_one_character_is_told_from_its_own_side() -> None:
     mewtwo = technique_table(STORE, character_from_name("mewtwo")).collect()
     assert set(mewtwo["character"]) == {MEWTWO}
-    assert mewtwo["technique"].to_list() == ["neutral win"]
+    assert mewtwo.filter(pl.col("technique").is_in(list(TECHNIQUES)))["technique"].to_list() == ["neutral win"]
 
 
 def test_a_port_tells_the_two_of_a_ditto_apart() -> None:
@@ -81,7 +83,8 @@ def test_a_port_tells_the_two_of_a_ditto_apart() -> None:
 
 
 def test_the_busiest_comes_first_and_techniques_keep_their_order() -> None:
-    found = technique_table(STORE).select("character", "technique").collect().rows()
+    known = pl.col("technique").is_in([*TECHNIQUES, "openings per kill"])
+    found = technique_table(STORE).filter(known).select("character", "technique").collect().rows()
     assert found == [
         (FALCO, "wavedash"),
         (FALCO, "neutral win"),
@@ -92,6 +95,20 @@ def test_the_busiest_comes_first_and_techniques_keep_their_order() -> None:
         (FALCO, "self-destruct"),
         (MEWTWO, "neutral win"),
     ]
+
+
+def test_shares_of_another_technique_and_times_have_no_rate() -> None:
+    found = technique_table(STORE)
+    assert rows(found, "death below") == [(FALCO, 1, 1, 1.0, 1 / 1.5, None, None)]
+    [control] = rows(found.filter(character=MEWTWO), "stage control")
+    assert control[:5] == (MEWTWO, 0, 84 + 63, 0.0, None)
+    assert rows(found, "button press") == [(FALCO, 3, 3, None, 3 / 1.5, None, None)]
+
+
+def test_games_that_do_not_tell_take_no_part_in_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = without(FakeStore.games[1], "buttons")
+    monkeypatch.setattr(FakeStore, "games", (FakeStore.games[0], old))
+    assert rows(technique_table(STORE), "button press") == [(FALCO, 3, 3, None, 3 / 0.5, None, None)]
 
 
 def test_batches_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
