@@ -72,6 +72,7 @@ def test_shares_of_moves_and_their_entropy() -> None:
     assert figure(game([(44, 5), (14, 5), (44, 5)]), "move: entropy") == 0
     assert figure(table, "throw: per minute") == 0
     assert figure(without(table, "buttons"), "jab: share") is None
+    assert told("jab", without(table, "buttons")) == []
 
 
 def test_a_grab_is_made_if_it_holds_somebody() -> None:

@@ -82,3 +82,5 @@ def test_a_drop_without_a_shield_or_out_of_one_let_go_is_none() -> None:
 def test_values_of_several_games_and_sides_are_told_apart() -> None:
     games = [game([(179, 7), (244, 9)], [(179, 4), (244, 9)]), game([(14, 3), (179, 2), (244, 9)], replay="r2")]
     assert [(event.side, event.value) for event in told("shield drop", *games)] == [("b", 4.0), ("a", 7.0), ("a", 2.0)]
+    ends, begins = game([(14, 3), (179, 7)]), game([(244, 9)], replay="r2")
+    assert told("shield drop", ends, begins) == []
