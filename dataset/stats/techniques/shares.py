@@ -41,7 +41,8 @@ def _find_recoveries(side: Side, found: Found, is_off: Flags, is_back: Flags) ->
     place = np.searchsorted(ends, off)
     off, place = off[place < len(ends)], place[place < len(ends)]
     same_game = side.tables.game(off) == side.tables.game(ends[place])
-    ended = np.unique(ends[place[same_game]])
+    ended = ends[place[same_game]]
+    ended = ended[np.diff(ended, prepend=-1) > 0]  # each once, in order
     found.add(side, "recovery", ended, is_back[ended])
 
 

@@ -18,7 +18,7 @@ HELD = states((223, 232), (266, 292), (327, 338))
 PUNISHES = (*MOVES, *SPECIALS, "pummel", "forward throw", "back throw", "up throw", "down throw", "other")
 """Moves that a punish opens or kills with; ``other``: items, and what the game does not name."""
 
-_ATTACK_IDS: dict[str, tuple[int, ...]] = {
+ATTACK_IDS: dict[str, tuple[int, ...]] = {
     "jab": (2, 3, 4, 5),
     **{name: (number,) for number, name in enumerate(list(MOVES)[1:13], 6)},
     **{name: (number,) for number, name in enumerate(SPECIALS, 18)},
@@ -60,7 +60,7 @@ def _numbers(found: Found, prefix: str) -> Values:
 def _move_of_attack() -> Values:
     """[256] the place in ``PUNISHES`` of every attack id."""
     places = np.full(256, PUNISHES.index("other"), np.int16)
-    for name, numbers in _ATTACK_IDS.items():
+    for name, numbers in ATTACK_IDS.items():
         places[list(numbers)] = PUNISHES.index(name)
     return places
 
