@@ -153,15 +153,16 @@ def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
     found = pl.concat([TECHNIQUES[name](games) for name in in_spans]).collect()
     who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side").collect()
     sums, untold = pl.DataFrame(schema=_SUMS_SCHEMA), pl.DataFrame(schema={"player": pl.Int64, "technique": pl.String})
-    if needs_frames:
-        more, sums, untold = find_in_frames(frames.collect(), found, games.conversions.collect())
+    rows = frames.collect() if needs_frames else pl.DataFrame()
+    if not rows.is_empty():
+        more, sums, untold = find_in_frames(rows, found, games.conversions.collect())
         keys = ["player", "technique"]
         found = pl.concat([found, more]).join(untold, on=keys, how="anti")
         sums = sums.join(untold, on=keys, how="anti")
     return Findings(
         *(
-            rows.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
-            for rows in (found, sums, untold)
+            table.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
+            for table in (found, sums, untold)
         )
     )
 
