@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dataset.melee.controller import STICK_RANGE
 from dataset.stats.rules import Flags, states
 from dataset.stats.techniques.found import Found
 from dataset.stats.techniques.sides import Rows, Side, Values
@@ -10,7 +11,6 @@ HURT = states((75, 91), (185, 185), (193, 193))
 """Hitstun, and hit while lying."""
 CROUCHES = (39, 40)
 """Crouching, and holding it: a hit then knocks back less."""
-STICK_RANGE = 80.0
 
 
 def find_hit_responses(side: Side, found: Found) -> None:
@@ -62,9 +62,9 @@ def _find_di(side: Side, found: Found, launches: Rows) -> None:
 
 
 def _sdi_inputs() -> Flags:
-    """[9, 9] by the zone before and the zone now, each + 4, whether the game moves the player."""
+    """[9, 9] by the zone before and the zone now (``stick_zones``), each + 4, whether the game moves the player."""
     zones = np.arange(9) - 4
-    right, up = np.sign(zones) * ((np.abs(zones) + 1) // 3), np.zeros(9, np.int64)
+    right = np.sign(zones) * ((np.abs(zones) + 1) // 3)
     up = zones - 3 * right
     inputs = np.zeros((9, 9), np.bool_)
     for old in range(9):

@@ -7,8 +7,8 @@ from dataset.melee.controller import START
 from dataset.schema import CONTROLLER_NAMES, FIRST_CONTROLLED_FRAME
 from dataset.stats.rules import ATTACKS, AWAY, FREEZE_FRAMES, Flags, in_air, is_able, is_off_stage, presses_attack
 from dataset.stats.techniques.found import Found
-from dataset.stats.techniques.sides import Side, stick_zones
-from dataset.store.quality import TRIGGER_ZONE
+from dataset.stats.techniques.sides import Side
+from dataset.store.quality import TRIGGER_ZONE, stick_zones
 
 
 def find_shares(side: Side, found: Found) -> None:
