@@ -33,7 +33,7 @@ from train.fit.optim import build_optimizer, training_loss
 from train.fit.train_run import origin
 from train.policy.backbones.base import State, map_state
 from train.policy.components import Components
-from train.policy.config import BACKBONES, PolicyConfig, has_attention
+from train.policy.config import BACKBONES, PolicyConfig, looks_back
 from train.policy.policy import Policy
 
 WARM_UP = 5
@@ -99,9 +99,9 @@ def measure(
     """Measure one row of the table."""
     device, window = batch.mask.device, batch.mask.shape[1]
     is_cuda = device.type == "cuda"
-    attention_window = window if has_attention(backbone) else None
+    lookback = window if looks_back(backbone) else None
     torch.manual_seed(0)
-    policy = Policy(PolicyConfig(backbone=backbone, hidden_sizes=sizes, attention_window=attention_window)).to(device)
+    policy = Policy(PolicyConfig(backbone=backbone, hidden_sizes=sizes, lookback=lookback)).to(device)
     if is_cuda:
         torch.cuda.reset_peak_memory_stats()
     seconds = median_seconds(training_step(policy, mode == "compile", precision, batch), steps, is_cuda)

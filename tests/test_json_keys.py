@@ -132,6 +132,10 @@ KEYS: dict[str, dict[str, str]] = {
     "export": {
         "": "path bytes max_abs_error different_controllers",
     },
+    "export --umi": {
+        "": "path bytes max_abs_error different_controllers entry",
+        "entry": "path bytes",
+    },
     "play --stand-in": {
         "": "games replayed frames frames_missing step_ms_p50 step_ms_p99 frame_to_controller_ms_p50 "
         "frame_to_controller_ms_p99 stale_share fps seconds_paused send_to_flush_ms_p50 send_to_flush_ms_p99 log replays "
@@ -202,6 +206,7 @@ COMMANDS = {
     "eval": "eval --policy runs/one --store store",
     "eval --compare": "eval --compare runs/one runs/one --store store",
     "export": "export runs/one",
+    "export --umi": "export runs/one --umi bot.zip",
     "play --stand-in": "play --policy runs/one --stand-in short.slp --sync",
     "play --check": "play --check --dolphin . --iso .",
     "eval-games": "eval-games logs",
@@ -227,6 +232,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         patch.chdir(folder)
         patch.setattr("train.compare.measured.measure_latency", lambda loaded: {"step_ms_p50": 1.0, "step_ms_p99": 2.0})
         patch.setattr("train.export.export.export_run", lambda run, **options: EXPORTED)
+        patch.setattr("train.export.entry.GRAPH", "config.json")  # nothing was exported, and any file will do
         patch.setattr("play.runtime.load.FRAME_BUDGET_MS", 10_000.0)
         patch.setattr(
             "play.commands.demo.run_demo",

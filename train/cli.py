@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "compare",
         epilog=examples(
-            "exphil compare --store data/mewtwo --train-character mewtwo --minutes-per-run 10 --seeds 2 --name six",
+            "exphil compare --store data/mewtwo --train-character mewtwo --minutes-per-run 10 --seeds 2 --name all",
             "exphil compare --store data/mewtwo --backbones gru,mamba --quick",
             "exphil compare first second third --store data/duels --arena duel --games 64 --name played",
         ),

@@ -127,7 +127,7 @@ def test_the_shown_config_says_where_each_value_came_from() -> None:
     result = exphil("train --preset full --epochs 3 --no-ema --backbone sliding_window --show-config --json")
     shown = json.loads(result.stdout)
     assert shown["config"]["optim"]["epochs"] == 3
-    assert shown["config"]["policy"]["attention_window"] == 60
+    assert shown["config"]["policy"]["lookback"] == 60
     assert {field: shown["origins"][field] for field in ("optim.epochs", "optim.patience", "optim.lr", "seed")} == {
         "optim.epochs": "--epochs",
         "optim.patience": "preset full",

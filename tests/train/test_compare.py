@@ -329,7 +329,7 @@ def test_runs_of_different_characters_are_set_side_by_side_without_differences(
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("--backbones mlp,rnn", "--backbones: each of mlp, lstm, gru, mamba, sliding_window, jamba at most once"),
+        ("--backbones mlp,rnn", "--backbones: each of mlp, lstm, gru, mamba, gmlp, sliding_window, jamba at most once"),
         ("--backbones mlp,mlp", "at most once"),
         (
             "--backbones mlp,gru --num-heads 2",

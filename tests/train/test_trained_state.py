@@ -26,7 +26,7 @@ from train.data.load import Data
 from train.fit.loop import Fit
 from train.policy.backbones.base import State
 from train.policy.components import Components, component_nll, fit_persistence
-from train.policy.config import BACKBONES, PolicyConfig, has_attention
+from train.policy.config import BACKBONES, PolicyConfig, looks_back
 from train.policy.policy import Policy
 
 LAG = 3
@@ -64,7 +64,7 @@ def small(
         policy=PolicyConfig(
             backbone=backbone,
             hidden_sizes=(width, width),
-            attention_window=window if has_attention(backbone) else None,
+            lookback=window if looks_back(backbone) else None,
         ),
         data=DataConfig(character="falco", lanes=rows, window_size=window),
         optim=OptimConfig(epochs=100, max_steps=steps, lr=lr, warmup_steps=20),

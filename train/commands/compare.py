@@ -102,7 +102,7 @@ def compare(
         typer.Argument(help="Finished runs to put side by side on --store, instead of training.", metavar="RUN"),
     ] = None,
     backbones: Annotated[
-        str | None, typer.Option("--backbones", help="Joined by commas; default: all six.", metavar="A,B,...")
+        str | None, typer.Option("--backbones", help="Joined by commas; default: all seven.", metavar="A,B,...")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Folder compare-NAME under --runs; default: the preset.")

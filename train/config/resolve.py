@@ -15,7 +15,7 @@ from typing import Any
 from dataset.errors import ConfigError, require_known
 from dataset.reporting.terminal import option_name
 from train.config.run_config import ROBUST_DELAY, DataConfig, OptimConfig, RunConfig, flat, nested, to_json
-from train.policy.config import BACKBONES, PolicyConfig, has_attention
+from train.policy.config import BACKBONES, PolicyConfig, looks_back
 from train.settings import Flag, Setting, flags_of, require, shown
 
 PRESET_WINDOW = 60
@@ -124,9 +124,9 @@ def resolve(name: str | None, given: Mapping[str, Any]) -> Resolved:
     if (num_layers := given.get(NUM_LAYERS.name)) is not None:
         put(NUM_LAYERS.name, "policy.hidden_sizes", _layers(backbone, values["policy.hidden_sizes"], num_layers))
     _require_temporal(given.get(TEMPORAL.name), backbone)
-    window = "data.window_size" if has_attention(backbone) else None
-    values["policy.attention_window"] = values[window] if window else None
-    origins["policy.attention_window"] = origins[window] if window else "default"
+    window = "data.window_size" if looks_back(backbone) else None
+    values["policy.lookback"] = values[window] if window else None
+    origins["policy.lookback"] = origins[window] if window else "default"
     return Resolved(nested(values), origins)
 
 

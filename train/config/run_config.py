@@ -43,7 +43,9 @@ class DataConfig(Settings):
         has_negation=False,
     )
     lanes: int = setting(32, "Rows of a batch: replays walked at once", flag="batch_size", at_least=1)
-    window_size: int = setting(64, "Frames a lane advances in one step, and attention sees", at_least=1, unit="frame")
+    window_size: int = setting(
+        64, "Frames a lane advances in one step, and attention and gmlp see", at_least=1, unit="frame"
+    )
     """Gradients reach no further back."""
     sampling: str = setting(
         "lanes",

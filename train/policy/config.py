@@ -24,6 +24,8 @@ class Traits:
     """Whether an output depends on earlier frames."""
     attention_every: int | None = None
     """Every how many layers it attends unless the config says otherwise; ``None``: it has no attention."""
+    is_gated: bool = False
+    """Whether its layers hold a weight for every frame they see."""
 
 
 BACKBONES: dict[str, Traits] = {
@@ -31,6 +33,7 @@ BACKBONES: dict[str, Traits] = {
     "lstm": Traits("train.policy.backbones.lstm.Lstm"),
     "gru": Traits("train.policy.backbones.gru.Gru"),
     "mamba": Traits("train.policy.backbones.mamba.Mamba"),
+    "gmlp": Traits("train.policy.backbones.gmlp.Gmlp", is_gated=True),
     "sliding_window": Traits("train.policy.backbones.sliding_window.SlidingWindow", attention_every=1),
     "jamba": Traits("train.policy.backbones.jamba.Jamba", attention_every=3),
 }
@@ -48,7 +51,7 @@ MODES: dict[str, dict[str, int | None]] = {
 }
 """The modes of an embedding index, and the columns each expands it to; ``None`` looks it up in a table."""
 
-NUM_HEADS, ATTENTION_WINDOW = 4, 64
+NUM_HEADS, LOOKBACK = 4, 64
 """Where a config does not say."""
 
 
@@ -62,8 +65,8 @@ class Shape:
     """Probability of dropping a unit between layers."""
     num_heads: int = NUM_HEADS
     """Attention heads per layer."""
-    attention_window: int = ATTENTION_WINDOW
-    """Frames an attention layer sees, the present one included."""
+    lookback: int = LOOKBACK
+    """Frames that a layer of attention or gates sees, the present one included."""
     attention_every: int = 1
     """Every Nth layer attends."""
 
@@ -116,8 +119,8 @@ class PolicyConfig(Settings):
         at_least=1,
         unset=", ".join(f"{every} ({name})" for name, every in ATTENTIVE.items()),
     )
-    attention_window: int | None = None
-    """Frames an attention layer sees, the present one included: ``--window-size`` where the backbone has attention."""
+    lookback: int | None = None
+    """Frames that a layer sees, the present one included: ``--window-size`` where layers see a fixed number of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,6 +142,9 @@ class PolicyConfig(Settings):
         self._check_attention()
 
     def _check_attention(self) -> None:
+        shape, num_layers = self.shape, len(self.hidden_sizes)
+        window = shape.lookback
+        require(0 < window <= 2048, f"--window-size {window}: {self.backbone} sees 1 to 2048 frames; give e.g. 64")
         if not has_attention(self.backbone):
             for option, value in (("--num-heads", self.num_heads), ("--attention-every", self.attention_every)):
                 require(
@@ -147,7 +153,6 @@ class PolicyConfig(Settings):
                     f"--backbone {' or '.join(ATTENTIVE)}",
                 )
             return
-        shape, num_layers = self.shape, len(self.hidden_sizes)
         require(
             shape.input_width % (2 * shape.num_heads) == 0,
             f"--num-heads {shape.num_heads}: must divide the width {shape.input_width} into even parts; give e.g. 4 heads "
@@ -158,8 +163,6 @@ class PolicyConfig(Settings):
             f"--attention-every {shape.attention_every}: from 1 to the number of layers, found {num_layers} layers; "
             "give a smaller one, or more --num-layers",
         )
-        window = shape.attention_window
-        require(0 < window <= 2048, f"--window-size {window}: attention sees 1 to 2048 frames; give e.g. 64")
 
     @cached_property
     def controller_codec(self) -> "Codec":
@@ -181,11 +184,16 @@ class PolicyConfig(Settings):
             hidden_sizes=self.hidden_sizes,
             dropout=self.dropout,
             num_heads=NUM_HEADS if self.num_heads is None else self.num_heads,
-            attention_window=ATTENTION_WINDOW if self.attention_window is None else self.attention_window,
+            lookback=LOOKBACK if self.lookback is None else self.lookback,
             attention_every=usual if self.attention_every is None else self.attention_every,
         )
 
 
 def has_attention(backbone: str) -> bool:
-    """Whether a backbone looks back over a window of frames."""
+    """Whether a backbone has layers of attention."""
     return BACKBONES[backbone].attention_every is not None
+
+
+def looks_back(backbone: str) -> bool:
+    """Whether layers of a backbone see a fixed number of frames."""
+    return has_attention(backbone) or BACKBONES[backbone].is_gated

@@ -26,13 +26,13 @@ from dataset.io.runs import find_run
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json
 from train.policy.components import Components, Persistence
-from train.policy.config import PolicyConfig
+from train.policy.config import BACKBONES, PolicyConfig
 from train.policy.policy import Policy
 from train.runs.run_folder import load_record, reading
 from train.settings import shown
 
-FREE = frozenset({"dropout", "prev_dropout", "attention_window"})
-"""Fields of the policy that no weight depends on."""
+FREE = frozenset({"dropout", "prev_dropout", "lookback"})
+"""Fields of the policy that no weight depends on, but that a gated backbone has one for every frame of ``lookback``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +178,11 @@ def load_initial(run: Path | str, config: RunConfig) -> LoadedPolicy:
     """
     loaded = load_policy(run)
     theirs, ours = to_json(loaded.config.policy), to_json(config.policy)
+    free = FREE - {"lookback"} if BACKBONES[config.policy.backbone].is_gated else FREE
     differing = [
         f"{name} {shown(ours[name])} (there {shown(theirs[name])})"
         for name in ours
-        if name not in FREE and shown(ours[name]) != shown(theirs[name])
+        if name not in free and shown(ours[name]) != shown(theirs[name])
     ]
     if differing:
         raise ConfigError(

@@ -113,10 +113,10 @@ class Runs(_OfRuns):
             if dice.random() < 0.25 and isinstance(tree, dict) and isinstance(tree.get("config"), dict):
                 policy = tree["config"].get("policy")
                 if isinstance(policy, dict):
-                    policy[
-                        dice.choice(("hidden_sizes", "num_layers", "num_heads", "attention_window", "state_size"))
-                    ] = dice.choice(
-                        ([10**6, 10**6], [30_000, 30_000], 10**9, 10**6, -1, 0, [0], [8], [8] * 2000, 2**63)
+                    policy[dice.choice(("hidden_sizes", "num_layers", "num_heads", "lookback", "state_size"))] = (
+                        dice.choice(
+                            ([10**6, 10**6], [30_000, 30_000], 10**9, 10**6, -1, 0, [0], [8], [8] * 2000, 2**63)
+                        )
                     )
                 return json.dumps(tree).encode()
             return json.dumps(spoiled(dice, tree, str(self.scratch))).encode("utf-8", "surrogatepass")

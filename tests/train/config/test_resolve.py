@@ -46,9 +46,10 @@ def test_switches_take_their_usual_amount_keep_the_presets_or_go_off() -> None:
     assert resolve(None, {"focal_loss": True}).config.loss.focal_gamma == 2.0
 
 
-def test_attention_sees_the_window_of_whichever_backbone_is_chosen_last() -> None:
-    assert resolve("full", {"backbone": "jamba", "window_size": 30}).config.policy.attention_window == 30
-    assert resolve("full", {}).config.policy.attention_window is None
+def test_attention_and_gates_see_the_window_of_whichever_backbone_is_chosen_last() -> None:
+    assert resolve("full", {"backbone": "gmlp", "window_size": 40}).config.policy.lookback == 40
+    assert resolve("full", {"backbone": "jamba", "window_size": 30}).config.policy.lookback == 30
+    assert resolve("full", {}).config.policy.lookback is None
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:

@@ -84,7 +84,7 @@ def test_every_backbone_is_exported() -> None:
     assert {*EXPORTED, "gru"} == set(BACKBONES)
 
 
-EXPORTED = {"mlp": (16,), "lstm": (16, 16), "mamba": (16,), "sliding_window": (16,), "jamba": (16, 16)}
+EXPORTED = {"mlp": (16,), "lstm": (16, 16), "mamba": (16,), "gmlp": (16,), "sliding_window": (16,), "jamba": (16, 16)}
 """Layers of each backbone but the GRU, whose export is shared: as few as show how layers follow each other."""
 
 

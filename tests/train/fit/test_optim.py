@@ -63,7 +63,7 @@ def test_every_layer_below_the_head_has_a_share_of_the_rate_of_the_one_above(bac
     assert (of("head."), of("backbone."), of("embed.")) == ({1.0}, {0.5, 0.25, 0.125}, {0.0625})
     order = [share for name, share in names.items() if name.startswith("backbone.") and ".norm.weight" not in name]
     assert order == sorted(order)
-    if backbone in ("mamba", "jamba", "sliding_window"):
+    if backbone in ("mamba", "jamba", "sliding_window", "gmlp"):
         assert names["backbone.norm.weight"] == 0.5
 
 

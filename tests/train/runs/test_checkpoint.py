@@ -1,7 +1,9 @@
 import errno
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +20,10 @@ from train.runs.checkpoint import load_initial, load_policy, load_state, run_rec
 from train.runs.run_folder import load_record, save_record
 
 
-def write_run(folder: Path) -> tuple[RunConfig, Policy]:
+def write_run(folder: Path, **built: Any) -> tuple[RunConfig, Policy]:
     folder.mkdir(parents=True)
     torch.manual_seed(0)
-    config = RunConfig(policy=tiny_policy_config(), data=DataConfig(character="falco", delay=3))
+    config = RunConfig(policy=tiny_policy_config(**built), data=DataConfig(character="falco", delay=3))
     policy = Policy(config.policy)
     save_record(folder, run_record(config, note="kept"))
     save_weights(policy, folder / "best.safetensors")
@@ -143,6 +145,15 @@ def test_every_field_that_differs_is_named(folder: Path) -> None:
         load_initial(folder / "all", tiny_config(policy=tiny_policy_config(codec=get_codec("joint").name)))
     with pytest.raises(ConfigError, match=r"found other features all-items \(there all\)"):
         load_initial(folder / "all", tiny_config(policy=tiny_policy_config(features="all-items")))
+
+
+def test_the_frames_that_gates_see_belong_to_the_weights_and_those_of_attention_do_not(tmp_path: Path) -> None:
+    for backbone in ("gmlp", "sliding_window"):
+        config, _ = write_run(tmp_path / backbone, backbone=backbone, lookback=8)
+        longer = replace(config, policy=replace(config.policy, lookback=9))
+        fits = nullcontext() if backbone == "sliding_window" else pytest.raises(ConfigError, match=r"lookback 9 .*8")
+        with fits:
+            load_initial(tmp_path / backbone, longer)
 
 
 def test_a_run_of_another_schema_is_refused(folder: Path) -> None:

@@ -15,7 +15,7 @@ class Jamba(Stack):
 
     def __init__(self, shape: Shape) -> None:
         blocks = (
-            AttentionBlock(width, shape.num_heads, shape.attention_window, shape.dropout)
+            AttentionBlock(width, shape.num_heads, shape.lookback, shape.dropout)
             if is_attention
             else MambaBlock(width, shape.dropout)
             for width, is_attention in zip(shape.hidden_sizes, shape.attention_layers, strict=True)

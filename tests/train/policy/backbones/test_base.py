@@ -14,7 +14,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 def build(name: str, dtype: torch.dtype = torch.float64) -> Backbone:
     torch.manual_seed(1)
     every = BACKBONES[name].attention_every or 1
-    shape = Shape(hidden_sizes=(24, 24, 24), attention_window=20, attention_every=every)
+    shape = Shape(hidden_sizes=(24, 24, 24), lookback=20, attention_every=every)
     return build_backbone(name, shape).to(dtype).eval()
 
 

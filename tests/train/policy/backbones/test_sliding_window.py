@@ -12,7 +12,7 @@ WIDTH, WINDOW, LAYERS = 16, 10, 2
 
 def build() -> SlidingWindow:
     torch.manual_seed(3)
-    return SlidingWindow(Shape(hidden_sizes=(WIDTH,) * LAYERS, num_heads=2, attention_window=WINDOW)).double().eval()
+    return SlidingWindow(Shape(hidden_sizes=(WIDTH,) * LAYERS, num_heads=2, lookback=WINDOW)).double().eval()
 
 
 def noise(frames: int, seed: int) -> Tensor:
