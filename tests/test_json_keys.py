@@ -197,7 +197,7 @@ COMMANDS = {
     "inspect": "inspect --store store --frames 0:2",
     "stats": "stats --store store",
     "stats --query conduct": "stats --store store --query conduct",
-    "stats --query likeness": "stats --query likeness --replays store --against store",
+    "stats --query likeness": "stats --query likeness --replays store --character mewtwo --against store",
     "stats --html": "stats --store store --html card.html",
     "train": f"train --name one {TINY}",
     "train --show-config": "train --show-config",
