@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from dataset.schema import SCHEMA_VERSION
 from dataset.slippi.repair import REASONS
 from dataset.store.manifest import url_of
 from ingest.datasets import DATASETS_NAME, Dataset, Lock, load_datasets, write_lock
-from ingest.jobs.pipeline import IngestReport, Progress, ingest, ingest_candidates
+from ingest.jobs.pipeline import IngestReport, Progress, cpu_seconds, ingest, ingest_candidates
 from ingest.options import IngestOptions
 from ingest.replay.judge import SENTENCES
 from ingest.sources.find import check_source
@@ -87,10 +88,10 @@ def ingest_datasets(
         with _naming(path, found):
             for source in found.sources:
                 check_source(Path(source))
-    reports = []
+    reports: list[IngestReport] = []
     for found in wanted:
         with _naming(path, found):
-            report = _ingest(found.sources, found.store, found.ingest_options(**per_run))
+            report = _ingest(found.sources, found.store, found.ingest_options(**per_run), is_first=not reports)
         if not per_run["dry_run"]:
             lock = Lock(replays=report.store_replays, frames=report.store_frames, digest=report.digest)
             write_lock(path, found.name, lock)
@@ -175,7 +176,11 @@ def _once_it_is_free(work: Callable[[], T], say: Callable[[str], None], wait: Ca
             wait()
 
 
-def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -> IngestReport:
+def _ingest(
+    sources: Sequence[str | Path], store: str, options: IngestOptions, *, is_first: bool = True
+) -> IngestReport:
+    """Ingest and report; the first of a command takes on the CPU time of what it had to import."""
+    imports_s = cpu_seconds() if is_first else 0.0
     console = Console(stderr=True)
     console.print(
         f"{_parser()}, frame table {SCHEMA_VERSION}: {_named(sources)} -> {url_of(store) or store}",
@@ -184,6 +189,7 @@ def _ingest(sources: Sequence[str | Path], store: str, options: IngestOptions) -
     )
     with showing_progress(console) as on_progress:
         report = ingest(sources, store, options, on_progress=on_progress)
+    report = replace(report, cpu_seconds=report.cpu_seconds + imports_s)
     console.print(report_table(report))
     for line in closing_lines(report, is_dry_run=options.dry_run):
         console.print(line, highlight=False, soft_wrap=True)

@@ -71,6 +71,7 @@ class IngestReport:
     """Rows in the store afterwards."""
     seconds: float
     cpu_seconds: float
+    """Of this process and its workers, what they import included; on Ray of their jobs."""
     rejections: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
@@ -124,7 +125,7 @@ def _ingest(
     on_progress: Callable[[Progress], None] | None,
     url: str | None = None,
 ) -> IngestReport:
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), cpu_seconds()
     candidates = find()
     if options.rebuild and all(candidate.fault is not None for candidate in candidates):
         raise ConfigError("--rebuild: starts the store over from its sources, found no replay to read; check the paths")
@@ -135,7 +136,7 @@ def _ingest(
         tally = _Tally(total=len(new), on_progress=on_progress)
         workers = options.workers or os.cpu_count() or 1
         for result in _results(jobs, options, opened, workers):
-            tally.add(opened.take(result), len(result.rows), result.cpu_seconds if workers > 1 or options.ray else 0.0)
+            tally.add(opened.take(result), len(result.rows), result.cpu_seconds if options.ray else 0.0)
         opened.finish()
         manifest = opened.manifest
     return IngestReport(
@@ -151,7 +152,7 @@ def _ingest(
         store_replays=manifest.replays,
         store_frames=manifest.frames,
         seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu + tally.worker_cpu_seconds,
+        cpu_seconds=cpu_seconds() - cpu + tally.ray_cpu_seconds,
         rejections=dict(sorted(tally.reasons["rejected"].items())),
         failures=dict(sorted(tally.reasons["failed"].items())),
         duplicates=dict(sorted(tally.reasons["duplicate"].items())),
@@ -240,6 +241,12 @@ def _settings(options: IngestOptions, opened: OpenStore) -> Settings:
     )
 
 
+def cpu_seconds() -> float:
+    """CPU time that this process and the children that it waited for have taken since they began."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def _known(opened: OpenStore) -> Known:
     return Known(frozenset(row["id"] for row in opened.rows if row["id"] is not None), opened.games.ranks())
 
@@ -254,12 +261,12 @@ class _Tally:
         self.repaired = 0
         self.repairs: Counter[str] = Counter()
         self.frames = 0
-        self.worker_cpu_seconds = 0.0
+        self.ray_cpu_seconds = 0.0
         self._done = 0
 
     def add(self, rows: Iterable[dict[str, Any]], done: int, cpu_seconds: float) -> None:
         """Count the rows of a finished job that are news, and all that it was ``done`` with."""
-        self.worker_cpu_seconds += cpu_seconds
+        self.ray_cpu_seconds += cpu_seconds
         self._done += done
         for row in rows:
             self.counts[row["status"]] += 1

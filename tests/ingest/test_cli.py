@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,11 @@ def run(*arguments: object) -> Result:
 
 
 def test_ingest_prints_one_json_object_and_what_to_type_next(duels: Path, tmp_path: Path) -> None:
+    imports_s = time.process_time()
     result = run(duels, "--store", tmp_path / "store", "--min-frames", 1, "--workers", 1, "--json")
     found = json.loads(result.stdout.splitlines()[-1])
     assert result.stdout.count("\n") == 1
+    assert found["cpu_seconds"] > imports_s
     assert (found["replays_found"], found["replays_ingested"], found["frames"]) == (4, 4, 2400)
     assert found["digest"] == Manifest.load(tmp_path / "store").digest
     assert result.stderr.splitlines()[-1] == f"next: exphil verify --store {tmp_path / 'store'}"
@@ -120,6 +124,8 @@ def test_two_datasets_of_one_store_are_counted_in_it_once(
     entries = [f"  {i}:\n    sources: [{duels}/duel-{i}.slp]\n    min_frames: 1\n    store: s\n" for i in range(2)]
     Path("data_manifest.yaml").write_text("datasets:\n" + "".join(entries))
     found = json.loads(run("--workers", 1, "--json").stdout)
+    used = os.times()
+    assert found["cpu_seconds"] <= used.user + used.system + used.children_user + used.children_system + 0.01
     assert (found["replays_found"], found["replays_ingested"], found["store_replays"]) == (2, 2, 2)
     assert found["digest"] == Manifest.load("s").digest
 

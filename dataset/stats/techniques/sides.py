@@ -167,6 +167,11 @@ class Side:
         return Acts(row, found, before, after, frames)
 
     @cached_property
+    def state(self) -> Rows:
+        """[N] the action state, as an index into tables of all states."""
+        return self["action_state"].astype(np.intp)
+
+    @cached_property
     def losses(self) -> Rows:
         """Where a stock is lost."""
         stocks = self["stocks"]

@@ -42,14 +42,17 @@ def find_spans(frames: pl.LazyFrame) -> pl.DataFrame:
     Columns: ``player`` (2 × the replay's number here, + 1 for side b), ``replay``, ``side``, ``character`` (internal id),
     ``state``, ``start`` and ``end`` (first and last frame), ``percent_before`` and ``percent_after`` (on the frame before
     the span and on its last), ``dealt_before`` and ``dealt_after`` (percent dealt to the player by then, from some
-    start), ``moves_before`` and ``moves_after`` (with how many moves, see ``_count_moves``), ``dies`` (the frame on which a
+    start), ``moves_before`` and ``moves_after`` (with how many moves, see ``_side_totals``), ``dies`` (the frame on which a
     stock is lost; null where none is), ``dies_percent`` and ``dies_hit_by`` (``percent`` and ``last_hit_by`` on the frame
     before that), ``l_cancel`` on the first frame, ``x``, ``y`` and ``other_x`` on it, ``y_before`` on the frame before it, and
     ``x_earlier``, 30 frames before it (null that early in a game).
     """
     marks = _marks(frames).collect(engine="streaming")
-    marks = marks.with_columns(game=(~pl.col("same")).cum_sum().cast(pl.Int64))
-    marks = marks.with_columns(_count_moves(side, other).alias(f"{side}_moves") for side, other in (SIDES, SIDES[::-1]))
+    marks = marks.with_columns(
+        (~pl.col("same")).cum_sum().cast(pl.Int64).alias("game"),
+        *(expr for side in SIDES for expr in _side_damage(side)),
+    )
+    marks = marks.with_columns(expr for side, other in (SIDES, SIDES[::-1]) for expr in _side_totals(side, other))
     return pl.concat([_side_spans(marks, side, number) for number, side in enumerate(SIDES)])
 
 
@@ -96,10 +99,10 @@ def events(
 
 
 def _marks(frames: pl.LazyFrame) -> pl.LazyFrame:
-    """Frames on which a span of either side starts, a player is hit or dies, or the game ends: all that spans need."""
+    """Frames on which a span of either side starts, percent rises, a stock is lost or the game ends: all that spans need."""
     same = pl.col("replay") == pl.col("replay").shift(1)
     is_last = (pl.col("replay") != pl.col("replay").shift(-1)).fill_null(value=True)
-    wanted = [f"{side}_{name}" for side in SIDES for name in ("starts", "is_hit", "is_death")]
+    wanted = [f"{side}_{name}" for side in SIDES for name in ("starts", "rises", "is_death")]
     return (
         frames.select(FRAME_COLUMNS)
         .with_columns(same=same.fill_null(value=False), is_last=is_last)
@@ -109,20 +112,16 @@ def _marks(frames: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _side_marks(side: str) -> list[pl.Expr]:
-    names = ("character", "action_state", "action_frame", "x", "y", "percent", "stocks", "hitlag")
-    character, state, age, x, y, percent, stocks, hitlag = (pl.col(f"{side}_{name}") for name in names)
+    names = ("action_state", "action_frame", "x", "percent", "stocks")
+    state, age, x, percent, stocks = (pl.col(f"{side}_{name}") for name in names)
     was_there = pl.col("frame").shift(APPROACH_FRAMES) == pl.col("frame") - APPROACH_FRAMES
-    rise = pl.when("same").then(percent - percent.shift(1)).fill_null(0.0)
-    dealt = pl.when(is_dealt(rise, character, state, x, y, hitlag.fill_null(0.0))).then(rise).fill_null(0.0)
     starts = ~pl.col("same") | (state != state.shift(1))
     is_begun = starts | (age < age.shift(1)).fill_null(value=False)
     return [
         starts.alias(f"{side}_starts"),
         is_begun.cum_sum().alias(f"{side}_begun"),
         *(pl.col(f"{side}_{name}").shift(1).alias(f"{side}_{name}_before") for name in _BEFORE),
-        dealt.alias(f"{side}_dealt"),
-        dealt.cast(pl.Float64).cum_sum().alias(f"{side}_dealt_sum"),
-        ((dealt > 0) & is_among(HURT, f"{side}_action_state")).alias(f"{side}_is_hit"),
+        (pl.col("same") & (percent > percent.shift(1))).fill_null(value=False).alias(f"{side}_rises"),
         (pl.col("same") & (stocks < stocks.shift(1))).fill_null(value=False).alias(f"{side}_is_death"),
         pl.when(was_there).then(x.shift(APPROACH_FRAMES)).alias(f"{side}_x_earlier"),
     ]
@@ -131,8 +130,20 @@ def _side_marks(side: str) -> list[pl.Expr]:
 _BEFORE = ("percent", "y", "last_hit_by")
 
 
-def _count_moves(side: str, other: str) -> pl.Expr:
-    """How many moves have hit a side so far.
+def _side_damage(side: str) -> list[pl.Expr]:
+    """What the opponent has dealt to a side on a frame, and whether that hit it."""
+    names = ("character", "action_state", "x", "y", "percent", "percent_before", "hitlag")
+    character, state, x, y, percent, before, hitlag = (pl.col(f"{side}_{name}") for name in names)
+    rise = pl.when(f"{side}_rises").then(percent - before).otherwise(0.0)
+    is_dealt_to = is_dealt(rise, character, state, x, y, hitlag.fill_null(0.0)).fill_null(value=False)
+    return [
+        pl.when(is_dealt_to).then(rise).otherwise(0.0).cast(pl.Float64).alias(f"{side}_dealt"),
+        (is_dealt_to & is_among(HURT, f"{side}_action_state")).alias(f"{side}_is_hit"),
+    ]
+
+
+def _side_totals(side: str, other: str) -> list[pl.Expr]:
+    """How much damage has been dealt to a side so far, and with how many moves.
 
     A hit is of the same move as the one before if the opponent has stayed in one action since the frame before that one, so
     a drill is one move and two jabs are two (slippi-js's rule, ``stats/conversions.ts``).
@@ -140,7 +151,10 @@ def _count_moves(side: str, other: str) -> pl.Expr:
     is_hit, begun = pl.col(f"{side}_is_hit"), pl.col(f"{other}_begun")
     lasting = pl.when(is_hit).then(pl.when(f"{other}_starts").then(-1).otherwise(begun.cast(pl.Int64)))
     is_same = (lasting.forward_fill().shift(1) == begun).fill_null(value=False)
-    return (is_hit & ~is_same).cum_sum()
+    return [
+        pl.col(f"{side}_dealt").cum_sum().alias(f"{side}_dealt_sum"),
+        (is_hit & ~is_same).cum_sum().alias(f"{side}_moves"),
+    ]
 
 
 def _side_spans(marks: pl.DataFrame, side: str, number: int) -> pl.DataFrame:

@@ -18,7 +18,7 @@ HELD = states((223, 232), (266, 292), (327, 338))
 PUNISHES = (*MOVES, *SPECIALS, "pummel", "forward throw", "back throw", "up throw", "down throw", "other")
 """Moves that a punish opens or kills with; ``other``: items, and what the game does not name."""
 
-_ATTACK_IDS: dict[str, tuple[int, ...]] = {
+ATTACK_IDS: dict[str, tuple[int, ...]] = {
     "jab": (2, 3, 4, 5),
     **{name: (number,) for number, name in enumerate(list(MOVES)[1:13], 6)},
     **{name: (number,) for number, name in enumerate(SPECIALS, 18)},
@@ -42,13 +42,13 @@ def find_stocks(side: Side, found: Found) -> None:
     begun = np.maximum.accumulate(begins)[np.searchsorted(acts.row, lost, "right") - 1]
     found.add(side, "stock lost", lost, value=(lost - begun) / FRAMES_PER_SECOND)
     for name, died in DEATHS.items():
-        found.add(side, name, lost[np.isin(side["action_state"][lost], died)])
+        found.add(side, name, lost[np.isin(side.state[lost], died)])
 
 
 def find_punishes(side: Side, found: Found, openings: Rows, kills: Rows) -> None:
     """The player's conversions by the move that opened them, and by the one that killed (the game's "last attack landed")."""
     by = _MOVE_OF_ATTACK[side["last_attack_landed"][openings]]
-    by[HELD[side.other["action_state"][openings]]] = PUNISHES.index("grab")
+    by[HELD[side.other.state[openings]]] = PUNISHES.index("grab")
     found.add(side, _numbers(found, "opening by")[by], openings)
     found.add(side, _numbers(found, "kill by")[_MOVE_OF_ATTACK[side["last_attack_landed"][kills]]], kills)
 
@@ -60,7 +60,7 @@ def _numbers(found: Found, prefix: str) -> Values:
 def _move_of_attack() -> Values:
     """[256] the place in ``PUNISHES`` of every attack id."""
     places = np.full(256, PUNISHES.index("other"), np.int16)
-    for name, numbers in _ATTACK_IDS.items():
+    for name, numbers in ATTACK_IDS.items():
         places[list(numbers)] = PUNISHES.index(name)
     return places
 

@@ -259,9 +259,14 @@ def test_order_workers_archives_and_salt_do_not_change_the_data(
         with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
             for number, path in enumerate(order):
                 archive.write(path, f"{number}.slp")
+    first = ingest([tmp_path / "in"], tmp_path / "store-0", options())
+    before = os.times()
+    second = ingest(loose[::-1], tmp_path / "store-1", options(workers=2))
+    of_workers = os.times().children_user - before.children_user
+    assert second.cpu_seconds > of_workers > 2 * first.cpu_seconds  # they import all anew
     reports = [
-        ingest([tmp_path / "in"], tmp_path / "store-0", options()),
-        ingest(loose[::-1], tmp_path / "store-1", options(workers=2)),
+        first,
+        second,
         ingest([tmp_path / "forward.zip"], tmp_path / "store-2", options()),
         ingest([tmp_path / "backward.zip"], tmp_path / "store-3", options()),
     ]

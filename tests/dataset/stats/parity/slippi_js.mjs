@@ -1,45 +1,37 @@
-// Statistics of slippi-js (npm @slippi/slippi-js) for the replays that standard input names, one path a line.
-// Writes one line of JSON for each: {path, players: {port: {...}}}, or {path, error}.
+// What slippi-js counts in the replays that standard input names, one path a line: one line of JSON for each.
+// The argument is the folder whose node_modules hold the package.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
-import { join } from "node:path";
+import { resolve } from "node:path";
 
-const folder = process.argv[2]; // the folder whose node_modules hold slippi-js
-const { SlippiGame } = createRequire(join(folder, "package.json"))("@slippi/slippi-js/node");
+const { SlippiGame } = createRequire(resolve(process.argv[2], "package.json"))("@slippi/slippi-js/node");
 
-function playerStats(stats, index) {
-  const of = (list) => list.filter((each) => each.playerIndex === index);
-  const actions = of(stats.actionCounts)[0];
-  const overall = of(stats.overall)[0];
-  const suffered = of(stats.conversions); // playerIndex of a conversion is whom it was done to
+function countsOf(stats, index) {
+  const own = (list) => list.find((each) => each.playerIndex === index);
+  // The playerIndex of a conversion is that of its victim.
   const made = stats.conversions.filter((each) => each.playerIndex !== index);
-  const kinds = (type) => made.filter((each) => each.openingType === type).length;
+  const opened = (type) => made.filter((each) => each.openingType === type).length;
+  const { inputCounts, conversionCount, successfulConversions, killCount, totalDamage } = own(stats.overall);
   return {
-    actions,
-    inputs: overall.inputCounts,
-    openings: overall.conversionCount,
-    conversions: overall.successfulConversions.count,
-    kills: overall.killCount,
-    kill_percents: made.filter((each) => each.didKill).map((each) => each.endPercent),
-    damage: overall.totalDamage,
-    neutral_wins: kinds("neutral-win"),
-    counter_attacks: kinds("counter-attack"),
-    trades: kinds("trade"),
-    stocks_lost: of(stats.stocks).filter((each) => each.endFrame != null).length,
-    kills_against: suffered.filter((each) => each.didKill).length,
-    starts: made.map((each) => each.startFrame),
-    moves: made.map((each) => each.moves.length),
+    actions: own(stats.actionCounts),
+    inputs: inputCounts,
+    openings: conversionCount,
+    conversions: successfulConversions.count,
+    kills: killCount,
+    killPercent: made.filter((each) => each.didKill).reduce((sum, each) => sum + each.endPercent, 0),
+    damage: totalDamage,
+    neutralWins: opened("neutral-win"),
+    counterAttacks: opened("counter-attack"),
+    trades: opened("trade"),
+    openedBy: made.filter((each) => each.moves.length).map((each) => each.moves[0].moveId),
+    killedBy: made.filter((each) => each.didKill && each.moves.length).map((each) => each.moves.at(-1).moveId),
+    stocksLost: stats.stocks.filter((each) => each.playerIndex === index && each.endFrame != null).length,
   };
 }
 
 for await (const path of createInterface({ input: process.stdin })) {
-  try {
-    const game = new SlippiGame(path);
-    const stats = game.getStats();
-    const players = game.getSettings().players.map(({ playerIndex, port }) => [port, playerStats(stats, playerIndex)]);
-    const found = { path, frames: stats.playableFrameCount, players: Object.fromEntries(players) };
-    process.stdout.write(JSON.stringify(found) + "\n");
-  } catch (error) {
-    process.stdout.write(JSON.stringify({ path, error: String(error) }) + "\n");
-  }
+  const game = new SlippiGame(path);
+  const stats = game.getStats();
+  const players = game.getSettings().players.map(({ playerIndex, port }) => [port, countsOf(stats, playerIndex)]);
+  process.stdout.write(JSON.stringify({ path, players: Object.fromEntries(players) }) + "\n");
 }
