@@ -17,6 +17,8 @@ STATS_EXAMPLES = examples(
     "exphil stats --store data/mewtwo --query conduct --character mewtwo --split train --games 200",
     'exphil stats --store data/mewtwo --sql "SELECT split, COUNT(*) AS games FROM replays GROUP BY split"',
     "exphil stats --store data/mewtwo --html card.html",
+    "exphil stats --query likeness --run first --against data/mewtwo --html likeness.html",
+    "exphil stats --query likeness --replays arena-replays --character mewtwo --against data/mewtwo",
 )
 ENCODE_EXAMPLES = examples(
     "exphil encode --store data/mewtwo --codec joint",
@@ -66,11 +68,14 @@ def verify_command(
 
 
 def stats_command(
-    store: Annotated[str, typer.Option(help="Folder or URL of the store.", show_default=False)],
+    store: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL of the store; --query likeness takes --against instead.", show_default=False),
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(
-            metavar="[summary|characters|stages|matchups|actions|techniques|quality|conduct]",
+            metavar="[summary|characters|stages|matchups|actions|techniques|quality|conduct|likeness]",
             help="What to ask.",
             show_default="summary",
         ),
@@ -92,21 +97,53 @@ def stats_command(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="[train|val|test]", help="Conduct in this split.", show_default="the whole store"),
+        typer.Option(
+            metavar="[train|val|test]", help="Conduct or likeness in this split.", show_default="the whole store"
+        ),
     ] = None,
     games: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=1000,
-            help="Conduct in at most so many games, chosen by hash: more games include fewer.",
-            show_default="50",
+            help="Conduct, or people beside a bot, in at most so many games, chosen by hash: more games include fewer.",
+            show_default="50, 200 for likeness",
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Likeness of this run: of its own games, in RUN/replays.",
+            show_default=False,
+            rich_help_panel="A bot beside people (--query likeness)",
+        ),
+    ] = None,
+    replays: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Likeness of the bot in these games: a folder of replays, or a store.",
+            show_default=False,
+            rich_help_panel="A bot beside people (--query likeness)",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="Folder or URL of a store with people who play the bot's character.",
+            show_default=False,
+            rich_help_panel="A bot beside people (--query likeness)",
         ),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", dir_okay=False, help="Write an HTML page about the whole store instead.", show_default=False
+            metavar="FILE",
+            dir_okay=False,
+            help="Write an HTML page: about the whole store instead of a query, or also about the likeness.",
+            show_default=False,
         ),
     ] = None,
     as_csv: Annotated[
@@ -122,17 +159,41 @@ def stats_command(
     from dataset.stats import queries
     from dataset.store.store import Store
 
-    for name, value in (("--split", split), ("--games", games)):
-        if value is not None and query != "conduct":
-            raise ConfigError(f"{name} {value}: concerns --query conduct alone; leave it out")
+    if query == "likeness":
+        for name, is_given in (("--store", store is not None), ("--sql", sql is not None), ("--by-player", by_player)):
+            if is_given:
+                raise ConfigError(f"{name}: has no effect with --query likeness, which takes --against; leave it out")
+        _require_one_output(as_csv=as_csv, as_json=as_json)
+        from dataset.stats.likeness.report import report_likeness
+
+        report_likeness(
+            run=run,
+            replays=replays,
+            against=against,
+            character=character,
+            port=port,
+            split=split,
+            games=games,
+            html=html,
+            as_csv=as_csv,
+            as_json=as_json,
+        )
+        return
+    for name, value in (("--run", run), ("--replays", replays), ("--against", against)):
+        if value is not None:
+            raise ConfigError(f"{name} {value}: concerns --query likeness alone; leave it out")
+    if store is None:
+        raise ConfigError("--store: every query but likeness needs a store, found none; give its folder or URL")
+    for name, number in (("--split", split), ("--games", games)):
+        if number is not None and query != "conduct":
+            raise ConfigError(f"{name} {number}: concerns the queries conduct and likeness alone; leave it out")
     is_narrowed = character is not None or by_player or port is not None
     if sql is not None and (query is not None or is_narrowed):
         raise ConfigError(
             "--sql: replaces --query, --character, --by-player and --port, so they cannot take effect beside it; drop "
             "them"
         )
-    if as_csv and as_json:
-        raise ConfigError("--csv and --json: one output at a time; drop one")
+    _require_one_output(as_csv=as_csv, as_json=as_json)
     opened = Store(store)
     if html is not None:
         if sql is not None or query is not None or is_narrowed or as_csv:
@@ -168,6 +229,13 @@ def stats_command(
         show_frame(rows)
         if rows.is_empty():
             typer.echo(f"no rows; '{command_line('stats', '--store', store)}' says what the store holds", err=True)
+
+
+def _require_one_output(*, as_csv: bool, as_json: bool) -> None:
+    from dataset.errors import ConfigError
+
+    if as_csv and as_json:
+        raise ConfigError("--csv and --json: one output at a time; drop one")
 
 
 def encode_command(

@@ -87,6 +87,12 @@ KEYS: dict[str, dict[str, str]] = {
         "recoveries recovered techniques",
         "rows[].conduct.techniques.teleport": "count tries share per_minute",
     },
+    "stats --query likeness": {
+        "": "rows character bot people html",
+        "rows[]": "statistic unit verdict outside bot bot_low bot_high people people_low people_high definition",
+        "bot": "games games_there minutes",
+        "people": "games games_there minutes",
+    },
     "stats --html": {
         "": "html bytes",
     },
@@ -191,6 +197,7 @@ COMMANDS = {
     "inspect": "inspect --store store --frames 0:2",
     "stats": "stats --store store",
     "stats --query conduct": "stats --store store --query conduct",
+    "stats --query likeness": "stats --query likeness --replays store --character mewtwo --against store",
     "stats --html": "stats --store store --html card.html",
     "train": f"train --name one {TINY}",
     "train --show-config": "train --show-config",

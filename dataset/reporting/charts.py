@@ -64,6 +64,74 @@ def columns(counts: Sequence[int], labels: Mapping[int, str], what: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Heap:
+    """Values that a histogram is of, with a figure of them that is marked below it."""
+
+    name: str
+    colour: int
+    values: Sequence[float]
+    figure: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+def histograms(heaps: Sequence[Heap], what: str, *, num_bins: int = 18) -> str:
+    """Histograms on top of each other, each of shares of its own values, above their figures with intervals.
+
+    The scale leaves out the outermost 1 % of values on each side; they count in the first and last columns.
+    """
+    parts = [_middle(heap.values) for heap in heaps if len(heap.values)]
+    marked = [v for heap in heaps for v in (heap.figure, *(heap.interval or ())) if v is not None]
+    ends = [end for part in parts for end in part] + marked
+    if not ends:
+        return '<p class="none">none</p>'
+    height = CHART_HEIGHT + 12 * len(heaps) + 18
+    across = Axis.over(ends, 4, CHART_WIDTH - 4, room=0.02)
+    step = (across.high - across.low) / num_bins
+    drawn, lines = [], []
+    for heap in heaps:
+        places = [min(max(int((value - across.low) / step), 0), num_bins - 1) for value in heap.values]
+        drawn.append([places.count(number) / max(1, len(places)) for number in range(num_bins)])
+    top = max(max(shares) for shares in drawn) or 1.0
+    for number, (heap, shares) in enumerate(zip(heaps, drawn, strict=True)):
+        lines.append(_steps(shares, top, heap))
+        y = CHART_HEIGHT + 8 + 12 * number
+        if heap.interval is not None:
+            low, high = (across.place(end) for end in heap.interval)
+            stroke = f'stroke="var(--c{heap.colour})" stroke-width="4" opacity=".5"'
+            lines.append(f'<path d="M{low:.1f} {y}H{max(high, low + 1):.1f}" {stroke}/>')
+        if heap.figure is not None:
+            lines.append(f'<circle cx="{across.place(heap.figure):.1f}" cy="{y}" r="4" fill="var(--c{heap.colour})"/>')
+    lines.append(f'<line x1="0" x2="{CHART_WIDTH}" y1="{CHART_HEIGHT}" y2="{CHART_HEIGHT}"/>')
+    lines += [
+        f'<text x="{across.place(tick):.1f}" y="{height - 3}" text-anchor="middle">{_tick(tick)}</text>'
+        for tick in across.ticks()[:: 2 if len(across.ticks()) > 5 else 1]
+        if 14 < across.place(tick) < CHART_WIDTH - 14
+    ]
+    label = f'role="img" aria-label="{escape(what)}"'
+    return f'<svg viewBox="0 0 {CHART_WIDTH} {height}" {label}>{"".join(lines)}</svg>'
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of values without the outermost 1 % on each side."""
+    ordered = sorted(values)
+    cut = len(ordered) // 100
+    return ordered[cut], ordered[-1 - cut]
+
+
+def _steps(shares: Sequence[float], top: float, heap: Heap) -> str:
+    """The outline of a histogram, filled."""
+    width = (CHART_WIDTH - 8) / len(shares)
+    path = [f"M4 {CHART_HEIGHT}"]
+    for number, share in enumerate(shares):
+        path.append(f"V{CHART_HEIGHT * (1 - share / top):.1f}H{4 + (number + 1) * width:.1f}")
+    colour = f"var(--c{heap.colour})"
+    return (
+        f'<path d="{"".join(path)}V{CHART_HEIGHT}Z" fill="{colour}" fill-opacity=".35" stroke="{colour}">'
+        f"<title>{escape(heap.name)}</title></path>"
+    )
+
+
 def heat_map(counts: Mapping[tuple[int, int], int], radius: int, what: str) -> str:
     """Counts by cell (x to the right, y upwards, both ``-radius`` to ``radius``), shaded by the logarithm."""
     side = 2 * radius + 1

@@ -99,6 +99,14 @@ svg text { fill: var(--soft); font-size: 11px; }
 svg text.name { fill: var(--ink); font-size: 12px; }
 svg polyline { fill: none; stroke-width: 2; }
 .discs { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 18px 22px;
+  margin-top: .8rem; }
+.plots figure { max-width: none; }
+.plots figcaption { text-align: left; overflow-wrap: anywhere; }
+.plots small { color: var(--soft); }
+summary { cursor: pointer; font-weight: 700; }
+ol { padding-left: 1.4rem; }
+ol li { margin: .35rem 0; max-width: 90ch; }
 figure { max-width: 300px; width: 100%; margin: auto; }
 figcaption { text-align: center; font-size: .88rem; }
 .disc path { stroke: var(--line); }

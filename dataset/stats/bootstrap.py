@@ -18,6 +18,13 @@ class Rate:
     high: float | None
 
 
+def draw(num_clusters: int, size: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """How often each cluster is drawn when ``size`` of them are, with replacement, again and again: [resamples, clusters]."""
+    random = np.random.default_rng(seed)
+    times = random.multinomial(size, np.full(num_clusters, 1 / num_clusters), size=resamples)
+    return times.astype(np.float64)
+
+
 class Bootstrap:
     """Sums over clusters of games, and the same sums over clusters drawn with replacement.
 
@@ -29,9 +36,7 @@ class Bootstrap:
     def __init__(self, sums: Mapping[str, NDArray[np.float64]], seed: int) -> None:
         self._sums = sums
         num_clusters = len(next(iter(sums.values())))
-        random = np.random.default_rng(seed)
-        times = random.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=RESAMPLES)
-        self._times = times.astype(np.float64)  # how often each cluster is drawn, [RESAMPLES, clusters]
+        self._times = draw(num_clusters, num_clusters, seed)
 
     def total(self, name: str) -> float:
         """A sum over all clusters."""

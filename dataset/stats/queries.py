@@ -54,7 +54,7 @@ def query(
 
 def _query(store: Store, name: str, character: Character | None, *, by_player: bool, port: int | None) -> pl.DataFrame:
     if name not in QUERIES:
-        raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, conduct, or --sql")
+        raise ConfigError(f"query '{name}': unknown; use one of {', '.join(QUERIES)}, conduct, likeness, or --sql")
     if character is not None:
         _require_picked(store, character)
     if not by_player and port is None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.layout import LEDGE_X
 from dataset.melee.controller import A, Z
 from dataset.melee.ids import NUM_ACTION_STATES
 
@@ -50,9 +49,9 @@ def in_air(state: NDArray[Any], on_ground: NDArray[Any]) -> Flags:
     return found
 
 
-def is_off_stage(x: NDArray[Any], y: NDArray[Any], stage: NDArray[Any]) -> Flags:
-    """Whether a player in the air there is beyond a ledge or under the stage; never beyond one on a stage that is not legal."""
-    found: Flags = (np.abs(x) > LEDGE_X[stage]) | (y < -BELOW_FLOOR)
+def is_off_stage(x: NDArray[Any], y: NDArray[Any], ledge: NDArray[Any]) -> Flags:
+    """Whether a player in the air there is beyond a ledge (``LEDGE_X``; never if that is nan) or under the stage."""
+    found: Flags = (np.abs(x) > ledge) | (y < -BELOW_FLOOR)
     return found
 
 

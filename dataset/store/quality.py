@@ -159,8 +159,13 @@ def _pulls(trigger: NDArray[Any]) -> int:
 
 def _moves(x: NDArray[Any], y: NDArray[Any]) -> int:
     """How often a stick comes to another direction than the frame before; back to the middle is none."""
-    zones = 3 * _sign(x) + _sign(y)
+    zones = stick_zones(x, y)
     return int(np.count_nonzero((zones[1:] != zones[:-1]) & (zones[1:] != 0)))
+
+
+def stick_zones(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int8]:
+    """Where a stick is: 3 × right (1) or left (-1) + up (1) or down (-1), so 0 in the middle and -4 to 4 around it."""
+    return 3 * _sign(x) + _sign(y)
 
 
 def _sign(axis: NDArray[Any]) -> NDArray[np.int8]:

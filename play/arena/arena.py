@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing, require_writable
+from dataset.io.runs import find_run
 from dataset.melee.ids import STAGES, character_from_name, stage_from_name
 from dataset.schema import FRAMES_PER_SECOND
 from dataset.stats.conduct.conduct import Conduct, TechniqueCounts, joined_counts
@@ -24,7 +25,6 @@ from play.runtime.load import Say
 from play.runtime.rows import load_rows
 from play.signals import stopped_by_signals
 from play.worlds.world import World, WorldKind
-from train.runs.run_folder import find_run
 
 SELF = "self"
 """What ``--against`` may be in every world, beside a run and the world's own player."""

@@ -6,9 +6,10 @@ Measured are players of the run's character in the train split: these are the ga
 from collections.abc import Sequence
 
 from dataset.io.child import run_child
+from dataset.io.runs import find_run
 from dataset.stats.conduct.conduct import Conduct
 from play.runtime.load import Say
-from train.runs.run_folder import find_run, load_record
+from train.runs.run_folder import load_record
 
 
 def measure_imitated(runs: Sequence[str], store: str, say: Say) -> list[Conduct]:

@@ -21,11 +21,12 @@ from dataset.codecs.registry import get_codec
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.features.layout import RAW_NAMES
 from dataset.io.atomic import sha256_of
+from dataset.io.runs import find_run
 from dataset.reporting.terminal import command_line
 from play.agent.agent import Agent, Players, Stepper
 from play.options import PlayOptions
 from train.config.run_config import STREAM
-from train.runs.run_folder import GRAPH, find_run, load_record
+from train.runs.run_folder import GRAPH, load_record
 
 if TYPE_CHECKING:
     from play.runtime.onnx_stepper import GraphStepper

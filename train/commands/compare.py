@@ -113,12 +113,13 @@ def compare(
 
     If it was stopped, the same command continues.
     """
+    from dataset.io.runs import find_run
     from dataset.store.store import Store
     from train.compare.arena import arena_of
     from train.compare.plan import Plan
     from train.compare.variants import backbone_configs, parse_backbones, plan_runs
     from train.data.stores import find_store
-    from train.runs.run_folder import find_run, load_record
+    from train.runs.run_folder import load_record
 
     series, settings = options.gathered(Series, flags), options.given(flags)
     arena = arena_of(series.arena, series.games)

@@ -58,9 +58,9 @@ def hub(
     from dataclasses import asdict
 
     from dataset.io.hub import open_for_pull, open_for_push
+    from dataset.io.runs import find_run
     from dataset.store.sync import store_down, store_up
     from train.runs.hub import pull_run, push_run
-    from train.runs.run_folder import find_run
 
     require_known("direction", direction, ("push", "pull"))
     if direction == "push":

@@ -13,6 +13,7 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from dataset.features.layout import union_of
+from dataset.io.runs import find_run
 from dataset.store.store import Store
 from train.compare.plan import Planned
 from train.compare.results import Finished
@@ -20,7 +21,7 @@ from train.compare.variants import plan_runs, within
 from train.config.run_config import RunConfig
 from train.data.load import load_bank
 from train.data.stores import encoded_for, find_store, open_store
-from train.runs.run_folder import features_of, find_run, load_record
+from train.runs.run_folder import features_of, load_record
 
 
 def planned_on_stores(

@@ -17,10 +17,11 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from dataset.io.atomic import replacing
+from dataset.io.runs import find_run
 from dataset.melee.ids import CHARACTERS, Character, character_from_name
 from dataset.version import VERSION
 from train.config.run_config import STREAM
-from train.runs.run_folder import GRAPH, find_run, load_record
+from train.runs.run_folder import GRAPH, load_record
 
 MOST_DELAY = 30
 """Frames; the boards for delays of 18 and 21 take these only."""

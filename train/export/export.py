@@ -29,13 +29,14 @@ from torch import Tensor, nn
 from dataset.errors import CheckpointError
 from dataset.features.layout import FEATURES, INDICES
 from dataset.io.atomic import replacing, sha256_of
+from dataset.io.runs import find_run
 from train.export.folded_step import FoldedStep, leaves_of
 from train.export.sampler_graph import append_sampler
 from train.policy.backbones.base import State
 from train.policy.policy import Policy
 from train.runs.checkpoint import load_policy
 from train.runs.graph import GRAPH_BATCH, GRAPH_VERSION
-from train.runs.run_folder import GRAPH, find_run
+from train.runs.run_folder import GRAPH
 
 OPSET = 23
 """The first version with RMS norms and attention as single nodes."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from dataset.errors import ConfigError, require_known
+from dataset.io.runs import RUNS
 from dataset.version import VERSION
 from train.callbacks import Callback
 from train.config.run_config import RunConfig, differing, from_json, to_json
@@ -27,7 +28,7 @@ from train.fit.loop import Fit
 from train.measure.lookup import count_transitions
 from train.policy.components import Components, fit_persistence
 from train.runs.checkpoint import inherited, load_initial, require_unseen, run_record
-from train.runs.run_folder import LOOKUP, RUNS, load_record, save_record
+from train.runs.run_folder import LOOKUP, load_record, save_record
 
 COMPILE = ("auto", "off", "on")
 

@@ -22,12 +22,13 @@ from dataset.codecs.base import Codec
 from dataset.errors import CheckpointError, ConfigError
 from dataset.features.layout import encoder_digest
 from dataset.io.atomic import replacing
+from dataset.io.runs import find_run
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import RunConfig, from_json, to_json
 from train.policy.components import Components, Persistence
 from train.policy.config import BACKBONES, PolicyConfig
 from train.policy.policy import Policy
-from train.runs.run_folder import find_run, load_record, reading
+from train.runs.run_folder import load_record, reading
 from train.settings import shown
 
 FREE = frozenset({"dropout", "prev_dropout", "lookback"})

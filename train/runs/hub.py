@@ -13,19 +13,10 @@ from dataset.errors import CheckpointError, ConfigError
 from dataset.io.atomic import sha256_of
 from dataset.io.hub import HubRepo
 from dataset.io.remote_folder import Copied
+from dataset.io.runs import find_run
 from dataset.reporting.terminal import command_line
 from dataset.store.hub_card import HUB_CARD_NAME, MARK
-from train.runs.run_folder import (
-    GRAPH,
-    LOOKUP,
-    METRICS,
-    PAGE,
-    features_of,
-    find_run,
-    load_metrics,
-    load_record,
-    reading,
-)
+from train.runs.run_folder import GRAPH, LOOKUP, METRICS, PAGE, features_of, load_metrics, load_record, reading
 
 WEIGHTS, RECORD = "best.safetensors", "config.json"
 

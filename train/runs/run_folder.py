@@ -1,7 +1,6 @@
-"""Run folders without PyTorch, so that play needs none: finding one, and reading and writing its ``config.json``.
+"""What run folders hold, without PyTorch, so that play needs none: reading and writing ``config.json`` and other texts.
 
-A run argument is a run folder, a name under ``runs/``, or a ``.safetensors`` file in a run. A record is refused unless its
-schema, encoder and codec are this exphil's, since weights mean nothing under others.
+A record is refused unless its schema, encoder and codec are this exphil's, since weights mean nothing under others.
 """
 
 import json
@@ -16,9 +15,6 @@ from dataset.features.layout import ALL, encoder_digest
 from dataset.io.atomic import replacing
 from dataset.schema import SCHEMA_VERSION
 from train.config.run_config import STREAM, WINDOW, RunConfig, from_json
-
-RUNS = Path("runs")
-"""Where run names are looked up, under the working directory."""
 
 METRICS = "metrics.jsonl"
 """In a run folder: a line per epoch."""
@@ -55,21 +51,6 @@ def save_record(run: Path, record: Mapping[str, Any]) -> None:
     """Write ``config.json``."""
     with replacing(run / "config.json") as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def find_run(run: Path | str) -> tuple[Path, Path]:
-    """The run folder and the weights file that a run argument means."""
-    path = Path(run)
-    if path.suffix == ".safetensors" and path.is_file():
-        return path.parent, path
-    for folder in (path, RUNS / path):
-        if (folder / "config.json").is_file():
-            return folder, folder / "best.safetensors"
-    known = sorted(config.parent.name for config in RUNS.glob("*/config.json"))
-    raise CheckpointError(
-        f"run '{run}': a run folder, a name under {RUNS}/ or a .safetensors file in a run is needed, found none there; "
-        f"known runs: {', '.join(known) or 'none, train one with exphil train'}"
-    )
 
 
 def load_record(folder: Path) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 As in the arena a game is over once a side has no stocks left; what a replay records after that does not count.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,6 +19,7 @@ from dataset.stats.bootstrap import Bootstrap
 from dataset.stats.conduct.conduct import Conduct, Sums, conduct_of, sums_of
 from dataset.stats.conduct.tally import SEEN, Tally
 from dataset.stats.conduct.techniques import count_techniques
+from dataset.stats.games import Row, by_hash, in_batches
 from dataset.stats.techniques.spans import FRAME_COLUMNS
 from dataset.store.store import Store
 
@@ -79,16 +79,7 @@ def measure_people(
             f"store {store.path}: needs a game{whose}{where} to measure conduct, found none{older}; "
             "see 'exphil stats --query characters'"
         )
-    offsets, start = {}, 0
-    for shard in store.manifest.of_kind("frames"):
-        offsets[shard.path] = start
-        start += shard.frames
-    table = store.frames(_COLUMNS)
-    parts = []
-    for first in range(0, len(chosen), _AT_ONCE):
-        rows = chosen[first : first + _AT_ONCE]
-        wanted = [table.slice(offsets[row["shard"]] + row["row_start"], row["frames"]) for row in rows]
-        parts.append(_sums(pl.concat(wanted).collect(), rows, character))
+    parts = [_sums(frames.collect(), rows, character) for rows, frames in in_batches(store, chosen, _COLUMNS, _AT_ONCE)]
     sums: Sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return People(
         conduct=conduct_of(sums, Bootstrap(sums, seed=0)),
@@ -101,7 +92,7 @@ def measure_people(
 
 def _choose(
     store: Store, character: Character | None, split: str | None, most_games: int
-) -> tuple[list[dict[str, Any]], int, int]:
+) -> tuple[list[Row], int, int]:
     """Rows of the table of replays, the shortest games first; from how many; and how many more are too old."""
     wanted = [pl.col("status") == "ok"]
     if split is not None:
@@ -111,12 +102,11 @@ def _choose(
     names = ("id", "version", "frames", "shard", "row_start", *(f"character_{side}" for side in SIDES))
     found = store.replays().filter(*wanted).select(names).collect().to_dicts()
     told = [row for row in found if tuple(map(int, row["version"].split("."))) >= _SINCE]
-    told.sort(key=lambda row: hashlib.sha256(row["id"].encode()).digest())
-    chosen = sorted(told[:most_games], key=lambda row: row["frames"])
+    chosen = sorted(by_hash(told)[:most_games], key=lambda row: row["frames"])
     return chosen, len(told), len(found) - len(told)
 
 
-def _sums(frames: pl.DataFrame, rows: Sequence[dict[str, Any]], character: Character | None) -> Sums:
+def _sums(frames: pl.DataFrame, rows: Sequence[Row], character: Character | None) -> Sums:
     """What each of some games counted for the players of a character."""
     games = [_played(game) for game in frames.partition_by("replay", maintain_order=True)]
     tally = Tally(len(games))

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.layout import HITSTUN_STATES, RAW_ROW
+from dataset.features.layout import HITSTUN_STATES, LEDGE_X, RAW_ROW
 from dataset.melee.controller import BUTTONS
 from dataset.melee.damage import is_dealt
 from dataset.melee.ids import NUM_ACTION_STATES
@@ -142,7 +142,7 @@ class Tally:
     ) -> None:
         """Count time off the stage, and whether each trip there ended back on it."""
         is_air = in_air(state, seen["on_ground"]) & is_present
-        is_off = is_air & is_off_stage(seen["x"], seen["y"], stage.astype(np.intp)[:, None])
+        is_off = is_air & is_off_stage(seen["x"], seen["y"], LEDGE_X[stage.astype(np.intp)][:, None])
         self.off_stage += is_off
         self._is_off |= is_off
         is_back = self._is_off & is_present & ~is_air

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dataset.melee.controller import STICK_RANGE
 from dataset.stats.rules import Flags, states
 from dataset.stats.techniques.found import Found
 from dataset.stats.techniques.sides import Rows, Side, Values
@@ -10,7 +11,6 @@ HURT = states((75, 91), (185, 185), (193, 193))
 """Hitstun, and hit while lying."""
 CROUCHES = (39, 40)
 """Crouching, and holding it: a hit then knocks back less."""
-STICK_RANGE = 80.0
 
 
 def find_hit_responses(side: Side, found: Found) -> None:
@@ -19,33 +19,30 @@ def find_hit_responses(side: Side, found: Found) -> None:
     A launch is a hit after which the player is in the air and knocked up or down; DI is its stick on the last frame of
     hitlag, which is where the game reads it: in 1,377 launches of real games it explains the new angle to within a degree.
     """
-    tables, hitlag = side.tables, side["hitlag"]
-    was = tables.before(hitlag)
-    is_hit = (hitlag > 0) & (was == 0) & (side["percent"] > tables.before(side["percent"]))
-    hits = np.flatnonzero(is_hit)
-    hits = hits[HURT[side["action_state"][hits]]]
-    ends = np.flatnonzero((hitlag == 0) & (was > 0))
+    tables, hitlag, percent = side.tables, side["hitlag"], side["percent"]
+    lag = np.flatnonzero(hitlag > 0)
+    lag = lag[(lag > 0) & (lag + 1 < len(hitlag))]
+    hits = lag[(hitlag[lag - 1] == 0) & (percent[lag] > percent[lag - 1])]
+    hits = hits[HURT[side.state[hits]]]
+    ends = lag[hitlag[lag + 1] == 0] + 1
     place = np.searchsorted(ends, hits, "right")
-    hits, place = hits[place < len(ends)], place[place < len(ends)]
-    launches = ends[place]
-    is_whole = tables.game(launches) == tables.game(hits)
+    hits, launches = hits[place < len(ends)], ends[place[place < len(ends)]]
+    is_whole = (tables.game(launches) == tables.game(hits)) & (tables.game(hits - 1) == tables.game(hits))
     hits, launches = hits[is_whole], launches[is_whole]
     was_grounded = side["on_ground"][hits - 1] != 0
-    crouched = np.isin(side["action_state"][hits - 1], CROUCHES)
+    crouched = np.isin(side.state[hits - 1], CROUCHES)
     found.add(side, "crouch cancel", hits[was_grounded], crouched[was_grounded])
-    _find_sdi(side, found, hits, launches)
+    _find_sdi(side, found, hits, launches, lag)
     _find_di(side, found, launches)
 
 
-def _find_sdi(side: Side, found: Found, hits: Rows, launches: Rows) -> None:
+def _find_sdi(side: Side, found: Found, hits: Rows, launches: Rows, lag: Rows) -> None:
     """Hits with how often the stick came to a new direction within the hitlag; a success if it ever did.
 
     Back to the middle is none, nor from a diagonal to one of its own two sides (slippistats's rule). The frame of the hit
     itself is not in the hitlag yet.
     """
-    zones = side.zones
-    is_input = _SDI[side.tables.before(zones) + 4, zones + 4]
-    inputs = np.flatnonzero(is_input & (side["hitlag"] > 0))
+    inputs = lag[_SDI[side.zones[lag - 1] + 4, side.zones[lag] + 4]]
     count = np.searchsorted(inputs, launches) - np.searchsorted(inputs, hits + 1)
     found.add(side, "sdi", hits, count > 0, count)
 
@@ -57,7 +54,7 @@ def _find_di(side: Side, found: Found, launches: Rows) -> None:
     """
     last = launches - 1
     x, y = (side[f"speed_attack_{axis}"][last].astype(np.float64) for axis in "xy")
-    is_launch = (y != 0) & (side["on_ground"][launches] == 0) & HURT[side["action_state"][launches]]
+    is_launch = (y != 0) & (side["on_ground"][launches] == 0) & HURT[side.state[launches]]
     x, y, last = x[is_launch], y[is_launch], last[is_launch]
     stick_x, stick_y = (side[f"main_{axis}"][last] / STICK_RANGE for axis in "xy")
     across = (stick_y * x - stick_x * y) / np.hypot(x, y)
@@ -65,9 +62,9 @@ def _find_di(side: Side, found: Found, launches: Rows) -> None:
 
 
 def _sdi_inputs() -> Flags:
-    """[9, 9] by the zone before and the zone now, each + 4, whether the game moves the player."""
+    """[9, 9] by the zone before and the zone now (``stick_zones``), each + 4, whether the game moves the player."""
     zones = np.arange(9) - 4
-    right, up = np.sign(zones) * ((np.abs(zones) + 1) // 3), np.zeros(9, np.int64)
+    right = np.sign(zones) * ((np.abs(zones) + 1) // 3)
     up = zones - 3 * right
     inputs = np.zeros((9, 9), np.bool_)
     for old in range(9):

@@ -41,22 +41,27 @@ def find_in_frames(
     l_cancels, wavedashes = (Moments.of(events.filter(technique=name)) for name in TIMED)
     openings, kills = Moments.of(conversions, "start"), Moments.of(conversions.filter("is_kill"), "end")
     for tables in Tables.split(frames):
-        for number in range(len(SIDES)):
-            side = Side(tables, number)
+        for side in (Side(tables, number) for number in range(len(SIDES))):
             for finder in FINDERS:
                 finder(side, found)
-            find_timings(side, found, tables.rows(l_cancels, number), tables.rows(wavedashes, number))
-            find_punishes(side, found, tables.rows(openings, number), tables.rows(kills, number))
+            find_timings(side, found, *(tables.rows(moments, side.number) for moments in (l_cancels, wavedashes)))
+            find_punishes(side, found, *(tables.rows(moments, side.number) for moments in (openings, kills)))
             untold.append(_untold(side))
     return found.events(), found.sums(), pl.concat(untold)
 
 
 def _untold(side: Side) -> pl.DataFrame:
     players, techniques = [np.empty(0, np.int64)], list[str]()
-    for needs in {about.needs for about in ABOUT.values() if about.needs}:
+    for needs, names in _NEEDS.items():
         games = np.flatnonzero(~side.tables.tells([f"{side.prefix}_{name}" for name in needs]))
-        names = [name for name, about in ABOUT.items() if about.needs == needs]
         players.append(np.repeat(side.tables.players(games, side.number), len(names)))
         techniques += names * len(games)
     columns = {"player": np.concatenate(players), "technique": techniques}
     return pl.DataFrame(columns, schema={"player": pl.Int64, "technique": pl.String})
+
+
+_NEEDS = {
+    needs: [name for name, about in ABOUT.items() if about.needs == needs]
+    for needs in {about.needs for about in ABOUT.values() if about.needs}
+}
+"""Techniques by the columns that they need."""

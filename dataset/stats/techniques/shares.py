@@ -2,29 +2,32 @@
 
 import numpy as np
 
+from dataset.features.layout import LEDGE_X
 from dataset.melee.controller import START
 from dataset.schema import CONTROLLER_NAMES, FIRST_CONTROLLED_FRAME
 from dataset.stats.rules import ATTACKS, AWAY, FREEZE_FRAMES, Flags, in_air, is_able, is_off_stage, presses_attack
 from dataset.stats.techniques.found import Found
-from dataset.stats.techniques.sides import Side, stick_zones
-from dataset.store.quality import TRIGGER_ZONE
+from dataset.stats.techniques.sides import Side
+from dataset.store.quality import TRIGGER_ZONE, stick_zones
 
 
 def find_shares(side: Side, found: Found) -> None:
     """Where a player is: nearer the centre than the opponent, or off the stage, and whether it comes back."""
-    tables, state = side.tables, side["action_state"]
+    tables, state = side.tables, side.state
     is_here = ~AWAY[state]
-    are_both = is_here & ~AWAY[side.other["action_state"]]
+    are_both = is_here & ~AWAY[side.other.state]
+    together = tables.totals(are_both)
     is_nearer = are_both & (np.abs(side["x"]) < np.abs(side.other["x"]))
     found.sum(
         side,
         "stage control",
         count=tables.totals(is_nearer),
-        tries=tables.totals(are_both),
-        rated=tables.totals(are_both),
+        tries=together,
+        rated=together,
     )
+    ledge = np.repeat(LEDGE_X[tables["stage"][tables.first]], tables.lengths)
     is_air = in_air(state, side["on_ground"])
-    is_off = is_air & is_off_stage(side["x"], side["y"], tables["stage"])
+    is_off = is_air & is_off_stage(side["x"], side["y"], ledge)
     present = tables.totals(is_here)
     found.sum(side, "off stage", count=tables.totals(is_off), tries=present, rated=present)
     _find_recoveries(side, found, is_off, is_here & ~is_air)
@@ -34,7 +37,7 @@ def _find_recoveries(side: Side, found: Found, is_off: Flags, is_back: Flags) ->
     """Times off the stage that ended, when they did; a success if on the stage or its ledge, and not in the loss of a stock."""
     is_end = is_back.copy()
     is_end[side.losses] = True
-    off, ends = np.flatnonzero(is_off), np.flatnonzero(is_end)
+    off, ends = (np.flatnonzero(flags[1:] & ~flags[:-1]) + 1 for flags in (is_off, is_end))
     place = np.searchsorted(ends, off)
     off, place = off[place < len(ends)], place[place < len(ends)]
     same_game = side.tables.game(off) == side.tables.game(ends[place])
@@ -46,13 +49,16 @@ def _find_recoveries(side: Side, found: Found, is_off: Flags, is_back: Flags) ->
 def find_freezes(side: Side, found: Found) -> None:
     """Time able to act, and of it that in runs of ``FREEZE_FRAMES`` and more with the very same controller."""
     tables = side.tables
-    able = is_able(side["action_state"], side["hitlag"])
+    able = is_able(side.state, side["hitlag"])
     is_change = np.zeros(len(able), np.bool_)
     for name in CONTROLLER_NAMES:
-        is_change |= side[name] != tables.before(side[name])
+        is_change[1:] |= side[name][1:] != side[name][:-1]
     is_change[tables.first] = True
     starts = np.flatnonzero(is_change)
-    held = np.add.reduceat(able, starts, dtype=np.int64)
+    ends = np.append(starts[1:], len(able))
+    is_long = ends - starts >= FREEZE_FRAMES
+    starts, ends = starts[is_long], ends[is_long]
+    held = np.array([np.count_nonzero(able[start:end]) for start, end in zip(starts, ends, strict=True)], np.int64)
     frozen = np.bincount(tables.game(starts), np.where(held >= FREEZE_FRAMES, held, 0), len(tables.first))
     total = tables.totals(able)
     found.sum(side, "frozen", count=frozen, tries=total, rated=total)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dataset.schema import SIDES
 from dataset.stats.rules import Flags
-from dataset.store.quality import STICK_ZONE
+from dataset.store.quality import stick_zones
 
 SIDE_COLUMNS = (
     *("character", "action_state", "action_frame", "x", "y", "facing", "percent", "stocks", "on_ground", "hitlag"),
@@ -167,6 +167,11 @@ class Side:
         return Acts(row, found, before, after, frames)
 
     @cached_property
+    def state(self) -> Rows:
+        """[N] the action state, as an index into tables of all states."""
+        return self["action_state"].astype(np.intp)
+
+    @cached_property
     def losses(self) -> Rows:
         """Where a stock is lost."""
         stocks = self["stocks"]
@@ -174,7 +179,7 @@ class Side:
 
     @cached_property
     def zones(self) -> Values:
-        """[N] where the main stick is: 3 × right (1) or left (-1) + up (1) or down (-1); 0 in the middle."""
+        """[N] where the main stick is (``stick_zones``)."""
         return stick_zones(self["main_x"], self["main_y"])
 
     @cached_property
@@ -182,12 +187,3 @@ class Side:
         """[N] bits of the buttons that go down."""
         buttons = self["buttons"]
         return buttons & ~self.tables.before(buttons)
-
-
-def stick_zones(x: Values, y: Values) -> Values:
-    """Which of the eight directions a stick is held in, as ``Side.zones`` has it."""
-    return 3 * _sign(x) + _sign(y)
-
-
-def _sign(axis: Values) -> Values:
-    return (axis >= STICK_ZONE).view(np.int8) - (axis <= -STICK_ZONE).view(np.int8)

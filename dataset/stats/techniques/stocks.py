@@ -42,13 +42,13 @@ def find_stocks(side: Side, found: Found) -> None:
     begun = np.maximum.accumulate(begins)[np.searchsorted(acts.row, lost, "right") - 1]
     found.add(side, "stock lost", lost, value=(lost - begun) / FRAMES_PER_SECOND)
     for name, died in DEATHS.items():
-        found.add(side, name, lost[np.isin(side["action_state"][lost], died)])
+        found.add(side, name, lost[np.isin(side.state[lost], died)])
 
 
 def find_punishes(side: Side, found: Found, openings: Rows, kills: Rows) -> None:
     """The player's conversions by the move that opened them, and by the one that killed (the game's "last attack landed")."""
     by = _MOVE_OF_ATTACK[side["last_attack_landed"][openings]]
-    by[HELD[side.other["action_state"][openings]]] = PUNISHES.index("grab")
+    by[HELD[side.other.state[openings]]] = PUNISHES.index("grab")
     found.add(side, _numbers(found, "opening by")[by], openings)
     found.add(side, _numbers(found, "kill by")[_MOVE_OF_ATTACK[side["last_attack_landed"][kills]]], kills)
 

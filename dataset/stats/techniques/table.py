@@ -21,7 +21,7 @@ from dataset.stats.techniques.sides import COLUMNS
 from dataset.stats.techniques.spans import FRAME_COLUMNS, Games, earlier, find_spans
 from dataset.store.store import Store
 
-BATCH_FRAMES = 2_000_000
+BATCH_FRAMES = 1_000_000
 """Frames taken at a time, rounded up to a whole frame shard."""
 
 
@@ -142,26 +142,26 @@ def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
         techniques: their names.
     """
     wanted = list(techniques)
-    is_all = not set(wanted) <= set(TECHNIQUES)
-    if is_all:
-        names = frames.collect_schema().names()
-        frames = (
-            frames.select(name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in names).collect().lazy()
-        )
+    needs_frames = not set(wanted) <= set(TECHNIQUES)
+    if needs_frames:
+        there = frames.collect_schema().names()
+        read = [name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in there]
+        frames = frames.select(read).collect().lazy()
     games = find_games(frames)
-    in_spans = [name for name in TECHNIQUES if name in wanted or (is_all and name in TIMED)]
+    in_spans = [name for name in TECHNIQUES if name in wanted or (needs_frames and name in TIMED)]
     found = pl.concat([TECHNIQUES[name](games) for name in in_spans]).collect()
     who = games.spans.filter(earlier("start").is_null()).select("player", "replay", "side").collect()
     sums, untold = pl.DataFrame(schema=_SUMS_SCHEMA), pl.DataFrame(schema={"player": pl.Int64, "technique": pl.String})
-    if is_all:
-        more, sums, untold = find_in_frames(frames.collect(), found, games.conversions.collect())
+    rows = frames.collect() if needs_frames else pl.DataFrame()
+    if not rows.is_empty():
+        more, sums, untold = find_in_frames(rows, found, games.conversions.collect())
         keys = ["player", "technique"]
         found = pl.concat([found, more]).join(untold, on=keys, how="anti")
         sums = sums.join(untold, on=keys, how="anti")
     return Findings(
         *(
-            rows.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
-            for rows in (found, sums, untold)
+            table.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
+            for table in (found, sums, untold)
         )
     )
 

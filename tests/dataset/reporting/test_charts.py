@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dataset.reporting.charts import Axis, Dot, intervals
+from dataset.reporting.charts import Axis, Dot, Heap, histograms, intervals
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,26 @@ def test_the_origin_is_on_the_scale_and_marked() -> None:
     assert ">0</text>" in marked
     assert ">0</text>" not in plain
     assert marked.count("var(--soft)") == 1
+
+
+def test_histograms_lie_on_top_of_each_other_on_one_scale_with_their_figures_below() -> None:
+    heaps = [
+        Heap(name="people", colour=8, values=[0.0, 0.0, 1.0, 2.0], figure=0.75, interval=(0.5, 1.0)),
+        Heap(name="bot", colour=1, values=[10.0] * 7),
+    ]
+    drawn = histograms(heaps, "rolls", num_bins=10)
+    outlines = re.findall(r'<path d="(M4[^"]*)"', drawn)
+    assert len(outlines) == 2, "each counts as shares of its own values"
+    assert outlines[0].startswith("M4 96V48.0H"), "half of people's values are in the first column"
+    assert outlines[1].endswith("V0.0H356.0V96Z"), "all of the bot's are in the last"
+    assert drawn.count("<circle") == 1
+    assert histograms([Heap(name="nobody", colour=0, values=[])], "rolls") == '<p class="none">none</p>'
+
+
+def test_a_histogram_counts_its_outermost_values_in_the_columns_at_the_ends() -> None:
+    values = [*(float(n % 10) for n in range(500)), 1e6]
+    assert _tick_texts(histograms([Heap(name="people", colour=8, values=values)], "rolls"))[-1] == "8"
+
+
+def _tick_texts(svg: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)

@@ -1,5 +1,7 @@
 """What the finders tell of hand-made games."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -19,16 +21,29 @@ class Told(NamedTuple):
 
 
 def told(technique: str, *games: pl.DataFrame) -> list[Told]:
-    """Events of a technique, in order."""
-    rows = find(pl.concat(games).lazy(), [technique]).events.sort("replay", "frame", "side")
-    found = rows.select("side", pl.col("frame") - FIRST_FRAME, "success", "value").rows()
-    return [Told(*row) for row in found]
+    """Events of a technique in some games with different names, in order."""
+    return _told(find(pl.concat(games).lazy(), [technique]).events)
 
 
-def counted(table: pl.DataFrame, *names: str) -> dict[str, int]:
-    """How many events each technique has, of side a."""
-    events = find(table.lazy(), names).events.filter(side="a")
-    return {name: events.filter(technique=name).height for name in names}
+def told_each(technique: str, games: Iterable[pl.DataFrame]) -> list[list[Told]]:
+    """Events of a technique in each of some games, which are looked at together since that is quicker."""
+    return [_told(events) for events in _events_each([technique], games)]
+
+
+def names_each(techniques: Iterable[str], games: Iterable[pl.DataFrame]) -> list[Counter[str]]:
+    """Which of some techniques each of some games shows of side a, and how often."""
+    return [Counter(events.filter(side="a")["technique"]) for events in _events_each(list(techniques), games)]
+
+
+def _events_each(techniques: list[str], games: Iterable[pl.DataFrame]) -> list[pl.DataFrame]:
+    named = [table.with_columns(replay=pl.lit(f"game {number:03}")) for number, table in enumerate(games)]
+    events = find(pl.concat(named).lazy(), techniques).events
+    return [events.filter(replay=table["replay"][0]) for table in named]
+
+
+def _told(events: pl.DataFrame) -> list[Told]:
+    rows = events.sort("replay", "frame", "side")
+    return [Told(*row) for row in rows.select("side", pl.col("frame") - FIRST_FRAME, "success", "value").rows()]
 
 
 def figure(table: pl.DataFrame, name: str, side: str = "a") -> float | None:

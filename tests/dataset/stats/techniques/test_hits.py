@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.dataset.games import Span, game
-from tests.dataset.stats.techniques.builders import Told, figure, told, without
+from tests.dataset.stats.techniques.builders import Told, figure, told, told_each, without
 
 LAG = {"hitlag": [4.0, 3.0, 2.0, 1.0], "percent": 9.0, "speed_attack_y": 2.0}
 FLIES = {"percent": 9.0, "speed_attack_y": 2.0, "on_ground": False}
@@ -54,8 +54,8 @@ def test_sdi_counts_new_directions_of_the_stick_within_the_hitlag() -> None:
         (middle, corner, (-80, 0), middle): 2.0,
         (middle, (22, 0), middle, (0, -22)): 0.0,  # in the dead zone
     }
-    for sticks, inputs in cases.items():
-        assert told("sdi", hit(sticks=sticks)) == [Told("a", 5, inputs > 0, inputs)], sticks
+    found = told_each("sdi", [hit(sticks=sticks) for sticks in cases])
+    assert found == [[Told("a", 5, inputs > 0, inputs)] for inputs in cases.values()]
 
 
 def test_a_hit_is_crouched_into_if_the_player_crouched_on_the_frame_before() -> None:

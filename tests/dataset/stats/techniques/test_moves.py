@@ -1,29 +1,31 @@
+from collections import Counter
+
 import pytest
 
 from dataset.melee.controller import B
 from dataset.melee.ids import character_from_name
 from dataset.stats.techniques.moves import MOVES, OTHER_ACTS, SPECIALS
-from tests.dataset.games import Span, game
-from tests.dataset.stats.techniques.builders import Told, counted, figure, told, without
+from tests.dataset.games import FALCO, game
+from tests.dataset.stats.techniques.builders import Told, figure, names_each, told, told_each, without
 
+EVERY = (*MOVES, *SPECIALS, *OTHER_ACTS)
 PEACH, GAME_AND_WATCH = (character_from_name(name).internal for name in ("peach", "game_and_watch"))
 
 
-@pytest.mark.parametrize(
-    ("state", "name"),
-    [
-        *[(44, "jab"), (46, "jab"), (50, "dash attack"), (51, "forward tilt"), (55, "forward tilt"), (56, "up tilt")],
-        *[(57, "down tilt"), (58, "forward smash"), (63, "up smash"), (64, "down smash"), (65, "neutral air")],
-        *[(66, "forward air"), (67, "back air"), (68, "up air"), (69, "down air"), (212, "grab"), (214, "grab")],
-        *[(187, "getup attack"), (195, "getup attack"), (256, "ledge attack"), (233, "roll"), (234, "roll")],
-        *[(235, "spot dodge"), (252, "ledge grab"), (264, "taunt"), (265, "taunt"), (219, "forward throw")],
-        *[(220, "back throw"), (221, "up throw"), (222, "down throw")],
-    ],
-)
-def test_an_act_is_counted_by_the_state_in_which_it_begins(state: int, name: str) -> None:
-    every = (*MOVES, *SPECIALS, *OTHER_ACTS)
-    found = counted(game([(14, 5), (state, 20), (14, 5)]), *every, "move")
-    assert found == dict.fromkeys(every, 0) | {name: 1, "move": name not in OTHER_ACTS}
+STATES = {
+    **{"jab": (44, 45, 46, 47), "dash attack": (50,), "forward tilt": (51, 55), "up tilt": (56,), "down tilt": (57,)},
+    **{"forward smash": (58, 62), "up smash": (63,), "down smash": (64,), "neutral air": (65,), "forward air": (66,)},
+    **{"back air": (67,), "up air": (68,), "down air": (69,), "grab": (212, 214), "getup attack": (187, 195)},
+    **{"ledge attack": (256, 257), "roll": (233, 234), "spot dodge": (235,), "ledge grab": (252,), "taunt": (264, 265)},
+    **{"forward throw": (219,), "back throw": (220,), "up throw": (221,), "down throw": (222,)},
+}
+
+
+def test_an_act_is_counted_by_the_state_in_which_it_begins() -> None:
+    cases = [(name, state) for name, states in STATES.items() for state in states]
+    found = names_each((*EVERY, "move"), [game([(14, 5), (state, 20), (14, 5)]) for _, state in cases])
+    assert found == [Counter([name] if name in OTHER_ACTS else [name, "move"]) for name, _ in cases]
+    assert set(STATES) == {*MOVES, *OTHER_ACTS}
 
 
 def test_a_move_begun_again_without_a_pause_counts_again_and_a_long_one_once() -> None:
@@ -32,43 +34,34 @@ def test_a_move_begun_again_without_a_pause_counts_again_and_a_long_one_once() -
         Told("a", 5, None, None),
         Told("a", 15, None, None),
     ]
-    assert counted(game([(14, 5), (44, 5), (45, 9), (48, 30)]), "jab") == {"jab": 2}
+    assert names_each(EVERY, [game([(14, 5), (44, 5), (45, 9), (48, 30)])]) == [{"jab": 2}]
 
 
 def test_a_dash_attack_cut_short_by_a_grab_is_only_a_grab() -> None:
-    assert counted(game([(20, 5), (50, 3), (214, 20)]), "dash attack", "grab", "move") == {
-        "dash attack": 0,
-        "grab": 1,
-        "move": 1,
+    assert names_each((*EVERY, "move"), [game([(20, 5), (50, 3), (214, 20)])]) == [{"grab": 1, "move": 1}]
+
+
+def test_a_special_is_begun_by_b_and_told_by_the_stick() -> None:
+    sticks = {
+        **{(0, 0): "neutral special", (47, 30): "neutral special", (0, 43): "neutral special"},
+        **{(48, 0): "side special", (-80, 0): "side special", (0, 44): "up special", (60, 45): "up special"},
+        **{(0, -44): "down special"},
     }
-
-
-@pytest.mark.parametrize(
-    ("stick", "name"),
-    [
-        *[
-            ((0, 0), "neutral special"),
-            ((47, 30), "neutral special"),
-            ((48, 0), "side special"),
-            ((-80, 0), "side special"),
-        ],
-        *[((0, 44), "up special"), ((60, 45), "up special"), ((0, -44), "down special"), ((0, 43), "neutral special")],
-    ],
-)
-def test_a_special_is_begun_by_b_and_told_by_the_stick(stick: tuple[int, int], name: str) -> None:
-    pad = {"main_x": stick[0], "main_y": stick[1]}
-    table = game([(14, 5, pad), (350, 9, pad | {"buttons": [B] * 9}), (351, 9, pad)])
-    assert counted(table, *SPECIALS) == dict.fromkeys(SPECIALS, 0) | {name: 1}
-    assert counted(game([(14, 5), (350, 9)]), *SPECIALS) == dict.fromkeys(SPECIALS, 0)  # a state of its own, without B
+    pads = [{"main_x": x, "main_y": y} for x, y in sticks]
+    games = [game([(14, 5, pad), (350, 9, pad | {"buttons": [B] * 9}), (351, 9, pad)]) for pad in pads]
+    assert names_each(SPECIALS, games) == [Counter([name]) for name in sticks.values()]
+    assert names_each(SPECIALS, [game([(14, 5), (350, 9)])]) == [Counter()]  # a state of its own, without B
 
 
 def test_some_characters_have_states_of_their_own_for_common_moves() -> None:
-    float_air: list[Span] = [(25, 5, {"character": PEACH}), (344, 9, {"character": PEACH})]
-    assert counted(game(float_air), "neutral air") == {"neutral air": 1}
-    assert counted(
-        game([(14, 5, {"character": GAME_AND_WATCH}), (345, 9, {"character": GAME_AND_WATCH})]), "down tilt"
-    ) == {"down tilt": 1}
-    assert counted(game([(14, 5), (344, 9)]), "neutral air") == {"neutral air": 0}
+    states = {
+        (PEACH, 344): "neutral air",
+        (PEACH, 350): "forward smash",
+        (GAME_AND_WATCH, 345): "down tilt",
+        (FALCO, 344): None,
+    }
+    games = [game([(25, 5, {"character": who}), (state, 9, {"character": who})]) for who, state in states]
+    assert names_each(EVERY, games) == [Counter([name] if name else []) for name in states.values()]
 
 
 def test_shares_of_moves_and_their_entropy() -> None:
@@ -79,12 +72,13 @@ def test_shares_of_moves_and_their_entropy() -> None:
     assert figure(game([(44, 5), (14, 5), (44, 5)]), "move: entropy") == 0
     assert figure(table, "throw: per minute") == 0
     assert figure(without(table, "buttons"), "jab: share") is None
+    assert told("jab", without(table, "buttons")) == []
 
 
-@pytest.mark.parametrize(("after", "is_made"), [(213, True), (216, True), (14, False), (88, False)])
-def test_a_grab_is_made_if_it_holds_somebody(after: int, is_made: bool) -> None:
-    for state in (212, 214):
-        assert told("grab made", game([(14, 5), (state, 20), (after, 5)])) == [Told("a", 5, is_made, None)]
+def test_a_grab_is_made_if_it_holds_somebody() -> None:
+    cases = [(state, after) for state in (212, 214) for after in (213, 216, 14, 88)]
+    found = told_each("grab made", [game([(14, 5), (state, 20), (after, 5)]) for state, after in cases])
+    assert found == [[Told("a", 5, after in (213, 216), None)] for _, after in cases]
     assert told("grab made", game([(14, 5), (212, 20)])) == []  # the game ends first
 
 
@@ -94,23 +88,29 @@ def test_shares_of_throws() -> None:
 
 
 def test_an_air_dodge_that_lands_soon_is_counted_elsewhere() -> None:
-    assert [len(told("air dodge", game([(25, 5), (236, frames), (43, 10)]))) for frames in (2, 13, 14)] == [0, 0, 1]
+    found = told_each("air dodge", [game([(25, 5), (236, frames), (43, 10)]) for frames in (2, 13, 14)])
+    assert found == [[], [], [Told("a", 5, None, None)]]
     assert told("air dodge", game([(25, 5), (236, 9), (35, 10)])) == [Told("a", 5, None, None)]
 
 
-def test_an_edge_cancel_ends_a_landing_in_a_fall_or_teetering() -> None:
-    for state, name in ((70, "edge cancel"), (74, "edge cancel"), (43, "special landing edge cancel")):
-        for after, is_cancel in ((29, True), (245, True), (14, False), (25, False)):
-            assert [event.success for event in told(name, game([(29, 9), (state, 4), (after, 9)]))] == [is_cancel]
+@pytest.mark.parametrize(("name", "states"), [("edge cancel", (70, 74)), ("special landing edge cancel", (43,))])
+def test_an_edge_cancel_ends_a_landing_in_a_fall_or_teetering(name: str, states: tuple[int, ...]) -> None:
+    cases = [(state, after) for state in states for after in (29, 245, 14, 25)]
+    found = told_each(name, [game([(29, 9), (state, 4), (after, 9)]) for state, after in cases])
+    assert found == [[Told("a", 9, after in (29, 245), None)] for _, after in cases]
 
 
-@pytest.mark.parametrize(("state", "facing", "other", "towards"), [
-    (200, 1, 50.0, True), (200, 1, -50.0, False), (200, -1, -50.0, True), (201, 1, 50.0, False), (201, -1, 50.0, True),
-])  # fmt: skip
-def test_a_tech_roll_goes_towards_the_opponent_or_away(state: int, facing: int, other: float, towards: bool) -> None:
-    table = game([(88, 9), (state, 20, {"facing": facing})], [(14, 29, {"x": other})])
-    found = {name: [event.success for event in told(name, table)] for name in ("tech", "tech towards", "tech away")}
-    assert found == {"tech": [True], "tech towards": [towards], "tech away": [not towards]}
+def test_a_tech_roll_goes_towards_the_opponent_or_away() -> None:
+    cases = {
+        **{(200, 1, 50.0): True, (200, 1, -50.0): False, (200, -1, -50.0): True},
+        **{(201, 1, 50.0): False, (201, -1, 50.0): True},
+    }
+    games = [
+        game([(88, 9), (state, 20, {"facing": facing})], [(14, 29, {"x": other})]) for state, facing, other in cases
+    ]
+    assert told_each("tech", games) == [[Told("a", 9, True, None)]] * len(cases)
+    assert told_each("tech towards", games) == [[Told("a", 9, towards, None)] for towards in cases.values()]
+    assert told_each("tech away", games) == [[Told("a", 9, not towards, None)] for towards in cases.values()]
 
 
 def test_a_tech_in_place_and_a_miss_go_nowhere() -> None:

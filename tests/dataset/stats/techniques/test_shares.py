@@ -47,6 +47,7 @@ def test_a_recovery_ends_on_the_stage_its_ledge_or_in_the_loss_of_a_stock() -> N
     assert figure(table, "recovery: share") == 2 / 3
     assert figure(table, "off stage: share") == 40 / 64
     assert figure(without(table, "on_ground"), "recovery: share") is None
+    assert told("recovery", game([(14, 5), (29, 5, OFF)]), game([(14, 5)], replay="r2")) == []
 
 
 def test_a_freeze_is_a_second_and_more_of_the_same_controller_while_able_to_act() -> None:

@@ -7,7 +7,7 @@ import pytest
 from dataset.melee.controller import A
 from dataset.melee.ids import character_from_name
 from dataset.stats.techniques import table
-from dataset.stats.techniques.table import TECHNIQUES, technique_table
+from dataset.stats.techniques.table import TECHNIQUES, find, technique_table
 from tests.dataset.games import FALCO, MEWTWO, game
 from tests.dataset.stats.techniques.builders import without
 
@@ -109,6 +109,11 @@ def test_games_that_do_not_tell_take_no_part_in_a_rate(monkeypatch: pytest.Monke
     old = without(FakeStore.games[1], "buttons")
     monkeypatch.setattr(FakeStore, "games", (FakeStore.games[0], old))
     assert rows(technique_table(STORE), "button press") == [(FALCO, 3, 3, None, 3 / 0.5, None, None)]
+
+
+def test_no_games_hold_nothing() -> None:
+    found = find(game([(14, 5)]).clear().lazy())
+    assert [len(table) for table in found] == [0, 0, 0]
 
 
 def test_batches_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from dataset.melee.controller import L, R, Z
 from tests.dataset.games import Span, game
-from tests.dataset.stats.techniques.builders import Told, figure, told, without
+from tests.dataset.stats.techniques.builders import Told, figure, told, told_each, without
 
 
 def landing(buttons: dict[int, int], trigger: dict[int, int] | None = None, rated: int = 1) -> list[Told]:
@@ -58,19 +58,17 @@ def test_a_wavedash_is_timed_from_its_knee_bend_and_its_stick_measured() -> None
     ]
 
 
-@pytest.mark.parametrize(
-    ("shield", "frames"),
-    [
+def test_a_shield_drop_is_timed_since_the_shield_was_raised_or_struck() -> None:
+    shields: list[tuple[list[Span], float]] = [
         ([(178, 3), (179, 9)], 12.0),
         ([(178, 8)], 8.0),
         ([(178, 3), (179, 9), (181, 6), (179, 4)], 4.0),
         ([(178, 3), (179, 9), (181, 6)], 0.0),
         ([(182, 2), (179, 9)], 11.0),
-    ],
-)
-def test_a_shield_drop_is_timed_since_the_shield_was_raised_or_struck(shield: list[Span], frames: float) -> None:
-    start = 5 + sum(span[1] for span in shield)
-    assert told("shield drop", game([(14, 5), *shield, (244, 9)])) == [Told("a", start, None, frames)]
+    ]
+    found = told_each("shield drop", [game([(14, 5), *shield, (244, 9)]) for shield, _ in shields])
+    starts = [5 + sum(span[1] for span in shield) for shield, _ in shields]
+    assert found == [[Told("a", start, None, frames)] for start, (_, frames) in zip(starts, shields, strict=True)]
 
 
 def test_a_drop_without_a_shield_or_out_of_one_let_go_is_none() -> None:
@@ -84,3 +82,5 @@ def test_a_drop_without_a_shield_or_out_of_one_let_go_is_none() -> None:
 def test_values_of_several_games_and_sides_are_told_apart() -> None:
     games = [game([(179, 7), (244, 9)], [(179, 4), (244, 9)]), game([(14, 3), (179, 2), (244, 9)], replay="r2")]
     assert [(event.side, event.value) for event in told("shield drop", *games)] == [("b", 4.0), ("a", 7.0), ("a", 2.0)]
+    ends, begins = game([(14, 3), (179, 7)]), game([(244, 9)], replay="r2")
+    assert told("shield drop", ends, begins) == []
