@@ -10,9 +10,9 @@ import numpy as np
 from dataset.reporting.charts import Heap, histograms, legend, tiles
 from dataset.reporting.page import page, section
 from dataset.reporting.terminal import command_line
-from dataset.stats.likeness.compared import Compared, counts
+from dataset.stats.likeness.compared import Compared
 from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, Likeness, most_unlike
-from dataset.stats.likeness.words import line_of, shown_figure, shown_outside
+from dataset.stats.likeness.words import counts, line_of, shown_figure, shown_outside
 from dataset.stats.techniques.statistics import Measured, Statistic
 from dataset.version import VERSION
 

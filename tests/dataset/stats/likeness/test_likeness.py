@@ -3,7 +3,7 @@ import polars as pl
 
 from dataset.stats.bootstrap import Rate
 from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, Likeness, compare, most_unlike, num_drawn
-from dataset.stats.likeness.words import line_of, next_lines
+from dataset.stats.likeness.words import line_of, summary
 from dataset.stats.techniques.statistics import STATISTICS
 
 ROLLS, TAUNTS, TECHS = "roll: per minute", "taunt: per minute", "tech: share"
@@ -113,11 +113,11 @@ def test_what_to_fix_next_names_each_technique_once_in_plain_words() -> None:
     bot = players(3.0, 10, roll_count=12.0, tech_count=1.0, tech_rated=10.0)
     rows = compare(bot, PEOPLE)
     assert [row.statistic.name for row in most_unlike([*rows[:1], *rows], 9)].count(rows[0].statistic.name) == 1
-    lines = next_lines(rows)
+    first, *lines = summary(rows)
+    assert first.startswith(f"Of {len(rows)} statistics ")
     assert lines[0] == "What to fix next:"
     rolls = next(row for row in rows if row.statistic.name == ROLLS)
     assert line_of(rolls).startswith("roll: per minute is too high: 4, people's ")
     assert any("tech: share is too low: 10.0 %" in line for line in lines)
-    assert next_lines([row for row in rows if row.verdict == LIKE]) == [
-        "No statistic lies surely outside people's spread."
-    ]
+    alike = [row for row in rows if row.verdict == LIKE]
+    assert summary(alike)[1:] == ["No statistic lies surely outside people's spread."]
