@@ -40,7 +40,8 @@ def shown(unit: str, value: float | None) -> str:
     if value is None:
         return "none"
     if unit == "share":
-        return f"{value:.1%}".replace("%", " %")
+        percent = 100 * value
+        return f"{percent:.1f} %" if percent >= 0.95 or percent == 0 else f"{percent:.2g} %"
     return f"{value:.3g}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 

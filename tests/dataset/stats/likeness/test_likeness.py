@@ -1,7 +1,9 @@
 import numpy as np
 import polars as pl
+import pytest
 
 from dataset.stats.bootstrap import Rate
+from dataset.stats.likeness import likeness
 from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, Likeness, compare, most_unlike, num_drawn
 from dataset.stats.likeness.words import line_of, summary
 from dataset.stats.techniques.statistics import STATISTICS
@@ -9,6 +11,11 @@ from dataset.stats.techniques.statistics import STATISTICS
 ROLLS, TAUNTS, TECHS = "roll: per minute", "taunt: per minute", "tech: share"
 SUMS = dict.fromkeys(name for statistic in STATISTICS.values() for name in statistic.columns)
 RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "RESAMPLES", 400)
 
 
 def players(minutes: float, num_games: int = 40, **counts: object) -> pl.DataFrame:
@@ -75,6 +82,7 @@ def test_what_was_never_tried_or_is_not_recorded_is_unknown() -> None:
     rows = {row.statistic.name: row for row in compare(bot, PEOPLE)}
     assert rows[ROLLS].verdict == rows[TECHS].verdict == UNKNOWN
     assert rows[ROLLS].outside is rows[ROLLS].bot.value is None
+    assert (rows[TAUNTS].verdict, rows[TAUNTS].bot.value) == (UNKNOWN, 0), "neither ever taunts"
 
 
 def test_games_that_do_not_tell_change_nothing() -> None:
