@@ -74,7 +74,7 @@ def test_a_stick_counts_when_it_comes_to_another_direction() -> None:
 
 def test_both_triggers_count_each_time_they_are_pulled_and_start_never_does() -> None:
     columns = fight(MINUTE)
-    columns["a_buttons"][:] = 0x1000
+    columns["a_buttons"][:] = np.where(np.arange(MINUTE) % 2, 0x1000, 0)
     columns["a_trigger_l"][10:15] = [41, 42, 140, 41, 43]
     columns["a_trigger_r"][12] = 140
     assert quality_of(columns, ROW)["inputs_per_minute_a"] == 3.0
