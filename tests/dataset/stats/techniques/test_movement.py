@@ -117,6 +117,7 @@ def test_a_wavedash_is_an_air_dodge_right_out_of_a_knee_bend_into_the_ground() -
     assert found("wavedash", game(WAVEDASH)) == [("r1", "a", 11, None)]
     assert successes("wavedash", [(24, 4), (43, 10)]) == [None]  # it lands on the dodge's first frame
     assert successes("wavedash", [(24, 4), (25, 10), (236, 3), (43, 10)]) == [None]
+    assert successes("wavedash", [(24, 4), (25, 3), (236, 5), (43, 10)]) == [None]
     assert successes("waveland", WAVEDASH) == []
 
 
