@@ -3,8 +3,8 @@
 People's spread is what people themselves come to in as much play as the bot had (at most ``MOST_MINUTES``): many times, so many
 of their games are drawn at random, and the middle 95 % of the figures of those draws is the spread. The bot's figure has an
 interval over its own games, which counts as wider on both sides by what one event more would change. A figure within the spread
-is like a person; where the bot's interval and the spread do not even touch, it is unlike; else it is unclear, and more games would
-tell.
+is like a person; where the bot's interval and the spread do not even touch, it is unlike; else it is unclear, and more games
+would tell.
 """
 
 from collections.abc import Sequence
