@@ -144,10 +144,9 @@ def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
     wanted = list(techniques)
     needs_frames = not set(wanted) <= set(TECHNIQUES)
     if needs_frames:
-        names = frames.collect_schema().names()
-        frames = (
-            frames.select(name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in names).collect().lazy()
-        )
+        there = frames.collect_schema().names()
+        read = [name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in there]
+        frames = frames.select(read).collect().lazy()
     games = find_games(frames)
     in_spans = [name for name in TECHNIQUES if name in wanted or (needs_frames and name in TIMED)]
     found = pl.concat([TECHNIQUES[name](games) for name in in_spans]).collect()
