@@ -46,11 +46,12 @@ LAUNCHER_FOLDERS = ("netplay-beta", "netplay")
 
 
 def find_executable(path: Path) -> Path:
-    """Dolphin's executable: ``path`` itself, or what lies in that folder.
+    """Dolphin's executable, absolute: ``path`` itself, or what lies in that folder.
 
     Raises:
         DolphinError: there is none.
     """
+    path = path.absolute()  # a name alone would be looked for in PATH when it is started
     if path.is_file():
         return path
     for name in EXECUTABLES:

@@ -1,6 +1,6 @@
 """Starts a real Dolphin for a match, finds the agent's port in it, and leads through its menus into each game.
 
-This follows libmelee's documentation and source; it has not been run against a real Dolphin. Pads must be made before Dolphin
+This follows libmelee's documentation and source. A real Dolphin has been started so, but not Slippi's, and not with Melee. Pads must be made before Dolphin
 starts, because it opens only the pipes it finds then.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import melee
 
 from dataset.errors import DolphinError
+from dataset.io.atomic import require_writable
 from play.dolphin.connection import closed_on_error, connect, start_dolphin
 from play.dolphin.home import ports_with_pads, prepared_home
 from play.dolphin.installation import Build, build_of, default_home, login_of, own_connect_code, windowless
@@ -83,6 +84,7 @@ def open_match(match: Match) -> Session:
     _require_able(match, build)
     without_window = windowless(match.executable, build) if match.is_headless else []
     require_free(match.slippi_port)
+    require_writable(match.replay_dir, "--replay-dir")
     console = _configure(match, build)
     with closed_on_error(console):
         pads = [melee.Controller(console, match.port)]
@@ -112,7 +114,6 @@ def _configure(match: Match, build: Build) -> melee.Console:
     """A console whose Dolphin has its settings, and is not started yet."""
     home = home_of(match) if match.has_person else None
     login = None if home is None or match.connect_code is None else str(login_of(home))
-    match.replay_dir.mkdir(parents=True, exist_ok=True)
     with prepared_home(home, match.replay_dir.resolve(), is_mainline=build.is_mainline) as scratch:
         console = melee.Console(
             path=str(match.executable),

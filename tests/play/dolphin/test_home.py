@@ -4,12 +4,13 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import melee
 import pytest
 
-from dataset.errors import DolphinError
+from dataset.errors import ConfigError, DolphinError
 from dataset.melee.ids import character_from_name, stage_from_name
 from play.dolphin.connection import close_console
 from play.dolphin.home import ports_with_pads, prepared_home, read_ini
@@ -149,6 +150,11 @@ def test_a_failure_leaves_no_folder_behind(
             with pytest.raises((DolphinError, RuntimeError), match=r"No space left on device\); .*make room|no"):
                 configure()
     assert list(tmp_path.glob("exphil-dolphin-*")) == []
+
+
+def test_a_folder_for_replays_that_cannot_be_made_is_named(wanted_match: Match) -> None:
+    with pytest.raises(ConfigError, match=r"--replay-dir: needs a folder that can be written to, .*/proc/none"):
+        open_match(replace(wanted_match, replay_dir=Path("/proc/none")))
 
 
 def test_a_pad_that_cannot_be_made_leaves_no_folder_behind(
