@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1, help="of the ingest; each imports exphil anew")
     options = parser.parse_args()
-    paths = sorted(options.folder.glob("*.slp"))
+    paths = sorted(options.folder.rglob("*.slp"))
     if not paths:
         parser.error(f"FOLDER must hold extracted .slp files, found none in {options.folder}")
     rounds = [one_round(options.folder, paths, options.package, options.workers) for _ in range(options.rounds + 1)]

@@ -103,6 +103,12 @@ class PlayOptions:
         "--techniques/--no-techniques",
         show_default="unless --json",
     )
+    store: str | None = _flag(
+        None,
+        _IN_DOLPHIN,
+        "Folder or URL of a store: say at the end what is most unlike its people who play the agent's character.",
+        show_default=False,
+    )
     headless: bool = _flag(
         False, _CHECKS_OR_DOLPHIN, "No window; needs a build without one: mainline nogui, or ExiAI.", "--headless"
     )

@@ -88,7 +88,7 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[].conduct.techniques.teleport": "count tries share per_minute",
     },
     "stats --query likeness": {
-        "": "rows character bot people html",
+        "": "rows character bot people summary html",
         "rows[]": "statistic unit verdict outside bot bot_low bot_high people people_low people_high definition",
         "bot": "games games_there minutes",
         "people": "games games_there minutes",
@@ -139,7 +139,7 @@ KEYS: dict[str, dict[str, str]] = {
     "play --stand-in": {
         "": "games replayed frames frames_missing step_ms_p50 step_ms_p99 frame_to_controller_ms_p50 "
         "frame_to_controller_ms_p99 stale_share fps seconds_paused send_to_flush_ms_p50 send_to_flush_ms_p99 log replays "
-        "techniques",
+        "techniques likeness",
     },
     "play --check": {
         "": "ok checks dolphin iso",
@@ -152,7 +152,8 @@ KEYS: dict[str, dict[str, str]] = {
         "rows[].win_rate": "value low high",
     },
     "arena": {
-        "": "world games runs rows matrix ratings game_frames seconds replays html",
+        "": "world games runs rows matrix ratings game_frames seconds replays likeness html",
+        "likeness[]": "run rows character bot people summary html",
         "rows[]": "run against games minutes stocks_taken stocks_lost damage_dealt damage_taken decided won "
         "net_stocks_per_minute net_stocks_interval stocks_taken_per_minute stocks_taken_interval "
         "stocks_lost_per_minute stocks_lost_interval self_destructs_per_minute self_destructs_interval "
@@ -245,8 +246,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         app = typer.Typer()
         for stage in ("ingest", "dataset", "train", "play"):
             import_module(f"{stage}.cli").register(app)
-        for module in ("film", "imitated"):
-            patch.setattr(f"play.arena.{module}.run_child", lambda *arguments, say=None: (within(app, arguments), []))
+        for module in ("arena.film", "arena.imitated", "games.statistics"):
+            patch.setattr(f"play.{module}.run_child", lambda *arguments, say=None: (within(app, arguments), []))
         results = {}
         for name, line in COMMANDS.items():
             if name == "sync" and shutil.which("rclone") is None:

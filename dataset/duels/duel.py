@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dataset.duels.fighter import Arena, Fighter
 from dataset.duels.moves import (
+    ATTACK_IDS,
     BALL_FIRE,
     BALL_FIRE_AIR,
     BALL_LOOP,
@@ -17,6 +18,7 @@ from dataset.duels.moves import (
     CATCH,
     GONE,
     SHADOW_BALL,
+    SHOT_ID,
     TRAITS,
 )
 from dataset.melee.controller import NEUTRAL_PAD, Pad
@@ -92,15 +94,16 @@ class Duel:
     def _exchange_hits(self) -> None:
         pairs = [(0, 1), (1, 0)]
         found = [self.fighters[a].attacks() for a, _ in pairs]
+        numbers = [ATTACK_IDS.get(self.fighters[a].state) for a, _ in pairs]
         landed = [
             attack is not None and self.fighters[a].reaches(attack, self.fighters[b])
             for (a, b), attack in zip(pairs, found, strict=True)
         ]
-        for (a, b), attack, is_hit in zip(pairs, found, landed, strict=True):
-            if attack is None or not is_hit:
+        for (a, b), attack, number, is_hit in zip(pairs, found, numbers, landed, strict=True):
+            if attack is None or number is None or not is_hit:
                 continue
             attacker, defender = self.fighters[a], self.fighters[b]
-            attacker.has_hit, attacker.last_landed = True, attacker.state
+            attacker.has_hit, attacker.last_landed = True, number
             attacker.combo = attacker.combo + 1 if defender.hitstun else 1
             is_blockable = attacker.state != CATCH
             attacker.hitlag = defender.suffer(attack.damage, attack.angle_deg, attacker.facing, a, is_blockable)
@@ -149,7 +152,7 @@ class Duel:
             shot.timer -= 1
             if self._is_struck(shot, foe):
                 foe.suffer(shot.damage, 45, 1.0 if shot.speed > 0 else -1.0, shot.owner)
-                me.last_landed = me.state
+                me.last_landed = SHOT_ID
             elif shot.timer > 0:
                 kept.append(shot)
         self.shots = kept

@@ -68,6 +68,24 @@ ATTACKS = {
     CATCH: Attack(7, 8, 30, 6, 60, 0, 12, -8, 10),
 }
 
+ATTACK_IDS = {
+    **{
+        JAB: 2,
+        DASH_ATTACK: 6,
+        FORWARD_TILT: 7,
+        UP_TILT: 8,
+        DOWN_TILT: 9,
+        FORWARD_SMASH: 10,
+        UP_SMASH: 11,
+        DOWN_SMASH: 12,
+    },
+    **{NEUTRAL_AIR: 13, FORWARD_AIR: 14, BACK_AIR: 15, UP_AIR: 16, DOWN_AIR: 17, CATCH: 53},
+}
+"""Melee's attack ids, which replays record when one lands; a grab here throws forward at once."""
+
+SHOT_ID = 18
+"""The attack id of a projectile: that of a neutral special."""
+
 SHADOW_BALL = 0x70
 """Item type of Mewtwo's projectile, which is charged in hand; lasers are 0x36 (Fox) and 0x37 (Falco)."""
 

@@ -101,8 +101,9 @@ svg polyline { fill: none; stroke-width: 2; }
 .discs { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 18px 22px;
   margin-top: .8rem; }
-.plots figure { max-width: none; }
-.plots figcaption { text-align: left; overflow-wrap: anywhere; }
+.plots figure { max-width: none; margin: 0; display: flex; flex-direction: column; justify-content: space-between; }
+.plots figcaption { text-align: left; overflow-wrap: anywhere; margin-bottom: .4rem; }
+.plots svg { margin: 0; }
 .plots small { color: var(--soft); }
 summary { cursor: pointer; font-weight: 700; }
 ol { padding-left: 1.4rem; }

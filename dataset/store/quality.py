@@ -100,9 +100,11 @@ def decided_winner(columns: Columns, end_method: str | None, quitter: str | None
 
 def damage_taken(columns: Columns, side: str) -> float:
     """Percent that the opponent dealt to a side: rises that it and the camera did not make (``is_dealt``), heals aside."""
-    rises = np.diff(np.nan_to_num(columns[f"{side}_percent"]).astype(np.float64))
-    character, state, x, y = (columns[f"{side}_{name}"][1:] for name in ("character", "action_state", "x", "y"))
-    hitlag = columns.get(f"{side}_hitlag", np.zeros(len(rises) + 1))[1:]
+    percent: NDArray[Any] = columns[f"{side}_percent"]
+    frames = np.flatnonzero(percent[1:] > percent[:-1]) + 1
+    rises = percent[frames].astype(np.float64) - percent[frames - 1]
+    character, state, x, y = (columns[f"{side}_{name}"][frames] for name in ("character", "action_state", "x", "y"))
+    hitlag = columns[f"{side}_hitlag"][frames] if f"{side}_hitlag" in columns else np.zeros(len(frames))
     return float(np.round(rises[is_dealt(rises, character, state, x, y, hitlag)].sum(), 2))
 
 

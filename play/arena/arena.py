@@ -4,10 +4,11 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from dataset.errors import CheckpointError, ConfigError, require_known
 from dataset.io.atomic import replacing, require_writable
@@ -26,11 +27,17 @@ from play.runtime.rows import load_rows
 from play.signals import stopped_by_signals
 from play.worlds.world import World, WorldKind
 
+MOST_COMPARED = 200
+"""Games of a run that are compared with people's, as many as of people at most."""
+
 SELF = "self"
 """What ``--against`` may be in every world, beside a run and the world's own player."""
 
 CountTechniques = Callable[[Sequence[Path]], Sequence[TechniqueCounts]]
 """Counts what films show (``play.arena.film``)."""
+
+Compare = Callable[[str, Sequence[Path]], dict[str, Any] | None]
+"""Compares games of a character with those of people (``play.games.statistics.likeness``)."""
 
 OnFrame = Callable[[str, int, int], None]
 """Is given what is played, frames played and frames to play at most, over all pairings."""
@@ -77,6 +84,8 @@ class Outcome:
     game_frames: int
     seconds: float
     replays: list[Path]
+    likeness: list[dict[str, Any] | None] = field(default_factory=list)
+    """How like people each run plays, against whom all of them met; None where that is not told, and empty if nobody asked."""
 
 
 def hold_arena(
@@ -88,6 +97,7 @@ def hold_arena(
     *,
     count: CountTechniques | None = None,
     imitated: Sequence[Conduct] = (),
+    compare: Compare | None = None,
     watch: Watch | None = None,
 ) -> Outcome:
     """Play every pairing and count.
@@ -100,6 +110,7 @@ def hold_arena(
         now: a clock in seconds.
         count: counts techniques; None: they are not counted.
         imitated: whom each run imitates, for its rows; none: unknown.
+        compare: compares the runs' games with people's; None: they are not compared.
         watch: shows games while they are played, and paces them.
 
     Raises:
@@ -112,15 +123,19 @@ def hold_arena(
     stages = [stage_from_name(name).name for name in options.stages] or [stage.name for stage in STAGES]
     chosen = _chosen(options, kind)
     pairings = _pairings(options, kind, chosen, say)
-    files = _files(options, pairings)
+    files = _files(options.save_replays, options.games, pairings)
     if len(options.runs) > 1 and not is_installed():
         say(MISSING)
     turns = _turns(options.games, kind.at_once)
     begin = now()
     with stopped_by_signals(), TemporaryDirectory(prefix="exphil-arena-") as scratch:
         tallies: list[Tally] = []
+        kept = files
+        if compare is not None and kind.can_save and options.save_replays is None:
+            compared = _files(Path(scratch) / "replays", options.games, pairings[: len(options.runs)])
+            kept = compared + files[len(compared) :]
         films = [Path(scratch) / f"{number:06d}" for number in range(len(pairings) * len(turns))]
-        in_turns = product(zip(pairings, files, strict=True), turns)
+        in_turns = product(zip(pairings, kept, strict=True), turns)
         for ((pairing, paths), turn), folder in zip(in_turns, films, strict=True):
             games = plan(pairing, options.games, stages, options.seed)[turn]
             about = f"{pairing.own.name} against {pairing.other.name}"
@@ -140,6 +155,8 @@ def hold_arena(
             tallies.append(tally)
         seconds = now() - begin
         counts = [] if count is None else count(films)
+        firsts = zip(pairings[: len(options.runs)], kept, strict=False)
+        likeness = [] if compare is None else [_compared(*first, compare, say) for first in firsts]
     names = [pairing.own.name for pairing in pairings[: len(options.runs)]]
     people = dict(zip(names, imitated, strict=False))
     rows = [
@@ -162,7 +179,24 @@ def hold_arena(
         game_frames=sum(int(tally.frames.sum()) for tally in tallies),
         seconds=seconds,
         replays=[path for paths in files for path in paths],
+        likeness=likeness,
     )
+
+
+def _compared(pairing: Pairing, replays: Sequence[Path], compare: Compare, say: Say) -> dict[str, Any] | None:
+    """How like people a run plays; None where its games do not tell, after saying why."""
+    own, other = pairing.own, pairing.other
+    (character,) = own.characters
+    if not replays:
+        say(f"run {own.name}: not compared with people, since this world writes no replays")
+        return None
+    if other.name != SELF and character in other.characters:
+        say(
+            f"run {own.name}: not compared with people, since {other.name} plays {character}, too, and seats change; another "
+            "--opponent-character tells them apart"
+        )
+        return None
+    return compare(character, replays[:MOST_COMPARED])
 
 
 def _save(world: World, paths: Sequence[Path]) -> None:
@@ -312,16 +346,15 @@ def _others(
     ]
 
 
-def _files(options: ArenaOptions, pairings: Sequence[Pairing]) -> list[list[Path]]:
+def _files(folder: Path | None, num_games: int, pairings: Sequence[Pairing]) -> list[list[Path]]:
     """Where each game of each pairing is saved, if at all."""
-    folder = options.save_replays
     if folder is None:
         return [[] for _ in pairings]
     require_writable(folder, f"--save-replays {folder}")
     names = [f"{_plain(pairing.own.name)}-{_plain(pairing.other.name)}" for pairing in pairings]
     if len(set(names)) < len(names):
         names = [f"{name}-{pairing.number}" for name, pairing in zip(names, pairings, strict=True)]
-    files = [[folder / f"{name}-{number:04d}.slp" for number in range(options.games)] for name in names]
+    files = [[folder / f"{name}-{number:04d}.slp" for number in range(num_games)] for name in names]
     taken = [path for paths in files for path in paths if path.exists()]
     if taken:
         raise ConfigError(

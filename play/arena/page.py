@@ -32,6 +32,7 @@ def page_html(options: ArenaOptions, outcome: Outcome, command: str, footer: str
         *_matrix(outcome),
         *_side_by_side(outcome, opponents),
         *(section(*_titled(conduct_cells(row)), _CONDUCT) for row in outcome.rows),
+        *_likeness(outcome),
         _played(options, outcome, command),
     ]
     met = f"{_listed(outcome.names)} against {_listed(opponents)}{' and each other' if len(outcome.names) > 1 else ''}"
@@ -150,6 +151,19 @@ def _side_by_side(outcome: Outcome, opponents: Sequence[str]) -> list[str]:
         known = [("whom they imitate", known[0][1])]
     cells = side_by_side(f"Conduct against {_listed(opponents)}", [*players, *known])
     return [section(*_titled(cells), _CONDUCT, is_wide=True)]
+
+
+def _likeness(outcome: Outcome) -> list[str]:
+    """What about each run is most unlike the people that were compared with."""
+    return [
+        section(
+            f"{name} beside people who play {likeness['character']}",
+            "".join(f"<p>{escape(line)}</p>" for line in likeness["summary"]),
+            is_wide=True,
+        )
+        for name, likeness in zip(outcome.names, outcome.likeness, strict=False)
+        if likeness is not None
+    ]
 
 
 def _played(options: ArenaOptions, outcome: Outcome, command: str) -> str:

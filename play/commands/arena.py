@@ -1,7 +1,7 @@
 """``exphil arena``: how policies play, in a world that answers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from dataset.reporting.terminal import ProgressLines, command_line, examples, st
 from play.commands.play import require_terminal
 
 if TYPE_CHECKING:
-    from play.arena.arena import ArenaOptions, OnFrame, Outcome
+    from play.arena.arena import ArenaOptions, Compare, OnFrame, Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -93,8 +93,8 @@ def arena(
     store: Annotated[
         str | None,
         typer.Option(
-            help="Folder or URL of the store that the runs were trained on, to show the conduct of the people they imitate: "
-            "measured in at most 50 of its train games.",
+            help="Folder or URL of the store that the runs were trained on, to show the conduct of the people they imitate, "
+            "measured in at most 50 of its train games, and what about each run is most unlike them.",
             show_default=False,
         ),
     ] = None,
@@ -186,7 +186,14 @@ def arena(
     with shown as watch, _progress(games, is_hidden=is_watched) as on_frame:
         kinds = worlds(dolphin, iso, dolphins, headless)
         outcome = hold_arena(
-            options, kinds, to_stderr, on_frame, count=count_techniques, imitated=imitated, watch=watch
+            options,
+            kinds,
+            to_stderr,
+            on_frame,
+            count=count_techniques,
+            imitated=imitated,
+            compare=None if store is None else _comparison(store),
+            watch=watch,
         )
     rate = outcome.game_frames / outcome.seconds if outcome.seconds else 0.0
     to_stderr(f"{outcome.game_frames:,} game frames in {outcome.seconds:.1f} s, {rate:,.0f} per second")
@@ -204,6 +211,10 @@ def arena(
             "game_frames": outcome.game_frames,
             "seconds": round(outcome.seconds, 3),
             "replays": [str(path) for path in outcome.replays],
+            "likeness": [
+                None if each is None else {"run": name, **each}
+                for name, each in zip(outcome.names, outcome.likeness, strict=False)
+            ],
             "html": None if html is None else str(html),
         }
         typer.echo(json.dumps(result))
@@ -216,10 +227,34 @@ def arena(
         tables.append(ratings_cells(outcome.ratings))
     for table in tables:
         console.print(terminal_table(table))
+    for name, likeness in zip(outcome.names, outcome.likeness, strict=False):
+        if likeness is not None:
+            console.print(f"{name} beside people who play {likeness['character']}:", markup=False)
+            for line in likeness["summary"]:
+                console.print(line, markup=False)
     if outcome.ratings is None:
         to_stderr(MISSING)
     if save_replays is not None:
         to_stderr(f"{len(outcome.replays)} replays: {save_replays}")
+
+
+def _comparison(store: str) -> "Compare":
+    """Compares games with those of people in a store."""
+    from tempfile import TemporaryDirectory
+
+    from play.games.statistics import likeness, make_store
+
+    def compare(character: str, replays: Sequence[Path]) -> dict[str, Any] | None:
+        with TemporaryDirectory(prefix="exphil-likeness-") as scratch:
+            games = Path(scratch) / "store"
+            return likeness(games, character, None, store, _unsaid) if make_store(replays, games, _unsaid) else None
+
+    def _unsaid(line: str) -> None:
+        """The commands name files that are gone afterwards; only what went wrong is said."""
+        if not line.startswith("$"):
+            to_stderr(line)
+
+    return compare
 
 
 def _write_page(path: Path, options: "ArenaOptions", outcome: "Outcome") -> None:

@@ -3,13 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dataset.errors import ConfigError, DolphinError, ExphilError
-from dataset.io.child import run_child
+from dataset.errors import ConfigError, DolphinError
 from dataset.reporting.terminal import command_line, examples, stdout_console
 from play.options import CHECK, CHECK_RUN, CPU, DOLPHIN, HUMAN, STAND_IN, PlayOptions, refuse_idle, with_play_options
 
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from play.launch import Outcome
-
-MIN_FRAMES = 600
-"""Games of ten seconds and more count as techniques; a store for training asks for longer ones."""
+    from play.runtime.load import Say
 
 _TIMES = {
     "one policy step": "step",
@@ -70,14 +66,40 @@ def play(ctx: typer.Context, options: PlayOptions) -> None:
 
     start = play_match if options.stand_in is None else play_stand_in
     outcome = start(options, _say, _console(options.view))
-    techniques = None
+    _show(
+        outcome,
+        statistics_of(outcome, options, _say),
+        is_replayed=options.stand_in is not None,
+        as_json=options.as_json,
+    )
+
+
+def statistics_of(outcome: "Outcome", options: PlayOptions, say: "Say") -> dict[str, Any]:
+    """What the kept replays tell: ``techniques``, and ``likeness`` to the people of ``--store``; None what is not asked.
+
+    Args:
+        outcome: of the games.
+        options: what is asked.
+        say: takes lines about what is done, and what is missing.
+    """
+    from play.games.statistics import likeness, make_store, technique_rows
+
+    found: dict[str, Any] = {"techniques": None, "likeness": None}
     if outcome.log is None or outcome.character is None or not outcome.replays:
-        if options.techniques:
-            _say("--techniques: needs the replays that Dolphin keeps, found none of these games")
-    elif options.techniques or (options.techniques is None and not options.as_json):
-        store = outcome.log.parent / "store"
-        techniques = technique_rows(outcome.replays, store, outcome.character, outcome.port)
-    _show(outcome, techniques, is_replayed=options.stand_in is not None, as_json=options.as_json)
+        for flag, is_given in (("--techniques", options.techniques), ("--store", options.store is not None)):
+            if is_given:
+                say(f"{flag}: needs the replays that Dolphin keeps, found none of these games")
+        return found
+    is_asked = options.techniques or (options.techniques is None and not options.as_json)
+    store = outcome.log.parent / "store"
+    if not (is_asked or options.store is not None) or not make_store(outcome.replays, store, say):
+        return found
+    who = (outcome.character, outcome.port)
+    if is_asked:
+        found["techniques"] = technique_rows(store, *who, say)
+    if options.store is not None:
+        found["likeness"] = likeness(store, *who, options.store, say)
+    return found
 
 
 def _say(line: str) -> None:
@@ -118,38 +140,7 @@ def require_terminal(option: str) -> None:
         raise ConfigError(f"{option}: needs a terminal to draw on, found none; leave it out for plain lines")
 
 
-def technique_rows(
-    replays: Sequence[Path], store: Path, character: str, port: int | None
-) -> list[dict[str, Any]] | None:
-    """The technique statistics of ``character`` in the replays; None if they cannot be had, after saying why.
-
-    Play itself reads no store, so the two commands that a user would give run as processes of their own.
-
-    Args:
-        replays: finished ``.slp`` files.
-        store: a folder for the store that is made of them.
-        character: the policy's.
-        port: the policy's, which tells it from an opponent of the same character; None online, where ports are dealt anew.
-    """
-    sources, own = [str(replay) for replay in replays], [] if port is None else ["--port", str(port)]
-    small = ["--include-cpu", "--min-frames", str(MIN_FRAMES), "--workers", "1"]
-    query = ["--query", "techniques", "--character", character, *own]
-    result: dict[str, Any] = {}
-    for arguments in (
-        ["ingest", *sources, "--store", str(store), *small],
-        ["stats", "--store", str(store), *query],
-    ):
-        _say(f"$ {command_line(*arguments)}")
-        try:
-            result, _ = run_child(*arguments, say=lambda line: None)
-        except ExphilError as error:
-            _say(f"techniques: the command above must succeed, found: {error}")
-            return None
-    rows: list[dict[str, Any]] = result["rows"]
-    return rows
-
-
-def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_replayed: bool, as_json: bool) -> None:
+def _show(outcome: "Outcome", statistics: Mapping[str, Any], *, is_replayed: bool, as_json: bool) -> None:
     """Print the figures; a session that broke off fails only after that."""
     from dataclasses import asdict
 
@@ -164,14 +155,16 @@ def _show(outcome: "Outcome", techniques: list[dict[str, Any]] | None, *, is_rep
     log = None if outcome.log is None else str(outcome.log)
     if as_json:
         kept = [str(replay) for replay in outcome.replays]
-        typer.echo(json.dumps(result | {"log": log, "replays": kept, "techniques": techniques}))
+        typer.echo(json.dumps(result | {"log": log, "replays": kept, **statistics}))
     else:
         console = stdout_console()
-        for rows in (result["games"], techniques):
+        for rows in (result["games"], statistics["techniques"]):
             if rows:
                 console.print(rows_table(rows))
         for part in figures(result):
             console.print(part)
+        for line in (statistics["likeness"] or {}).get("summary", ()):
+            console.print(line, markup=False)
         if log is not None:
             _say(f"log: {log}")
     if report.lost is not None:

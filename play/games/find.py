@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import ConfigError, ReplayError
+from dataset.melee.damage import is_dealt
 from dataset.melee.ids import character_from_name, character_name, internal_from_external
 from dataset.melee.winner import winner
 from dataset.slippi import slp
@@ -195,10 +196,12 @@ def _last_copies(posts: NDArray[np.void], port: int) -> NDArray[np.void]:
 
 
 def _losses(post: NDArray[np.void]) -> tuple[int, float]:
-    """Stocks and percent that a player lost; a death costs no percent and healing is not deducted."""
-    stocks, percent = post["stocks"].astype(np.int64), post["percent"].astype(np.float64)
+    """Stocks that a player lost, and percent that the opponent dealt to it (``dataset.melee.damage``)."""
+    stocks, rises = post["stocks"].astype(np.int64), np.diff(post["percent"].astype(np.float64))
     lost = -np.minimum(np.diff(stocks), 0).sum()
-    return int(lost), float(np.maximum(np.diff(percent), 0).sum())
+    hitlag = post["hitlag"] if "hitlag" in (post.dtype.names or ()) else np.zeros(len(post))
+    character, state, x, y = (post[name][1:] for name in ("character", "state", "position_x", "position_y"))
+    return int(lost), float(rises[is_dealt(rises, character, state, x, y, hitlag[1:])].sum())
 
 
 def _won(events: slp.Events, posts: list[NDArray[np.void]], ports: tuple[int, int]) -> bool | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dataset.errors import DolphinError
 from dataset.features.layout import RAW_ROW
 from dataset.melee.controller import Controllers
+from dataset.melee.damage import PLACE, is_dealt
 from dataset.schema import FIRST_FRAME, FRAMES_PER_SECOND, SIDES
 from play.agent.agent import Players
 from play.agent.libmelee import LiveGame, two_ports
@@ -35,6 +36,7 @@ LOST_CONTEXT = 60
 """Missing frames after which the policy begins anew, as at the start of a game."""
 
 _STOCKS = np.array([RAW_ROW[f"{side}_stocks"] for side in SIDES])
+_PLACE = np.array([[RAW_ROW[f"{side}_{name}"] for side in SIDES] for name in PLACE])
 _PERCENT = np.array([RAW_ROW[f"{side}_percent"] for side in SIDES])
 
 
@@ -65,14 +67,14 @@ class GameResult:
 class Score:
     """Counts stocks and damage of one game from raw columns as they pass; ``side`` is the agent's, 0 or 1.
 
-    Damage is the sum of rises in percent, so a death (percent back to 0) costs nothing and healing is not deducted.
+    Damage is what the opponent dealt (``dataset.melee.damage``), so a death costs nothing and healing is not deducted.
     """
 
     def __init__(self, side: int) -> None:
         self._side = side
         self._frames = 0
         self._stocks, self._percent = [0.0, 0.0], [0.0, 0.0]
-        self._lost, self._damage = [0.0, 0.0], [0.0, 0.0]
+        self._lost, self._damage = [0.0, 0.0], np.zeros(2)
 
     def add(self, column: NDArray[np.float32]) -> None:
         """Take in the next frame's raw column."""
@@ -80,7 +82,8 @@ class Score:
         if self._frames and (stocks, percent) != (self._stocks, self._percent):
             for side in range(2):
                 self._lost[side] += max(self._stocks[side] - stocks[side], 0.0)
-                self._damage[side] += max(percent[side] - self._percent[side], 0.0)
+            rises = np.subtract(percent, self._percent)
+            self._damage += np.where(is_dealt(rises, *column[_PLACE]), rises, 0)
         self._stocks, self._percent = stocks, percent
         self._frames += 1
 

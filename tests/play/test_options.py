@@ -44,6 +44,7 @@ TOGGLES: dict[str, tuple[list[str], set[str]]] = {
     "replay_dir": (["--replay-dir", "kept"], CHECKS | DOLPHINS),
     "log_dir": (["--log-dir", "logs"], ALL - CHECKS),
     "techniques": (["--techniques"], DOLPHINS),
+    "store": (["--store", "people"], DOLPHINS),
     "headless": (["--headless"], CHECKS | {"cpu", "online", "rival"}),
     "slippi_port": (["--slippi-port", "51442"], ALL),
     "games": (["--games", "3"], DOLPHINS),

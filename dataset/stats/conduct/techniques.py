@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dataset.schema import COLUMNS, FIRST_FRAME, SIDES
 from dataset.stats.conduct.conduct import FILMED, TechniqueCounts
 from dataset.stats.techniques.spans import FRAME_COLUMNS
-from dataset.stats.techniques.table import ALONE, BATCH_FRAMES, count_events, find_events
+from dataset.stats.techniques.table import ALONE, BATCH_FRAMES, find
 
 NAMES = tuple(ALONE)
 """How two players meet is told by stocks and damage."""
@@ -34,7 +34,7 @@ def count_techniques(frames: pl.LazyFrame, replays: Sequence[str]) -> dict[str, 
     """
     counts = {name: np.zeros((3, len(replays), 2), np.int64) for name in NAMES}
     game = {replay: number for number, replay in enumerate(replays)}
-    sums = count_events(find_events(frames, NAMES).lazy(), ["replay", "side"]).collect()
+    sums = find(frames, NAMES).counts
     for replay, side, technique, *found in sums.select(
         "replay", "side", "technique", "count", "tries", "rated"
     ).iter_rows():

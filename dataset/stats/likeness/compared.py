@@ -1,6 +1,5 @@
 """A bot's games beside people's: found, measured and compared, as one table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from dataset.stats.likeness.games import (
     people_players,
     run_games,
 )
-from dataset.stats.likeness.likeness import VERDICTS, Likeness, compare
+from dataset.stats.likeness.likeness import Likeness, compare
 from dataset.store.store import Store
 
 
@@ -96,8 +95,3 @@ def as_frame(found: Compared) -> pl.DataFrame:
 
 def _columns(name: str, rate: Rate) -> dict[str, float | None]:
     return {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
-
-
-def counts(rows: Sequence[Likeness]) -> dict[str, int]:
-    """How many statistics have each verdict."""
-    return {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}

@@ -20,7 +20,7 @@ MOST_MINUTES = 30.0
 """Of play that people's spread is about. Without a limit it would shrink to nothing beside a bot of many games."""
 
 LIKE, UNCLEAR, UNLIKE, UNKNOWN = "like a person", "unclear", "unlike", "unknown"
-"""Verdicts; unknown where the bot or people never came to what the statistic is about."""
+"""Verdicts; unknown where the bot or people never came to what the statistic is about, or neither ever did it."""
 
 VERDICTS = (UNLIKE, UNCLEAR, LIKE, UNKNOWN)
 """In the order of the rows."""
@@ -134,7 +134,8 @@ def _likeness(statistic: Statistic, bot: _Totals, people: _Totals) -> Likeness:
     theirs_value, theirs_drawn, event = people.figures(statistic)
     is_known = np.isfinite(theirs_drawn).mean() >= _FEWEST
     theirs = _rate(theirs_value, theirs_drawn if is_known else theirs_drawn[:0])
-    if own.value is None or theirs.low is None or theirs.high is None:
+    is_idle = own.value == 0 and theirs.value == 0  # neither ever did it, which likens nobody to anybody
+    if own.value is None or theirs.low is None or theirs.high is None or is_idle:
         return Likeness(statistic=statistic, bot=own, people=theirs, verdict=UNKNOWN, outside=None)
     width = max(theirs.high - theirs.low, event)
     if _beyond(own.value, theirs) == 0:

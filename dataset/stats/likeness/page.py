@@ -10,9 +10,9 @@ import numpy as np
 from dataset.reporting.charts import Heap, histograms, legend, tiles
 from dataset.reporting.page import page, section
 from dataset.reporting.terminal import command_line
-from dataset.stats.likeness.compared import Compared, counts
+from dataset.stats.likeness.compared import Compared
 from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, Likeness, most_unlike
-from dataset.stats.likeness.words import line_of, shown_figure, shown_outside
+from dataset.stats.likeness.words import counts, line_of, shown_figure, shown_outside
 from dataset.stats.techniques.statistics import Measured, Statistic
 from dataset.version import VERSION
 
@@ -26,7 +26,7 @@ _CAPTIONS = {
     UNLIKE: "The bot's interval lies wholly outside people's spread. The most unlike statistic comes first.",
     UNCLEAR: "The bot's figure lies outside people's spread, but its interval touches it. More games of the bot would tell.",
     LIKE: "The bot's figure lies within people's spread.",
-    UNKNOWN: "The bot or people never came to it, or their games do not record it.",
+    UNKNOWN: "Neither ever did it, one of them never came to it, or games do not record it.",
 }
 _HOW = (
     "Dots are figures over all games. The bot's line is the 95 % interval over its games. People's line is their spread: the "
@@ -76,13 +76,14 @@ def _verdict(found: Compared, verdict: str) -> str:
 
 def _figure(found: Compared, row: Likeness) -> str:
     statistic, unit = row.statistic, row.statistic.unit
+    scale = 100 if unit == "share" else 1
     heaps = [
         Heap(
             name=name,
             colour=colour,
-            values=distribution(statistic, played.measured),
-            figure=rate.value,
-            interval=None if rate.low is None or rate.high is None else (rate.low, rate.high),
+            values=[scale * value for value in distribution(statistic, played.measured)],
+            figure=None if rate.value is None else scale * rate.value,
+            interval=None if rate.low is None or rate.high is None else (scale * rate.low, scale * rate.high),
         )
         for name, colour, played, rate in (
             ("people", PEOPLE, found.people, row.people),
@@ -91,11 +92,9 @@ def _figure(found: Compared, row: Likeness) -> str:
     ]
     outside = f"{shown_outside(row.outside)} spreads outside" if row.outside else row.verdict
     below = f"{shown_figure(unit, row.bot)}; people {shown_figure(unit, row.people)}; {outside}"
-    name = escape(statistic.name)
-    return (
-        f'<figure title="{escape(statistic.definition)}"><figcaption>{name}<br><small>{escape(below)}</small></figcaption>'
-        f"{histograms(heaps, statistic.name)}</figure>"
-    )
+    below = below.replace(" %", "\N{NO-BREAK SPACE}%")
+    words = "<br>".join(f"<small>{escape(line)}</small>" for line in (statistic.definition, below))
+    return f"<figure><figcaption>{escape(statistic.name)}<br>{words}</figcaption>{histograms(heaps, statistic.name)}</figure>"
 
 
 def distribution(statistic: Statistic, measured: Measured) -> list[float]:

@@ -10,11 +10,11 @@ from dataset.io.atomic import replacing, require_writable
 from dataset.melee.ids import character_from_name
 from dataset.reporting.tables import csv_text, json_line, plain_rows, table
 from dataset.reporting.terminal import stdout_console, to_stderr
-from dataset.stats.likeness.compared import Compared, as_frame, compare_games, counts
+from dataset.stats.likeness.compared import Compared, as_frame, compare_games
 from dataset.stats.likeness.games import Played
-from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE
+from dataset.stats.likeness.likeness import UNCLEAR, UNLIKE
 from dataset.stats.likeness.page import page_html
-from dataset.stats.likeness.words import next_lines, shown_figure, shown_outside
+from dataset.stats.likeness.words import shown_figure, shown_outside, summary
 from dataset.store.manifest import SPLITS
 
 
@@ -53,8 +53,9 @@ def report_likeness(
             temporary.write_text(page_html(found), encoding="utf-8")
     if as_json:
         sides = {name: _about(played) for name, played in (("bot", found.bot), ("people", found.people))}
-        facts = {"character": found.character.name, **sides, "html": None if html is None else str(html)}
-        typer.echo(json_line({"rows": plain_rows(as_frame(found)), **facts}))
+        facts = {"character": found.character.name, **sides, "summary": summary(found.rows)}
+        page = None if html is None else str(html)
+        typer.echo(json_line({"rows": plain_rows(as_frame(found)), **facts, "html": page}))
     elif as_csv:
         typer.echo(csv_text(as_frame(found)), nl=False)
     else:
@@ -84,12 +85,8 @@ def _print(found: Compared) -> None:
     console = stdout_console()
     if cells:
         console.print(table("", heads, cells))
-    number = counts(found.rows)
-    console.print(
-        f"{found.name}, {found.character.name}: of {len(found.rows):,} statistics {number[LIKE]:,} are like a person, "
-        f"{number[UNLIKE]:,} unlike, {number[UNCLEAR]:,} unclear, {number[UNKNOWN]:,} unknown"
-    )
-    for line in next_lines(found.rows):
+    console.print(f"{found.name} beside people who play {found.character.name}:", markup=False)
+    for line in summary(found.rows):
         console.print(line, markup=False)
     to_stderr(
         f"{found.bot.games:,} games of {found.name} ({found.bot.minutes:,.0f} minutes) beside {found.people.games:,} of "

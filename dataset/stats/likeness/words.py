@@ -3,17 +3,26 @@
 from collections.abc import Sequence
 
 from dataset.stats.bootstrap import Rate
-from dataset.stats.likeness.likeness import Likeness, most_unlike
+from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, VERDICTS, Likeness, most_unlike
 
 MOST_LINES = 5
 
 
-def next_lines(rows: Sequence[Likeness], count: int = MOST_LINES) -> list[str]:
-    """What to fix next: the most unlike statistics, one of each technique, each in a line."""
-    found = most_unlike(rows, count)
+def counts(rows: Sequence[Likeness]) -> dict[str, int]:
+    """How many statistics have each verdict."""
+    return {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}
+
+
+def summary(rows: Sequence[Likeness]) -> list[str]:
+    """How many statistics are like a person, then what to fix next: the most unlike, one of each technique, each in a line."""
+    number, found = counts(rows), most_unlike(rows, MOST_LINES)
+    first = (
+        f"Of {len(rows):,} statistics {number[LIKE]:,} are like a person, {number[UNLIKE]:,} unlike, "
+        f"{number[UNCLEAR]:,} unclear, {number[UNKNOWN]:,} unknown."
+    )
     if not found:
-        return ["No statistic lies surely outside people's spread."]
-    return ["What to fix next:", *(f"{place}. {line_of(row)}" for place, row in enumerate(found, start=1))]
+        return [first, "No statistic lies surely outside people's spread."]
+    return [first, "What to fix next:", *(f"{place}. {line_of(row)}" for place, row in enumerate(found, start=1))]
 
 
 def line_of(row: Likeness) -> str:
@@ -31,7 +40,8 @@ def shown(unit: str, value: float | None) -> str:
     if value is None:
         return "none"
     if unit == "share":
-        return f"{value:.1%}".replace("%", " %")
+        percent = 100 * value
+        return f"{percent:.1f} %" if percent >= 0.95 or percent == 0 else f"{percent:.2g} %"
     return f"{value:.3g}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 

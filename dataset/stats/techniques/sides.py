@@ -37,12 +37,13 @@ PART_FRAMES = 200_000
 class Tables:
     """Some whole games: where each begins, and their columns."""
 
-    def __init__(self, frames: pl.DataFrame, lengths: Rows, number: int) -> None:
+    def __init__(self, frames: pl.DataFrame, lengths: Rows, number: int, nulls: set[str]) -> None:
         self.lengths: Rows = lengths
         self.first: Rows = np.cumsum(lengths) - lengths
         """[G] the row at which a game begins."""
         self._number = number
         self._frames = frames
+        self._there, self._nulls = set(frames.columns), nulls
         self._columns: dict[str, Values] = {}
 
     @classmethod
@@ -51,16 +52,17 @@ class Tables:
         lengths = frames["replay"].rle().struct.field("len").to_numpy().astype(np.int64)
         ends = np.cumsum(lengths)
         part = (ends - lengths) // PART_FRAMES
+        nulls = {column.name for column in frames.iter_columns() if column.null_count()}
         for games in np.split(np.arange(len(lengths)), np.flatnonzero(np.diff(part)) + 1):
             start, end = ends[games[0]] - lengths[games[0]], ends[games[-1]]
-            yield cls(frames[start:end], lengths[games], int(games[0]))
+            yield cls(frames[start:end], lengths[games], int(games[0]), nulls)
 
     def __getitem__(self, name: str) -> Values:
         """[N] a column; 0 where it is null or missing."""
         if name not in self._columns:
-            if name in self._frames.columns:
+            if name in self._there:
                 found = self._frames[name]
-                self._columns[name] = (found.fill_null(0) if found.null_count() else found).to_numpy()
+                self._columns[name] = (found.fill_null(0) if name in self._nulls else found).to_numpy()
             else:
                 self._columns[name] = np.zeros(len(self._frames), np.int8)
         return self._columns[name]
@@ -69,11 +71,10 @@ class Tables:
         """[G] whether a game records all these columns."""
         told = np.ones(len(self.first), np.bool_)
         for name in names:
-            found = self._frames[name] if name in self._frames.columns else None
-            if found is None:
+            if name not in self._there:
                 told[:] = False
-            elif found.null_count():
-                told &= found.is_not_null().to_numpy()[self.first]
+            elif name in self._nulls:
+                told &= self._frames[name].is_not_null().to_numpy()[self.first]
         return told
 
     def game(self, rows: Rows) -> Rows:

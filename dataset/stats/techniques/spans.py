@@ -135,7 +135,9 @@ def _side_damage(side: str) -> list[pl.Expr]:
     names = ("character", "action_state", "x", "y", "percent", "percent_before", "hitlag")
     character, state, x, y, percent, before, hitlag = (pl.col(f"{side}_{name}") for name in names)
     rise = pl.when(f"{side}_rises").then(percent - before).otherwise(0.0)
-    is_dealt_to = is_dealt(rise, character, state, x, y, hitlag.fill_null(0.0)).fill_null(value=False)
+    is_dealt_to = (
+        is_dealt(rise, character, state, x, y, hitlag.fill_null(0.0)).fill_null(value=False) & rise.is_finite()
+    )
     return [
         pl.when(is_dealt_to).then(rise).otherwise(0.0).cast(pl.Float64).alias(f"{side}_dealt"),
         (is_dealt_to & is_among(HURT, f"{side}_action_state")).alias(f"{side}_is_hit"),

@@ -28,7 +28,7 @@ from dataset.stats.techniques.found import SUMS
 from dataset.stats.techniques.moves import MOVES, SPECIALS
 from dataset.stats.techniques.sides import COLUMNS
 from dataset.stats.techniques.spans import FRAME_COLUMNS
-from dataset.stats.techniques.table import NAMES, count_events, find
+from dataset.stats.techniques.table import NAMES, find
 
 MINUTES = "minutes"
 """The sum that rates per minute are over: how long the game was, from the first frame on that reads controllers."""
@@ -102,17 +102,16 @@ def measure(frames: pl.LazyFrame) -> Measured:
     played = frames.group_by("replay", maintain_order=True).agg(minutes=is_played.sum() / FRAMES_PER_MINUTE).collect()
     players = played.join(pl.DataFrame({"side": SIDES}), how="cross")
     keys, found = ["replay", "side", "technique"], find(frames)
-    counted = pl.concat([count_events(found.events.lazy(), keys[:2]).collect(), found.sums], how="diagonal_relaxed")
     untold = found.untold.with_columns(is_untold=True)
     long = (
         players.join(pl.DataFrame({"technique": NAMES}), how="cross")
-        .join(counted, on=keys, how="left", maintain_order="left")
+        .join(found.counts, on=keys, how="left", maintain_order="left")
         .join(untold, on=keys, how="left", maintain_order="left")
         .with_columns(pl.when(pl.col("is_untold").is_null()).then(pl.col(SUMS).fill_null(0)))
     )
     sums = long.pivot("technique", index=players.columns, values=list(SUMS), maintain_order=True)
     sums = sums.rename({f"{part}_{name}": f"{name} {part}" for name in NAMES for part in SUMS})
-    return Measured(sums, found.events.filter(pl.col("value").is_not_null()).drop("success"))
+    return Measured(sums, found.events.filter(pl.col("value").is_not_null()).drop("success").collect())
 
 
 def _statistics() -> dict[str, Statistic]:

@@ -5,7 +5,7 @@ million frames at a time, so memory does not grow with the store. A technique's 
 its events.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import polars as pl
@@ -65,10 +65,10 @@ MEANS = {name: about.value for name, about in ABOUT.items() if about.value} | {"
 class Findings(NamedTuple):
     """What was found in some whole games."""
 
-    events: pl.DataFrame
+    events: pl.LazyFrame
     """``replay, side, frame, technique, success, value``: one row per event."""
-    sums: pl.DataFrame
-    """``replay, side, technique`` and ``SUMS``: what is no event but summed over frames, a row per player of each game."""
+    counts: pl.DataFrame
+    """``replay, side, technique`` and ``SUMS``: the sums of events, and what is no event but summed over frames."""
     untold: pl.DataFrame
     """``replay, side, technique``: what a game does not record."""
 
@@ -130,7 +130,7 @@ def find_games(frames: pl.LazyFrame) -> Games:
 
 def find_events(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> pl.DataFrame:
     """Every event of some techniques in whole replays: ``replay, side, frame, technique, success, value``."""
-    return find(frames, techniques).events
+    return find(frames, techniques).events.collect()
 
 
 def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
@@ -141,8 +141,8 @@ def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
             ``FRAME_COLUMNS`` must be there. For techniques of ``TECHNIQUES`` alone no others are read.
         techniques: their names.
     """
-    wanted = list(techniques)
-    needs_frames = not set(wanted) <= set(TECHNIQUES)
+    wanted = set(techniques)
+    needs_frames = not wanted <= set(TECHNIQUES)
     if needs_frames:
         there = frames.collect_schema().names()
         read = [name for name in dict.fromkeys((*FRAME_COLUMNS, *COLUMNS)) if name in there]
@@ -155,25 +155,24 @@ def find(frames: pl.LazyFrame, techniques: Iterable[str] = NAMES) -> Findings:
     rows = frames.collect() if needs_frames else pl.DataFrame()
     if not rows.is_empty():
         more, sums, untold = find_in_frames(rows, found, games.conversions.collect())
-        keys = ["player", "technique"]
-        found = pl.concat([found, more]).join(untold, on=keys, how="anti")
-        sums = sums.join(untold, on=keys, how="anti")
-    return Findings(
-        *(
-            table.filter(pl.col("technique").is_in(wanted)).join(who, on="player", maintain_order="left").drop("player")
-            for table in (found, sums, untold)
-        )
-    )
+        found = pl.concat([found, more])
+    if wanted != set(NAMES):
+        found, sums, untold = (table.filter(pl.col("technique").is_in(wanted)) for table in (found, sums, untold))
+    if not untold.is_empty():
+        found, sums = (table.join(untold, on=["player", "technique"], how="anti") for table in (found, sums))
+    counts = pl.concat([_count_events(found), sums], how="diagonal_relaxed")
+    events, counts_by_name, named_untold = (_with_names(table.lazy(), who) for table in (found, counts, untold))
+    return Findings(events, counts_by_name.collect(), named_untold.collect())
 
 
-def count_events(found: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
-    """Sums over events (``find_events``) by these columns and technique.
+def _with_names(table: pl.LazyFrame, who: pl.DataFrame) -> pl.LazyFrame:
+    return table.join(who.lazy(), on="player", maintain_order="left").drop("player")
 
-    Columns beside them: ``count`` (successes, or all where a technique is only counted), ``tries``, ``rated`` (tries that may
-    fail), ``value`` and ``valued`` (the sum that a mean is of, and of how many).
-    """
+
+def _count_events(found: pl.DataFrame) -> pl.DataFrame:
+    """``SUMS`` of events by player and technique."""
     success, value = pl.col("success"), pl.col("value")
-    return found.group_by(*by, "technique").agg(
+    return found.group_by("player", "technique").agg(
         count=success.fill_null(value=True).sum(),
         tries=pl.len(),
         rated=success.count(),
@@ -201,11 +200,11 @@ def _openings_per_kill(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _count(frames: pl.LazyFrame, players: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Sums over what a batch holds, and the minutes of ``untold`` games, that more batches may be added to."""
-    events, sums, untold = (rows.lazy().join(players.lazy(), on=["replay", "side"]) for rows in find(frames))
-    counts = count_events(events, by)
-    more = sums.group_by(*by, "technique").agg(pl.col(*SUMS).sum())
+    found = find(frames)
+    counts, untold = (rows.lazy().join(players.lazy(), on=["replay", "side"]) for rows in (found.counts, found.untold))
+    sums = counts.group_by(*by, "technique").agg(pl.col(*SUMS).sum())
     missing = untold.group_by(*by, "technique").agg(untold=played_minutes(pl.col("frames")))
-    return pl.concat([counts, more, missing], how="diagonal_relaxed").collect()
+    return pl.concat([sums, missing], how="diagonal_relaxed").collect()
 
 
 def _about(field: str) -> pl.Expr:

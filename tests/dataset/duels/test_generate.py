@@ -306,6 +306,15 @@ def test_hits_show_hitlag_hitstun_knockback_and_percent(game: Path) -> None:
     np.testing.assert_array_equal(stunned, post["misc_as"] > 0)
 
 
+def test_a_hit_is_recorded_under_melees_number_of_the_attack(game: Path) -> None:
+    victim, attacker = (of_port(events(game)[slp.POST_FRAME], port) for port in (1, 2))
+    hits = np.flatnonzero(np.diff(victim["percent"].astype(float)) > 5) + 1
+    landed, states = attacker["last_attack_landed"][hits], attacker["state"][hits]
+    is_aerial = (states >= 65) & (states <= 69)
+    assert set(landed[is_aerial] - (states[is_aerial] - 52)) == {0}  # neutral air: state 65, attack 13
+    assert set(landed) <= {2, *range(6, 19), 53}
+
+
 def test_mewtwo_fires_shadow_balls_and_owns_them(fountain: Path) -> None:
     items = events(fountain)[slp.ITEM]
     balls = items[items["type"] == 0x70]

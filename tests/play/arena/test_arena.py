@@ -322,3 +322,35 @@ def test_rows_of_a_run_tell_whom_it_imitates(runs: Sequence[str]) -> None:
     told = [row.conduct_of_imitated and row.conduct_of_imitated.recoveries for row in outcome.rows]
     assert told == [7, 8, 7]
     assert {row.conduct_of_imitated for row in plain} == {None}
+
+
+def compared(said: list[str], compare: Any, *run: str, **options: Any) -> Outcome:
+    asked = ArenaOptions(runs=run, **({"world": "fields", "games": 4, "seconds": 0.5} | options))
+    return hold_arena(asked, WORLDS, said.append, lambda *progress: None, compare=compare)
+
+
+def test_games_of_each_run_against_whom_all_meet_are_compared_with_people(runs: Sequence[str], tmp_path: Path) -> None:
+    asked: list[tuple[str, list[Path]]] = []
+
+    def compare(character: str, replays: Sequence[Path]) -> dict[str, Any]:
+        assert all(path.is_file() for path in replays)
+        asked.append((character, list(replays)))
+        return {"character": character}
+
+    outcome = compared([], compare, *runs[:2])
+    assert outcome.likeness == [{"character": "mewtwo"}, {"character": "fox"}]
+    assert [len(replays) for _, replays in asked] == [4, 4]
+    assert outcome.replays == [], "they were written to be compared, not to be kept"
+    assert not any(path.exists() for _, replays in asked for path in replays)
+    saved = compared([], compare, runs[0], save_replays=tmp_path)
+    assert asked[-1] == ("mewtwo", saved.replays)
+
+
+def test_games_that_do_not_tell_who_the_run_is_are_not_compared_and_it_is_said(runs: Sequence[str]) -> None:
+    said: list[str] = []
+    options = {"against": runs[1], "opponent_characters": ["mewtwo"]}
+    assert compared(said, lambda *games: {}, runs[0], **options).likeness == [None]
+    assert "run first: not compared with people, since second plays mewtwo, too" in said[-1]
+    assert compared(said, lambda *games: {"itself": True}, runs[0], against="self").likeness == [{"itself": True}]
+    assert compared(said, lambda *games: {}, runs[0], world="plain", against="self").likeness == [None]
+    assert "run first: not compared with people, since this world writes no replays" in said[-1]

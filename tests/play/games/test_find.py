@@ -101,6 +101,16 @@ def test_who_won_is_read_from_stocks_quitting_places_and_the_clock(
     )
 
 
+def test_the_magnifying_glass_deals_no_damage(tmp_path: Path) -> None:
+    path = replay(tmp_path / "a.slp", {1: [(4, 0.0), (4, 1.0)], 3: [(4, 0.0), (4, 2.0)]})
+    raw, metadata = slp.read_slp(path)
+    events = slp.read_events(raw)
+    events.tables[slp.POST_FRAME]["position_x"] = 180
+    path.write_bytes(slp.pack(slp.write_events(events, slp.payload_sizes(raw)), metadata))
+    game = replay_game(path, character=None, port=1)
+    assert (game.damage_dealt, game.damage_taken) == (2.0, 0.0)
+
+
 def test_of_frames_simulated_again_the_last_copy_counts(tmp_path: Path) -> None:
     path = replay(tmp_path / "a.slp", LEVEL)
     raw, metadata = slp.read_slp(path)

@@ -10,10 +10,11 @@ import pytest
 
 from dataset.codecs.registry import get_codec
 from dataset.errors import DolphinError
+from dataset.features.layout import RAW_NAMES, RAW_ROW
 from dataset.melee.controller import Classes, Controllers
 from play.agent.agent import Agent, Players, PolicyInput
 from play.dolphin.session import Ended, Event, Frame, Lost, Menu
-from play.loop.runner import GameResult, Runner
+from play.loop.runner import GameResult, Runner, Score
 
 CODEC = get_codec("axis17")
 STICK = np.array([-80, -70, -60, -50, -40, -30, -23, 0, 23, 30, 40, 50, 60, 70, 80], dtype=np.int32)
@@ -120,6 +121,16 @@ def test_after_a_second_of_missing_frames_the_policy_begins_anew() -> None:
     session = Script([frame(-123)], [frame(-122)], [frame(-50)])
     runner(session).run()
     assert session.sent == [-70, -60, -70]
+
+
+def test_the_magnifying_glass_deals_no_damage() -> None:
+    score = Score(0)
+    column = np.zeros(len(RAW_NAMES), np.float32)
+    score.add(column)
+    column[[RAW_ROW["a_x"], RAW_ROW["b_x"]]] = 180
+    column[[RAW_ROW["a_percent"], RAW_ROW["b_percent"]]] = 1, 2
+    score.add(column)
+    assert (score.result().damage_dealt, score.result().damage_taken) == (2.0, 0.0)
 
 
 def test_games_are_scored_from_the_players_side() -> None:

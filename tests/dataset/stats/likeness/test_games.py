@@ -13,13 +13,18 @@ import dataset.cli
 from dataset.duels.generate import generate_replay
 from dataset.errors import ConfigError, ExphilError
 from dataset.melee.ids import character_from_name
-from dataset.stats.likeness import games
+from dataset.stats.likeness import games, likeness
 from dataset.stats.likeness.games import bot_players, measure_players, opened, people_players, run_games
 from dataset.store.store import Store
 from ingest.jobs.pipeline import ingest
 from ingest.options import IngestOptions
 
 MEWTWO = character_from_name("mewtwo")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "RESAMPLES", 200)
 
 
 def unsaid(line: str) -> None:

@@ -1,14 +1,21 @@
 import numpy as np
 import polars as pl
+import pytest
 
 from dataset.stats.bootstrap import Rate
+from dataset.stats.likeness import likeness
 from dataset.stats.likeness.likeness import LIKE, UNCLEAR, UNKNOWN, UNLIKE, Likeness, compare, most_unlike, num_drawn
-from dataset.stats.likeness.words import line_of, next_lines
+from dataset.stats.likeness.words import line_of, summary
 from dataset.stats.techniques.statistics import STATISTICS
 
 ROLLS, TAUNTS, TECHS = "roll: per minute", "taunt: per minute", "tech: share"
 SUMS = dict.fromkeys(name for statistic in STATISTICS.values() for name in statistic.columns)
 RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "RESAMPLES", 400)
 
 
 def players(minutes: float, num_games: int = 40, **counts: object) -> pl.DataFrame:
@@ -75,6 +82,7 @@ def test_what_was_never_tried_or_is_not_recorded_is_unknown() -> None:
     rows = {row.statistic.name: row for row in compare(bot, PEOPLE)}
     assert rows[ROLLS].verdict == rows[TECHS].verdict == UNKNOWN
     assert rows[ROLLS].outside is rows[ROLLS].bot.value is None
+    assert (rows[TAUNTS].verdict, rows[TAUNTS].bot.value) == (UNKNOWN, 0), "neither ever taunts"
 
 
 def test_games_that_do_not_tell_change_nothing() -> None:
@@ -113,11 +121,11 @@ def test_what_to_fix_next_names_each_technique_once_in_plain_words() -> None:
     bot = players(3.0, 10, roll_count=12.0, tech_count=1.0, tech_rated=10.0)
     rows = compare(bot, PEOPLE)
     assert [row.statistic.name for row in most_unlike([*rows[:1], *rows], 9)].count(rows[0].statistic.name) == 1
-    lines = next_lines(rows)
+    first, *lines = summary(rows)
+    assert first.startswith(f"Of {len(rows)} statistics ")
     assert lines[0] == "What to fix next:"
     rolls = next(row for row in rows if row.statistic.name == ROLLS)
     assert line_of(rolls).startswith("roll: per minute is too high: 4, people's ")
     assert any("tech: share is too low: 10.0 %" in line for line in lines)
-    assert next_lines([row for row in rows if row.verdict == LIKE]) == [
-        "No statistic lies surely outside people's spread."
-    ]
+    alike = [row for row in rows if row.verdict == LIKE]
+    assert summary(alike)[1:] == ["No statistic lies surely outside people's spread."]

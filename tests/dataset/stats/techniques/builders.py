@@ -8,7 +8,7 @@ import polars as pl
 
 from dataset.schema import FIRST_FRAME
 from dataset.stats.techniques.statistics import STATISTICS, measure
-from dataset.stats.techniques.table import find
+from dataset.stats.techniques.table import find_events
 
 
 class Told(NamedTuple):
@@ -22,7 +22,7 @@ class Told(NamedTuple):
 
 def told(technique: str, *games: pl.DataFrame) -> list[Told]:
     """Events of a technique in some games with different names, in order."""
-    return _told(find(pl.concat(games).lazy(), [technique]).events)
+    return _told(find_events(pl.concat(games).lazy(), [technique]))
 
 
 def told_each(technique: str, games: Iterable[pl.DataFrame]) -> list[list[Told]]:
@@ -37,7 +37,7 @@ def names_each(techniques: Iterable[str], games: Iterable[pl.DataFrame]) -> list
 
 def _events_each(techniques: list[str], games: Iterable[pl.DataFrame]) -> list[pl.DataFrame]:
     named = [table.with_columns(replay=pl.lit(f"game {number:03}")) for number, table in enumerate(games)]
-    events = find(pl.concat(named).lazy(), techniques).events
+    events = find_events(pl.concat(named).lazy(), techniques)
     return [events.filter(replay=table["replay"][0]) for table in named]
 
 

@@ -69,6 +69,12 @@ def test_a_hit_by_what_an_attack_of_its_first_frame_left_behind_is_another_move_
     assert conversions(game([(341, 10), (50, 60)], hits))["moves"].to_list() == [2]
 
 
+def test_a_percent_that_is_no_number_spoils_no_sum() -> None:
+    broken: Span = (88, 20, {"percent": [12.0] * 5 + [float("nan"), float("inf")] + [15.0] * 13})
+    tables = [game([], [(14, 10), broken, (14, 60, {"percent": 15.0})], replay=name) for name in ("r1", "r2")]
+    assert conversions(*tables)["damage"].to_list() == [12.0, 12.0]
+
+
 def test_the_magnifying_glass_neither_hits_nor_deals_damage() -> None:
     far = {"x": 190.0, "percent": [12.0] * 9 + [13.0]}
     table = hit((38, 10, far), (29, 20, {"x": 190.0, "percent": 13.0}))

@@ -113,7 +113,7 @@ def test_games_that_do_not_tell_take_no_part_in_a_rate(monkeypatch: pytest.Monke
 
 def test_no_games_hold_nothing() -> None:
     found = find(game([(14, 5)]).clear().lazy())
-    assert [len(table) for table in found] == [0, 0, 0]
+    assert (len(found.events.collect()), len(found.counts), len(found.untold)) == (0, 0, 0)
 
 
 def test_batches_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
