@@ -1,7 +1,7 @@
 """Starts a real Dolphin for a match, finds the agent's port in it, and leads through its menus into each game.
 
-This follows libmelee's documentation and source. A real Dolphin has been started so, but not Slippi's, and not with Melee. Pads must be made before Dolphin
-starts, because it opens only the pipes it finds then.
+This follows libmelee's documentation and source. A real Dolphin has been started so, but not Slippi's, and not with Melee.
+Pads must be made before Dolphin starts, because it opens only the pipes it finds then.
 """
 
 import platform
