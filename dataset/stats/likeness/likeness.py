@@ -2,8 +2,9 @@
 
 People's spread is what people themselves come to in as much play as the bot had (at most ``MOST_MINUTES``): many times, so many
 of their games are drawn at random, and the middle 95 % of the figures of those draws is the spread. The bot's figure has an
-interval over its own games. A figure within the spread is like a person; where bot's interval and spread do not even touch,
-it is unlike; else it is unclear, and more games would tell.
+interval over its own games, which counts as wider on both sides by what one event more would change. A figure within the spread
+is like a person; where the bot's interval and the spread do not even touch, it is unlike; else it is unclear, and more games
+would tell.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ class Likeness:
     """With people's spread."""
     verdict: str
     outside: float | None
-    """How far the nearest end of the bot's interval lies outside people's spread, in widths of that spread; 0 if they touch."""
+    """How far the bot's interval, one event wider, lies outside people's spread, in widths of that spread; 0 if they touch."""
 
     @property
     def is_below(self) -> bool:
@@ -129,7 +130,7 @@ class _Totals:
 
 
 def _likeness(statistic: Statistic, bot: _Totals, people: _Totals) -> Likeness:
-    value, drawn, _ = bot.figures(statistic)
+    value, drawn, own_event = bot.figures(statistic)
     own = _rate(value, drawn if bot.num_telling(statistic) > 1 else drawn[:0])
     theirs_value, theirs_drawn, event = people.figures(statistic)
     is_known = np.isfinite(theirs_drawn).mean() >= _FEWEST
@@ -142,7 +143,9 @@ def _likeness(statistic: Statistic, bot: _Totals, people: _Totals) -> Likeness:
         return Likeness(statistic=statistic, bot=own, people=theirs, verdict=LIKE, outside=0.0)
     if own.low is None or own.high is None:
         return Likeness(statistic=statistic, bot=own, people=theirs, verdict=UNCLEAR, outside=0.0)
-    gap = max(theirs.low - own.high, own.low - theirs.high)
+    gap = (
+        max(theirs.low - own.high, own.low - theirs.high) - own_event
+    )  # of two tries that went alike, the interval is a point
     verdict = UNLIKE if gap > 0 else UNCLEAR
     return Likeness(statistic=statistic, bot=own, people=theirs, verdict=verdict, outside=max(gap, 0.0) / width)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -37,6 +38,17 @@ def test_of_a_ditto_without_a_cpu_both_players_are_the_bot(generated_store: Path
     assert (who.name, len(players), players["id"].n_unique()) == ("mewtwo", 7, 6)
     assert said == ["1 games are between two mewtwo, and both are counted; --port counts one of them"]
     assert set(bot_players(Store(generated_store), MEWTWO, 1, unsaid)[0]["port"]) == {1}
+
+
+def test_a_cpu_is_neither_the_bot_in_a_ditto_nor_a_person(
+    generated_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(generated_store)
+    replays = store.replays().with_columns(type_b=pl.lit("cpu"))
+    monkeypatch.setattr(store, "replays", lambda: replays)
+    assert bot_players(store, MEWTWO, None, unsaid)[0]["side"].to_list() == ["a"] * 6
+    assert people_players(store, MEWTWO, None)["side"].to_list() == ["a"] * 6
+    assert len(bot_players(store, character_from_name("marth"), None, unsaid)[0]) == 2, "a CPU may be the bot elsewhere"
 
 
 def test_the_character_that_is_in_all_games_is_the_bots_and_others_must_be_named(generated_store: Path) -> None:

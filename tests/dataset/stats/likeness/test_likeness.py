@@ -51,7 +51,7 @@ def test_a_figure_whose_interval_lies_outside_peoples_spread_is_unlike_and_says_
     row = found(players(3.0, 10, roll_count=12.0), PEOPLE, ROLLS)
     assert (row.verdict, row.bot.low, row.bot.high) == (UNLIKE, 4.0, 4.0)
     low, high = ends(row.people)
-    assert row.outside == (4.0 - high) / (high - low)
+    assert row.outside == pytest.approx((4.0 - 1 / 30 - high) / (high - low))
 
 
 def test_the_most_unlike_come_first_and_then_what_is_unclear() -> None:
@@ -69,12 +69,18 @@ def test_what_people_never_do_and_the_bot_did_once_is_unclear_rather_than_infini
     assert (once.verdict, once.outside) == (UNCLEAR, 0.0)
     always = found(players(3.0, 10, taunt_count=1.0), PEOPLE, TAUNTS)
     assert always.verdict == UNLIKE
-    assert round(always.outside or 0, 6) == 10.0, "one event in the 30 minutes is the unit"
+    assert round(always.outside or 0, 6) == 9.0, "one event in the 30 minutes is the unit"
 
 
 def test_a_single_game_outside_is_unclear_since_it_has_no_interval() -> None:
     row = found(players(3.0, 1, roll_count=40.0), PEOPLE, ROLLS)
     assert (row.verdict, row.bot.low) == (UNCLEAR, None)
+
+
+def test_two_tries_that_went_alike_prove_nothing() -> None:
+    bot = players(3.0, 2, tech_count=0.0, tech_rated=1.0)
+    row = found(bot, PEOPLE, TECHS)
+    assert (row.verdict, row.bot.low, row.bot.high) == (UNCLEAR, 0.0, 0.0)
 
 
 def test_what_was_never_tried_or_is_not_recorded_is_unknown() -> None:
