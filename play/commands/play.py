@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def play(ctx: typer.Context, options: PlayOptions) -> None:
     """Play a trained policy in Dolphin, or with --stand-in against a replay.
 
-    The part that starts Dolphin and goes through its menus has not been run against a real Dolphin yet.
+    A real Dolphin reads our controllers exactly, but Slippi's Dolphin, its menus and whole games have not been tried yet.
 
     The stand-in needs named pipes, which Windows lacks.
     """

@@ -6,6 +6,7 @@ group of its own, and the whole group is killed; nothing else of that name is to
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -41,15 +42,16 @@ def connect(console: melee.Console, pads: list[melee.Controller]) -> None:
         DolphinError: nobody answers, or nobody reads a pad.
     """
     if not _is_connected(console):
+        _require_running(console)
         raise DolphinError(
-            f"Dolphin: its spectator stream must answer on UDP port {console.slippi_port}, found {_silence(console)}; "
+            f"Dolphin: its spectator stream must answer on UDP port {console.slippi_port}, found nothing; "
             "see that no other Dolphin runs and that spectating is not blocked by a firewall"
         )
     for pad in pads:
         if not _is_opened(console, pad):
+            _require_running(console)
             raise DolphinError(
-                f"Dolphin: it must read controller pipe {pad.pipe_path}, found {_silence(console)}; "
-                "close other Slippi Dolphins"
+                f"Dolphin: it must read controller pipe {pad.pipe_path}, found nothing; close other Slippi Dolphins"
             )
 
 
@@ -96,9 +98,13 @@ def _has_exited(console: melee.Console) -> bool:
     return console._process is not None and console._process.poll() is not None
 
 
-def _silence(console: melee.Console) -> str:
-    """Why nothing came."""
-    return f"that Dolphin exited with code {console._process.returncode}" if _has_exited(console) else "nothing"
+def _require_running(console: melee.Console) -> None:
+    if _has_exited(console):
+        command = shlex.join(map(str, console._process.args[:3]))
+        raise DolphinError(
+            f"Dolphin: must run until the match is over, found that it exited with code {console._process.returncode} while it "
+            f"started; see what it wrote above, and whether '{command}' starts the game"
+        )
 
 
 def close_console(console: melee.Console) -> None:

@@ -46,11 +46,12 @@ LAUNCHER_FOLDERS = ("netplay-beta", "netplay")
 
 
 def find_executable(path: Path) -> Path:
-    """Dolphin's executable: ``path`` itself, or what lies in that folder.
+    """Dolphin's executable, absolute: ``path`` itself, or what lies in that folder.
 
     Raises:
         DolphinError: there is none.
     """
+    path = path.absolute()  # a name alone would be looked for in PATH when it is started
     if path.is_file():
         return path
     for name in EXECUTABLES:
@@ -123,14 +124,15 @@ def build_of(executable: Path) -> Build:
 
     _require_answer(executable)
     try:
-        found: Any = melee.console.get_dolphin_version(str(executable))
+        told: Any = melee.console.get_dolphin_version(str(executable))
     except (RuntimeError, ValueError, AssertionError, IndexError, OSError) as error:
-        raise _wrong(
-            executable, f"{type(error).__name__}: {error}", "pass Slippi's Dolphin, not another one"
-        ) from error
-    is_exi_ai = found.build is melee.console.DolphinBuild.EXI_AI
-    name = ("mainline" if found.mainline else "Ishiiruka") + (" ExiAI" if is_exi_ai else "")
-    return Build(name, found.version, bool(found.mainline), is_exi_ai)
+        said = _said(_ask(executable, "--version")).strip().splitlines()
+        found = f"'{said[0][:100]}'" if said else f"{type(error).__name__}: {error}"
+        found += ", so this is Dolphin without Slippi, or a Slippi too old"
+        raise _wrong(executable, found, "pass Slippi's own, from https://slippi.gg/downloads") from error
+    is_exi_ai = told.build is melee.console.DolphinBuild.EXI_AI
+    name = ("mainline" if told.mainline else "Ishiiruka") + (" ExiAI" if is_exi_ai else "")
+    return Build(name, told.version, bool(told.mainline), is_exi_ai)
 
 
 def windowless(executable: Path, build: Build) -> list[str]:

@@ -5,9 +5,11 @@ the following ``next`` flushes. libmelee flushes the pads at the start of *every
 frame has come, and in blocking mode Dolphin would take that for an answer. So a ``Flusher`` decides which flushes go through.
 """
 
+import logging
 import struct
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from melee.slippstream import EnetDisconnected
 
 from dataset.errors import DolphinError
 from dataset.melee.controller import Controllers
+from dataset.reporting.terminal import to_stderr
 from play.agent.libmelee import press
 from play.dolphin.connection import close_console
 
@@ -98,6 +101,29 @@ class Lost:
 Event = Frame | Menu | Ended | Lost
 
 
+class UnknownEvents(logging.Filter):
+    """Counts the events that libmelee does not know, and says each kind once; libmelee logs every one of them."""
+
+    def __init__(self, say: Callable[[str], None] = to_stderr) -> None:
+        super().__init__()
+        self.counts: Counter[int] = Counter()
+        self._say = say
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is anything else."""
+        if record.msg != "Got unknown event type: %s" or not isinstance(record.args, tuple):
+            return True
+        kind = int(str(record.args[0]))
+        self.counts[kind] += 1
+        if self.counts[kind] == 1:
+            self._say(f"Slippi sends events 0x{kind:02X}, which are newer than this libmelee; they are skipped")
+        return False
+
+
+UNKNOWN_EVENTS = UnknownEvents()
+"""Of all sessions."""
+
+
 class Flusher:
     """Takes the pad's place in libmelee's list and lets only those flushes through that answer a frame."""
 
@@ -163,6 +189,7 @@ class Session:
         self._pending: Frame | None = None
         self._ended: str | None = None
         self._listen_for_ends()
+        logging.getLogger().addFilter(UNKNOWN_EVENTS)
 
     @property
     def zero_indices(self) -> Mapping[int, Collection[int]]:

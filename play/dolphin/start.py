@@ -1,10 +1,9 @@
 """Starts a real Dolphin for a match, finds the agent's port in it, and leads through its menus into each game.
 
-This follows libmelee's documentation and source; it has not been run against a real Dolphin. Pads must be made before Dolphin
-starts, because it opens only the pipes it finds then.
+This follows libmelee's documentation and source. A real Dolphin has been started so, but not Slippi's, and not with Melee.
+Pads must be made before Dolphin starts, because it opens only the pipes it finds then.
 """
 
-import configparser
 import platform
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,9 @@ from typing import Any
 import melee
 
 from dataset.errors import DolphinError
+from dataset.io.atomic import require_writable
 from play.dolphin.connection import closed_on_error, connect, start_dolphin
+from play.dolphin.home import ports_with_pads, prepared_home
 from play.dolphin.installation import Build, build_of, default_home, login_of, own_connect_code, windowless
 from play.dolphin.match import Match, require_free
 from play.dolphin.session import ALONE, BESIDE_A_PERSON, OLDEST_LIVE, Session
@@ -38,15 +39,6 @@ def with_agent_port(match: Match, port: int | None) -> Match:
             "set one in Dolphin's controller settings, or pass another --port"
         )
     return replace(match, port=own)
-
-
-def ports_with_pads(home: Path) -> set[int]:
-    """The ports that a pad is plugged into in Dolphin's settings; by default it is the first."""
-    ini = configparser.ConfigParser(strict=False, interpolation=None)
-    ini.read(home / "Config" / "Dolphin.ini", encoding="utf-8")
-    none = melee.ControllerType.UNPLUGGED.value
-    plugged = {port: ini.get("Core", f"SIDevice{port - 1}", fallback=None) for port in range(1, 5)}
-    return {port for port, device in plugged.items() if (port == 1 if device is None else device != none)}
 
 
 def agent_port_finder(match: Match) -> Callable[[Any], int]:
@@ -92,11 +84,12 @@ def open_match(match: Match) -> Session:
     _require_able(match, build)
     without_window = windowless(match.executable, build) if match.is_headless else []
     require_free(match.slippi_port)
+    require_writable(match.replay_dir, "--replay-dir")
     console = _configure(match, build)
-    pads = [melee.Controller(console, match.port)]
-    if not match.has_person:
-        pads.append(melee.Controller(console, match.other_port))
     with closed_on_error(console):
+        pads = [melee.Controller(console, match.port)]
+        if not match.has_person:
+            pads.append(melee.Controller(console, match.other_port))
         start_dolphin(console, match.iso, *without_window)
         connect(console, pads)
     patience = BESIDE_A_PERSON if match.has_person else ALONE
@@ -120,22 +113,24 @@ def _require_able(match: Match, build: Build) -> None:
 def _configure(match: Match, build: Build) -> melee.Console:
     """A console whose Dolphin has its settings, and is not started yet."""
     home = home_of(match) if match.has_person else None
-    match.replay_dir.mkdir(parents=True, exist_ok=True)
-    return melee.Console(
-        path=str(match.executable),
-        dolphin_home_path=None if home is None else str(home),
-        copy_home_directory=home is not None,
-        slippi_port=match.slippi_port,
-        online_delay=match.online_delay,
-        blocking_input=match.is_blocking,
-        polling_mode=True,
-        fullscreen=False,
-        gfx_backend="Null" if match.is_headless else None,
-        use_exi_inputs=build.is_exi_ai,
-        save_replays=True,
-        replay_dir=str(match.replay_dir.resolve()),
-        user_json_path=None if home is None or match.connect_code is None else str(login_of(home)),
-    )
+    login = None if home is None or match.connect_code is None else str(login_of(home))
+    with prepared_home(home, match.replay_dir.resolve(), is_mainline=build.is_mainline) as scratch:
+        console = melee.Console(
+            path=str(match.executable),
+            dolphin_home_path=str(scratch / "User"),
+            tmp_home_directory=False,
+            slippi_port=match.slippi_port,
+            online_delay=match.online_delay,
+            blocking_input=match.is_blocking,
+            polling_mode=True,
+            fullscreen=False,
+            gfx_backend="Null" if match.is_headless else None,
+            use_exi_inputs=build.is_exi_ai,
+            save_replays=True,
+            user_json_path=login,
+        )
+    console.temp_dir = str(scratch)  # so its stop removes the folder
+    return console
 
 
 class Menus:

@@ -1,7 +1,7 @@
 """A pad as Dolphin's pipe input keeps it: lines such as ``PRESS A``, ``SET MAIN 0.5 0.5`` and ``FLUSH`` become its state.
 
-Values are quantised exactly as Dolphin and Melee do it. A FLUSH resets nothing: what is pressed remains pressed until it is
-released.
+Values are quantised exactly as Dolphin and Melee do it; ``tests/play/dolphin/test_pad_probe.py`` compares with a real Dolphin.
+A FLUSH resets nothing: what is pressed remains pressed until it is released.
 """
 
 import math
@@ -30,20 +30,27 @@ class PadState(NamedTuple):
     buttons: int
 
 
-def pad_axis(value: float) -> int:
-    """The stick byte, −127…127, that Dolphin makes of 0…1 on a pipe."""
-    return math.floor((min(max(value, 0.0), 1.0) - 0.5) * 254)
+def pad_axis(value: float, *, is_mainline: bool = True) -> int:
+    """The stick byte, −127…127, that Dolphin makes of 0…1 on a pipe: mainline rounds, Ishiiruka rounds down."""
+    exact = (min(max(value, 0.0), 1.0) - 0.5) * 254
+    return int(exact + math.copysign(0.5, exact)) if is_mainline else math.floor(exact)
 
 
-def pad_trigger(value: float) -> int:
-    """The trigger byte, 0…255, that Dolphin makes of 0…1 on a pipe."""
-    return int(min(max(value, 0.0), 1.0) * 255)
+def pad_trigger(value: float, *, is_mainline: bool = True) -> int:
+    """The trigger byte, 0…255, that Dolphin makes of 0…1 on a pipe: mainline rounds, Ishiiruka rounds down."""
+    exact = min(max(value, 0.0), 1.0) * 255
+    return int(exact + 0.5) if is_mainline else int(exact)
 
 
 class PipePad:
-    """One pad; bytes are fed in as they arrive, cut anywhere."""
+    """One pad; bytes are fed in as they arrive, cut anywhere.
 
-    def __init__(self) -> None:
+    Args:
+        is_mainline: stand for Slippi's mainline build, which people use, or else for Ishiiruka.
+    """
+
+    def __init__(self, *, is_mainline: bool = True) -> None:
+        self._is_mainline = is_mainline
         self.num_bad_lines = 0
         """Lines that Dolphin would log and otherwise ignore."""
         self._rest = b""
@@ -68,16 +75,19 @@ class PipePad:
             case ["RELEASE", name] if name in BUTTONS:
                 self._buttons &= ~BUTTONS[name]
             case ["SET", ("MAIN" | "C") as name, x, y] if _is_number(x) and _is_number(y):
-                self._axes[name] = (pad_axis(float(x)), pad_axis(float(y)))
+                self._axes[name] = (self._axis(x), self._axis(y))
             case ["SET", ("L" | "R") as name, value] if _is_number(value):
-                self._axes[name] = (pad_trigger(float(value)),)
+                self._axes[name] = (pad_trigger(float(value), is_mainline=self._is_mainline),)
             case _:
                 return False
         return True
 
     def state(self) -> PadState:
-        """What the game would see now."""
-        (left,), (right,) = self._axes["L"], self._axes["R"]
+        """What the game would see now; a shoulder that is clicked is pulled all the way, as its settings in Dolphin ask for."""
+        left, right = (
+            255 if self._buttons & bit else self._axes[name][0]
+            for name, bit in (("L", controller.L), ("R", controller.R))
+        )
         return PadState(
             *controller.game_stick(*self._axes["MAIN"]),
             *controller.game_stick(*self._axes["C"]),
@@ -86,6 +96,9 @@ class PipePad:
             min(right, controller.TRIGGER_RANGE),
             self._buttons,
         )
+
+    def _axis(self, word: str) -> int:
+        return pad_axis(float(word), is_mainline=self._is_mainline)
 
 
 def _is_number(word: str) -> bool:

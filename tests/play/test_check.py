@@ -193,8 +193,13 @@ def fake(path: Path, script: str) -> Path:
             "install libfuse2, or set APPIMAGE_EXTRACT_AND_RUN=1",
         ),
         ("exit 127", "fail", "found exit code 127", "APPIMAGE_EXTRACT_AND_RUN=1"),
-        ("echo Dolphin 5.0", "fail", "found AssertionError", "pass Slippi's Dolphin, not another one"),
-        ("exit 3", "fail", "Unexpected return code 3", "pass Slippi's Dolphin"),
+        (
+            "echo Dolphin 5.0-17995",
+            "fail",
+            "'Dolphin 5.0-17995', so this is Dolphin without Slippi",
+            "pass Slippi's own",
+        ),
+        ("exit 3", "fail", "Unexpected return code 3", "pass Slippi's own"),
     ],
 )
 def test_builds_are_told_apart_by_what_they_answer(

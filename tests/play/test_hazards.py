@@ -19,6 +19,7 @@ H15  a flush too many                       test_dolphin: frames come one by one
 Several games in a row, pauses, reconnects and gaps below; test_runner has what the loop makes of gaps.
 """
 
+import logging
 import os
 import signal
 import time
@@ -37,7 +38,7 @@ from dataset.melee.controller import Classes
 from dataset.slippi.slp import GAME_START, PAYLOAD_SIZES, payload_sizes, read_slp, split_messages
 from dataset.slippi.slp import events as read_events
 from play.agent.agent import Agent, Players, PolicyInput
-from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session
+from play.dolphin.session import OLDEST_LIVE, Ended, Event, Frame, Lost, Patience, Session, UnknownEvents
 from play.loop.runner import MOST_AT_ONCE, Report, Runner
 from play.stand_in.protocol import PIPE
 from play.stand_in.stand_in import StandIn, open_stand_in
@@ -194,13 +195,26 @@ def test_a_size_that_libmelee_would_never_pass_loses_the_session(
     assert "longer than any" in reason
 
 
-def test_h7_an_event_libmelee_does_not_know_is_skipped(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:
+def test_h7_an_event_libmelee_does_not_know_is_skipped_and_said_once(
+    tmp_path: Path,
+    start: bytes,
+    frames: list[bytes],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown_events = UnknownEvents()
+    monkeypatch.setattr("play.dolphin.session.UNKNOWN_EVENTS", unknown_events)
+    monkeypatch.setattr(logging.getLogger(), "filters", [])
     sizes = payload_sizes(start)
     declared = bytes([PAYLOAD_SIZES, start[1] + 3]) + start[2 : 1 + start[1]] + b"\x50\x00\x04" + start[1 + start[1] :]
     assert payload_sizes(declared) == {**sizes, 0x50: 4}
     unknown = [b"\x50news" + frame for frame in frames]
     with session_on(tmp_path, [*sent(declared, *unknown), GOODBYE]) as session:
         assert until_lost(session) == (NUMBERS, CLOSED)
+    assert unknown_events.counts == {0x50: len(frames)}
+    assert capsys.readouterr().err.count("events 0x50, which are newer than this libmelee") == 1
+    assert not [record for record in caplog.records if "unknown event" in record.getMessage()]
 
 
 def test_h8_a_stream_that_is_too_old_is_refused(tmp_path: Path, start: bytes, frames: list[bytes]) -> None:

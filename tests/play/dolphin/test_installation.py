@@ -25,6 +25,12 @@ def test_a_build_with_a_name_of_its_own_is_found_too(tmp_path: Path, name: str) 
     assert find_executable(tmp_path) == tmp_path / name
 
 
+def test_a_name_alone_is_not_looked_for_in_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dolphin-emu").touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_executable(Path("dolphin-emu")) == find_executable(Path()) == tmp_path / "dolphin-emu"
+
+
 def test_a_folder_without_dolphin_is_refused_with_the_names_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DolphinError, match=r"Slippi_Online-x86_64\.AppImage"):
         find_executable(tmp_path)

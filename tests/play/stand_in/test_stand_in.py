@@ -166,7 +166,8 @@ def test_what_a_controller_presses_reads_back_exactly(replay: Path) -> None:
             held.press_button(melee.Button(names[index]))
             held.press_button(melee.Button.BUTTON_A)
             pressed = bits[index] | controller.A
-            expected.append((0, 0, 0, 0, controller.game_trigger(0, 0, pressed), 0, 0, pressed))
+            clicked = (140 * bool(pressed & controller.L), 140 * bool(pressed & controller.R))
+            expected.append((0, 0, 0, 0, controller.game_trigger(0, 0, pressed), *clicked, pressed))
 
     with StandIn(replay, fps=None) as stand_in, client(stand_in) as (console, (held,)):
         play(console, press)
