@@ -15,6 +15,9 @@ from dataset.reporting.terminal import printable, stdout_console
 MOST_GAMES, STEPS = 256, 300
 """What ``umi-conform`` takes: games at once, and frames that reply times are measured over."""
 
+BOT_OUTPUT = "bot output"
+"""The entry, no check, in which it keeps what a bot that failed has printed."""
+
 
 def require_umi() -> None:
     """Refuse a check that cannot be made.
@@ -60,8 +63,12 @@ def conform(path: Path, *, as_json: bool = False) -> list[dict[str, str]]:
             table.add_row(check["name"], check["status"], escape(check["detail"]))
         stdout_console().print(table)
     if failed := [f"{check['name']} ({check['detail']})" for check in checks if check["status"] == "fail"]:
+        said = [each.detail for each in found if each.name == BOT_OUTPUT]
+        words = (
+            f"; the bot's last words: {printable(said[0].strip().splitlines()[-1])}" if said and said[0].strip() else ""
+        )
         raise ExphilError(
-            f"{path}: must pass every check of umi-conform, found {len(failed)} failed: {'; '.join(failed)[:1000]}; "
+            f"{path}: must pass every check of umi-conform, found {len(failed)} failed: {'; '.join(failed)[:1000]}{words[:500]}; "
             "play it in exphil arena to see whether the run itself is whole, and report this"
         )
     return checks
