@@ -35,7 +35,13 @@ class DataConfig(Settings):
     character: str | None = setting(
         None, "Character whose players to imitate", flag="train_character", unset="all players"
     )
-    delay: int = setting(0, "Frames between seeing and acting", at_least=0, at_most=60, unit="frames")
+    delay: int = setting(
+        0,
+        "Frames between seeing and acting: 2 as online, 18 or 21 as in the league",
+        at_least=0,
+        at_most=60,
+        unit="frames",
+    )
     """Of an online-robust run: the delay in play."""
     online_robust: bool = setting(
         False,
