@@ -51,7 +51,8 @@ def expected(path: Path, *, is_umi: bool) -> np.ndarray:
         raw[:, row] = 1.0 if name.startswith("has_") else columns.get(name, 0)
     for who in (*SIDES, "a_nana", "b_nana"):
         raw[:, RAW_ROW[f"{who}_action_frame"]] = np.floor(raw[:, RAW_ROW[f"{who}_action_frame"]])
-        raw[:, RAW_ROW[f"{who}_misc"]] *= np.isin(raw[:, RAW_ROW[f"{who}_action_state"]], HITSTUN_STATES)
+        is_hitstun = np.isin(raw[:, RAW_ROW[f"{who}_action_state"]], HITSTUN_STATES)
+        raw[~is_hitstun, RAW_ROW[f"{who}_misc"]] = 0  # which other states use for whatever they like, NaN included
         if is_umi:
             raw[:, RAW_ROW[f"{who}_percent"]] = np.floor(raw[:, RAW_ROW[f"{who}_percent"]])
     return raw
