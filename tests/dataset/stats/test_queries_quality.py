@@ -1,6 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -18,8 +18,8 @@ class FakeStore:
     ok_frames = Store.ok_frames
 
     manifest = SimpleNamespace(frames=6, kept_frames=0)
-    numbers = [-39, -38, -37, -36, -39, -38]  # noqa: RUF012
-    extra: dict[str, list[float | None]] = {}  # noqa: RUF012 (a stand-in's data)
+    numbers: ClassVar = [-39, -38, -37, -36, -39, -38]
+    extra: ClassVar[dict[str, list[float | None]]] = {}
 
     def replays(self) -> pl.LazyFrame:
         return pl.LazyFrame(
@@ -80,7 +80,7 @@ def test_quality_accounts_for_every_file_frame_and_press() -> None:
 
 def test_presses_before_the_game_reads_controllers_do_not_count() -> None:
     class Entering(FakeStore):
-        numbers = [-41, -40, -39, -38, -39, -38]  # noqa: RUF012
+        numbers: ClassVar = [-41, -40, -39, -38, -39, -38]
 
     store: Any = Entering()
     found = quality_table(store).filter(about="presses").select("name", "count", "per_minute").rows()
@@ -99,7 +99,7 @@ def test_quality_of_one_character_leaves_out_other_games_and_the_opponents_press
 
 def test_what_ingest_measured_of_players_is_weighed_by_frames() -> None:
     class Measured(FakeStore):
-        extra = {  # noqa: RUF012
+        extra: ClassVar[dict[str, list[float | None]]] = {
             "idle_share_a": [0.1, 0.5, 0.9, None, None],
             "idle_share_b": [0.3, None, 0.9, None, None],
         }

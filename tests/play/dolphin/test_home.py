@@ -6,18 +6,18 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import melee
 import pytest
 
 from dataset.errors import ConfigError, DolphinError
-from dataset.melee.ids import character_from_name, stage_from_name
 from play.dolphin.connection import close_console
 from play.dolphin.home import ports_with_pads, prepared_home, read_ini
 from play.dolphin.installation import build_of
-from play.dolphin.match import Match
+from play.dolphin.match import Match, build_match
 from play.dolphin.start import _configure, open_match
-from tests.play.fake_dolphin import write_fake_dolphin
+from play.options import PlayOptions
 
 INI = {
     "the same key twice": b"[Core]\nSIDevice0 = 0\nSIDevice0 = 6\n",
@@ -49,24 +49,11 @@ def configure(wanted_match: Match, home: Path) -> Callable[[], melee.Console]:
 
 
 @pytest.fixture
-def wanted_match(tmp_path: Path, home: Path) -> Match:
-    return Match(
-        executable=write_fake_dolphin(tmp_path),
-        iso=tmp_path / "melee.iso",
-        character=character_from_name("falco"),
-        stage=stage_from_name("battlefield"),
-        cpu=None,
-        rival=None,
-        cpu_level=9,
-        port=2,
-        connect_code=None,
-        online_delay=0,
-        is_blocking=False,
-        is_headless=False,
-        replay_dir=tmp_path / "50% games",
-        home=home,
-        slippi_port=51441,
+def wanted_match(wanted: PlayOptions, tmp_path: Path, home: Path) -> Match:
+    options = replace(
+        wanted, opponent="human", port=2, replay_dir=tmp_path / "50% games", dolphin_home=home, sync=False
     )
+    return build_match(options, trained_character="falco", delay=0)
 
 
 @pytest.mark.parametrize("name", ["Dolphin.ini", "GCPadNew.ini", "GFX.ini", "Logger.ini"])
@@ -125,10 +112,19 @@ def test_what_cannot_be_copied_is_left_out(home: Path, configure: Callable[[], m
         close_console(console)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_named(home: Path, configure: Callable[[], melee.Console]) -> None:
-    (home / "Cache").mkdir(mode=0)
-    with pytest.raises(DolphinError, match=r"Cache cannot be copied \(.*Permission denied"):
+def test_a_file_that_may_not_be_read_is_named(
+    home: Path, configure: Callable[[], melee.Console], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "card").write_bytes(b"saved")
+    copy = shutil.copyfile
+
+    def refuse(source: str, target: str, **options: Any) -> Any:
+        if Path(source).name == "card":
+            raise PermissionError(13, "Permission denied", str(source))
+        return copy(source, target, **options)
+
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    with pytest.raises(DolphinError, match=r"card cannot be copied \(.*Permission denied"):
         configure()
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import melee
 import numpy as np
@@ -47,20 +48,20 @@ def probe(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 class Tap:
     """A pad's pipe, and beside it what our double of Dolphin's pads makes of the same text."""
 
-    def __init__(self, pipe: object) -> None:
+    def __init__(self, pipe: Any) -> None:
         self.pipe, self.double, self.is_ours = pipe, PipePad(), True
 
     def write(self, text: str) -> None:
         self.double._rest += text.encode()
-        self.pipe.write(text)  # type: ignore[attr-defined]
+        self.pipe.write(text)
 
     def flush(self) -> None:
         while self.double.feed(b""):
             pass
-        self.pipe.flush()  # type: ignore[attr-defined]
+        self.pipe.flush()
 
     def close(self) -> None:
-        self.pipe.close()  # type: ignore[attr-defined]
+        self.pipe.close()
 
 
 def classes_of(name: str) -> Iterator[Controllers]:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,30 +152,30 @@ STATISTICS: dict[str, Both] = {
 
 KEPT = {
     "L-cancels missed": (
-        0.03,
+        0.021,
         "an edge ended the lag, so nothing was missed; slippi-js calls it so if an L-cancel would have been faster",
     ),
     "wavedashes": (
-        0.03,
+        0.012,
         "landings on platforms, which slippi-js takes for wavedashes after fewer than 5 frames of jump, and the reverse",
     ),
-    "wavelands": (0.03, "see wavedashes"),
-    "edge cancels": (0.03, "slippi-js leaves out those that were no faster than the whole lag of its tables"),
+    "wavelands": (0.012, "see wavedashes"),
+    "edge cancels": (0.006, "slippi-js leaves out those that were no faster than the whole lag of its tables"),
     **{
-        f"uses of {way} air": (0.05, "Peach's aerials out of her float are aerials too")
+        f"uses of {way} air": (0.023, "Peach's aerials out of her float are aerials too")
         for way in ("neutral", "forward", "back", "up", "down")
     },
-    "openings by move": (0.03, "an opening by a grab is one by that grab, and not by the move that hurt first"),
-    "kills by move": (0.05, "the game's last attack landed, and not the move of the last hit that slippi-js saw"),
-    "conversions": (0.05, "slippi-js takes the 1 % of the magnifying glass for a hit while the victim tumbles"),
+    "openings by move": (0.015, "an opening by a grab is one by that grab, and not by the move that hurt first"),
+    "kills by move": (0.023, "the game's last attack landed, and not the move of the last hit that slippi-js saw"),
+    "conversions": (0.035, "slippi-js takes the 1 % of the magnifying glass for a hit while the victim tumbles"),
     "neutral wins": (
-        0.03,
+        0.018,
         "slippi-js calls an escaped grab a counter-attack, and a counter-attack on a conversion that the game cut off a "
         "neutral win",
     ),
-    "counter-attacks": (0.03, "see neutral wins"),
+    "counter-attacks": (0.018, "see neutral wins"),
     "damage dealt": (
-        0.6,
+        0.5,
         "slippi-js leaves out throws, lasers and whatever else does not stun, and counts the magnifying glass while the "
         "victim tumbles; the next row counts as it does",
     ),
@@ -230,7 +231,7 @@ def test_every_statistic_that_slippi_js_has_too_agrees_or_differs_for_a_reason(
     for name, both in STATISTICS.items():
         pairs = [(both.ours(ours[player]), both.theirs(theirs[player])) for player in ours]
         compared[name] = [pair for pair in pairs if None not in np.atleast_1d(pair[0])]  # null: not told
-    print(_markdown(compared))  # noqa: T201 (the table is what a run by hand is for)
+    sys.stdout.write(f"{_markdown(compared)}\n")  # what a run by hand is for
     for name, pairs in compared.items():
         allowed = KEPT[name][0] if name in KEPT else 0.0
         assert sum(mine != other for mine, other in pairs) <= allowed * len(pairs), name

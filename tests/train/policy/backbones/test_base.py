@@ -8,13 +8,14 @@ from train.policy.backbones.base import Backbone, State, build_backbone, map_sta
 from train.policy.config import BACKBONES, Shape, Traits
 from train.policy.policy import Policy
 
+LAYERS, LOOKBACK = 3, 20
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 
 
 def build(name: str, dtype: torch.dtype = torch.float64) -> Backbone:
     torch.manual_seed(1)
     every = BACKBONES[name].attention_every or 1
-    shape = Shape(hidden_sizes=(24, 24, 24), lookback=20, attention_every=every)
+    shape = Shape(hidden_sizes=(24,) * LAYERS, lookback=LOOKBACK, attention_every=every)
     return build_backbone(name, shape).to(dtype).eval()
 
 
@@ -28,6 +29,20 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 def leaves(state: State) -> list[Tensor]:
     return [leaf for part in state for leaf in ([part] if isinstance(part, Tensor) else leaves(part))]
+
+
+@pytest.mark.parametrize("name", ["gmlp", "sliding_window"])
+def test_each_layer_sees_exactly_the_window(name: str) -> None:
+    backbone, x = build(name), inputs(1, 100)
+    for parameter, weights in backbone.named_parameters():
+        if "gate_weight" in parameter:
+            weights.data.normal_()  # they begin near zero
+    changed = x.clone()
+    changed[:, 20] += 1
+    with torch.no_grad():
+        moved = backbone(x, backbone.initial_state(1))[0] - backbone(changed, backbone.initial_state(1))[0]
+    frames = moved.abs().amax(dim=(0, 2)).nonzero().flatten().tolist()
+    assert frames == list(range(20, 20 + LAYERS * (LOOKBACK - 1) + 1))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
