@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.fit.train_run import origin
-from train.policy.backbones.base import RMSNorm
+from train.policy.backbones.base import LayerNorm
 from train.policy.backbones.mamba import Mamba
 from train.policy.config import Shape
 
@@ -49,7 +49,7 @@ class Mamba1(nn.Module):
         super().__init__()
         self.is_lean = is_lean
         self.inner, self.rank = 2 * width, math.ceil(width / 16)
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
         self.in_proj = nn.Linear(width, 2 * self.inner, bias=False)
         self.conv = nn.Conv1d(self.inner, self.inner, CONV_WIDTH, groups=self.inner, padding=CONV_WIDTH - 1)
         self.x_proj = nn.Linear(self.inner, self.rank + 2 * STATE_SIZE, bias=False)

@@ -91,9 +91,9 @@ def memorised(drill: Drill, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def memorise(sample: Sample, run: Path, num_copies: int) -> Path:
     """Train on one replay until it is known by heart, through the loop and the checkpoint that every run uses."""
     config = RunConfig(
-        policy=PolicyConfig(backbone="gru", hidden_sizes=(64, 64)),
-        data=DataConfig(character="mewtwo", lanes=1, window_size=56),
-        optim=OptimConfig(epochs=NUM_EPOCHS, lr=3e-3),
+        policy=PolicyConfig(backbone="gru", hidden_sizes=(64, 64), dropout=0.0),
+        data=DataConfig(character="mewtwo", lanes=1, window_size=56, augment=False),
+        optim=OptimConfig(epochs=NUM_EPOCHS, lr=3e-3, warmup_steps=0, ema_decay=0.0),
     )
     bank = Bank([replace(sample, id=f"copy-{i}") for i in range(num_copies)], sample.characters[SIDE])
     val = Bank([sample], sample.characters[SIDE])

@@ -27,7 +27,7 @@ SIZES = [size for _, size in CODEC.components]
 
 
 def tiny_policy_config(**changes: object) -> PolicyConfig:
-    return PolicyConfig(**({"hidden_sizes": (16, 16)} | changes))  # type: ignore[arg-type]
+    return PolicyConfig(**({"hidden_sizes": (16, 16), "dropout": 0.0} | changes))  # type: ignore[arg-type]
 
 
 def sample(
@@ -68,13 +68,19 @@ def random_frames(batch: int, frames: int, seed: int = 0) -> tuple[Tensor, Tenso
     return continuous, indices, classes(SIZES).to(torch.uint8), classes(SIZES).to(torch.uint8)
 
 
+def tiny_data_config(**changes: object) -> DataConfig:
+    """Two lanes of ten frames, as they were recorded."""
+    return DataConfig(**({"character": "falco", "lanes": 2, "window_size": 10, "augment": False} | changes))  # type: ignore[arg-type]
+
+
+def tiny_optim_config(**changes: object) -> OptimConfig:
+    """Three epochs; the weights themselves are measured, not their average."""
+    return OptimConfig(**({"epochs": 3, "lr": 0.01, "warmup_steps": 0, "ema_decay": 0.0} | changes))  # type: ignore[arg-type]
+
+
 def tiny_config(**parts: object) -> RunConfig:
-    """A run of seconds: two lanes of ten frames, three epochs."""
-    config = RunConfig(
-        policy=tiny_policy_config(),
-        data=DataConfig(character="falco", lanes=2, window_size=10),
-        optim=OptimConfig(epochs=3, lr=0.01),
-    )
+    """A run of seconds, without any regularisation."""
+    config = RunConfig(policy=tiny_policy_config(), data=tiny_data_config(), optim=tiny_optim_config())
     return replace(config, **parts)  # type: ignore[arg-type]
 
 

@@ -93,7 +93,7 @@ def test_every_flag_reaches_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     ("flags", "message"),
     [
         ("--patience 3", "--patience 3: acts only with --early-stopping, found it off; add"),
-        ("--ema-decay 0.9", "--ema-decay 0.9: acts only with --ema"),
+        ("--no-ema --ema-decay 0.9", "--ema-decay 0.9: acts only with --ema"),
         ("--focal-gamma 1", "--focal-gamma 1.0: acts only with --focal-loss"),
         ("--temporal --backbone mlp", "--temporal: contradicts --backbone mlp"),
         ("--hidden-sizes wide", "--hidden-sizes: whole numbers joined by commas, found 'wide'"),

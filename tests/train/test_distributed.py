@@ -13,16 +13,23 @@ from torch.distributed import TCPStore
 
 import train.fit.loop
 from dataset.errors import ConfigError
-from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
+from tests.train.builders import (
+    tiny_config,
+    tiny_data_config,
+    tiny_optim_config,
+    tiny_policy_config,
+    tiny_splits,
+    write_store,
+)
 from tests.train.fit.test_train_run import Losses, fit, metrics, weights
-from train.config.run_config import DataConfig, OptimConfig, RunConfig
+from train.config.run_config import RunConfig
 from train.distributed import Ranks, joined
 
 DEADLINE_SECONDS = 600
 
 CONFIG = tiny_config(
-    data=DataConfig(character="falco", lanes=3, window_size=10),  # an odd lane: one rank has an idle one
-    optim=OptimConfig(epochs=2, lr=0.01, ema_decay=0.9),
+    data=tiny_data_config(lanes=3),  # an odd lane: one rank has an idle one
+    optim=tiny_optim_config(epochs=2, lr=0.01, ema_decay=0.9),
 )
 
 

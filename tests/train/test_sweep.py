@@ -39,11 +39,11 @@ def test_every_axis_varies_its_setting_and_nothing_else() -> None:
     assert field("codec", "policy", "codec") == {"axis17": "axis17", "joint": "joint"}
     expected = {**{f"{n} replays": n for n in (8, 16, 32, 64)}, "all replays": None}
     assert field("data", "data", "max_replays") == expected
-    chosen = varied("features", "all,base+items+speeds,augmented")
+    chosen = varied("features", "all,base+items+speeds,not augmented")
     assert {label: (config.policy.features, config.data.augment) for label, config in chosen.items()} == {
-        "all": ("all", False),
-        "base+speeds+items": ("base+speeds+items", False),
-        "augmented": ("all", True),
+        "all": ("all", True),
+        "base+speeds+items": ("base+speeds+items", True),
+        "not augmented": ("all", False),
     }
     assert list(varied("features")) == list(FEATURES)
     assert len(set(varied("features").values())) == len(FEATURES)

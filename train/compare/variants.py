@@ -35,7 +35,7 @@ FEATURES: Mapping[str, Flags] = {
     "compact stage": {"stage_mode": "compact"},
     "all one-hot": {"action_mode": "one_hot", "character_mode": "one_hot", "stage_mode": "one_hot"},
     "previous hidden 20 %": {"prev_dropout": 0.2},
-    "augmented": {"augment": True},
+    "not augmented": {"augment": False},
     "independent head": {"head": "independent"},
 }
 """Ways to give frames to a policy, and to take controllers from it, one at a time against ``plain``. A choice of feature groups

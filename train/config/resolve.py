@@ -4,7 +4,7 @@ A flag that was not given is absent, not at its default, so that it never overri
 
 Shapes, epochs, schedules and regularisers of the presets follow those of the same names in the Elixir exphil. Batch size and
 learning rate do not: a lane supervises every frame of its window, some sixty times what a window did there, so 32 lanes and a
-peak of 1e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples
+peak of 2e-3 take their place. Focal loss and label smoothing are left out: both distort the probabilities that play samples
 from, and smoothing by 0.1 cost 0.47 nats (``benchmarks/results/learning.md``).
 """
 
@@ -25,9 +25,9 @@ PRESET_WINDOW = 60
 def quick() -> RunConfig:
     """Whether everything runs: one epoch of a tiny policy that sees single frames."""
     return RunConfig(
-        policy=PolicyConfig(backbone="mlp", hidden_sizes=(32, 32)),
-        data=DataConfig(window_size=PRESET_WINDOW),
-        optim=OptimConfig(epochs=1, lr_schedule="constant"),
+        policy=PolicyConfig(backbone="mlp", hidden_sizes=(32, 32), dropout=0.0),
+        data=DataConfig(window_size=PRESET_WINDOW, augment=False),
+        optim=OptimConfig(epochs=1, lr_schedule="constant", ema_decay=0.0),
     )
 
 

@@ -72,7 +72,7 @@ class DataConfig(Settings):
         at_least=1,
         unset="all",
     )
-    augment: bool = setting(False, "Mirror half of the replays, and add noise to positions and speeds")
+    augment: bool = setting(True, "Mirror half of the replays, and add noise to positions and speeds")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,11 +114,13 @@ class OptimConfig(Settings):
     max_steps: int | None = setting(
         None, "End the run and its learning-rate schedule after N steps", at_least=1, unset="as many as the epochs have"
     )
-    lr: float = setting(1e-3, "Peak learning rate of AdamW", above=0)
+    lr: float = setting(2e-3, "Peak learning rate of AdamW", above=0)
     lr_schedule: str = setting(
         "cosine", "After the warm-up: constant, or a cosine that falls to 0", choices=("constant", "cosine")
     )
-    warmup_steps: int = setting(0, "Steps of linear rise to the peak", at_least=0)
+    warmup_steps: int | None = setting(
+        None, "Steps of linear rise to the peak", at_least=0, unset="100, or a tenth of a shorter run"
+    )
     layer_lr_decay: float = setting(
         1.0,
         "With --init-from: learning rate of each layer as a share of that of the layer above; the head has --lr",
@@ -134,13 +136,13 @@ class OptimConfig(Settings):
     )
     max_grad_norm: float = setting(1.0, "Largest norm of the gradients; 0 allows any", at_least=0)
     ema_decay: float = setting(
-        0.0,
+        0.998,
         "Share of the averaged weights that survives a step",
         at_least=0,
         below=1,
         needs="ema",
         switch_help="Keep an average of the weights; validate and save it",
-        switched_on=0.999,
+        switched_on=0.998,
     )
     early_stopping: bool = setting(False, "Stop when the val NLL no longer falls")
     patience: int = setting(

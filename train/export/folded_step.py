@@ -31,7 +31,7 @@ class FoldedStep(nn.Module):
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
-        self.backbone, self.hidden = policy.backbone, policy.head.hidden
+        self.norm, self.backbone, self.hidden = policy.embed.norm, policy.backbone, policy.head.hidden
         embed = copy.deepcopy(policy.embed).double()
         groups = [[i] for i in range(len(INDICES))]
         groups += [[len(INDICES) + k for k in group] for group in joint_components(embed)]
@@ -62,7 +62,7 @@ class FoldedStep(nn.Module):
         """
         named = torch.cat([indices, previous], dim=1) @ self.places + self.offsets
         given = torch.cat([continuous, delay[:, None]], dim=1)
-        x = torch.relu(torch.addmm(F.embedding(named, self.table).sum(dim=1), given, self.weight))
+        x = self.norm(torch.addmm(F.embedding(named, self.table).sum(dim=1), given, self.weight))
         y, state = self.backbone.step(x, as_state(self.backbone.initial_state(1), iter(leaves)))
         return self.hidden(y), *leaves_of(state)
 
@@ -92,7 +92,7 @@ def _given() -> Tensor:
 
 
 def _probe(embed: Embed) -> Callable[[Tensor, Tensor], Tensor]:
-    """A function that projects ids [N, I + K] and features with delay [N, C + 1] as ``embed`` does before its ReLU."""
+    """A function that projects ids [N, I + K] and features with delay [N, C + 1] as ``embed`` does before it normalises them."""
     seen: list[Tensor] = []
     embed.project.register_forward_hook(lambda module, inputs, output: seen.append(output))
 

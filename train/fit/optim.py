@@ -27,6 +27,9 @@ from train.runs.checkpoint import save_state
 
 BATCH_FILE = "bad-batch.pt"
 
+LONGEST_WARMUP = 100
+"""Steps, where the config does not say."""
+
 _LEAST_ERROR = 1e-8
 """Floor of 1 − p in the focal factor: keeps its gradient finite for gamma below 1."""
 
@@ -112,7 +115,7 @@ def count_steps(config: OptimConfig, steps_in_epoch: int) -> int:
             f"--max-steps {total}: must be at most the {available} steps of --epochs {config.epochs}; "
             "give a smaller number, or more --epochs"
         )
-    if config.warmup_steps >= total:
+    if warmup_steps(total, config) >= total:
         raise ConfigError(
             f"--warmup-steps {config.warmup_steps}: must be below the run's {total} steps; "
             "warm up less, or train for more epochs"
@@ -120,13 +123,19 @@ def count_steps(config: OptimConfig, steps_in_epoch: int) -> int:
     return total
 
 
+def warmup_steps(total_steps: int, config: OptimConfig) -> int:
+    """The steps of a run over which its rate rises."""
+    return min(LONGEST_WARMUP, total_steps // 10) if config.warmup_steps is None else config.warmup_steps
+
+
 def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:
     """The rate at ``step`` (from 0): a linear rise over the warm-up, then constant or a cosine that ends at 0."""
-    if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
+    rising = warmup_steps(total_steps, config)
+    if step < rising:
+        return config.lr * (step + 1) / rising
     if config.lr_schedule == "constant":
         return config.lr
-    done = (step - config.warmup_steps) / (total_steps - config.warmup_steps)
+    done = (step - rising) / (total_steps - rising)
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 

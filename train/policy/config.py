@@ -108,7 +108,7 @@ class PolicyConfig(Settings):
         "Stage: learned (a table), compact (a column per legal stage and one for others) or one_hot (legal stages only)",
         choices=MODES["stage"],
     )
-    dropout: float = setting(0.0, "Share of units dropped between layers and after the last", at_least=0, below=1)
+    dropout: float = setting(0.1, "Share of units dropped between layers and after the last", at_least=0, below=1)
     prev_dropout: float = setting(0.0, "Share of windows that hide the previous controller", at_least=0, below=1)
     num_heads: int | None = setting(
         None, f"Attention heads per layer of {' and '.join(ATTENTIVE)}", at_least=1, unset=str(NUM_HEADS)

@@ -26,6 +26,7 @@ from dataset.codecs.base import Codec
 from dataset.features.layout import ALL, FEATURES, INDICES, zeroed
 from dataset.melee.controller import NEUTRAL, NUM_CONTROLLER_FLOATS, controller_floats
 from dataset.melee.ids import NUM_ACTION_STATES, NUM_CHARACTERS, NUM_ITEM_KINDS, NUM_STAGES
+from train.policy.backbones.base import LayerNorm
 from train.policy.components import Components, one_hot
 from train.policy.config import MODES
 
@@ -83,6 +84,7 @@ class Embed(nn.Module):
         )
         self.previous = nn.Embedding(self.components.num_columns, PREVIOUS_WIDTH)
         self.project = nn.Linear(sum(self.layout().values()), width)
+        self.norm = LayerNorm(width)
         self.controller_floats = ControllerFloats(codec)
         self.register_buffer("columns", torch.tensor(self.components.columns), persistent=False)
 
@@ -118,7 +120,7 @@ class Embed(nn.Module):
             rows, seen = rows * self.kept_indices, seen * self.kept
         ids = [self._id_rows(name, rows[..., places]).to(dtype) for name, places in self._positions.items()]
         given = [seen, floats, held @ self.previous.weight, known, delays, *ids]
-        return torch.relu(cast(Tensor, self.project(torch.cat(given, dim=-1)))), held
+        return cast(Tensor, self.norm(self.project(torch.cat(given, dim=-1)))), held
 
     def _id_rows(self, name: str, ids: Tensor) -> Tensor:
         """The numbers of ids [..., n] of one kind, side by side."""

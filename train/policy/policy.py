@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dataset.codecs.base import Codec
-from train.policy.backbones.base import Backbone, State, build_backbone, reset_rows
+from train.policy.backbones.base import Backbone, Dropout, State, build_backbone, reset_rows
 from train.policy.components import Components, Persistence, one_hot
 from train.policy.config import HEADS, PolicyConfig
 from train.policy.embed import Embed
@@ -41,7 +41,7 @@ class Policy(nn.Module):
         self.prev_dropout = config.prev_dropout
         self.embed = Embed(codec, shape.input_width, config.modes, config.features)
         self.backbone: Backbone = build_backbone(config.backbone, shape)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = Head(codec, shape.output_width, is_autoregressive=HEADS[config.head])
 
     def initial_state(self, batch: int) -> State:
@@ -163,7 +163,9 @@ class Head(nn.Module):
             classes = one_hot(target, self.columns, self.components.num_columns)
             hidden = hidden + classes.to(hidden.dtype) @ self._chosen()
         weight = self.output.weight.unsqueeze(1) * self.owns.unsqueeze(2)  # [S, K, M], zero outside a column's slice
-        return F.linear(torch.relu(hidden), weight.flatten(1), self.output.bias) + held @ self.prior.weight
+        with torch.autocast(hidden.device.type, enabled=False):  # logits in bfloat16 cost 0.002 to 0.005 nats
+            units, held = torch.relu(hidden).to(weight.dtype), held.to(weight.dtype)
+            return F.linear(units, weight.flatten(1), self.output.bias) + held @ self.prior.weight
 
     def sample(self, y: Tensor, noise: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """Classes int64 [B, K].
@@ -185,7 +187,8 @@ class Head(nn.Module):
             logits = F.linear(units, self.output.weight[own]) + prior[:, own]
             classes.append(inverse_cdf(logits / temperature, noise[:, k]))
             if table is not None:
-                hidden = hidden + table[own][classes[-1]]
+                later = slice((k + 1) * HIDDEN, None)
+                hidden[:, later] += table[own, later][classes[-1]]
         return torch.stack(classes, dim=-1)
 
     def _chosen(self) -> Tensor:

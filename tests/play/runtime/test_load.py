@@ -89,7 +89,7 @@ def test_temperature_reaches_the_graph(exported_run: Path, columns: NDArray[np.f
 def test_a_new_game_begins_with_a_new_state(exported_run: Path, columns: NDArray[np.float32]) -> None:
     _, stepper = load(str(exported_run), 1.0, "onnx")
     features = (np.ones((1, 93), np.float16), np.ones((1, 12), np.uint16))
-    frame = PolicyInput(*features, np.zeros((1, 13), np.uint8), 2, np.full((1, 13), 0.4, np.float32))
+    frame = PolicyInput(*features, np.zeros((1, 13), np.uint8), 2, np.full((1, 13), 0.5, np.float32))
 
     def game(num_frames: int) -> list[list[int]]:
         stepper.reset()

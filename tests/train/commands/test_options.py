@@ -26,10 +26,13 @@ class Toggle:
     context: str = ""
 
 
+UNSTEADY = "--lr 2 --lr-schedule constant --warmup-steps 0 --no-ema --no-augment --dropout 0"
+"""So that the val NLL also rises."""
+
 EFFECT = {
     "--store": Toggle("--store {other}"),
     "--replays": Toggle("--replays {cached}", context="--no-store"),
-    "--preset": Toggle("--preset standard"),
+    "--preset": Toggle("--preset quick"),
     "--show-config": Toggle("--show-config"),
     "--train-character": Toggle("--train-character fox"),
     "--backbone": Toggle("--backbone lstm"),
@@ -47,7 +50,7 @@ EFFECT = {
     "--prev-dropout": Toggle("--prev-dropout 0.5"),
     "--delay": Toggle("--delay 2"),
     "--online-robust": Toggle("--online-robust"),
-    "--augment": Toggle("--augment"),
+    "--augment": Toggle("--no-augment"),
     "--max-replays": Toggle("--max-replays 1", context="--store {two}"),
     "--sampling": Toggle("--sampling windows"),
     "--supervise": Toggle("--supervise last", context="--sampling windows"),
@@ -63,10 +66,10 @@ EFFECT = {
     "--max-grad-norm": Toggle("--max-grad-norm 0.001"),
     "--grad-accumulation": Toggle("--grad-accumulation 2"),
     "--precision": Toggle("--precision bf16"),
-    "--ema": Toggle("--ema"),
-    "--ema-decay": Toggle("--ema-decay 0.1", context="--ema"),
-    "--early-stopping": Toggle("--early-stopping --patience 1", context="--epochs 5 --lr 1 --lr-schedule constant"),
-    "--patience": Toggle("--patience 1", context="--early-stopping --epochs 5 --lr 1 --lr-schedule constant"),
+    "--ema": Toggle("--no-ema"),
+    "--ema-decay": Toggle("--ema-decay 0.1"),
+    "--early-stopping": Toggle("--early-stopping --patience 1", context=f"--epochs 5 {UNSTEADY}"),
+    "--patience": Toggle("--patience 1", context=f"--early-stopping --epochs 5 {UNSTEADY}"),
     "--label-smoothing": Toggle("--label-smoothing 0.2"),
     "--focal-loss": Toggle("--focal-loss"),
     "--focal-gamma": Toggle("--focal-gamma 1", context="--focal-loss"),

@@ -8,7 +8,7 @@ import pytest
 from dataset.codecs.registry import CODECS
 from dataset.errors import ConfigError
 from dataset.features.layout import GROUPS
-from train.config.resolve import FLAGS, PRESETS, full, resolve
+from train.config.resolve import FLAGS, PRESETS, full, quick, resolve
 from train.config.run_config import OptimConfig, RunConfig
 from train.policy.config import PolicyConfig
 from train.settings import Settings, flags_of, setting
@@ -39,7 +39,8 @@ def test_a_flag_that_says_what_the_preset_says_is_named_as_the_origin() -> None:
 
 
 def test_switches_take_their_usual_amount_keep_the_presets_or_go_off() -> None:
-    assert resolve(None, {"ema": True}).config.optim == OptimConfig(ema_decay=0.999)
+    assert resolve("quick", {"ema": True}).config.optim == replace(quick().optim, ema_decay=0.998)
+    assert resolve(None, {"ema": False}).config.optim == OptimConfig(ema_decay=0.0)
     assert resolve("production", {"ema": True}).config.optim.ema_decay == 0.9995
     assert resolve("production", {"ema": False}).config.optim.ema_decay == 0.0
     assert resolve("production", {"ema_decay": 0.9}).config.optim.ema_decay == 0.9

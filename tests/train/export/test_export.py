@@ -113,7 +113,8 @@ def test_what_the_comparison_steps_is_the_policys_step() -> None:
 @pytest.mark.parametrize(("head", "stage_mode"), list(zip(HEADS, ("compact", "one_hot"), strict=True)))
 def test_both_heads_the_joint_codec_and_expanded_ids_are_exported_too(head: str, stage_mode: str) -> None:
     modes = {"action_mode": "one_hot", "character_mode": "one_hot", "stage_mode": stage_mode}
-    policy = trained_looking(tiny_policy_config(backbone="mlp", hidden_sizes=(16,), codec="joint", head=head, **modes))
+    config = tiny_policy_config(backbone="mlp", hidden_sizes=(16,), codec="joint", head=head, **modes)
+    policy = trained_looking(config, seed=1)  # with seed 0 one noise lies within 1e-6 of the border between two classes
     _, error, different = compare(write_graph(policy), policy)
     assert (different, error <= 5e-6) == (0, True)
 
@@ -244,7 +245,7 @@ def test_the_cost_on_replays_shows_a_graph_of_other_weights(exported: Exported, 
     store = write_store(tmp_path / "store", tiny_splits(test=1))
     loaded = load_policy(exported.path.parent)
     with torch.no_grad():
-        loaded.policy.head.hidden.weight += 0.5
+        loaded.policy.head.hidden.weight *= -1
     cost = measure_cost(loaded, exported.front, store)
     assert abs(cost["nll_exported"] - cost["nll"]) > 0.1
 

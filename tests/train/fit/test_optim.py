@@ -43,7 +43,7 @@ def test_only_matrices_decay() -> None:
         "embed.project.weight",
         "head.hidden.weight",
         "head.output.weight",
-        *(f"backbone.gru.weight_{kind}_l{layer}" for kind in ("ih", "hh") for layer in (0, 1)),
+        *(f"backbone.blocks.{layer}.gru.weight_{kind}_l0" for kind in ("ih", "hh") for layer in (0, 1)),
     }
     assert len(decayed["params"]) + len(kept["params"]) == len(names)
     assert isinstance(decayed["params"][0], torch.nn.Parameter)
@@ -63,7 +63,7 @@ def test_every_layer_below_the_head_has_a_share_of_the_rate_of_the_one_above(bac
     assert (of("head."), of("backbone."), of("embed.")) == ({1.0}, {0.5, 0.25, 0.125}, {0.0625})
     order = [share for name, share in names.items() if name.startswith("backbone.") and ".norm.weight" not in name]
     assert order == sorted(order)
-    if backbone in ("mamba", "jamba", "sliding_window", "gmlp"):
+    if backbone != "mlp":
         assert names["backbone.norm.weight"] == 0.5
 
 

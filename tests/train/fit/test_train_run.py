@@ -15,9 +15,16 @@ import torch
 
 from dataset.errors import CheckpointError, ConfigError, ExphilError, SchemaError
 from dataset.features.layout import FEATURES
-from tests.train.builders import tiny_config, tiny_policy_config, tiny_splits, write_store
+from tests.train.builders import (
+    tiny_config,
+    tiny_data_config,
+    tiny_optim_config,
+    tiny_policy_config,
+    tiny_splits,
+    write_store,
+)
 from train.callbacks import Callback, Step
-from train.config.run_config import DataConfig, OptimConfig, RunConfig
+from train.config.run_config import RunConfig
 from train.data import batches
 from train.export.folded_step import leaves_of
 from train.fit.optim import training_loss
@@ -68,7 +75,8 @@ def weights(runs: Path, which: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("backbone", ["mlp", "gru"])
 def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, tmp_path: Path, backbone: str) -> None:
-    config = tiny_config(policy=tiny_policy_config(backbone=backbone), optim=OptimConfig(epochs=5, lr=0.01))
+    policy = tiny_policy_config(backbone=backbone, hidden_sizes=(64, 64))  # enough for an mlp to learn by heart
+    config = tiny_config(policy=policy, optim=tiny_optim_config(epochs=5, lr=0.01))
     seen = Losses()
     summary = fit(store, tmp_path, config, seen)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
@@ -93,7 +101,7 @@ def test_a_run_learns_and_leaves_a_folder_that_rebuilds_its_policy(store: Path, 
 
 def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there(store: Path, tmp_path: Path) -> None:
     """An epoch has 15 steps here."""
-    config = tiny_config(optim=OptimConfig(epochs=2, max_steps=20, lr=0.01))
+    config = tiny_config(optim=tiny_optim_config(epochs=2, max_steps=20, lr=0.01))
     whole, before, after = Losses(), Losses(stop_after=17), Losses()
     expected = fit(store, tmp_path / "whole", config, whole)
     assert (len(whole.losses), expected["epochs"], expected["is_interrupted"]) == (20, 2, False)
@@ -104,12 +112,12 @@ def test_a_run_ends_at_its_last_step_even_inside_an_epoch_and_is_validated_there
     assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
     assert not fit(store, tmp_path / "whole", config, Losses(), is_resumed=True)["is_interrupted"]
     assert [record["global_step"] for record in metrics(tmp_path / "whole")] == [15, 20]
-    too_long = tiny_config(optim=OptimConfig(epochs=1, max_steps=16))
+    too_long = tiny_config(optim=tiny_optim_config(epochs=1, max_steps=16))
     with pytest.raises(ConfigError, match="--max-steps 16: must be at most the 15 steps of --epochs 1"):
         fit(store, tmp_path / "long", too_long, Losses())
 
 
-AVERAGED = OptimConfig(epochs=2, lr=0.01, ema_decay=0.9)
+AVERAGED = tiny_optim_config(epochs=2, lr=0.01, ema_decay=0.9)
 
 
 def eventful(backbone: str) -> RunConfig:
@@ -229,7 +237,7 @@ def test_the_state_is_carried_from_window_to_window(tmp_path: Path) -> None:
     for window in (10, 90):
         seen = Losses()
         config = tiny_config(
-            data=DataConfig(character="falco", lanes=1, window_size=window), optim=OptimConfig(epochs=1, lr=1e-12)
+            data=tiny_data_config(lanes=1, window_size=window), optim=tiny_optim_config(epochs=1, lr=1e-12)
         )
         fit(store, tmp_path / str(window), config, seen)
         losses.append(seen.records[0]["train_loss"])
@@ -262,7 +270,7 @@ def test_a_run_is_never_overwritten_and_only_a_begun_one_is_resumed(store: Path,
 
 
 def test_early_stopping_ends_a_run_that_no_longer_gets_better(store: Path, tmp_path: Path) -> None:
-    wild = OptimConfig(epochs=30, lr=0.5, lr_schedule="constant", early_stopping=True, patience=2)
+    wild = tiny_optim_config(epochs=30, lr=0.5, lr_schedule="constant", early_stopping=True, patience=2)
     seen = Losses()
     summary = fit(store, tmp_path, tiny_config(optim=wild), seen)
     assert summary["is_early_stopped"]
@@ -304,8 +312,8 @@ def test_batches_whose_gradients_make_one_step_are_one_large_batch(tmp_path: Pat
         one = Losses()
         config = tiny_config(
             policy=tiny_policy_config(backbone="mlp"),
-            data=DataConfig(character="falco", lanes=1, window_size=window),
-            optim=OptimConfig(epochs=2, lr=0.01, grad_accumulation=every),
+            data=tiny_data_config(lanes=1, window_size=window),
+            optim=tiny_optim_config(epochs=2, lr=0.01, grad_accumulation=every),
         )
         fit(store, tmp_path / str(every), config, one)
         seen.append(one.losses)
@@ -319,7 +327,7 @@ def test_bf16_trains_nearly_as_fp32_does_and_keeps_weights_and_state_in_fp32(
     losses: list[list[float]] = []
     for precision in ("fp32", "bf16"):
         seen = Losses(stop_after=8)
-        optim = OptimConfig(epochs=1, lr=0.01, precision=precision)
+        optim = tiny_optim_config(epochs=1, lr=0.01, precision=precision)
         fit(store, tmp_path / precision, tiny_config(policy=tiny_policy_config(backbone=backbone), optim=optim), seen)
         losses.append(seen.losses)
     assert losses[0] != losses[1]
@@ -346,7 +354,7 @@ def test_tiny_data_is_trained_on_and_said_to_be_unchecked(store: Path, tmp_path:
 
 
 def test_training_begins_at_persistence(store: Path, tmp_path: Path) -> None:
-    summary = fit(store, tmp_path, tiny_config(optim=OptimConfig(epochs=1, lr=1e-9)), Losses())
+    summary = fit(store, tmp_path, tiny_config(optim=tiny_optim_config(epochs=1, lr=1e-9)), Losses())
     assert summary["val_nll"] == pytest.approx(summary["persistence_nll"], rel=0.2)  # of 18.5 nats at uniform
 
 
@@ -359,12 +367,10 @@ def test_a_split_without_the_character_is_refused(tmp_path: Path, split: str) ->
     ):
         fit(store, tmp_path / "runs", tiny_config(), Losses())
     with pytest.raises(ConfigError, match="needs replays with mewtwo, found none"):
-        fit(store, tmp_path / "runs", tiny_config(data=DataConfig(character="mewtwo")), Losses())
+        fit(store, tmp_path / "runs", tiny_config(data=tiny_data_config(character="mewtwo")), Losses())
 
 
-BASE = tiny_config(
-    optim=OptimConfig(epochs=1, lr=0.01, weight_decay=0.01), data=DataConfig(character="falco", lanes=2, window_size=10)
-)
+BASE = tiny_config(optim=tiny_optim_config(epochs=1, lr=0.01, weight_decay=0.01), data=tiny_data_config())
 
 
 def test_the_same_config_trains_the_same(store: Path, tmp_path: Path) -> None:

@@ -146,6 +146,20 @@ def test_the_independent_head_sees_no_other_component() -> None:
     assert torch.equal(head(y, zeros), head(y, ones))
 
 
+def test_logits_are_not_rounded_where_the_policy_computes_in_bfloat16() -> None:
+    head, y = build_head("autoregressive").float(), outputs(4).float()
+    target = torch.zeros(4, 13, dtype=torch.uint8)
+    with torch.no_grad():
+        head.hidden.weight.zero_()  # so that only what is computed in float32 is left
+        head.chosen.weight.zero_()
+        head.hidden.bias.copy_(head.hidden.bias.bfloat16())
+        expected = head(y, target)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = head(y, target)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 def test_the_inverse_cdf_picks_the_class_whose_share_of_the_unit_interval_holds_the_noise() -> None:
     logits = torch.log(torch.tensor([0.25, 0.0, 0.5, 0.25]))
     noise = torch.tensor([0.01, 0.24, 0.26, 0.74, 0.76, 0.9999999])

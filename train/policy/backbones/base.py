@@ -47,12 +47,26 @@ def build_backbone(name: str, shape: Shape) -> Backbone:
     return built
 
 
-class RMSNorm(nn.RMSNorm):
-    """``nn.RMSNorm`` that computes in its weight's type, so in float32 under autocast too."""
+class LayerNorm(nn.LayerNorm):
+    """``nn.LayerNorm`` that computes in its weight's type, so in float32 under autocast too.
+
+    PyTorch has one CPU kernel for it; an RMS norm is several operations there, and takes seven times as long.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """X [..., D] scaled to a root mean square of 1, times the weight."""
+        """X [..., D] with mean 0 and variance 1 over D, times the weight, plus the bias."""
         return super().forward(x.to(self.weight.dtype))
+
+
+class Dropout(nn.Dropout):
+    """Drops a unit in all frames of a window or in none (Gal & Ghahramani 2016, arXiv:1512.05287).
+
+    It draws one random number per row and unit. Drawing one per frame as well takes a tenth of a training step on a CPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X [B, T, D] in training; in play, any x as it is."""
+        return x * super().forward(torch.ones_like(x[:, :1])) if self.training and self.p > 0 else x
 
 
 class Stack(Backbone):
@@ -64,7 +78,7 @@ class Stack(Backbone):
     def __init__(self, blocks: Iterable[nn.Module], width: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
 
     def initial_state(self, batch: int) -> State:
         """That of every block that keeps one."""

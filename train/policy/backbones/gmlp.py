@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import RMSNorm, Stack
+from train.policy.backbones.base import Dropout, LayerNorm, Stack
 from train.policy.config import Shape
 
 MOST_GROUPS = 8
@@ -44,13 +44,13 @@ class GmlpBlock(nn.Module):
         super().__init__()
         self.gated = 2 * width
         self.groups = math.gcd(MOST_GROUPS, self.gated)
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
         self.in_proj = nn.Linear(width, 2 * self.gated)
-        self.gate_norm = RMSNorm(self.gated)
+        self.gate_norm = LayerNorm(self.gated)
         self.gate_weight = nn.Parameter(torch.empty(self.groups, window).uniform_(-1e-3, 1e-3))
         self.gate_bias = nn.Parameter(torch.ones(self.groups))
         self.out_proj = nn.Linear(self.gated, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def initial_state(self, batch: int) -> LayerState:
         """No past frames: all zeros, which add nothing to a gate."""

@@ -10,46 +10,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import Backbone, State
+from train.policy.backbones.base import Dropout, LayerNorm, Stack
 from train.policy.config import Shape
 
+LayerState = tuple[Tensor]
+"""(h [B, D],)."""
 
-class Gru(Backbone):
-    """Layers of ``nn.GRU`` for windows, the formula above for one frame; the state is one h [B, D] per layer."""
+
+class Gru(Stack):
+    """A stack of ``GruBlock``; the state is one ``LayerState`` per block."""
 
     def __init__(self, shape: Shape) -> None:
+        super().__init__((GruBlock(width, shape.dropout) for width in shape.hidden_sizes), shape.output_width)
+
+
+class GruBlock(nn.Module):
+    """One residual layer: ``nn.GRU`` of the normalised inputs for windows, the formula above for one frame."""
+
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        num_layers = len(shape.hidden_sizes)
-        dropout = shape.dropout if num_layers > 1 else 0.0  # nn.GRU drops between layers only, and warns about one
-        self.gru = nn.GRU(shape.input_width, shape.output_width, num_layers, batch_first=True, dropout=dropout)
+        self.norm = LayerNorm(width)
+        self.gru = nn.GRU(width, width, batch_first=True)
+        self.dropout = Dropout(dropout)
 
-    def initial_state(self, batch: int) -> State:
-        """Zeros, one [B, D] per layer."""
-        weight = next(self.gru.parameters())
-        return tuple(weight.new_zeros(batch, self.gru.hidden_size) for _ in range(self.gru.num_layers))
+    def initial_state(self, batch: int) -> LayerState:
+        """Zeros."""
+        return (self.norm.weight.new_zeros(batch, self.gru.hidden_size),)
 
-    def layer_parameters(self) -> list[list[Tensor]]:
-        """Four per layer."""
-        return [list(weights) for weights in self.gru.all_weights]
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """[B, T, D] to [B, T, D]."""
-        y, hidden = self.gru(x, torch.stack([h for h in state if isinstance(h, Tensor)]))
-        return y, hidden.unbind(0)
+        y, h = self.gru(self.norm(x), state[0][None])
+        return x + self.dropout(y), (h[0],)
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """[B, D] to [B, D]."""
-        hidden: list[Tensor] = []
-        for layer, h in enumerate(state):
-            assert isinstance(h, Tensor)
-            x = self._cell(layer, x, h)
-            hidden.append(x)
-        return x, tuple(hidden)
-
-    def _cell(self, layer: int, x: Tensor, h: Tensor) -> Tensor:
-        weight_ih, weight_hh, bias_ih, bias_hh = self.gru.all_weights[layer]
-        x_r, x_z, x_n = F.linear(x, weight_ih, bias_ih).chunk(3, dim=-1)
+        (h,) = state
+        weight_ih, weight_hh, bias_ih, bias_hh = self.gru.all_weights[0]
+        x_r, x_z, x_n = F.linear(self.norm(x), weight_ih, bias_ih).chunk(3, dim=-1)
         h_r, h_z, h_n = F.linear(h, weight_hh, bias_hh).chunk(3, dim=-1)
         z = torch.sigmoid(x_z + h_z)
         n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
-        return n + z * (h - n)
+        h = n + z * (h - n)
+        return x + h, (h,)

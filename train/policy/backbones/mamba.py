@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import RMSNorm, Stack
+from train.policy.backbones.base import Dropout, LayerNorm, Stack
 from train.policy.config import Shape
 
 CHUNK = 64
@@ -84,7 +84,7 @@ class MambaBlock(nn.Module):
         self.head_channels = max(p for p in range(1, MOST_CHANNELS + 1) if self.inner % p == 0)
         self.num_heads = self.inner // self.head_channels
         mixed = self.inner + 2 * STATE_SIZE
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
         self.in_proj = nn.Linear(width, self.inner + mixed + self.num_heads, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(mixed, CONV_WIDTH).uniform_(-0.5, 0.5))
         self.conv_bias = nn.Parameter(torch.zeros(mixed))
@@ -92,9 +92,9 @@ class MambaBlock(nn.Module):
         self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt
         self.log_rate = nn.Parameter(torch.log(torch.empty(self.num_heads).uniform_(1, 16)))
         self.skip = nn.Parameter(torch.ones(self.num_heads))
-        self.out_norm = RMSNorm(self.inner)
+        self.out_norm = LayerNorm(self.inner)
         self.out_proj = nn.Linear(self.inner, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def initial_state(self, batch: int) -> LayerState:
         """No past inputs and an empty state: all zeros."""

@@ -5,18 +5,18 @@ Legend: B batch, T frames in the window, D width.
 
 from torch import Tensor, nn
 
-from train.policy.backbones.base import Backbone, State
+from train.policy.backbones.base import Backbone, Dropout, State
 from train.policy.config import Shape
 
 
 class Mlp(Backbone):
-    """Linear layers with ReLU; the state is empty."""
+    """ReLU and linear layers in turn; the state is empty."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [nn.ReLU()]
         for width, next_width in zip((shape.input_width, *shape.hidden_sizes[:-1]), shape.hidden_sizes, strict=True):
-            layers += [nn.Linear(width, next_width), nn.ReLU(), nn.Dropout(shape.dropout)]
+            layers += [nn.Linear(width, next_width), nn.ReLU(), Dropout(shape.dropout)]
         self.layers = nn.Sequential(*layers)
 
     def initial_state(self, batch: int) -> State:

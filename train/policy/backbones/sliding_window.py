@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.policy.backbones.base import RMSNorm, Stack
+from train.policy.backbones.base import Dropout, LayerNorm, Stack
 from train.policy.config import Shape
 
 PERIOD = 4096
@@ -45,10 +45,10 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, num_heads: int, window: int, dropout: float) -> None:
         super().__init__()
         self.num_heads, self.window = num_heads, window
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.feed_forward = FeedForward(width, dropout)
         self.register_buffer("turns", _turns(width // num_heads), persistent=False)
 
@@ -127,10 +127,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = RMSNorm(width)
+        self.norm = LayerNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] to [..., D]."""

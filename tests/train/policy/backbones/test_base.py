@@ -4,7 +4,7 @@ from torch import Tensor
 
 from train.compare.variants import parse_backbones
 from train.config.resolve import FLAGS, resolve
-from train.policy.backbones.base import Backbone, State, build_backbone, map_state, reset_rows
+from train.policy.backbones.base import Backbone, Dropout, State, build_backbone, map_state, reset_rows
 from train.policy.config import BACKBONES, Shape, Traits
 from train.policy.policy import Policy
 
@@ -38,7 +38,7 @@ def test_each_layer_sees_exactly_the_window(name: str) -> None:
         if "gate_weight" in parameter:
             weights.data.normal_()  # they begin near zero
     changed = x.clone()
-    changed[:, 20] += 1
+    changed[:, 20] *= -1
     with torch.no_grad():
         moved = backbone(x, backbone.initial_state(1))[0] - backbone(changed, backbone.initial_state(1))[0]
     frames = moved.abs().amax(dim=(0, 2)).nonzero().flatten().tolist()
@@ -95,7 +95,7 @@ def test_a_state_has_the_batch_first_and_any_size_of_it(name: str) -> None:
 def test_a_temporal_backbone_remembers_and_the_others_do_not(name: str) -> None:
     backbone, x = build(name), inputs(1, 10)
     changed = x.clone()
-    changed[:, 0] += 1
+    changed[:, 0] *= -1
     with torch.no_grad():
         y, _ = backbone(x, backbone.initial_state(1))
         other, _ = backbone(changed, backbone.initial_state(1))
@@ -135,3 +135,13 @@ def test_a_new_backbone_is_a_class_and_a_line_in_the_registry(monkeypatch: pytes
     assert isinstance(Policy(config.policy).backbone, Echo)
     assert "jamba or echo; default: gru" in FLAGS["backbone"].help
     assert parse_backbones("gru,echo") == ["gru", "echo"]
+
+
+def test_dropout_hides_a_unit_in_all_frames_of_a_window_or_in_none() -> None:
+    torch.manual_seed(0)
+    dropout, x = Dropout(0.25), inputs(200, 10) + 5
+    kept = dropout(x) / x
+    assert torch.allclose(kept, kept[:, :1].expand_as(kept))
+    assert float((kept[:, 0] == 0).double().mean()) == pytest.approx(0.25, abs=0.02)
+    assert float(kept.max()) == pytest.approx(1 / 0.75)
+    assert torch.equal(dropout.eval()(x), x)
